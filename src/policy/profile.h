@@ -1,0 +1,55 @@
+/* policy/profile.h - what a certificate of a kind looks like and who may have one.
+ *
+ * Layer 3. A profile is a resource: JSON bound by profile_schema (YAML in the CLI), compiled once into templates, then immutable
+ * and shared between threads by reference count. The fields are documented in docs/profile-reference.md, generated from the schema. */
+#pragma once
+#include "base/err.h"
+#include "base/json.h"
+#include "base/slice.h"
+#include <stdbool.h>
+#include <stdint.h>
+struct buf;
+struct profile;
+struct lint_rule;
+
+enum retention { RETAIN_FULL, RETAIN_METADATA, RETAIN_MINIMAL };
+extern const char *const retention_names[]; /* "full", "metadata", "minimal" */
+
+/* Parse, validate (cross-field rules too) and compile. `version` is the resource's. Errors: TM_EINVAL/TM_EMALFORMED with a JSON
+ * pointer in diag->field. */
+tm_err profile_from_json(struct profile **ret, struct slice json, int64_t version, struct diag *diag);
+struct profile *profile_ref(struct profile *p);
+void profile_unref(struct profile *p);
+
+/* What other rooms need to know of one. */
+const char *profile_name(const struct profile *p);
+const char *profile_authority(const struct profile *p); /* the authority that issues; "" : the endpoint's */
+enum retention profile_retention(const struct profile *p);
+int64_t profile_keep_expired(const struct profile *p);  /* seconds that expired rows stay */
+int64_t profile_renew_before(const struct profile *p, int64_t not_before, int64_t not_after); /* instant when renewal should begin */
+int64_t profile_grace(const struct profile *p);         /* seconds after expiry in which the old key may still renew */
+bool profile_needs_device(const struct profile *p);
+bool profile_allows_door(const struct profile *p, int door);
+bool profile_server_keygen(const struct profile *p);    /* may the house generate the key? */
+const char *profile_server_keygen_alg(const struct profile *p); /* "ec-p256", … */
+int64_t profile_quota_window(const struct profile *p);  /* seconds; 0: no quota */
+uint64_t profile_quota_max(const struct profile *p);
+uint64_t profile_quota_per_subject(const struct profile *p);
+const char *profile_revocation(const struct profile *p); /* "crl", "none", … */
+
+/* The stable text snapshot that tests diff: every field, defaults spelt out, and a sample TBS. */
+tm_err profile_snapshot(struct buf *out, const struct profile *p);
+/* The RFC 9908 view: which attributes, extensions and key type a CSR for this profile needs; CsrAttrs DER appended. */
+tm_err profile_csrattrs(struct buf *out, const struct profile *p);
+/* The JSON document it was made from, canonical. */
+struct slice profile_source(const struct profile *p);
+
+/* The ready set (B1): names and JSON sources, ended by a NULL name. */
+struct ready_profile {
+    const char *name;
+    const char *json;
+};
+extern const struct ready_profile ready_profiles[];
+
+/* Reference documentation of the schema as Markdown. */
+void profile_reference(struct buf *out);
