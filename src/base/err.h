@@ -81,6 +81,7 @@ struct diag {
 void diag_clear(struct diag *d);
 
 /* Fill `d` (may be NULL) and return `e`, so that a check reads `return diag_fail(d, TM_EMALFORMED, "RFC …", "field", "…")`.
- * `rule` and `field` may be NULL. Later calls overwrite earlier ones. */
+ * `rule` and `field` may be NULL. Later calls overwrite earlier ones; `offset` stays what the caller made it. Texts are cut
+ * to fit, and what would not print becomes '?'; arguments may point into *d. */
 [[gnu::format(printf, 5, 6)]] tm_err diag_fail(struct diag *d, tm_err e, const char *rule, const char *field,
                                                const char *fmt, ...);

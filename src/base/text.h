@@ -25,6 +25,9 @@ void buf_put_pem(struct buf *b, const char *label, struct slice der);
  * block of that label. *ret_label (may be NULL) is in `a`. */
 tm_err pem_next(struct slice *ret_der, char **ret_label, struct arena *a, struct slice *text, const char *label);
 
+/* The length of the well-formed UTF-8 sequence at the start of s, 1..4; 0 when there is none. A NUL byte counts as one. */
+size_t utf8_step(struct slice s);
+
 /* Valid UTF-8 with no surrogates, overlongs or NUL. */
 bool utf8_valid(struct slice s);
 
