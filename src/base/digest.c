@@ -1,0 +1,153 @@
+#include "base/digest.h"
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum digest_id { DIGEST_SHA256, DIGEST_SHA1, DIGEST_SHA512, DIGEST_COUNT };
+
+static const char *const digest_names[DIGEST_COUNT] = {"SHA2-256", "SHA1", "SHA2-512"};
+
+/* Fetched on first use and kept for the life of the process. Not under pthread_once: a fetch that runs out of memory
+ * has to be tried again by the next caller. */
+static _Atomic(EVP_MD *) fetched[DIGEST_COUNT];
+static _Atomic(EVP_MAC *) fetched_hmac;
+
+static const EVP_MD *digest_fetch(enum digest_id id)
+{
+    EVP_MD *md = atomic_load_explicit(&fetched[id], memory_order_acquire);
+    if (md)
+        return md;
+    EVP_MD *mine = EVP_MD_fetch(NULL, digest_names[id], NULL);
+    if (!mine)
+        return NULL;
+    if (atomic_compare_exchange_strong(&fetched[id], &md, mine))
+        return mine;
+    EVP_MD_free(mine);
+    return md;
+}
+
+static EVP_MAC *hmac_fetch(void)
+{
+    EVP_MAC *mac = atomic_load_explicit(&fetched_hmac, memory_order_acquire);
+    if (mac)
+        return mac;
+    EVP_MAC *mine = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    if (!mine)
+        return NULL;
+    if (atomic_compare_exchange_strong(&fetched_hmac, &mac, mine))
+        return mine;
+    EVP_MAC_free(mine);
+    return mac;
+}
+
+/* One context a thread and algorithm: to set one up anew costs more than to hash a certificate with it. */
+struct thread_digests {
+    EVP_MD_CTX *ctx[DIGEST_COUNT];
+};
+
+static pthread_key_t thread_key;
+static bool thread_key_usable;
+static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+
+static void thread_digests_free(void *p)
+{
+    struct thread_digests *t = p;
+    for (int i = 0; i < DIGEST_COUNT; i++)
+        EVP_MD_CTX_free(t->ctx[i]);
+    free(t);
+}
+
+static void thread_key_make(void)
+{
+    thread_key_usable = pthread_key_create(&thread_key, thread_digests_free) == 0;
+}
+
+static tm_err thread_digests_get(struct thread_digests **ret)
+{
+    pthread_once(&thread_key_once, thread_key_make);
+    if (!thread_key_usable)
+        return TM_EINTERNAL;
+    struct thread_digests *t = pthread_getspecific(thread_key);
+    if (!t) {
+        t = calloc(1, sizeof *t);
+        if (!t)
+            return TM_ENOMEM;
+        if (pthread_setspecific(thread_key, t) != 0) {
+            free(t);
+            return TM_ENOMEM;
+        }
+    }
+    *ret = t;
+    return TM_OK;
+}
+
+static tm_err digest(enum digest_id id, uint8_t *out, const struct slice *s, size_t n)
+{
+    struct thread_digests *t;
+    TM_TRY(thread_digests_get(&t));
+    const EVP_MD *md = digest_fetch(id);
+    if (!md)
+        return TM_ECRYPTO;
+    if (!t->ctx[id] && !(t->ctx[id] = EVP_MD_CTX_new()))
+        return TM_ENOMEM;
+    EVP_MD_CTX *ctx = t->ctx[id];
+    if (EVP_DigestInit_ex2(ctx, md, NULL) != 1)
+        return TM_ECRYPTO;
+    for (size_t i = 0; i < n; i++)
+        if (s[i].n && EVP_DigestUpdate(ctx, s[i].p, s[i].n) != 1)
+            return TM_ECRYPTO;
+    return EVP_DigestFinal_ex(ctx, out, NULL) == 1 ? TM_OK : TM_ECRYPTO;
+}
+
+tm_err sha256(uint8_t out[SHA256_LEN], struct slice s)
+{
+    return digest(DIGEST_SHA256, out, &s, 1);
+}
+
+tm_err sha256_many(uint8_t out[SHA256_LEN], const struct slice *s, size_t n)
+{
+    return digest(DIGEST_SHA256, out, s, n);
+}
+
+tm_err sha1(uint8_t out[20], struct slice s)
+{
+    return digest(DIGEST_SHA1, out, &s, 1);
+}
+
+tm_err sha512(uint8_t out[64], struct slice s)
+{
+    return digest(DIGEST_SHA512, out, &s, 1);
+}
+
+tm_err hmac_sha256(uint8_t out[SHA256_LEN], struct slice key, struct slice s)
+{
+    EVP_MAC *mac = hmac_fetch();
+    if (!mac)
+        return TM_ECRYPTO;
+    /* Not kept between calls: freeing it wipes the key. */
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    if (!ctx)
+        return TM_ENOMEM;
+    char name[] = "SHA2-256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    /* A NULL key would mean "the one set before", even where it is empty. */
+    const uint8_t *key_bytes = key.p ? key.p : (const uint8_t *)"";
+    size_t len = 0;
+    bool good = EVP_MAC_init(ctx, key_bytes, key.n, params) == 1 &&
+                (s.n == 0 || EVP_MAC_update(ctx, s.p, s.n) == 1) &&
+                EVP_MAC_final(ctx, out, &len, SHA256_LEN) == 1 && len == SHA256_LEN;
+    EVP_MAC_CTX_free(ctx);
+    return good ? TM_OK : TM_ECRYPTO;
+}
+
+tm_err random_bytes(void *out, size_t n)
+{
+    return RAND_bytes_ex(NULL, out, n, 0) == 1 ? TM_OK : TM_ECRYPTO;
+}
