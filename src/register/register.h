@@ -1,0 +1,67 @@
+/* register/register.h - the register: an append-only Merkle log of everything that happened, one a tenant, anchored in the house's log.
+ *
+ * Layer 3. Events become durable in the transaction of what they record (store effects); the sequencer gives them tiles and checkpoints
+ * within a second. Leaf = RFC 6962 leaf hash of SHA-256(salt || body): bodies can be erased, the tree stays. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "register/note.h"
+#include "store/store.h"
+struct arena;
+struct buf;
+struct reg;
+struct signer;
+
+/* Fill an EFFECT_EVENT: salt, leaf hash and time. `body` is canonical JSON text (register/event.h builds it), borrowed. */
+tm_err register_event_effect(struct effect *ret, struct arena *a, tenant_id tenant, const char *type, const char *subject,
+                             struct slice body, int64_t time_ms);
+
+/* Build a canonical event body: keys sorted, compact. Ended by a NULL key. */
+struct event_field {
+    const char *key;
+    enum { EVENT_STR, EVENT_INT, EVENT_HEX, EVENT_RAW /* ready JSON */ } kind;
+    struct slice s;
+    int64_t i;
+};
+tm_err register_event_body(struct slice *ret, struct arena *a, const struct event_field *fields);
+
+struct register_config {
+    struct store *store;
+    struct signer *signer;
+    const char *key_id;   /* the checkpoint key, Ed25519: "register" */
+    const char *origin;   /* e.g. "pki.example.org/touchmark"; a tenant's log appends "/<tenant number>" */
+    /* The chain position up to which every signature is recorded in the house's log; asked for at each house checkpoint. */
+    void (*chain_position)(void *ctx, uint64_t *ret_seq, uint8_t ret_hash[32]);
+    void *ctx;
+    /* Called with each stored checkpoint's chain entry, so that it counts as recorded. */
+    void (*chain_recorded)(void *ctx, uint64_t seq);
+};
+tm_err register_open(struct reg **ret, const struct register_config *c, struct diag *diag);
+void register_close(struct reg *r);
+
+/* One pass: integrate new durable events of every tenant given, anchor, sign and store checkpoints where anything changed. Blocking; called by the
+ * job runner about once a second and at shutdown. */
+tm_err register_sequence(struct reg *r, const tenant_id *tenants, size_t n, struct diag *diag);
+
+/* Newest signed checkpoint note of a tenant. */
+tm_err register_checkpoint(struct slice *ret_note, struct arena *a, struct reg *r, tenant_id tenant);
+/* tlog-tiles: "<L>/<N>" with optional partial width; hashes octets. */
+tm_err register_tile(struct slice *ret, struct arena *a, struct reg *r, tenant_id tenant, unsigned level, uint64_t index, unsigned width);
+/* A self-contained proof document (JSON): event body, salt, index, inclusion proof, checkpoint note, anchoring in the house's log. */
+tm_err register_prove(struct buf *out, struct reg *r, tenant_id tenant, uint64_t pos, struct diag *diag);
+/* Offline: check such a document against the register's public key text (vkey). */
+tm_err register_verify_proof(struct slice proof_json, struct slice vkey, struct buf *report, struct diag *diag);
+
+struct register_report {
+    uint64_t events, certificates, erased;
+    uint64_t checkpoints;
+    uint64_t chain_seq;
+};
+/* Recompute everything of a tenant from the store: commitments, leaves, roots of every checkpoint, signatures, that every stored certificate
+ * has its event and every issuing event its certificate, and (tenant 0) the signer's chain. Progress in percent (may be NULL). */
+tm_err register_verify(struct register_report *ret, struct reg *r, tenant_id tenant, void (*progress)(void *arg, int percent), void *arg,
+                       struct diag *diag);
+/* Stream as NDJSON: one event a line with pos, time, type, subject, salt, body, leaf. */
+tm_err register_export(struct reg *r, tenant_id tenant, tm_err (*write)(void *arg, struct slice line), void *arg, struct diag *diag);
+/* The vkey text of the log's key. */
+tm_err register_vkey(struct buf *out, struct reg *r);

@@ -1,0 +1,356 @@
+/* store/store.h - everything that lasts, behind one asynchronous interface.
+ *
+ * Layer 3. submit(operation, completion) for reads and writes alike, so that SQLite's threads and PostgreSQL's pipeline both fit behind it.
+ * A write is a transaction: a list of effects that hold together or not at all. The committer takes whatever has been submitted and
+ * commits it as one durable group; one bad member fails alone. A completion is posted only after the commit is durable.
+ * Tenants are small numbers here (0: the house itself, 1: "default", …); the resource kind "Tenant" gives them names. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/task.h"
+#include "x509/cert.h"
+#include <stdbool.h>
+
+struct arena;
+struct store;
+
+typedef uint32_t tenant_id;
+enum { TENANT_HOUSE = 0, TENANT_DEFAULT = 1 };
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+enum cert_source { CERT_ISSUED, CERT_IMPORTED, CERT_DISCOVERED };
+
+/* Look-up keys of the inventory. Text keys are compared after ASCII lower-casing. */
+enum cert_key_kind {
+    CERT_KEY_SUBJECT = 1, /* RFC 4514 text of the whole name */
+    CERT_KEY_CN,          /* the common name alone */
+    CERT_KEY_SAN,         /* one a SAN: "dns:example.org", "ip:192.0.2.1", "uri:…", "email:…", "other:<oid>:<hex>" */
+    CERT_KEY_FINGERPRINT, /* SHA-256 of the DER, 32 octets */
+    CERT_KEY_SPKI,        /* SHA-256 of the SPKI, 32 octets */
+    CERT_KEY_DEVICE,      /* device id */
+    CERT_KEY_FOREIGN_SERIAL, /* serial of an imported certificate */
+};
+struct cert_key {
+    enum cert_key_kind kind;
+    struct slice value;
+};
+
+struct cert_row {
+    uint8_t id[CERT_SERIAL_LEN]; /* issued here: the serial. Imported: expiry/time prefix with the top bit set, random rest */
+    enum cert_source source;
+    struct slice serial;         /* as in the certificate (magnitude) */
+    const char *authority;       /* our authority's name, or the issuer's text for foreign ones */
+    const char *profile;
+    int64_t profile_version;
+    const char *subject;         /* RFC 4514 text */
+    const char *device;          /* id; "" when none */
+    const char *endpoint;
+    int door;
+    int64_t issued_at;           /* unix ms */
+    int64_t not_before, not_after;
+    uint8_t fingerprint[32], spki_hash[32];
+    int retention;               /* enum retention of policy/profile.h */
+    struct slice der;            /* empty under minimal and metadata retention */
+    /* status, joined from its own table */
+    int64_t revoked_at;          /* 0: not revoked */
+    int reason;                  /* enum crl_reason */
+};
+
+struct device_row {
+    const char *id;     /* unique in the tenant: by default the serial number */
+    const char *serial, *model, *vendor, *owner, *place, *batch;
+    int state;          /* enum device_state of policy/enrollment.h */
+    const char *identifiers; /* JSON object of further identifiers: eui64, ueid, imei, urn, product-instance-uri, mac … */
+    const char *tags;   /* JSON object of strings */
+    int64_t created_at, updated_at; /* unix ms */
+    int64_t version;
+};
+
+struct resource_row {
+    const char *kind, *name; /* "Profile", "device-ldevid-1y" */
+    struct slice json;       /* canonical */
+    int64_t version;         /* 1, 2, … */
+    int64_t updated_at;      /* unix ms */
+    const char *updated_by;
+    bool deleted;
+};
+
+/* One-time or limited enrollment secrets; only a hash of the secret is kept. */
+struct token_row {
+    const char *id;         /* public part */
+    uint8_t secret_hash[32];
+    const char *claims;     /* JSON: endpoint, profile, device, names */
+    int64_t expires_at;     /* unix seconds */
+    int64_t max_uses;       /* 1: one-time */
+    int64_t uses;
+    uint8_t bound_spki[32]; /* zero until first used */
+    uint8_t bound_cert[CERT_SERIAL_LEN]; /* what it got */
+    int64_t bound_at;
+    const char *created_by;
+    int64_t created_at;
+    bool revoked;
+};
+
+struct event_row {
+    uint64_t pos;        /* place in the tenant's log, from 0 */
+    int64_t time;        /* unix ms */
+    const char *type;    /* "certificate.issued", … */
+    const char *subject; /* what it is about: "certificate/<hex>", "device/<id>", … */
+    struct slice salt;   /* 16 octets; empty once erased */
+    struct slice body;   /* canonical JSON; empty once erased */
+    uint8_t leaf[32];    /* RFC 6962 leaf hash of the salted commitment */
+};
+
+/* A durable continuation: something that waits and that any node and any door can finish. */
+struct continuation_row {
+    const char *id;      /* opaque, unguessable */
+    const char *kind;    /* "enrollment" … */
+    const char *key;     /* what finds it again when the caller asks anew: e.g. hash of tenant, endpoint, caller and CSR */
+    struct slice state;  /* JSON */
+    const char *status;  /* "pending", "approved", "rejected", "done" */
+    int64_t created_at, expires_at; /* unix seconds */
+    int64_t version;
+};
+
+struct crl_row {
+    const char *authority;
+    const char *shard;   /* "full" … */
+    struct slice number; /* magnitude */
+    int64_t this_update, next_update;
+    struct slice der;
+};
+
+struct checkpoint_row {
+    uint64_t size;
+    uint8_t root[32];
+    struct slice note;   /* signed note text */
+    int64_t time;        /* unix ms */
+    uint64_t chain_seq;  /* the signer's chain entry of this signature */
+};
+
+/* ---- writes ------------------------------------------------------------------------------------------------------ */
+
+enum effect_kind {
+    EFFECT_CERT_ADD,      /* cert + keys: append; the secondary index takes the keys */
+    EFFECT_CERT_REVOKE,   /* cert.id, cert.authority, cert.serial, revoked_at, reason; TM_ENOTFOUND; TM_ECONFLICT when revoked (hold may be changed) */
+    EFFECT_CERT_UNREVOKE, /* only from certificateHold */
+    EFFECT_EVENT,         /* event.type/subject/time/salt/body/leaf; pos is assigned and returned */
+    EFFECT_RESOURCE_PUT,  /* resource; expected_version: -1 any, 0 must not exist, n must be n; new version returned in resource.version */
+    EFFECT_RESOURCE_DELETE,
+    EFFECT_DEVICE_PUT,    /* device; expected_version as above */
+    EFFECT_TOKEN_ADD,
+    EFFECT_TOKEN_USE,     /* token.id, bound_spki, bound_cert: conditional: not expired at `now`, not revoked, uses < max_uses, unbound or
+                             bound to this key. TM_EEXPIRED, TM_EQUOTA, TM_EFORBIDDEN (bound to another key) */
+    EFFECT_TOKEN_REVOKE,
+    EFFECT_QUOTA_TAKE,    /* quota: conditional: taken in the window < max; TM_EQUOTA */
+    EFFECT_IDEMPOTENCY,   /* idem key -> cert id; TM_ECONFLICT when it exists (the reader then answers with what it names) */
+    EFFECT_CONTINUATION_PUT, /* expected_version as above */
+    EFFECT_CRL_PUT,       /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
+    EFFECT_CHECKPOINT_PUT,/* refuses a smaller size */
+    EFFECT_TILE_PUT,
+    EFFECT_META_PUT,      /* small named values of the house: epoch, counters */
+};
+
+struct effect {
+    enum effect_kind kind;
+    tenant_id tenant;
+    int64_t expected_version;
+    union {
+        struct {
+            struct cert_row row;
+            const struct cert_key *keys;
+            size_t n_keys;
+        } cert;
+        struct event_row event;
+        struct resource_row resource;
+        struct device_row device;
+        struct {
+            struct token_row row;
+            int64_t now;
+        } token;
+        struct {
+            const char *name; /* e.g. "profile/device-ldevid-1y" */
+            int64_t window_start;
+            uint64_t max, take;
+        } quota;
+        struct {
+            const char *key;
+            uint8_t request_hash[32];
+            uint8_t cert[CERT_SERIAL_LEN];
+            int64_t expires_at;
+        } idem;
+        struct continuation_row continuation;
+        struct crl_row crl;
+        struct checkpoint_row checkpoint;
+        struct {
+            unsigned level;
+            uint64_t index;
+            struct slice hashes; /* 256 * 32 octets */
+        } tile;
+        struct {
+            const char *name;
+            struct slice value;
+        } meta;
+    } u;
+};
+
+/* All or nothing. Zero it, fill, submit; everything is borrowed until `done` is posted. */
+struct store_txn {
+    struct task done;
+    struct executor *reply_to;
+    struct effect *effects;
+    size_t n;
+    /* answer */
+    tm_err err;       /* TM_OK: durable */
+    size_t failed;    /* index of the effect that refused */
+    struct diag diag;
+    struct store_txn *next;
+};
+
+/* ---- reads ------------------------------------------------------------------------------------------------------- */
+
+enum store_read_kind {
+    READ_CERT,           /* by id */
+    READ_CERTS_BY_KEY,   /* exact look-up through the secondary index; newest first */
+    READ_CERTS,          /* page through the inventory by filter, ordered by id */
+    READ_REVOKED,        /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
+    READ_RESOURCE,       /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
+    READ_RESOURCES,      /* kind ("" all); newest versions, deleted left out */
+    READ_RESOURCE_HISTORY,
+    READ_DEVICE,
+    READ_DEVICES,        /* by filter, ordered by id */
+    READ_TOKEN,
+    READ_TOKENS,
+    READ_EVENTS,         /* from filter.pos_from, at most limit; optional type prefix and subject */
+    READ_LEAVES,         /* leaf hashes only: [pos_from, pos_from+limit) */
+    READ_LOG_SIZE,       /* number of durable events of the tenant -> count */
+    READ_IDEMPOTENCY,
+    READ_CONTINUATION,   /* by id (name) or by key */
+    READ_CONTINUATIONS,  /* by status */
+    READ_CRL,
+    READ_CHECKPOINT,     /* newest, or the one of pos_from size */
+    READ_CHECKPOINTS,    /* ascending by size from pos_from */
+    READ_TILE,
+    READ_META,
+    READ_COUNTS,         /* certs, live, revoked, devices, events -> counts */
+    READ_QUOTA,          /* name, window_start -> count */
+};
+
+struct cert_filter {
+    const char *authority, *profile, *device; /* NULL: any */
+    int64_t not_after_from, not_after_to;     /* 0: open */
+    int revoked;                              /* -1 any, 0 no, 1 yes */
+    int source;                               /* -1 any */
+};
+
+struct store_read {
+    struct task done;
+    struct executor *reply_to;
+    struct arena *arena; /* results live here */
+    enum store_read_kind kind;
+    tenant_id tenant;
+    /* request */
+    uint8_t id[CERT_SERIAL_LEN];
+    struct cert_key key;
+    struct cert_filter filter;
+    const char *name, *name2; /* resource kind/name, device id, token id, meta name … */
+    const char *text;         /* devices: substring-free prefix of id; events: subject; continuations: status */
+    int device_state;         /* 0: any */
+    int64_t version;
+    int64_t window_start;
+    unsigned level;
+    uint64_t pos_from;
+    struct slice after;       /* page: continue after this id (cert id octets, or text) */
+    size_t limit;             /* 0: 100; at most 10000 */
+    bool with_der;
+    /* answer */
+    tm_err err;
+    struct diag diag;
+    size_t n;
+    bool more;
+    struct cert_row *certs;
+    struct resource_row *resources;
+    struct device_row *devices;
+    struct token_row *tokens;
+    struct event_row *events;
+    uint8_t *leaves;          /* n * 32 */
+    struct continuation_row *continuations;
+    struct crl_row crl;
+    struct checkpoint_row *checkpoints;
+    struct slice value;
+    uint64_t count;
+    struct {
+        uint64_t certs, revoked, devices, events, expired;
+    } counts;
+    struct {
+        uint8_t cert[CERT_SERIAL_LEN];
+        uint8_t request_hash[32];
+    } idem;
+    struct store_read *next;
+};
+
+/* ---- the store --------------------------------------------------------------------------------------------------- */
+
+struct store_config {
+    const char *driver;    /* "sqlite" */
+    const char *path;      /* sqlite: directory for touchmark.db and index.db */
+    bool create;           /* make it when absent */
+    bool read_only;
+    unsigned read_threads; /* 0: 2 */
+    size_t group_max;      /* most transactions a commit; 0: 4096 */
+    bool unsafe_async;     /* synchronous=OFF: for the test that shows that the torture can see it */
+};
+
+struct store_stats {
+    uint64_t commits, txns, failed;
+    uint64_t commit_us_max, commit_us_total;
+    uint64_t queue;        /* waiting now */
+    uint64_t index_segments, index_tail;
+};
+
+/* One descriptor a driver, found in store_drivers[]. */
+struct store_driver {
+    const char *name;
+    tm_err (*open)(struct store **ret, const struct store_config *c, struct diag *diag);
+    void (*close)(struct store *s);
+    void (*submit)(struct store *s, struct store_txn *t);
+    void (*read)(struct store *s, struct store_read *r);      /* asynchronous */
+    tm_err (*read_now)(struct store *s, struct store_read *r); /* on the calling thread */
+    tm_err (*backup)(struct store *s, const char *path, void (*progress)(void *arg, int percent), void *arg, struct diag *diag);
+    tm_err (*expire)(struct store *s, int64_t now, uint64_t *ret_removed, struct diag *diag); /* apply retention */
+    void (*stats)(struct store *s, struct store_stats *ret);
+    tm_err (*check)(struct store *s, struct diag *diag);       /* integrity of the files */
+};
+extern const struct store_driver *const store_drivers[]; /* NULL-terminated */
+
+/* Every implementation's struct store begins with this. */
+struct store {
+    const struct store_driver *driver;
+};
+
+/* Checks the schema: newer than this binary is TM_EUNSUPPORTED, older is migrated. Takes the writer lock: TM_EBUSY when another process has it. */
+tm_err store_open(struct store **ret, const struct store_config *c, struct diag *diag);
+/* Finishes what is queued. */
+void store_close(struct store *s);
+
+static inline void store_submit(struct store *s, struct store_txn *t)
+{
+    s->driver->submit(s, t);
+}
+static inline void store_read_submit(struct store *s, struct store_read *r)
+{
+    s->driver->read(s, r);
+}
+/* Blocking; never on a loop. */
+tm_err store_commit(struct store *s, struct store_txn *t);
+static inline tm_err store_read_now(struct store *s, struct store_read *r)
+{
+    return s->driver->read_now(s, r);
+}
+
+/* Helpers shared by drivers and callers. */
+/* The look-up keys of a parsed certificate, in `a`; at most 32 (the first SANs win). */
+tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c, const char *device);
+/* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, der. */
+tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c);
