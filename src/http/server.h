@@ -1,0 +1,140 @@
+/* http/server.h - HTTP/1.1 server over libevent bufferevents and libhttp-parser: listeners, TLS, limits, deadlines, routing.
+ *
+ * Layer 2 (over base only). One event loop a thread, each with its own SO_REUSEPORT listeners; a connection and its requests live on one loop.
+ * Handlers run on the loop and must not block: they hand work to pools and answer later, on the same loop (http_request_executor()).
+ * Everything is bounded: header and body sizes, header count, request line, connections per peer and in all, pipelining depth (1), and
+ * every phase has a deadline (handshake, headers, body with a least rate, response). */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/task.h"
+#include <openssl/types.h>
+#include <stdbool.h>
+
+struct arena;
+struct http_request;
+struct http_server;
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+enum http_method { HTTP_M_GET = 1, HTTP_M_HEAD = 2, HTTP_M_POST = 4, HTTP_M_PUT = 8, HTTP_M_DELETE = 16, HTTP_M_PATCH = 32, HTTP_M_OPTIONS = 64 };
+
+struct http_param {
+    const char *name;
+    const char *value;
+};
+
+/* What a handler sees. Strings live in the request's arena until the reply has been handed over. */
+struct http_request {
+    struct http_server *server;
+    const char *id;     /* request id: from a trusted proxy's X-Request-Id where valid, else random; echoed as X-Request-Id */
+    enum http_method method;
+    const char *path;   /* percent-decoded once, normalised; no NUL, no "..", starts with '/' */
+    const char *raw_target;
+    const struct http_param *query; /* decoded; ended by a NULL name */
+    const struct http_param *params; /* values of {name} segments of the route; ended by a NULL name */
+    struct slice body;  /* whole, for buffered routes */
+    const char *peer;   /* address without port, after PROXY v2 */
+    bool tls;
+    unsigned listener;  /* index in the configuration */
+    unsigned loop;      /* which loop it lives on */
+    struct slice client_cert; /* DER leaf the TLS client proved, or RFC 9440 Client-Cert from a trusted proxy; empty: none */
+    const struct slice *client_chain; /* further certificates */
+    size_t n_client_chain;
+    struct arena *arena;
+    void *app;          /* the server's application pointer */
+    void *handler_data; /* the handler's own */
+};
+
+/* First value of a header (case-insensitive name), NULL when absent. */
+const char *http_request_header(const struct http_request *r, const char *name);
+const char *http_request_param(const struct http_request *r, const char *name);
+const char *http_request_query(const struct http_request *r, const char *name);
+/* Tasks posted here run on the request's loop. */
+struct executor *http_request_executor(const struct http_request *r);
+/* True when the peer has gone; a reply is then dropped silently (but must still be given). */
+bool http_request_aborted(const struct http_request *r);
+/* RFC 5929 tls-unique (TLS <= 1.2) or RFC 9266 tls-exporter (1.3) of the connection; TM_UNSUPPORTED on plain or proxied ones. */
+tm_err http_request_channel_binding(const struct http_request *r, struct slice *ret, const char **ret_type);
+
+/* ---- replies: exactly one a request, on its loop ------------------------------------------------------------------- */
+
+struct http_header {
+    const char *name, *value;
+};
+/* Whole reply; body and headers are copied. `content_type` may be NULL with an empty body. `headers` ends with a NULL name or is NULL. */
+void http_reply(struct http_request *r, int status, const char *content_type, struct slice body, const struct http_header *headers);
+/* Streaming reply: chunked (HTTP/1.1). `on_drain` (may be NULL) runs on the loop each time the output has drained below the low-water mark. */
+void http_reply_begin(struct http_request *r, int status, const char *content_type, const struct http_header *headers);
+void http_reply_chunk(struct http_request *r, struct slice data);
+size_t http_reply_pending(const struct http_request *r); /* octets not yet sent: pause above 1 MiB */
+void http_reply_on_drain(struct http_request *r, void (*on_drain)(struct http_request *r));
+void http_reply_end(struct http_request *r);
+const char *http_status_text(int status);
+
+/* ---- routes -------------------------------------------------------------------------------------------------------- */
+
+enum { HTTP_LISTENER_PUBLIC_TLS = 1, HTTP_LISTENER_PLAIN = 2, HTTP_LISTENER_CONSOLE = 4, HTTP_LISTENER_ADMIN = 8, HTTP_LISTENER_UNIX = 16, HTTP_LISTENER_ANY = 31 };
+
+struct http_route {
+    unsigned methods;    /* bit set of enum http_method; HEAD is served by GET */
+    const char *pattern; /* "/.well-known/est/{label}/cacerts"; a last segment "{rest...}" takes the remainder */
+    void (*handler)(struct http_request *r);
+    unsigned listeners;  /* bit set: which kinds of listener serve it */
+    size_t body_max;     /* 0: no body allowed; larger bodies get 413 */
+    /* Streaming body: when set, `handler` runs at the end of the headers, these as the body comes in, and `on_end` after the last octet
+     * (ok false: peer gone or deadline passed; a reply must still be given). */
+    void (*on_body)(struct http_request *r, struct slice data);
+    void (*on_end)(struct http_request *r, bool ok);
+    const char *metric;  /* label for counters: "est.simpleenroll" */
+};
+/* Back-pressure for streaming bodies. */
+void http_body_pause(struct http_request *r);
+void http_body_resume(struct http_request *r);
+
+/* ---- the server ---------------------------------------------------------------------------------------------------- */
+
+struct http_listener {
+    const char *address; /* "127.0.0.1", "::", or a path for unix sockets */
+    int port;            /* 0: any free port, see http_server_port() */
+    unsigned kind;       /* one of HTTP_LISTENER_* */
+    bool tls;
+    bool ask_client_cert;
+    bool proxy_protocol; /* PROXY v2 header required, from trusted_proxies only */
+    mode_t unix_mode;
+};
+struct http_limits {
+    size_t max_connections;        /* in all; 0: 20000 */
+    size_t max_connections_peer;   /* 0: 1024 (loopback is not counted) */
+    size_t max_header_octets;      /* 0: 16384 */
+    unsigned max_headers;          /* 0: 64 */
+    unsigned handshake_s, header_s, idle_s, body_s, reply_s; /* 0: 10, 10, 60, 60, 120 */
+    unsigned rate_per_peer;        /* requests a second an address, token bucket with burst 4x; 0: none. 429 + Retry-After */
+};
+struct http_server_config {
+    const struct http_listener *listeners;
+    size_t n_listeners;
+    const struct http_route *const *routes; /* arrays, each ended by a NULL pattern; the array of arrays by NULL */
+    struct http_limits limits;
+    unsigned loops;            /* 0: one a core */
+    SSL_CTX *tls;              /* server certificate and verification callback set by the caller; may be replaced by http_server_set_tls */
+    const char *const *trusted_proxies; /* CIDRs whose PROXY v2 and Client-Cert / X-Request-Id headers count; NULL: none */
+    void *app;
+    /* Called on the loop after each reply: metrics and access log. */
+    void (*on_reply)(void *app, const struct http_request *r, int status, uint64_t micros, uint64_t octets_out, const char *metric);
+    /* JSON/text body of errors that the server itself makes (400, 404, 405, 408, 413, 414, 429, 431, 503); NULL: plain text. */
+    void (*on_error)(void *app, const struct http_request *r, int status, const char *detail);
+};
+/* Binds all listeners and starts the loops. TM_EUNAVAIL when an address is taken (diag names it). */
+tm_err http_server_start(struct http_server **ret, const struct http_server_config *c, struct diag *diag);
+int http_server_port(const struct http_server *s, size_t listener);
+void http_server_set_tls(struct http_server *s, SSL_CTX *tls);
+/* Graceful: stop accepting, finish what runs (at most `grace_ms`), close. */
+void http_server_stop(struct http_server *s, unsigned grace_ms);
+void http_server_free(struct http_server *s);
+
+struct http_stats {
+    uint64_t accepted, open, requests, tls_failed, refused_limit, timeouts;
+};
+void http_server_stats(const struct http_server *s, struct http_stats *ret);
