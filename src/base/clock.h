@@ -8,9 +8,9 @@
 /* 9999-12-31T23:59:59Z: "never expires" (RFC 5280 4.1.2.5). */
 #define TM_TIME_NEVER ((int64_t)253402300799)
 
-int64_t clock_now(void);       /* unix seconds */
-int64_t clock_now_ms(void);    /* unix milliseconds */
-uint64_t clock_mono_ns(void);  /* monotonic nanoseconds, for durations */
+int64_t clock_now(void);      /* unix seconds */
+int64_t clock_now_ms(void);   /* unix milliseconds */
+uint64_t clock_mono_ns(void); /* monotonic nanoseconds, for durations */
 
 /* Freeze the wall clock at `t` (tests, golden files); 0 lets it run again. */
 void clock_fix(int64_t t);

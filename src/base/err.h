@@ -48,18 +48,18 @@ enum [[nodiscard]] tm_error {
 typedef enum tm_error tm_err;
 
 /* Evaluate a tm_err expression; leave the function with it unless it is TM_OK. The only control-flow macro. */
-#define TM_TRY(expr)                                                                                                   \
-    do {                                                                                                               \
-        tm_err tm_try_err_ = (expr);                                                                                   \
-        if (tm_try_err_ != TM_OK)                                                                                      \
-            return tm_try_err_;                                                                                        \
+#define TM_TRY(expr)                                                                                         \
+    do {                                                                                                     \
+        tm_err tm_try_err_ = (expr);                                                                         \
+        if (tm_try_err_ != TM_OK)                                                                            \
+            return tm_try_err_;                                                                              \
     } while (0)
 
 /* Say on purpose that an error does not matter here. */
-#define TM_IGNORE(expr)                                                                                                \
-    do {                                                                                                               \
-        tm_err tm_ignored_ = (expr);                                                                                   \
-        (void)tm_ignored_;                                                                                             \
+#define TM_IGNORE(expr)                                                                                      \
+    do {                                                                                                     \
+        tm_err tm_ignored_ = (expr);                                                                         \
+        (void)tm_ignored_;                                                                                   \
     } while (0)
 
 static inline unsigned tm_err_class(tm_err e)

@@ -49,17 +49,15 @@ struct json_field {
     const char *def;
     size_t seen_offset; /* offset+1 of a bool to set when the key is present; 0: none */
 };
-#define JSON_FIELD(type, member, k, ...)                                                                               \
-    {                                                                                                                  \
-        .key = #member, .kind = (k), .offset = offsetof(type, member), __VA_ARGS__                                     \
-    }
+#define JSON_FIELD(type, member, k, ...)                                                                     \
+    {.key = #member, .kind = (k), .offset = offsetof(type, member), __VA_ARGS__}
 
 /* Parse text: at most `max` bytes, depth 32, duplicate keys refused. The caller json_decref()s. */
 tm_err json_parse(json_t **ret, struct slice text, size_t max, struct diag *diag);
 
 /* Fill *out (of the schema's struct type) from an object. `path` is the pointer prefix, "" at the top. */
-tm_err json_bind(void *out, const struct json_field *schema, const json_t *object, const char *path, struct arena *a,
-                 struct diag *diag);
+tm_err json_bind(void *out, const struct json_field *schema, const json_t *object, const char *path,
+                 struct arena *a, struct diag *diag);
 
 /* Append the compact or indented text with sorted keys. */
 void buf_put_json(struct buf *b, const json_t *v, bool pretty);

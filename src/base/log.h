@@ -24,8 +24,8 @@ void log_configure(enum log_level least, enum log_format format);
 /* One line, written with one write(2). */
 void log_write(enum log_level level, const char *rid, const char *event, const struct log_field *fields);
 
-#define LOG_FIELDS_(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.kind = LOG_FIELD_END}})
+#define LOG_FIELDS_(...)           ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.kind = LOG_FIELD_END}})
 #define log_debug(rid, event, ...) log_write(LOG_DEBUG, rid, event, LOG_FIELDS_(__VA_ARGS__))
-#define log_info(rid, event, ...) log_write(LOG_INFO, rid, event, LOG_FIELDS_(__VA_ARGS__))
-#define log_warn(rid, event, ...) log_write(LOG_WARN, rid, event, LOG_FIELDS_(__VA_ARGS__))
+#define log_info(rid, event, ...)  log_write(LOG_INFO, rid, event, LOG_FIELDS_(__VA_ARGS__))
+#define log_warn(rid, event, ...)  log_write(LOG_WARN, rid, event, LOG_FIELDS_(__VA_ARGS__))
 #define log_error(rid, event, ...) log_write(LOG_ERROR, rid, event, LOG_FIELDS_(__VA_ARGS__))

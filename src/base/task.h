@@ -12,7 +12,7 @@ struct task {
 };
 
 /* The object that embeds a member: TM_CONTAINER(t, struct my_op, task). */
-#define TM_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define TM_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 struct executor {
     /* Queue `t`; callable from any thread; wakes the executor. The task must not be queued elsewhere. */

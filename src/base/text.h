@@ -23,7 +23,8 @@ tm_err base64_decode(struct slice *ret, struct arena *a, struct slice text, enum
 void buf_put_pem(struct buf *b, const char *label, struct slice der);
 /* The next PEM block in *text; *text moves past it. TM_ENOTFOUND when there is none. `label` may be NULL: any; else the first
  * block of that label. *ret_label (may be NULL) is in `a`. */
-tm_err pem_next(struct slice *ret_der, char **ret_label, struct arena *a, struct slice *text, const char *label);
+tm_err pem_next(struct slice *ret_der, char **ret_label, struct arena *a, struct slice *text,
+                const char *label);
 
 /* The length of the well-formed UTF-8 sequence at the start of s, 1..4; 0 when there is none. A NUL byte counts as one. */
 size_t utf8_step(struct slice s);
