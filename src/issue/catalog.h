@@ -1,0 +1,99 @@
+/* issue/catalog.h - the resources of all tenants, compiled once into an immutable snapshot that requests hold by reference.
+ *
+ * Layer 4, thread-safe. A change of any resource builds a new snapshot (house_reload()); requests under way keep the one they began with. */
+#pragma once
+#include "base/err.h"
+#include "base/json.h"
+#include "base/slice.h"
+#include "issue/resources.h"
+#include "store/store.h"
+#include "x509/cert.h"
+struct catalog;
+struct profile;
+struct signer;
+
+/* Build from the store. Resources that do not compile are left out and reported through `on_bad` (they cannot be put by the API; a downgrade may
+ * meet them), so that one bad document never stops the house. `signer` may be NULL (no key facts then). */
+tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer *signer,
+                     void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d), void *arg, struct diag *diag);
+struct catalog *catalog_ref(struct catalog *c);
+void catalog_unref(struct catalog *c);
+
+struct tenant {
+    tenant_id id;
+    const char *name, *title;
+    bool disabled;
+};
+
+struct authority {
+    tenant_id tenant;
+    const char *name;
+    bool is_root, disabled, offline; /* offline: its key is not in this house */
+    const char *key_ref;     /* the signer's key id; "" when offline */
+    enum key_alg key_alg;
+    enum sig_alg sig_alg;
+    struct slice der;        /* CA certificate */
+    struct cert cert;        /* parsed, borrows der */
+    struct slice key_id;     /* SKI octets */
+    char key_id_hex[64];
+    struct slice *chain;     /* from this CA's issuer up to and including the root, DER */
+    size_t n_chain;
+    const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
+    int64_t crl_lifetime, crl_every; /* seconds */
+    const char *parent;      /* name of the issuing authority here, "" when foreign or self-signed */
+};
+
+struct trust_set {
+    tenant_id tenant;
+    const char *name;
+    struct cert *anchors;    /* roots or intermediates that end a path */
+    size_t n_anchors;
+    struct cert *intermediates;
+    size_t n_intermediates;
+    bool accept_expired;     /* IDevIDs whose end date passed */
+    enum { DEVICE_ID_SERIAL_NUMBER, DEVICE_ID_CN, DEVICE_ID_HW_MODULE, DEVICE_ID_FINGERPRINT } device_id_from;
+    bool auto_register;      /* an unknown device that proves itself is registered, state made */
+};
+
+struct endpoint {
+    tenant_id tenant;
+    const char *name;
+    enum door protocol;
+    const char *const *profiles; /* the first is the default */
+    size_t n_profiles;
+    const char *authority;   /* overrides the profile's; "" none */
+    const char *const *trust_sets; /* whose device certificates may enroll */
+    size_t n_trust_sets;
+    bool allow_certificate;  /* our own current certificate re-enrolls */
+    bool allow_token;        /* Basic or bearer enrollment tokens */
+    bool require_both;       /* certificate and token */
+    bool require_channel_binding;
+    bool server_keygen;
+    bool disabled;
+    const char *ca_bundle_authority; /* whose chain /cacerts shows: the default profile's authority when "" */
+};
+
+struct principal {
+    tenant_id tenant; /* where it is defined */
+    const char *name;
+    const char *const *roles; /* "admin", "operator", "auditor", "owner"; in its tenant, or with `all_tenants` everywhere */
+    size_t n_roles;
+    bool all_tenants;
+    bool disabled;
+    uint8_t cert_fingerprint[32]; /* mTLS; zero when none */
+    const char *owner_of;    /* role owner: the owner text of devices it may act for */
+};
+
+const struct tenant *catalog_tenant(const struct catalog *c, const char *name);
+const struct tenant *catalog_tenant_by_id(const struct catalog *c, tenant_id id);
+size_t catalog_tenants(const struct catalog *c, const struct tenant **ret_first);
+struct profile *catalog_profile(const struct catalog *c, tenant_id t, const char *name); /* borrowed from the snapshot */
+const struct authority *catalog_authority(const struct catalog *c, tenant_id t, const char *name);
+const struct authority *catalog_authority_by_key_id(const struct catalog *c, struct slice ski); /* any tenant */
+const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref);
+size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret); /* all tenants */
+/* `label` is "<name>" in the default tenant or "<tenant>.<name>" (DESIGN 7). */
+const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label);
+const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name);
+const struct principal *catalog_principal(const struct catalog *c, tenant_id t, const char *name);
+const struct principal *catalog_principal_by_cert(const struct catalog *c, const uint8_t fingerprint[32]);

@@ -1,0 +1,82 @@
+/* issue/house.h - the running house: the parts a request passes through, opened together and closed together.
+ *
+ * Layer 4. `serve` opens it with a signer process and threads; offline commands open the same house with the signer in-process and no
+ * listeners, under the store's writer lock. */
+#pragma once
+#include "base/err.h"
+#include "base/secret.h"
+#include "base/task.h"
+#include "issue/catalog.h"
+#include "store/store.h"
+#include <stdatomic.h>
+
+struct chain;
+struct jobs;
+struct key_blocklist;
+struct pool;
+struct refusals;
+struct reg;
+struct signer;
+
+enum house_mode {
+    HOUSE_SERVE,   /* signer process, job runner */
+    HOUSE_OFFLINE, /* in-process signer; jobs run once at close */
+    HOUSE_READ,    /* no signer at all, store read-only: list, verify, export */
+};
+
+struct house_config {
+    const char *home;           /* directory made by `touchmark init` */
+    enum house_mode mode;
+    const char *store_driver;   /* "sqlite" */
+    const char *store_path;     /* default <home>/store */
+    const char *signer_user;    /* when started as root; default "touchmark-signer" where that user exists */
+    const struct secret *passphrase; /* for SERVE and OFFLINE */
+    const char *passphrase_file; /* where the signer may read it again after a crash; NULL: it may not */
+    const char *public_base;    /* "http://pki.example.org": goes into AIA and CDP */
+    const char *origin;         /* register origin */
+    unsigned crypto_threads;    /* 0: one a core */
+    unsigned blocking_threads;  /* 0: 4 */
+    bool store_unsafe_async;    /* torture's counter-proof only */
+};
+
+struct house {
+    char *home;
+    enum house_mode mode;
+    char *public_base;
+    char *origin;
+    struct store *store;
+    struct signer *signer;
+    struct reg *reg;
+    struct chain *chain;
+    struct refusals *refusals;
+    struct jobs *jobs;
+    struct pool *crypto;   /* proof of possession, policy, TBS */
+    struct pool *blocking; /* API and door work that reads the store */
+    struct key_blocklist *blocklist;
+    _Atomic(struct catalog *) catalog_now;
+    void *catalog_lock;
+    atomic_bool read_only; /* signer or store is not to be had: requests get TM_EUNAVAIL */
+    _Atomic(const char *) read_only_reason;
+    int64_t started_at;
+};
+
+tm_err house_open(struct house **ret, const struct house_config *c, struct diag *diag);
+/* Finishes what runs, sequences the register once more, closes everything. */
+void house_close(struct house *h);
+
+/* The present snapshot; catalog_unref() it. */
+struct catalog *house_catalog(struct house *h);
+/* Read all resources again after a change. */
+tm_err house_reload(struct house *h, struct diag *diag);
+
+/* Put or delete one resource with its event in one transaction, then reload. `doc` is the whole document. Blocking.
+ * `expected_version` as EFFECT_RESOURCE_PUT. TM_ECONFLICT, TM_EINVAL (diag: JSON pointer). */
+tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, const json_t *doc, int64_t expected_version, const char *by,
+                          int64_t *ret_version, struct diag *diag);
+tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name, int64_t expected_version,
+                             const char *by, struct diag *diag);
+
+/* One event in a transaction of its own. Blocking. */
+struct event_field;
+tm_err house_event(struct house *h, tenant_id tenant, const char *type, const char *subject, const struct event_field *fields,
+                   struct diag *diag);
