@@ -15,7 +15,8 @@ struct signer;
 /* Build from the store. Resources that do not compile are left out and reported through `on_bad` (they cannot be put by the API; a downgrade may
  * meet them), so that one bad document never stops the house. `signer` may be NULL (no key facts then). */
 tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer *signer,
-                     void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d), void *arg, struct diag *diag);
+                     void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d),
+                     void *arg, struct diag *diag);
 struct catalog *catalog_ref(struct catalog *c);
 void catalog_unref(struct catalog *c);
 
@@ -29,30 +30,30 @@ struct authority {
     tenant_id tenant;
     const char *name;
     bool is_root, disabled, offline; /* offline: its key is not in this house */
-    const char *key_ref;     /* the signer's key id; "" when offline */
+    const char *key_ref;             /* the signer's key id; "" when offline */
     enum key_alg key_alg;
     enum sig_alg sig_alg;
-    struct slice der;        /* CA certificate */
-    struct cert cert;        /* parsed, borrows der */
-    struct slice key_id;     /* SKI octets */
+    struct slice der;    /* CA certificate */
+    struct cert cert;    /* parsed, borrows der */
+    struct slice key_id; /* SKI octets */
     char key_id_hex[64];
-    struct slice *chain;     /* from this CA's issuer up to and including the root, DER */
+    struct slice *chain; /* from this CA's issuer up to and including the root, DER */
     size_t n_chain;
     const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
-    int64_t crl_lifetime, crl_every; /* seconds */
-    const char *parent;      /* name of the issuing authority here, "" when foreign or self-signed */
+    int64_t crl_lifetime, crl_every;         /* seconds */
+    const char *parent; /* name of the issuing authority here, "" when foreign or self-signed */
 };
 
 struct trust_set {
     tenant_id tenant;
     const char *name;
-    struct cert *anchors;    /* roots or intermediates that end a path */
+    struct cert *anchors; /* roots or intermediates that end a path */
     size_t n_anchors;
     struct cert *intermediates;
     size_t n_intermediates;
-    bool accept_expired;     /* IDevIDs whose end date passed */
+    bool accept_expired; /* IDevIDs whose end date passed */
     enum { DEVICE_ID_SERIAL_NUMBER, DEVICE_ID_CN, DEVICE_ID_HW_MODULE, DEVICE_ID_FINGERPRINT } device_id_from;
-    bool auto_register;      /* an unknown device that proves itself is registered, state made */
+    bool auto_register; /* an unknown device that proves itself is registered, state made */
 };
 
 struct endpoint {
@@ -61,12 +62,12 @@ struct endpoint {
     enum door protocol;
     const char *const *profiles; /* the first is the default */
     size_t n_profiles;
-    const char *authority;   /* overrides the profile's; "" none */
+    const char *authority;         /* overrides the profile's; "" none */
     const char *const *trust_sets; /* whose device certificates may enroll */
     size_t n_trust_sets;
-    bool allow_certificate;  /* our own current certificate re-enrolls */
-    bool allow_token;        /* Basic or bearer enrollment tokens */
-    bool require_both;       /* certificate and token */
+    bool allow_certificate; /* our own current certificate re-enrolls */
+    bool allow_token;       /* Basic or bearer enrollment tokens */
+    bool require_both;      /* certificate and token */
     bool require_channel_binding;
     bool server_keygen;
     bool disabled;
@@ -76,20 +77,23 @@ struct endpoint {
 struct principal {
     tenant_id tenant; /* where it is defined */
     const char *name;
-    const char *const *roles; /* "admin", "operator", "auditor", "owner"; in its tenant, or with `all_tenants` everywhere */
+    const char *const
+        *roles; /* "admin", "operator", "auditor", "owner"; in its tenant, or with `all_tenants` everywhere */
     size_t n_roles;
     bool all_tenants;
     bool disabled;
     uint8_t cert_fingerprint[32]; /* mTLS; zero when none */
-    const char *owner_of;    /* role owner: the owner text of devices it may act for */
+    const char *owner_of;         /* role owner: the owner text of devices it may act for */
 };
 
 const struct tenant *catalog_tenant(const struct catalog *c, const char *name);
 const struct tenant *catalog_tenant_by_id(const struct catalog *c, tenant_id id);
 size_t catalog_tenants(const struct catalog *c, const struct tenant **ret_first);
-struct profile *catalog_profile(const struct catalog *c, tenant_id t, const char *name); /* borrowed from the snapshot */
+struct profile *catalog_profile(const struct catalog *c, tenant_id t,
+                                const char *name); /* borrowed from the snapshot */
 const struct authority *catalog_authority(const struct catalog *c, tenant_id t, const char *name);
-const struct authority *catalog_authority_by_key_id(const struct catalog *c, struct slice ski); /* any tenant */
+const struct authority *catalog_authority_by_key_id(const struct catalog *c,
+                                                    struct slice ski); /* any tenant */
 const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref);
 size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret); /* all tenants */
 /* `label` is "<name>" in the default tenant or "<tenant>.<name>" (DESIGN 7). */

@@ -25,18 +25,18 @@ enum house_mode {
 };
 
 struct house_config {
-    const char *home;           /* directory made by `touchmark init` */
+    const char *home; /* directory made by `touchmark init` */
     enum house_mode mode;
-    const char *store_driver;   /* "sqlite" */
-    const char *store_path;     /* default <home>/store */
-    const char *signer_user;    /* when started as root; default "touchmark-signer" where that user exists */
+    const char *store_driver; /* "sqlite" */
+    const char *store_path;   /* default <home>/store */
+    const char *signer_user;  /* when started as root; default "touchmark-signer" where that user exists */
     const struct secret *passphrase; /* for SERVE and OFFLINE */
-    const char *passphrase_file; /* where the signer may read it again after a crash; NULL: it may not */
-    const char *public_base;    /* "http://pki.example.org": goes into AIA and CDP */
-    const char *origin;         /* register origin */
-    unsigned crypto_threads;    /* 0: one a core */
-    unsigned blocking_threads;  /* 0: 4 */
-    bool store_unsafe_async;    /* torture's counter-proof only */
+    const char *passphrase_file;     /* where the signer may read it again after a crash; NULL: it may not */
+    const char *public_base;         /* "http://pki.example.org": goes into AIA and CDP */
+    const char *origin;              /* register origin */
+    unsigned crypto_threads;         /* 0: one a core */
+    unsigned blocking_threads;       /* 0: 4 */
+    bool store_unsafe_async;         /* torture's counter-proof only */
 };
 
 struct house {
@@ -71,12 +71,12 @@ tm_err house_reload(struct house *h, struct diag *diag);
 
 /* Put or delete one resource with its event in one transaction, then reload. `doc` is the whole document. Blocking.
  * `expected_version` as EFFECT_RESOURCE_PUT. TM_ECONFLICT, TM_EINVAL (diag: JSON pointer). */
-tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, const json_t *doc, int64_t expected_version, const char *by,
-                          int64_t *ret_version, struct diag *diag);
-tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name, int64_t expected_version,
-                             const char *by, struct diag *diag);
+tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, const json_t *doc,
+                          int64_t expected_version, const char *by, int64_t *ret_version, struct diag *diag);
+tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name,
+                             int64_t expected_version, const char *by, struct diag *diag);
 
 /* One event in a transaction of its own. Blocking. */
 struct event_field;
-tm_err house_event(struct house *h, tenant_id tenant, const char *type, const char *subject, const struct event_field *fields,
-                   struct diag *diag);
+tm_err house_event(struct house *h, tenant_id tenant, const char *type, const char *subject,
+                   const struct event_field *fields, struct diag *diag);

@@ -25,15 +25,18 @@ struct issue_request {
     /* request; everything lives in `arena`, which must outlive `done` */
     struct house *house;
     struct arena *arena;
-    struct enrollment e;       /* tenant, endpoint, door, profile, kind, caller, request id; the rest may be filled by issue_from_csr() */
-    const struct csr *csr;     /* its proof of possession is verified in the crypto pool; NULL: e.pop_verified says it */
+    struct enrollment
+        e; /* tenant, endpoint, door, profile, kind, caller, request id; the rest may be filled by issue_from_csr() */
+    const struct csr
+        *csr; /* its proof of possession is verified in the crypto pool; NULL: e.pop_verified says it */
     tenant_id tenant;
-    const char *authority;     /* endpoint's override, or NULL */
-    struct slice predecessor;  /* DER of the certificate being renewed (ENROLL_RENEW); empty: none */
-    const char *token_id;      /* consumed in the same transaction; NULL: none */
-    const char *device_id;     /* as far as the door knows it; NULL: policy's facts look by caller certificate and CSR serialNumber */
-    bool dry_run;              /* decide only: nothing is signed or recorded */
-    bool approved;             /* by approval of the continuation */
+    const char *authority;    /* endpoint's override, or NULL */
+    struct slice predecessor; /* DER of the certificate being renewed (ENROLL_RENEW); empty: none */
+    const char *token_id;     /* consumed in the same transaction; NULL: none */
+    const char *
+        device_id; /* as far as the door knows it; NULL: policy's facts look by caller certificate and CSR serialNumber */
+    bool dry_run;  /* decide only: nothing is signed or recorded */
+    bool approved; /* by approval of the continuation */
     const char *approved_by;
     const char *continuation_id; /* the one being finished; NULL: none */
 
@@ -46,11 +49,11 @@ struct issue_request {
     const struct slice *chain; /* from the issuing CA up to but without the root, then the root last; DER */
     size_t n_chain;
     uint8_t serial[CERT_SERIAL_LEN];
-    bool replayed;             /* an earlier answer given again: same token and key, or same idempotency key */
+    bool replayed; /* an earlier answer given again: same token and key, or same idempotency key */
     char pending_id[40];
-    unsigned retry_after;      /* seconds */
+    unsigned retry_after; /* seconds */
 
-    void *priv;                /* the pipeline's */
+    void *priv; /* the pipeline's */
 };
 
 /* Fill e.spki, key, subject, san, exts from a parsed request. */
@@ -62,34 +65,36 @@ void issue_run(struct issue_request *r);
 /* ---- other actions with the same guarantees: recorded and durable before they return. Blocking. -------------------------- */
 
 /* Revoke by serial. `by` is the principal. TM_ENOTFOUND, TM_ECONFLICT (revoked already; *ret_revoked_at says when). */
-tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason, const char *by, const char *comment,
-                    int64_t *ret_revoked_at, struct diag *diag);
-tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], const char *by, struct diag *diag);
+tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
+                    const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag);
+tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
+                      const char *by, struct diag *diag);
 
 /* Approve or reject what waits; approving issues at once and stores the result in the continuation. */
-tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation_id, bool approve, const char *by, const char *comment,
-                     struct diag *diag);
+tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation_id, bool approve,
+                     const char *by, const char *comment, struct diag *diag);
 
 /* Bring a foreign or older certificate into the inventory (H1). *ret_new false when it was known. */
-tm_err issue_import(struct house *h, tenant_id tenant, struct slice der, const char *by, uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new,
-                    struct diag *diag);
+tm_err issue_import(struct house *h, tenant_id tenant, struct slice der, const char *by,
+                    uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag);
 
 /* Enrollment tokens (one-time secrets). The secret is returned once; only its hash is kept. */
 struct token_spec {
     const char *endpoint, *profile, *device; /* "" any */
-    const char *const *names;  /* "DNS:…", "IP:…", "CN=…"; none: what the profile allows */
+    const char *const *names;                /* "DNS:…", "IP:…", "CN=…"; none: what the profile allows */
     size_t n_names;
-    int64_t ttl;               /* seconds */
-    int64_t max_uses;          /* 1 by default */
+    int64_t ttl;      /* seconds */
+    int64_t max_uses; /* 1 by default */
     const char *by;
 };
-tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant, const struct token_spec *s,
-                    struct diag *diag);
+tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
+                    const struct token_spec *s, struct diag *diag);
 /* Check a presented "<id>" + secret for an endpoint; fills caller->names, device_id, id. Does not consume. TM_EAUTH, TM_EEXPIRED. */
-tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h, tenant_id tenant, const char *endpoint,
-                          const char *id, struct slice secret, struct diag *diag);
+tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h,
+                          tenant_id tenant, const char *endpoint, const char *id, struct slice secret,
+                          struct diag *diag);
 tm_err token_revoke(struct house *h, tenant_id tenant, const char *id, const char *by, struct diag *diag);
 
 /* ---- refusals before the pipeline: unauthenticated ones are counted and recorded in windows (DESIGN 2.3) ------------------ */
-void refusal_note(struct house *h, tenant_id tenant, enum door door, const char *endpoint, const char *peer, const char *rule,
-                  const char *detail);
+void refusal_note(struct house *h, tenant_id tenant, enum door door, const char *endpoint, const char *peer,
+                  const char *rule, const char *detail);

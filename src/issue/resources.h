@@ -10,14 +10,70 @@ struct arena;
 struct buf;
 
 struct resource_kind {
-    const char *kind;    /* "Profile" */
-    const char *plural;  /* path segment and CLI noun: "profiles" */
+    const char *kind;   /* "Profile" */
+    const char *plural; /* path segment and CLI noun: "profiles" */
     const char *title;
     const struct json_field *schema; /* NULL where check() binds it itself (Profile) */
-    size_t size;         /* sizeof the struct that the schema binds */
-    bool house_wide;     /* lives in tenant 0: Tenant, Principal with all tenants … */
+    size_t size;                     /* sizeof the struct that the schema binds */
+    bool house_wide;                 /* lives in tenant 0: Tenant, Principal with all tenants … */
     /* Parse and validate one document on its own; TM_EINVAL with a JSON pointer in diag->field. */
     tm_err (*check)(struct arena *a, const json_t *doc, struct diag *diag);
 };
-extern const struct resource_kind resource_kinds[]; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal */
+extern const struct resource_kind
+    resource_kinds[]; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
+
+/* The documents as bound; strings live in the arena of the binding. */
+struct tenant_doc {
+    const char *kind, *name, *title;
+    int64_t number; /* given out at first put, never changed */
+    bool disabled;
+};
+struct authority_doc {
+    const char *kind, *name, *tenant, *title;
+    const char *key;           /* the signer's key id; "" when the key is not in this house */
+    const char *certificate;   /* PEM */
+    struct json_strings chain; /* PEM each, from the issuer up to the root */
+    const char *parent;
+    bool root, disabled;
+    const char *signature; /* algorithm name; "" the key's default */
+    struct {
+        int64_t lifetime, every;
+    } crl;
+    struct {
+        const char *crl, *ca, *ocsp;
+    } urls;
+};
+struct endpoint_doc {
+    const char *kind, *name, *tenant, *title;
+    int protocol; /* enum door */
+    struct json_strings profiles;
+    const char *authority;
+    struct {
+        struct json_strings trust_sets;
+        bool certificate, token, both, channel_binding;
+    } authentication;
+    bool server_keygen, disabled;
+    const char *ca_bundle;
+};
+struct trust_set_doc {
+    const char *kind, *name, *tenant, *title;
+    struct json_strings anchors, intermediates; /* PEM each, one or more certificates */
+    bool accept_expired, auto_register;
+    int device_id;
+};
+struct principal_doc {
+    const char *kind, *name, *tenant, *title;
+    struct json_strings roles;
+    bool all_tenants, disabled;
+    const char *certificate_fingerprint; /* hex SHA-256 */
+    const char *owner_of;
+};
+extern const struct json_field tenant_schema[], authority_schema[], endpoint_schema[], trust_set_schema[],
+    principal_schema[];
+extern const char *const device_id_from_names[]; /* "serial-number", "cn", "hardware-module", "fingerprint" */
+extern const char *const principal_role_names[]; /* "auditor", "operator", "owner", "admin" */
+
+/* Every certificate of a list of PEM texts, as DER in `a`; at most `max`. `path` is the JSON pointer for errors. */
+tm_err pem_list_decode(struct slice *ret, size_t max, size_t *ret_n, struct arena *a,
+                       const struct json_strings *pems, const char *path, struct diag *diag);

@@ -9,9 +9,10 @@
 struct arena;
 
 /* TM_OK; TM_EAUTH no path; TM_EEXPIRED everything fits but the leaf's (or a CA's) time; other errors as they come. */
-tm_err trust_set_verify(const struct trust_set *t, const struct cert *leaf, const struct slice *chain, size_t n_chain, int64_t now,
-                        struct diag *diag);
+tm_err trust_set_verify(const struct trust_set *t, const struct cert *leaf, const struct slice *chain,
+                        size_t n_chain, int64_t now, struct diag *diag);
 /* The identifier that the set derives from a leaf ("device_id_from"); TM_ENOTFOUND when it carries none. In `a`. */
-tm_err trust_set_device_id(const char **ret, struct arena *a, const struct trust_set *t, const struct cert *leaf);
+tm_err trust_set_device_id(const char **ret, struct arena *a, const struct trust_set *t,
+                           const struct cert *leaf);
 /* Which of our authorities in the tenant signed this leaf; NULL none. Signature verified. */
 const struct authority *trust_own_issuer(const struct catalog *c, tenant_id tenant, const struct cert *leaf);

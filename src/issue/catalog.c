@@ -1,0 +1,530 @@
+#include "issue/catalog.h"
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "keys/signer.h"
+#include "policy/profile.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CATALOG_ARENA_MAX = 1 << 30,
+    CATALOG_PAGE = 1000,
+    CHAIN_MAX = 16,
+    TRUST_MAX = 256,
+};
+
+struct compiled_profile {
+    tenant_id tenant;
+    const char *name;
+    struct profile *profile;
+};
+
+/* A growing array inside the arena: doubles by copying. */
+struct list {
+    void **v;
+    size_t n, cap;
+};
+
+struct catalog {
+    atomic_uint refs;
+    struct arena *arena;
+    struct tenant *tenants; /* sorted by name */
+    size_t n_tenants;
+    struct list profiles, authorities, endpoints, trust_sets, principals; /* each sorted by tenant, name */
+};
+
+struct build {
+    struct catalog *c;
+    struct store *store;
+    const struct signer *signer;
+    void (*on_bad)(void *, const char *, const char *, const struct diag *);
+    void *arg;
+};
+
+static tm_err list_add(struct list *l, struct arena *a, void *item)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 16;
+        void **v = arena_calloc(a, cap, sizeof *v);
+        if (!v)
+            return TM_ENOMEM;
+        if (l->n)
+            memcpy(v, l->v, l->n * sizeof *v);
+        l->v = v;
+        l->cap = cap;
+    }
+    l->v[l->n++] = item;
+    return TM_OK;
+}
+
+/* Every listed struct begins with its tenant and its name: the common head that sorting and look-up read. */
+struct head {
+    tenant_id tenant;
+    const char *name;
+};
+#define SAME_HEAD(type)                                                                                      \
+    static_assert(offsetof(type, tenant) == offsetof(struct head, tenant) &&                                 \
+                  offsetof(type, name) == offsetof(struct head, name))
+SAME_HEAD(struct compiled_profile);
+SAME_HEAD(struct authority);
+SAME_HEAD(struct trust_set);
+SAME_HEAD(struct endpoint);
+SAME_HEAD(struct principal);
+
+static int head_cmp(const struct head *a, tenant_id tenant, const char *name)
+{
+    if (a->tenant != tenant)
+        return a->tenant < tenant ? -1 : 1;
+    return strcmp(a->name, name);
+}
+
+static int head_order(const void *a, const void *b)
+{
+    const struct head *x = *(void *const *)a, *y = *(void *const *)b;
+    return head_cmp(x, y->tenant, y->name);
+}
+
+static void *list_find(const struct list *l, tenant_id tenant, const char *name)
+{
+    size_t lo = 0, hi = l->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int d = head_cmp(l->v[mid], tenant, name);
+        if (d == 0)
+            return l->v[mid];
+        if (d < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static void list_sort(struct list *l)
+{
+    if (l->n > 1)
+        qsort(l->v, l->n, sizeof *l->v, head_order);
+}
+
+/* ---- one document ---- */
+
+static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
+{
+    struct arena *a = b->c->arena;
+    struct authority_doc d = {0};
+    TM_TRY(json_bind(&d, authority_schema, doc, "", a, diag));
+    struct authority *x = arena_calloc(a, 1, sizeof *x);
+    struct slice *chain = arena_calloc(a, CHAIN_MAX, sizeof *chain);
+    if (!x || !chain)
+        return TM_ENOMEM;
+    x->tenant = tenant;
+    x->name = d.name;
+    x->is_root = d.root;
+    x->disabled = d.disabled;
+    x->key_ref = d.key;
+    x->parent = d.parent;
+    x->crl_lifetime = d.crl.lifetime;
+    x->crl_every = d.crl.every;
+    x->crl_url = d.urls.crl;
+    x->ca_url = d.urls.ca;
+    x->ocsp_url = d.urls.ocsp;
+    size_t n;
+    struct json_strings one = {.v = &d.certificate, .n = 1};
+    TM_TRY(pem_list_decode(&x->der, 1, &n, a, &one, "/certificate", diag));
+    TM_TRY(cert_parse(&x->cert, x->der, diag));
+    TM_TRY(pem_list_decode(chain, CHAIN_MAX, &x->n_chain, a, &d.chain, "/chain", diag));
+    x->chain = chain;
+    x->key_id = cert_ski(&x->cert);
+    if (x->key_id.n == 0 || x->key_id.n * 2 >= sizeof x->key_id_hex)
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.2", "/certificate",
+                         "subjectKeyIdentifier is missing or too long");
+    hex_encode(x->key_id_hex, x->key_id);
+    struct pubkey_info info;
+    TM_TRY(pubkey_info(&info, &x->cert.spki, diag));
+    x->key_alg = info.alg;
+    x->sig_alg = sig_alg_default(info.alg);
+    if (d.signature[0])
+        TM_TRY(sig_alg_from_name(&x->sig_alg, slice_str(d.signature)));
+    if (!sig_alg_fits(x->sig_alg, x->key_alg))
+        return diag_fail(diag, TM_EINVAL, NULL, "/signature", "%s does not fit the CA's %s key", d.signature,
+                         key_alg_info(info.alg)->name);
+    const struct signer_key *k = b->signer && d.key[0] ? signer_key_find(b->signer, d.key) : NULL;
+    x->offline = d.key[0] == '\0' || (b->signer && !k);
+    if (k && !slice_eq(k->spki, x->cert.spki.der))
+        return diag_fail(diag, TM_EINVAL, NULL, "/key",
+                         "the key \"%s\" in the signer is not the one in the CA certificate", d.key);
+    return list_add(&b->c->authorities, a, x);
+}
+
+static tm_err add_profile(struct build *b, tenant_id tenant, const struct resource_row *row,
+                          struct diag *diag)
+{
+    struct compiled_profile *x = arena_calloc(b->c->arena, 1, sizeof *x);
+    if (!x)
+        return TM_ENOMEM;
+    x->tenant = tenant;
+    TM_TRY(profile_from_json(&x->profile, row->json, row->version, diag));
+    x->name = profile_name(x->profile);
+    tm_err e = list_add(&b->c->profiles, b->c->arena, x);
+    if (e != TM_OK)
+        profile_unref(x->profile);
+    return e;
+}
+
+static tm_err add_endpoint(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
+{
+    struct arena *a = b->c->arena;
+    struct endpoint_doc d = {0};
+    TM_TRY(json_bind(&d, endpoint_schema, doc, "", a, diag));
+    struct endpoint *x = arena_calloc(a, 1, sizeof *x);
+    if (!x)
+        return TM_ENOMEM;
+    *x = (struct endpoint){
+        .tenant = tenant,
+        .name = d.name,
+        .protocol = (enum door)d.protocol,
+        .profiles = d.profiles.v,
+        .n_profiles = d.profiles.n,
+        .authority = d.authority,
+        .trust_sets = d.authentication.trust_sets.v,
+        .n_trust_sets = d.authentication.trust_sets.n,
+        .allow_certificate = d.authentication.certificate,
+        .allow_token = d.authentication.token,
+        .require_both = d.authentication.both,
+        .require_channel_binding = d.authentication.channel_binding,
+        .server_keygen = d.server_keygen,
+        .disabled = d.disabled,
+        .ca_bundle_authority = d.ca_bundle,
+    };
+    if (x->n_profiles == 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/profiles", "an endpoint needs at least one profile");
+    return list_add(&b->c->endpoints, a, x);
+}
+
+static tm_err parse_all(struct cert **ret, size_t *ret_n, struct arena *a, const struct json_strings *pems,
+                        const char *path, struct diag *diag)
+{
+    struct slice der[TRUST_MAX];
+    size_t n;
+    TM_TRY(pem_list_decode(der, TRUST_MAX, &n, a, pems, path, diag));
+    struct cert *v = arena_calloc(a, n ? n : 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        TM_TRY(cert_parse(&v[i], der[i], diag));
+    *ret = v;
+    *ret_n = n;
+    return TM_OK;
+}
+
+static tm_err add_trust_set(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
+{
+    struct arena *a = b->c->arena;
+    struct trust_set_doc d = {0};
+    TM_TRY(json_bind(&d, trust_set_schema, doc, "", a, diag));
+    struct trust_set *x = arena_calloc(a, 1, sizeof *x);
+    if (!x)
+        return TM_ENOMEM;
+    x->tenant = tenant;
+    x->name = d.name;
+    x->accept_expired = d.accept_expired;
+    x->auto_register = d.auto_register;
+    x->device_id_from = d.device_id;
+    TM_TRY(parse_all(&x->anchors, &x->n_anchors, a, &d.anchors, "/anchors", diag));
+    TM_TRY(parse_all(&x->intermediates, &x->n_intermediates, a, &d.intermediates, "/intermediates", diag));
+    return list_add(&b->c->trust_sets, a, x);
+}
+
+static tm_err add_principal(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
+{
+    struct arena *a = b->c->arena;
+    struct principal_doc d = {0};
+    TM_TRY(json_bind(&d, principal_schema, doc, "", a, diag));
+    struct principal *x = arena_calloc(a, 1, sizeof *x);
+    if (!x)
+        return TM_ENOMEM;
+    x->tenant = tenant;
+    x->name = d.name;
+    x->roles = d.roles.v;
+    x->n_roles = d.roles.n;
+    /* Only the house may make someone great in every tenant. */
+    x->all_tenants = d.all_tenants && tenant == TENANT_HOUSE;
+    x->disabled = d.disabled;
+    x->owner_of = d.owner_of;
+    if (d.certificate_fingerprint[0]) {
+        struct slice fp;
+        TM_TRY(hex_decode(&fp, a, slice_str(d.certificate_fingerprint)));
+        if (fp.n != sizeof x->cert_fingerprint)
+            return diag_fail(diag, TM_EINVAL, NULL, "/certificate-fingerprint", "not 32 octets of hex");
+        memcpy(x->cert_fingerprint, fp.p, fp.n);
+    }
+    return list_add(&b->c->principals, a, x);
+}
+
+static tm_err add_resource(struct build *b, tenant_id tenant, const struct resource_row *row,
+                           struct diag *diag)
+{
+    if (strcmp(row->kind, "Profile") == 0)
+        return add_profile(b, tenant, row, diag);
+    static const struct {
+        const char *kind;
+        tm_err (*add)(struct build *, tenant_id, const json_t *, struct diag *);
+    } adders[] = {
+        {"Authority", add_authority},
+        {"Endpoint", add_endpoint},
+        {"TrustSet", add_trust_set},
+        {"Principal", add_principal},
+    };
+    for (size_t i = 0; i < sizeof adders / sizeof *adders; i++) {
+        if (strcmp(row->kind, adders[i].kind) != 0)
+            continue;
+        json_t *doc = NULL;
+        TM_TRY(json_parse(&doc, row->json, 1 << 20, diag));
+        tm_err e = adders[i].add(b, tenant, doc, diag);
+        json_decref(doc);
+        return e;
+    }
+    return TM_OK; /* kinds of other rooms */
+}
+
+/* ---- reading the store ---- */
+
+/* Hand every resource of a tenant (kind "" for all) to `each`, page by page. */
+static tm_err for_each_resource(struct build *b, tenant_id tenant, const char *kind,
+                                tm_err (*each)(struct build *, tenant_id, const struct resource_row *,
+                                               struct diag *),
+                                struct diag *diag)
+{
+    struct arena *page = arena_new(CATALOG_ARENA_MAX);
+    if (!page)
+        return TM_ENOMEM;
+    struct slice after = {0};
+    tm_err e = TM_OK;
+    for (bool more = true; more && e == TM_OK;) {
+        struct store_read r = {.kind = READ_RESOURCES,
+                               .tenant = tenant,
+                               .name = kind,
+                               .arena = page,
+                               .limit = CATALOG_PAGE,
+                               .after = after};
+        e = store_read_now(b->store, &r);
+        if (e != TM_OK) {
+            if (diag)
+                *diag = r.diag;
+            break;
+        }
+        for (size_t i = 0; i < r.n && e == TM_OK; i++) {
+            struct diag why = {0};
+            tm_err bad = each(b, tenant, &r.resources[i], &why);
+            if (bad == TM_ENOMEM)
+                e = bad;
+            else if (bad != TM_OK && b->on_bad)
+                b->on_bad(b->arg, r.resources[i].kind, r.resources[i].name, &why);
+        }
+        more = r.more && r.n > 0;
+        if (more) {
+            const struct resource_row *last = &r.resources[r.n - 1];
+            const char *key = arena_printf(page, "%s/%s", last->kind, last->name);
+            if (!key)
+                e = TM_ENOMEM;
+            else
+                after = slice_str(key);
+        }
+    }
+    arena_free(page);
+    return e;
+}
+
+static int tenant_order(const void *a, const void *b)
+{
+    return strcmp(((const struct tenant *)a)->name, ((const struct tenant *)b)->name);
+}
+
+static tm_err add_tenant(struct build *b, tenant_id house, const struct resource_row *row, struct diag *diag)
+{
+    (void)house;
+    struct catalog *c = b->c;
+    json_t *doc = NULL;
+    struct tenant_doc d = {0};
+    TM_TRY(json_parse(&doc, row->json, 1 << 20, diag));
+    tm_err e = json_bind(&d, tenant_schema, doc, "", c->arena, diag);
+    json_decref(doc);
+    if (e != TM_OK)
+        return e;
+    struct tenant *v = arena_calloc(c->arena, c->n_tenants + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    if (c->n_tenants)
+        memcpy(v, c->tenants, c->n_tenants * sizeof *v);
+    v[c->n_tenants++] =
+        (struct tenant){.id = (tenant_id)d.number, .name = d.name, .title = d.title, .disabled = d.disabled};
+    c->tenants = v;
+    return TM_OK;
+}
+
+tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer *signer,
+                     void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d),
+                     void *arg, struct diag *diag)
+{
+    struct catalog *c = calloc(1, sizeof *c);
+    if (!c)
+        return TM_ENOMEM;
+    atomic_init(&c->refs, 1);
+    c->arena = arena_new(CATALOG_ARENA_MAX);
+    if (!c->arena) {
+        free(c);
+        return TM_ENOMEM;
+    }
+    struct build b = {.c = c, .store = s, .signer = signer, .on_bad = on_bad, .arg = arg};
+    tm_err e = for_each_resource(&b, TENANT_HOUSE, "Tenant", add_tenant, diag);
+    if (e == TM_OK)
+        e = for_each_resource(&b, TENANT_HOUSE, "", add_resource, diag);
+    for (size_t i = 0; i < c->n_tenants && e == TM_OK; i++)
+        if (c->tenants[i].id != TENANT_HOUSE)
+            e = for_each_resource(&b, c->tenants[i].id, "", add_resource, diag);
+    if (e != TM_OK) {
+        catalog_unref(c);
+        return e;
+    }
+    if (c->n_tenants > 1)
+        qsort(c->tenants, c->n_tenants, sizeof *c->tenants, tenant_order);
+    list_sort(&c->profiles);
+    list_sort(&c->authorities);
+    list_sort(&c->endpoints);
+    list_sort(&c->trust_sets);
+    list_sort(&c->principals);
+    *ret = c;
+    return TM_OK;
+}
+
+struct catalog *catalog_ref(struct catalog *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void catalog_unref(struct catalog *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < c->profiles.n; i++)
+        profile_unref(((struct compiled_profile *)c->profiles.v[i])->profile);
+    arena_free(c->arena);
+    free(c);
+}
+
+/* ---- look-ups ---- */
+
+const struct tenant *catalog_tenant(const struct catalog *c, const char *name)
+{
+    for (size_t lo = 0, hi = c->n_tenants; lo < hi;) {
+        size_t mid = lo + (hi - lo) / 2;
+        int d = strcmp(c->tenants[mid].name, name);
+        if (d == 0)
+            return &c->tenants[mid];
+        if (d < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+const struct tenant *catalog_tenant_by_id(const struct catalog *c, tenant_id id)
+{
+    for (size_t i = 0; i < c->n_tenants; i++)
+        if (c->tenants[i].id == id)
+            return &c->tenants[i];
+    return NULL;
+}
+
+size_t catalog_tenants(const struct catalog *c, const struct tenant **ret_first)
+{
+    *ret_first = c->tenants;
+    return c->n_tenants;
+}
+
+struct profile *catalog_profile(const struct catalog *c, tenant_id t, const char *name)
+{
+    const struct compiled_profile *x = list_find(&c->profiles, t, name);
+    return x ? x->profile : NULL;
+}
+
+const struct authority *catalog_authority(const struct catalog *c, tenant_id t, const char *name)
+{
+    return list_find(&c->authorities, t, name);
+}
+
+const struct authority *catalog_authority_by_key_id(const struct catalog *c, struct slice ski)
+{
+    for (size_t i = 0; i < c->authorities.n; i++) {
+        const struct authority *x = c->authorities.v[i];
+        if (slice_eq(x->key_id, ski))
+            return x;
+    }
+    return NULL;
+}
+
+const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref)
+{
+    for (size_t i = 0; i < c->authorities.n; i++) {
+        const struct authority *x = c->authorities.v[i];
+        if (x->key_ref[0] && strcmp(x->key_ref, key_ref) == 0)
+            return x;
+    }
+    return NULL;
+}
+
+size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret)
+{
+    *ret = (const struct authority *const *)c->authorities.v;
+    return c->authorities.n;
+}
+
+const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label)
+{
+    tenant_id tenant = TENANT_DEFAULT;
+    const char *dot = strchr(label, '.');
+    if (dot) {
+        char name[64];
+        size_t n = (size_t)(dot - label);
+        if (n == 0 || n >= sizeof name)
+            return NULL;
+        memcpy(name, label, n);
+        name[n] = '\0';
+        const struct tenant *t = catalog_tenant(c, name);
+        if (!t)
+            return NULL;
+        tenant = t->id;
+        label = dot + 1;
+    }
+    const struct endpoint *e = list_find(&c->endpoints, tenant, label);
+    return e && e->protocol == protocol ? e : NULL;
+}
+
+const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name)
+{
+    return list_find(&c->trust_sets, t, name);
+}
+
+const struct principal *catalog_principal(const struct catalog *c, tenant_id t, const char *name)
+{
+    return list_find(&c->principals, t, name);
+}
+
+const struct principal *catalog_principal_by_cert(const struct catalog *c, const uint8_t fingerprint[32])
+{
+    static const uint8_t none[32];
+    if (memcmp(fingerprint, none, sizeof none) == 0)
+        return NULL;
+    for (size_t i = 0; i < c->principals.n; i++) {
+        const struct principal *x = c->principals.v[i];
+        if (memcmp(x->cert_fingerprint, fingerprint, sizeof none) == 0)
+            return x;
+    }
+    return NULL;
+}
