@@ -49,7 +49,7 @@ tm_err json_parse(json_t **ret, struct slice text, size_t max, struct diag *diag
         *ret = v;
         return TM_OK;
     }
-    /* jansson gives no reason where one of its own allocations fails. */
+    /* jansson gives no reason where one of its own allocations fails (but for its lexer, which blames the token). */
     if (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory)
         return diag_fail(diag, TM_ENOMEM, NULL, "", "out of memory while reading JSON");
     if (diag)

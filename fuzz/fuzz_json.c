@@ -1,0 +1,73 @@
+/* JSON text, bound to a schema that has one field of every kind. What is accepted must come through writing and reading
+ * again unchanged. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct inner {
+    int64_t duration, time;
+};
+struct outer {
+    const char *string;
+    int64_t number;
+    bool flag, flag_seen;
+    int choice;
+    unsigned set;
+    struct json_strings strings;
+    struct inner object;
+    struct json_objects objects;
+    json_t *any;
+};
+
+static const char *const names[] = {"first", "second", "third", NULL};
+
+static const struct json_field inner_schema[] = {
+    JSON_FIELD(struct inner, duration, JSON_K_DURATION, .min = 1, .max = 1000000, .def = "1d"),
+    JSON_FIELD(struct inner, time, JSON_K_TIME),
+    {0},
+};
+static const struct json_field outer_schema[] = {
+    JSON_FIELD(struct outer, string, JSON_K_STRING, .min = 1, .max = 20),
+    JSON_FIELD(struct outer, number, JSON_K_INT, .min = -9, .max = 99),
+    JSON_FIELD(struct outer, flag, JSON_K_BOOL, .seen_offset = offsetof(struct outer, flag_seen) + 1),
+    JSON_FIELD(struct outer, choice, JSON_K_ENUM, .names = names, .def = "second"),
+    JSON_FIELD(struct outer, set, JSON_K_ENUMS, .names = names, .def = "first,third"),
+    JSON_FIELD(struct outer, strings, JSON_K_STRINGS, .max = 4),
+    JSON_FIELD(struct outer, object, JSON_K_OBJECT, .sub = inner_schema),
+    JSON_FIELD(struct outer, objects, JSON_K_OBJECTS, .sub = inner_schema, .size = sizeof(struct inner)),
+    JSON_FIELD(struct outer, any, JSON_K_ANY),
+    {0},
+};
+
+static void rewrite(const json_t *v)
+{
+    struct buf b;
+    json_t *again = NULL;
+    buf_init(&b, 1 << 20);
+    buf_put_json(&b, v, false);
+    if (buf_err(&b) == TM_OK &&
+        (json_parse(&again, buf_slice(&b), 1 << 20, NULL) != TM_OK || !json_equal(v, again)))
+        abort();
+    json_decref(again);
+    buf_done(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    json_t *v = NULL;
+    struct diag diag = {0};
+    if (json_parse(&v, slice_of(data, size), 64 << 10, &diag) != TM_OK)
+        return 0;
+    struct arena *a = arena_new(0);
+    if (a) {
+        struct outer out = {0};
+        TM_IGNORE(json_bind(&out, outer_schema, v, "", a, &diag));
+        rewrite(v);
+    }
+    arena_free(a);
+    json_decref(v);
+    return 0;
+}
