@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "keys/signer.h"
 #include "policy/profile.h"
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

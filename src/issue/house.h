@@ -57,6 +57,9 @@ struct house {
     void *catalog_lock;
     atomic_bool read_only; /* signer or store is not to be had: requests get TM_EUNAVAIL */
     _Atomic(const char *) read_only_reason;
+    atomic_uint in_flight; /* requests between the signer and their commit */
+    struct task signer_death;
+    char *passphrase_file;
     int64_t started_at;
 };
 
@@ -75,6 +78,15 @@ tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, c
                           int64_t expected_version, const char *by, int64_t *ret_version, struct diag *diag);
 tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name,
                              int64_t expected_version, const char *by, struct diag *diag);
+
+/* Stop issuing for a reason (a string constant), or go on with NULL. */
+void house_read_only(struct house *h, const char *reason);
+
+/* Give every durable event its place and sign checkpoints (the job, and the last act of house_close()). Blocking. */
+tm_err house_sequence(struct house *h, struct diag *diag);
+
+/* Commit these effects as one transaction. Blocking; diag names the effect that refused. */
+tm_err house_commit(struct house *h, struct effect *effects, size_t n, struct diag *diag);
 
 /* One event in a transaction of its own. Blocking. */
 struct event_field;

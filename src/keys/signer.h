@@ -22,6 +22,7 @@ struct signer_config {
     const char *key_dir;       /* keys/<id>.key and .env, and the journal */
     const char *user;          /* when started as root: run as this user, own the key files; NULL: keep the uid */
     const struct secret *passphrase;
+    const char *passphrase_file; /* may be read again by signer_restart(); NULL: it may not */
     bool in_process;           /* no fork: a thread of the caller (offline commands, tests); same checks */
 };
 
@@ -34,6 +35,9 @@ pid_t signer_pid(const struct signer *s);
 /* False once the process is gone: all operations then fail with TM_EUNAVAIL. `on_death` (may be NULL) is posted once. */
 bool signer_alive(const struct signer *s);
 void signer_on_death(struct signer *s, struct executor *e, struct task *t);
+
+/* Start a new process for a dead one. Blocking; may be called with threads running. TM_ELOCKED where the passphrase can't be read again. */
+tm_err signer_restart(struct signer *s, struct diag *diag);
 
 /* What a key is. */
 struct signer_key {
