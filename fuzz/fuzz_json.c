@@ -8,7 +8,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct inner {
-    int64_t duration, time;
+    int64_t duration, time, weight;
+    bool on;
 };
 struct outer {
     const char *string;
@@ -16,7 +17,7 @@ struct outer {
     bool flag, flag_seen;
     int choice;
     unsigned set;
-    struct json_strings strings;
+    struct json_strings strings, words;
     struct inner object;
     struct json_objects objects;
     json_t *any;
@@ -26,16 +27,19 @@ static const char *const names[] = {"first", "second", "third", NULL};
 
 static const struct json_field inner_schema[] = {
     JSON_FIELD(struct inner, duration, JSON_K_DURATION, .min = 1, .max = 1000000, .def = "1d"),
-    JSON_FIELD(struct inner, time, JSON_K_TIME),
+    JSON_FIELD(struct inner, time, JSON_K_TIME, .required = true),
+    JSON_FIELD(struct inner, weight, JSON_K_INT, .def = "3"),
+    JSON_FIELD(struct inner, on, JSON_K_BOOL, .def = "true"),
     {0},
 };
 static const struct json_field outer_schema[] = {
-    JSON_FIELD(struct outer, string, JSON_K_STRING, .min = 1, .max = 20),
+    JSON_FIELD(struct outer, string, JSON_K_STRING, .min = 2, .max = 20),
     JSON_FIELD(struct outer, number, JSON_K_INT, .min = -9, .max = 99),
     JSON_FIELD(struct outer, flag, JSON_K_BOOL, .seen_offset = offsetof(struct outer, flag_seen) + 1),
     JSON_FIELD(struct outer, choice, JSON_K_ENUM, .names = names, .def = "second"),
     JSON_FIELD(struct outer, set, JSON_K_ENUMS, .names = names, .def = "first,third"),
-    JSON_FIELD(struct outer, strings, JSON_K_STRINGS, .max = 4),
+    JSON_FIELD(struct outer, strings, JSON_K_STRINGS, .min = 2, .max = 4),
+    JSON_FIELD(struct outer, words, JSON_K_STRINGS, .min = 1, .def = "one, two"),
     JSON_FIELD(struct outer, object, JSON_K_OBJECT, .sub = inner_schema),
     JSON_FIELD(struct outer, objects, JSON_K_OBJECTS, .sub = inner_schema, .size = sizeof(struct inner)),
     JSON_FIELD(struct outer, any, JSON_K_ANY),
@@ -59,15 +63,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *v = NULL;
     struct diag diag = {0};
-    if (json_parse(&v, slice_of(data, size), 64 << 10, &diag) != TM_OK)
+    if (json_parse(&v, slice_of(data, size), 2048, &diag) != TM_OK)
         return 0;
-    struct arena *a = arena_new(0);
-    if (a) {
+    /* The small arenas run out on the way. */
+    static const size_t room[] = {0, 16, 64, 128};
+    for (size_t i = 0; i < sizeof room / sizeof room[0]; i++) {
+        struct arena *a = arena_new(room[i]);
         struct outer out = {0};
-        TM_IGNORE(json_bind(&out, outer_schema, v, "", a, &diag));
-        rewrite(v);
+        if (a)
+            TM_IGNORE(json_bind(&out, outer_schema, v, i ? "/spec" : "", a, &diag));
+        arena_free(a);
     }
-    arena_free(a);
+    rewrite(v);
     json_decref(v);
     return 0;
 }
