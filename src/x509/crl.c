@@ -1,0 +1,304 @@
+#include "x509/crl.h"
+#include "base/buf.h"
+#include "der/builder.h"
+#include "x509/name.h"
+
+const char *const crl_reason_names[11] = {
+    "unspecified",   "keyCompromise",        "cACompromise",    "affiliationChanged",
+    "superseded",    "cessationOfOperation", "certificateHold", NULL, /* 7 is not used */
+    "removeFromCRL", "privilegeWithdrawn",   "aACompromise",
+};
+
+enum { CRL_NUMBER_MAX = 20 };
+
+/* CRLNumber ::= INTEGER (0..MAX); RFC 5280 5.2.3: at most 20 octets */
+static tm_err number_read(struct slice *ret, struct slice value, struct diag *diag)
+{
+    struct der_reader r;
+    struct slice c;
+    der_reader_init(&r, value, diag);
+    TM_TRY(der_read_integer(&r, &c));
+    if (c.p[0] & 0x80)
+        return der_reject(&r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber", "a negative number");
+    if (c.n > CRL_NUMBER_MAX)
+        return der_reject(&r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber",
+                          "a number of more than 20 octets");
+    TM_TRY(der_end(&r));
+    *ret = c;
+    return TM_OK;
+}
+
+struct slice crl_number(const struct crl *c)
+{
+    struct slice number = {0};
+    const struct ext *e = exts_find(&c->exts, OID_EXT_CRL_NUMBER);
+    if (e && number_read(&number, e->value, NULL) != TM_OK)
+        return (struct slice){0};
+    return number;
+}
+
+static tm_err extensions_read(struct crl *c, unsigned version, struct der_reader *tbs)
+{
+    struct der_reader wrapper, list;
+    struct slice number;
+    bool present;
+    c->exts.n = 0;
+    TM_TRY(der_enter_optional(tbs, DER_CONTEXT_CONS(0), &wrapper, &present));
+    if (!present)
+        return TM_OK;
+    if (version != 1) /* "this field MUST only appear if the version is 2" */
+        return der_reject(tbs, TM_EMALFORMED, "RFC 5280 5.1.2.7", "tbsCertList.crlExtensions",
+                          "extensions in version 1");
+    TM_TRY(der_enter(&wrapper, DER_SEQUENCE, &list));
+    TM_TRY(exts_read_list(&c->exts, &list));
+    TM_TRY(der_end(&wrapper));
+    const struct ext *e = exts_find(&c->exts, OID_EXT_CRL_NUMBER);
+    return e ? number_read(&number, e->value, tbs->diag) : TM_OK;
+}
+
+/* TBSCertList ::= SEQUENCE { version INTEGER OPTIONAL (v2), signature, issuer, thisUpdate, nextUpdate OPTIONAL,
+ *                            revokedCertificates SEQUENCE OF … OPTIONAL, crlExtensions [0] EXPLICIT OPTIONAL } */
+static tm_err tbs_read(struct crl *c, struct algid *inner, struct der_reader *tbs)
+{
+    struct name issuer;
+    uint64_t version = 0;
+    bool present;
+    if (der_peek(tbs) == DER_INTEGER) {
+        TM_TRY(der_read_uint(tbs, &version));
+        if (version != 1)
+            return der_reject(tbs, TM_EMALFORMED, "RFC 5280 5.1.2.1", "tbsCertList.version",
+                              "a version other than 2");
+    }
+    TM_TRY(algid_read(inner, tbs));
+    TM_TRY(der_read_tlv(tbs, DER_SEQUENCE, &c->issuer));
+    TM_TRY(name_parse(&issuer, c->issuer, tbs->diag));
+    if (issuer.n == 0)
+        return der_reject(tbs, TM_EMALFORMED, "RFC 5280 5.1.2.3", "tbsCertList.issuer",
+                          "an empty issuer name");
+    TM_TRY(der_read_time(tbs, &c->this_update));
+    c->next_update = 0;
+    if (der_peek(tbs) == DER_UTC_TIME || der_peek(tbs) == DER_GENERALIZED_TIME)
+        TM_TRY(der_read_time(tbs, &c->next_update));
+    TM_TRY(der_read_optional(tbs, DER_SEQUENCE, &c->entries, &present));
+    if (present && c->entries.n == 0) /* "the revoked certificates list MUST be absent" */
+        return der_reject(tbs, TM_EMALFORMED, "RFC 5280 5.1.2.6", "tbsCertList.revokedCertificates",
+                          "an empty list");
+    TM_TRY(extensions_read(c, (unsigned)version, tbs));
+    return der_end(tbs);
+}
+
+/* CertificateList ::= SEQUENCE { tbsCertList, signatureAlgorithm, signatureValue BIT STRING } */
+tm_err crl_parse(struct crl *ret, struct slice der, struct diag *diag)
+{
+    struct der_reader r, seq, tbs;
+    struct algid inner;
+    if (der.n > CRL_DER_MAX)
+        return diag_fail(diag, TM_ETOOBIG, NULL, "certificateList", "more than %d bytes", CRL_DER_MAX);
+    ret->der = der;
+    der_reader_init(&r, der, diag);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    struct der_reader tlv = seq;
+    TM_TRY(der_read_tlv(&tlv, DER_SEQUENCE, &ret->tbs));
+    TM_TRY(der_enter(&seq, DER_SEQUENCE, &tbs));
+    TM_TRY(tbs_read(ret, &inner, &tbs));
+    TM_TRY(algid_read(&ret->sigalg, &seq));
+    if (!slice_eq(inner.der, ret->sigalg.der))
+        return der_reject(&seq, TM_EMALFORMED, "RFC 5280 5.1.1.2", "signatureAlgorithm",
+                          "differs from the algorithm inside the signed part");
+    TM_TRY(der_read_bits(&seq, &ret->signature));
+    TM_TRY(der_end(&seq));
+    return der_end(&r);
+}
+
+void crl_iter_init(struct crl_iter *it, const struct crl *c, struct diag *diag)
+{
+    der_reader_init(&it->r, c->entries, diag);
+}
+
+/* CRLReason ::= ENUMERATED; RFC 5280 5.3.1: 7 is not used */
+static tm_err reason_read(struct crl_entry *ret, struct slice value, struct diag *diag)
+{
+    struct der_reader r;
+    struct slice c;
+    der_reader_init(&r, value, diag);
+    TM_TRY(der_read(&r, DER_ENUMERATED, &c));
+    if (c.n != 1 || c.p[0] > CRL_AA_COMPROMISE || !crl_reason_names[c.p[0]])
+        return der_reject(&r, TM_EMALFORMED, "RFC 5280 5.3.1", "reasonCode", "a reason that does not exist");
+    ret->reason = c.p[0];
+    return der_end(&r);
+}
+
+/* InvalidityDate ::= GeneralizedTime */
+static tm_err invalidity_read(struct crl_entry *ret, struct slice value, struct diag *diag)
+{
+    struct der_reader r;
+    der_reader_init(&r, value, diag);
+    TM_TRY(der_read_generalized_time(&r, &ret->invalid_since));
+    return der_end(&r);
+}
+
+static tm_err entry_extensions_read(struct crl_entry *ret, struct der_reader *list)
+{
+    struct exts exts;
+    TM_TRY(exts_read_list(&exts, list));
+    for (size_t i = 0; i < exts.n; i++) {
+        if (exts.v[i].id == OID_EXT_REASON)
+            TM_TRY(reason_read(ret, exts.v[i].value, list->diag));
+        else if (exts.v[i].id == OID_EXT_INVALIDITY_DATE)
+            TM_TRY(invalidity_read(ret, exts.v[i].value, list->diag));
+        else if (exts.v[i].critical)
+            ret->unknown_critical = true;
+    }
+    return TM_OK;
+}
+
+/* SEQUENCE { userCertificate CertificateSerialNumber, revocationDate Time, crlEntryExtensions Extensions OPTIONAL } */
+tm_err crl_next(struct crl_iter *it, struct crl_entry *ret)
+{
+    struct der_reader entry, list;
+    struct crl_entry e = {.reason = CRL_UNSPECIFIED};
+    bool present;
+    if (it->r.err == TM_OK && it->r.p == it->r.end)
+        return TM_ENOTFOUND;
+    TM_TRY(der_enter(&it->r, DER_SEQUENCE, &entry));
+    tm_err err = der_read_integer(&entry, &e.serial);
+    if (err == TM_OK)
+        err = der_read_time(&entry, &e.revoked_at);
+    if (err == TM_OK)
+        err = der_enter_optional(&entry, DER_SEQUENCE, &list, &present);
+    if (err == TM_OK && present)
+        err = entry_extensions_read(&e, &list);
+    if (err == TM_OK)
+        err = der_end(&entry);
+    if (err != TM_OK) {
+        it->r.err = err; /* a bad entry ends the iteration for good */
+        return err;
+    }
+    *ret = e;
+    return TM_OK;
+}
+
+/* The list itself may be far longer than what else is built, so its two outer lengths are reserved at full size and shrunk at the
+ * end, and entries are written straight into the buffer. */
+enum { OUTER_HEAD = 6 };
+
+void crl_build_begin(struct crl_builder *b, struct buf *out, const struct tbs_crl *t)
+{
+    struct der_builder d;
+    *b = (struct crl_builder){.out = out, .t = t, .tbs_at = out->n};
+    TM_IGNORE(buf_extend(out, OUTER_HEAD) ? TM_OK : TM_ENOMEM);
+    der_builder_init(&d, out);
+    der_put_uint(&d, 1); /* v2 */
+    der_put_tlv(&d, t->sigalg);
+    der_put_tlv(&d, t->issuer);
+    der_put_time(&d, t->this_update);
+    if (t->next_update)
+        der_put_time(&d, t->next_update);
+    b->err = der_builder_finish(&d);
+    b->entries_at = out->n;
+    TM_IGNORE(buf_extend(out, OUTER_HEAD) ? TM_OK : TM_ENOMEM);
+}
+
+static void entry_ext_open(struct der_builder *d, enum oid id)
+{
+    der_open(d, DER_SEQUENCE);
+    der_put_oid(d, oid_contents(id));
+    der_open_octets(d);
+}
+
+static void entry_ext_close(struct der_builder *d)
+{
+    der_close(d);
+    der_close(d);
+}
+
+void crl_build_entry(struct crl_builder *b, const struct crl_entry *e)
+{
+    struct der_builder d;
+    /* RFC 5280 5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0) reasonCode value" */
+    bool reason = e->reason != CRL_UNSPECIFIED, invalid = e->invalid_since != 0;
+    if (b->err != TM_OK)
+        return;
+    if (e->serial.n == 0 || e->reason < 0 || e->reason > CRL_AA_COMPROMISE || !crl_reason_names[e->reason]) {
+        b->err = TM_EINVAL;
+        return;
+    }
+    der_builder_init(&d, b->out);
+    der_open(&d, DER_SEQUENCE);
+    der_put(&d, DER_INTEGER, e->serial);
+    der_put_time(&d, e->revoked_at);
+    if (reason || invalid) {
+        der_open(&d, DER_SEQUENCE);
+        if (reason) {
+            uint8_t code = (uint8_t)e->reason;
+            entry_ext_open(&d, OID_EXT_REASON);
+            der_put(&d, DER_ENUMERATED, slice_of(&code, 1));
+            entry_ext_close(&d);
+        }
+        if (invalid) {
+            entry_ext_open(&d, OID_EXT_INVALIDITY_DATE);
+            der_put_generalized_time(&d, e->invalid_since);
+            entry_ext_close(&d);
+        }
+        der_close(&d);
+    }
+    der_close(&d);
+    b->err = der_builder_finish(&d);
+    b->n++;
+}
+
+/* Write the head of the SEQUENCE whose contents follow the OUTER_HEAD octets reserved at `at`, and close the gap. */
+static void outer_head_write(struct buf *out, size_t at)
+{
+    size_t n = out->n - at - OUTER_HEAD, octets = 0;
+    for (size_t rest = n; n >= 0x80 && rest; rest >>= 8)
+        octets++;
+    uint8_t *p = out->p + at;
+    memmove(p + 2 + octets, p + OUTER_HEAD, n);
+    p[0] = DER_SEQUENCE;
+    p[1] = (uint8_t)(octets ? 0x80 | octets : n);
+    for (size_t i = octets, rest = n; i > 0; i--, rest >>= 8)
+        p[1 + i] = (uint8_t)rest;
+    out->n -= OUTER_HEAD - 2 - octets;
+    out->p[out->n] = '\0';
+}
+
+/* RFC 5280 5.2.1, 5.2.3: authorityKeyIdentifier and cRLNumber are in every CRL; neither is critical. */
+static void extensions_build(struct der_builder *d, const struct tbs_crl *t)
+{
+    der_open(d, DER_CONTEXT_CONS(0));
+    der_open(d, DER_SEQUENCE);
+    if (t->akid.n) {
+        entry_ext_open(d, OID_EXT_AKID);
+        der_open(d, DER_SEQUENCE);
+        der_put(d, DER_CONTEXT(0), t->akid);
+        der_close(d);
+        entry_ext_close(d);
+    }
+    entry_ext_open(d, OID_EXT_CRL_NUMBER);
+    der_put_unsigned(d, t->number);
+    entry_ext_close(d);
+    der_close(d);
+    der_close(d);
+}
+
+tm_err crl_build_end(struct crl_builder *b)
+{
+    struct der_builder d;
+    TM_TRY(b->err);
+    TM_TRY(buf_err(b->out));
+    if (b->t->number.n == 0 || b->t->number.n > CRL_NUMBER_MAX ||
+        (b->t->number.n == CRL_NUMBER_MAX && b->t->number.p[0] & 0x80))
+        return TM_EINVAL;
+    if (b->n)
+        outer_head_write(b->out, b->entries_at);
+    else
+        b->out->n = b->entries_at; /* RFC 5280 5.1.2.6: no entries, no list */
+    der_builder_init(&d, b->out);
+    extensions_build(&d, b->t);
+    TM_TRY(der_builder_finish(&d));
+    if (b->out->n - b->tbs_at > CRL_DER_MAX)
+        return TM_ETOOBIG;
+    outer_head_write(b->out, b->tbs_at);
+    return TM_OK;
+}

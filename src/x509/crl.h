@@ -1,0 +1,76 @@
+/* x509/crl.h - parse and build certificate revocation lists (RFC 5280 section 5).
+ * Layer 2, pure. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "der/reader.h"
+#include "x509/ext.h"
+#include "x509/spki.h"
+struct arena;
+struct buf;
+
+enum { CRL_DER_MAX = 512 << 20 };
+
+enum crl_reason {
+    CRL_UNSPECIFIED = 0,
+    CRL_KEY_COMPROMISE = 1,
+    CRL_CA_COMPROMISE = 2,
+    CRL_AFFILIATION_CHANGED = 3,
+    CRL_SUPERSEDED = 4,
+    CRL_CESSATION_OF_OPERATION = 5,
+    CRL_CERTIFICATE_HOLD = 6,
+    CRL_REMOVE_FROM_CRL = 8,
+    CRL_PRIVILEGE_WITHDRAWN = 9,
+    CRL_AA_COMPROMISE = 10,
+};
+extern const char *const crl_reason_names[11]; /* "unspecified", "keyCompromise", …; [7] is NULL */
+
+struct crl {
+    struct slice der, tbs;
+    struct algid sigalg;
+    struct slice issuer;              /* Name TLV */
+    int64_t this_update, next_update; /* next 0 when absent */
+    struct exts exts;
+    struct slice entries; /* contents of revokedCertificates; iterate with crl_next */
+    struct slice signature;
+};
+struct crl_entry {
+    struct slice serial; /* INTEGER contents */
+    int64_t revoked_at;
+    int reason;            /* enum crl_reason; CRL_UNSPECIFIED when absent */
+    int64_t invalid_since; /* invalidityDate, 0 when absent */
+    bool
+        unknown_critical; /* parsing: a critical entry extension that we don't know; the CRL cannot be relied on (RFC 5280 5.3) */
+};
+
+/* Parse one DER CRL; trailing bytes are an error. Borrows `der`. Entries are checked as they are iterated. */
+tm_err crl_parse(struct crl *ret, struct slice der, struct diag *diag);
+struct crl_iter {
+    struct der_reader r;
+};
+void crl_iter_init(struct crl_iter *it, const struct crl *c, struct diag *diag);
+/* TM_ENOTFOUND at the end. */
+tm_err crl_next(struct crl_iter *it, struct crl_entry *ret);
+/* crlNumber contents, empty when absent. */
+struct slice crl_number(const struct crl *c);
+
+/* Streaming build of a TBSCertList: begin, add entries, end. Memory is the buffer's alone. */
+struct tbs_crl {
+    struct slice sigalg; /* AlgorithmIdentifier TLV */
+    struct slice issuer; /* Name TLV */
+    int64_t this_update, next_update;
+    struct slice akid;   /* key id */
+    struct slice number; /* unsigned big-endian magnitude, at most 20 octets */
+};
+struct crl_builder {
+    struct buf *out;
+    const struct tbs_crl *t;
+    size_t tbs_at, entries_at; /* where to fix up lengths */
+    size_t n;
+    tm_err err; /* the first error; sticky */
+};
+/* `t` is borrowed until the end. Any number of entries; a serial is INTEGER contents as crl_next() gives them. */
+void crl_build_begin(struct crl_builder *b, struct buf *out, const struct tbs_crl *t);
+void crl_build_entry(struct crl_builder *b, const struct crl_entry *e);
+/* Extensions and lengths; the TBSCertList TLV is complete in `out`. */
+tm_err crl_build_end(struct crl_builder *b);
