@@ -1,0 +1,30 @@
+# A thin front over ./setup, Meson and scripts/. Building by hand: ./setup && scripts/configure build && ninja -C build
+
+MAKEFLAGS += --no-print-directory
+
+.PHONY: build setup demo start check bench clean help
+
+build: setup
+	@scripts/configure build
+	@ninja -C build
+
+setup:
+	@./setup
+
+demo: build ## certificates for a device and a server through real protocols, from a CA of your own; minutes
+	@scripts/demo
+
+start: build ## run the server on a house of this checkout's own (var/house)
+	@scripts/start
+
+check: build ## everything that must hold: tests, sanitizers, lint, layout, system tests
+	@scripts/check
+
+bench: setup ## measure this machine
+	@scripts/bench
+
+clean: ## remove what was built (not var/, not the OpenSSL in the user's cache)
+	@rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
