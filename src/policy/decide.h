@@ -18,9 +18,9 @@ struct plan {
     const char *authority; /* name */
     const char *key_ref;
     enum sig_alg sig_alg;
-    struct slice issuer;   /* Name TLV */
-    struct slice subject;  /* Name TLV */
-    struct slice spki;     /* TLV */
+    struct slice issuer;  /* Name TLV */
+    struct slice subject; /* Name TLV */
+    struct slice spki;    /* TLV */
     int64_t not_before, not_after;
     struct ext exts[EXT_MAX];
     size_t n_exts;
@@ -32,28 +32,29 @@ struct plan {
 
 enum { TRACE_MAX = 64 };
 struct trace_step {
-    const char *rule;    /* "names.dns", "lifetime.max", "key.algorithm", "calendar.public-tls", … */
+    const char *rule; /* "names.dns", "lifetime.max", "key.algorithm", "calendar.public-tls", … */
     enum { TRACE_PASS, TRACE_APPLIED, TRACE_FAIL } result;
-    const char *detail;  /* one sentence with the facts used */
+    const char *detail; /* one sentence with the facts used */
 };
 
 struct decision {
     enum verdict verdict;
-    tm_err err;          /* DENY: TM_EDENIED, TM_EQUOTA, TM_EEXPIRED, TM_EINVAL …; TM_OK else */
-    const char *rule;    /* DENY, PEND: the rule that said so; "" for ISSUE */
-    const char *reason;  /* one sentence for the caller: no internals */
-    struct plan plan;    /* ISSUE, PEND */
+    tm_err err;         /* DENY: TM_EDENIED, TM_EQUOTA, TM_EEXPIRED, TM_EINVAL …; TM_OK else */
+    const char *rule;   /* DENY, PEND: the rule that said so; "" for ISSUE */
+    const char *reason; /* one sentence for the caller: no internals */
+    struct plan plan;   /* ISSUE, PEND */
     struct trace_step trace[TRACE_MAX];
     size_t n_trace;
 };
 
 /* Everything lives in `a`. Returns an error only for internal trouble (TM_ENOMEM); refusals are decisions. */
-tm_err policy_decide(struct decision *ret, struct arena *a, const struct profile *p, const struct enrollment *e,
-                     const struct facts *f);
+tm_err policy_decide(struct decision *ret, struct arena *a, const struct profile *p,
+                     const struct enrollment *e, const struct facts *f);
 
 /* TBSCertificate of a plan with this serial (16 octets; the last ten zero when the signer fills them). Appended.
  * *ret_serial_offset as tbs_cert_build. */
-tm_err plan_build_tbs(struct buf *out, const struct plan *p, const uint8_t serial[CERT_SERIAL_LEN], size_t *ret_serial_offset);
+tm_err plan_build_tbs(struct buf *out, const struct plan *p, const uint8_t serial[CERT_SERIAL_LEN],
+                      size_t *ret_serial_offset);
 
 /* The prefix of a serial (DESIGN 5): 2 octets expiry month since 2000-01 capped at 0x7FFF (never), 4 octets issue time (unix seconds, low 32 bits), 10 zero octets. A month of 0 is written as 1, so that the first octets are never both zero. */
 void serial_prefix(uint8_t out[CERT_SERIAL_LEN], int64_t not_after, int64_t now);

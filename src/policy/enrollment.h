@@ -13,7 +13,17 @@
 #include "x509/spki.h"
 #include <stdbool.h>
 
-enum door { DOOR_REST, DOOR_EST, DOOR_ACME, DOOR_SCEP, DOOR_CMP, DOOR_COAP, DOOR_FACTORY, DOOR_CEREMONY, DOOR_COUNT };
+enum door {
+    DOOR_REST,
+    DOOR_EST,
+    DOOR_ACME,
+    DOOR_SCEP,
+    DOOR_CMP,
+    DOOR_COAP,
+    DOOR_FACTORY,
+    DOOR_CEREMONY,
+    DOOR_COUNT
+};
 extern const char *const door_names[DOOR_COUNT + 1]; /* "rest", "est", … */
 
 enum enroll_kind {
@@ -21,8 +31,20 @@ enum enroll_kind {
     ENROLL_RENEW, /* replaces `predecessor`; same names, key as the profile's renewal rule says */
 };
 
-enum key_origin { KEY_ORIGIN_UNKNOWN, KEY_ORIGIN_SOFTWARE, KEY_ORIGIN_SERVER, KEY_ORIGIN_HSM, KEY_ORIGIN_TPM, KEY_ORIGIN_SECURE_ELEMENT, KEY_ORIGIN_TEE, KEY_ORIGIN_PUF, KEY_ORIGIN_COUNT };
-extern const char *const key_origin_names[KEY_ORIGIN_COUNT + 1]; /* "unknown", "software", "server", "hsm", "tpm", "secure-element", "tee", "puf" */
+enum key_origin {
+    KEY_ORIGIN_UNKNOWN,
+    KEY_ORIGIN_SOFTWARE,
+    KEY_ORIGIN_SERVER,
+    KEY_ORIGIN_HSM,
+    KEY_ORIGIN_TPM,
+    KEY_ORIGIN_SECURE_ELEMENT,
+    KEY_ORIGIN_TEE,
+    KEY_ORIGIN_PUF,
+    KEY_ORIGIN_COUNT
+};
+extern const char *const
+    key_origin_names[KEY_ORIGIN_COUNT +
+                     1]; /* "unknown", "software", "server", "hsm", "tpm", "secure-element", "tee", "puf" */
 
 enum caller_kind {
     CALLER_ANONYMOUS,
@@ -32,20 +54,22 @@ enum caller_kind {
     CALLER_PRINCIPAL,   /* API principal with a role */
     CALLER_COUNT
 };
-extern const char *const caller_kind_names[CALLER_COUNT + 1]; /* "anonymous", "device", "certificate", "token", "principal" */
+extern const char *const
+    caller_kind_names[CALLER_COUNT + 1]; /* "anonymous", "device", "certificate", "token", "principal" */
 
 /* Who asks, as the door authenticated them. */
 struct caller {
     enum caller_kind kind;
-    const char *id;           /* principal or token id, certificate subject text; never a secret */
-    struct slice cert;        /* DER, for DEVICE and CERTIFICATE */
-    bool cert_expired;        /* accepted within grace only */
-    const char *trust_set;    /* DEVICE: the set that vouched */
-    const char *roles;        /* PRINCIPAL: comma-separated roles in this tenant */
-    const char *device_id;    /* a device this credential is bound to; "" or NULL when none */
-    const char *const *names; /* TOKEN: names ("DNS:…", "IP:…", "CN=…") it may ask for; NULL with n_names 0: any the profile allows */
+    const char *id;        /* principal or token id, certificate subject text; never a secret */
+    struct slice cert;     /* DER, for DEVICE and CERTIFICATE */
+    bool cert_expired;     /* accepted within grace only */
+    const char *trust_set; /* DEVICE: the set that vouched */
+    const char *roles;     /* PRINCIPAL: comma-separated roles in this tenant */
+    const char *device_id; /* a device this credential is bound to; "" or NULL when none */
+    const char *const *
+        names; /* TOKEN: names ("DNS:…", "IP:…", "CN=…") it may ask for; NULL with n_names 0: any the profile allows */
     size_t n_names;
-    const char *peer;         /* network address, for the record */
+    const char *peer; /* network address, for the record */
 };
 
 struct enrollment {
@@ -53,11 +77,11 @@ struct enrollment {
     const char *tenant;   /* "default" … */
     const char *endpoint; /* name of the open door */
     enum door door;
-    const char *profile;  /* name asked for, or chosen by the endpoint */
+    const char *profile; /* name asked for, or chosen by the endpoint */
     enum enroll_kind kind;
     struct caller caller;
 
-    struct spki spki;           /* the key to be certified */
+    struct spki spki; /* the key to be certified */
     struct pubkey_info key;
     bool pop_verified;          /* possession proven by signature (or key generated here) */
     enum key_origin key_origin; /* as far as evidence proves it; UNKNOWN otherwise */
@@ -69,7 +93,16 @@ struct enrollment {
     const char *idempotency_key;   /* NULL: none */
 };
 
-enum device_state { DEVICE_NONE, DEVICE_MADE, DEVICE_SHIPPED, DEVICE_ONBOARDED, DEVICE_OPERATING, DEVICE_TRANSFERRED, DEVICE_RETIRED, DEVICE_STATE_COUNT };
+enum device_state {
+    DEVICE_NONE,
+    DEVICE_MADE,
+    DEVICE_SHIPPED,
+    DEVICE_ONBOARDED,
+    DEVICE_OPERATING,
+    DEVICE_TRANSFERRED,
+    DEVICE_RETIRED,
+    DEVICE_STATE_COUNT
+};
 extern const char *const device_state_names[DEVICE_STATE_COUNT + 1]; /* "none", "made", "shipped", … */
 
 /* What the house knows. Gathered before deciding; absent things are zero. */
@@ -78,9 +111,9 @@ struct facts {
 
     struct { /* the authority the profile (or endpoint) names */
         const char *name;
-        struct slice subject;  /* Name TLV */
-        struct slice key_id;   /* SKI octets */
-        const char *key_ref;   /* the signer's key id */
+        struct slice subject; /* Name TLV */
+        struct slice key_id;  /* SKI octets */
+        const char *key_ref;  /* the signer's key id */
         enum key_alg key_alg;
         enum sig_alg sig_alg;
         int64_t not_before, not_after;
@@ -96,8 +129,8 @@ struct facts {
         size_t n_hw_names;
     } device;
 
-    struct { /* the certificate being renewed */
-        bool known;      /* in our store */
+    struct {        /* the certificate being renewed */
+        bool known; /* in our store */
         bool revoked;
         const char *profile;
         struct slice cert; /* DER */
@@ -107,12 +140,13 @@ struct facts {
 
     struct {
         uint64_t issued_in_window; /* by this profile (quota.window) */
-        uint64_t live_for_subject; /* unexpired, unrevoked certificates of the same device or subject under this profile */
+        uint64_t
+            live_for_subject; /* unexpired, unrevoked certificates of the same device or subject under this profile */
     } quota;
 
     bool key_used_elsewhere; /* the same SPKI is certified for another subject */
     const char *key_used_by; /* that subject, for the explanation */
     struct key_quality quality;
-    bool approved;           /* a second pair of eyes has approved this very request */
+    bool approved; /* a second pair of eyes has approved this very request */
     const char *approved_by;
 };

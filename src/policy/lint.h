@@ -24,7 +24,7 @@ struct lint_rule {
     const char *source; /* "RFC 5280 4.1.2.2" */
     enum lint_family family;
     enum lint_severity severity;
-    const char *title;  /* one line */
+    const char *title; /* one line */
     /* True when the rule is broken; fills detail. */
     bool (*broken)(const struct lint_subject *s, char detail[160]);
 };

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/slice.h"
+#include "x509/crl.h"
 #include <stdbool.h>
 #include <stdint.h>
 struct buf;
@@ -23,19 +24,35 @@ void profile_unref(struct profile *p);
 
 /* What other rooms need to know of one. */
 const char *profile_name(const struct profile *p);
+const char *profile_description(const struct profile *p);
+int64_t profile_version(const struct profile *p);
 const char *profile_authority(const struct profile *p); /* the authority that issues; "" : the endpoint's */
 enum retention profile_retention(const struct profile *p);
-int64_t profile_keep_expired(const struct profile *p);  /* seconds that expired rows stay */
-int64_t profile_renew_before(const struct profile *p, int64_t not_before, int64_t not_after); /* instant when renewal should begin */
-int64_t profile_grace(const struct profile *p);         /* seconds after expiry in which the old key may still renew */
+int64_t profile_keep_expired(const struct profile *p); /* seconds that expired rows stay */
+int64_t profile_renew_before(const struct profile *p, int64_t not_before,
+                             int64_t not_after); /* instant when renewal should begin */
+int64_t profile_grace(
+    const struct profile *p); /* seconds after expiry in which the old key may still renew */
+bool profile_checks_key_reuse(const struct profile *p); /* must facts.key_used_elsewhere be looked up? */
+bool profile_needs_approval(const struct profile *p);
 bool profile_needs_device(const struct profile *p);
 bool profile_allows_door(const struct profile *p, int door);
-bool profile_server_keygen(const struct profile *p);    /* may the house generate the key? */
+bool profile_server_keygen(const struct profile *p);            /* may the house generate the key? */
 const char *profile_server_keygen_alg(const struct profile *p); /* "ec-p256", … */
-int64_t profile_quota_window(const struct profile *p);  /* seconds; 0: no quota */
+int64_t profile_quota_window(const struct profile *p);          /* seconds; 0: no quota */
 uint64_t profile_quota_max(const struct profile *p);
 uint64_t profile_quota_per_subject(const struct profile *p);
 const char *profile_revocation(const struct profile *p); /* "crl", "none", … */
+
+bool profile_allows_reason(const struct profile *p,
+                           enum crl_reason reason); /* may an owner revoke with it? */
+bool profile_may_approve(const struct profile *p,
+                         const char *roles);             /* comma-separated roles of who wants to approve */
+unsigned profile_lint_families(const struct profile *p); /* bit set of enum lint_family */
+bool profile_lint_fails(const struct profile *p); /* a failed lint stops the issue; else it only warns */
+
+/* Is `role` one of the comma-separated `roles` (NULL: none)? */
+bool role_listed(const char *roles, const char *role);
 
 /* The stable text snapshot that tests diff: every field, defaults spelt out, and a sample TBS. */
 tm_err profile_snapshot(struct buf *out, const struct profile *p);

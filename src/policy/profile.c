@@ -1,0 +1,205 @@
+#include "policy/profile.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "policy/enrollment.h"
+#include "policy/profile_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROFILE_JSON_MAX = 256 << 10, PROFILE_ARENA_MAX = 4 << 20 };
+
+static tm_err source_keep(struct profile *p, const json_t *doc)
+{
+    struct buf b;
+    buf_init(&b, PROFILE_JSON_MAX * 2);
+    buf_put_json(&b, doc, false);
+    tm_err err = buf_err(&b);
+    if (err == TM_OK)
+        err = arena_copy(&p->source, p->arena, buf_slice(&b));
+    buf_done(&b);
+    return err;
+}
+
+static tm_err profile_load(struct profile *p, const json_t *doc, struct diag *diag)
+{
+    TM_TRY(json_bind(&p->doc, profile_schema, doc, "", p->arena, diag));
+    TM_TRY(profile_compile(p, diag));
+    return source_keep(p, doc);
+}
+
+tm_err profile_from_json(struct profile **ret, struct slice json, int64_t version, struct diag *diag)
+{
+    struct profile *p = calloc(1, sizeof *p);
+    if (!p)
+        return TM_ENOMEM;
+    atomic_init(&p->refs, 1);
+    p->version = version;
+    p->arena = arena_new(PROFILE_ARENA_MAX);
+    json_t *doc = NULL;
+    tm_err err = p->arena ? json_parse(&doc, json, PROFILE_JSON_MAX, diag) : TM_ENOMEM;
+    if (err == TM_OK)
+        err = profile_load(p, doc, diag);
+    json_decref(doc);
+    if (err != TM_OK) {
+        profile_unref(p);
+        return err;
+    }
+    *ret = p;
+    return TM_OK;
+}
+
+struct profile *profile_ref(struct profile *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void profile_unref(struct profile *p)
+{
+    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    arena_free(p->arena);
+    free(p);
+}
+
+const char *profile_name(const struct profile *p)
+{
+    return p->doc.name;
+}
+
+bool profile_checks_key_reuse(const struct profile *p)
+{
+    return p->doc.key.reuse != REUSE_ANY;
+}
+
+const char *profile_description(const struct profile *p)
+{
+    return p->doc.description;
+}
+
+int64_t profile_version(const struct profile *p)
+{
+    return p->version;
+}
+
+const char *profile_authority(const struct profile *p)
+{
+    return p->doc.authority;
+}
+
+enum retention profile_retention(const struct profile *p)
+{
+    return (enum retention)p->doc.retention.level;
+}
+
+int64_t profile_keep_expired(const struct profile *p)
+{
+    return p->doc.retention.keep_expired;
+}
+
+int64_t profile_renew_before(const struct profile *p, int64_t not_before, int64_t not_after)
+{
+    if (not_after >= TM_TIME_NEVER)
+        return TM_TIME_NEVER;
+    int64_t whole = not_after - not_before;
+    int64_t left = p->renew_percent ? whole / 100 * p->renew_percent + whole % 100 * p->renew_percent / 100
+                                    : p->renew_before;
+    return left >= whole ? not_before : not_after - left;
+}
+
+int64_t profile_grace(const struct profile *p)
+{
+    return p->doc.renewal.grace;
+}
+
+bool profile_needs_device(const struct profile *p)
+{
+    return p->doc.device.required;
+}
+
+bool profile_allows_door(const struct profile *p, int door)
+{
+    return door >= 0 && door < DOOR_COUNT && (p->doc.doors >> door & 1);
+}
+
+bool profile_server_keygen(const struct profile *p)
+{
+    return p->doc.key.server_generated.allowed;
+}
+
+const char *profile_server_keygen_alg(const struct profile *p)
+{
+    return p->doc.key.server_generated.algorithm;
+}
+
+int64_t profile_quota_window(const struct profile *p)
+{
+    return p->doc.quota.max > 0 ? p->doc.quota.window : 0;
+}
+
+uint64_t profile_quota_max(const struct profile *p)
+{
+    return (uint64_t)p->doc.quota.max;
+}
+
+uint64_t profile_quota_per_subject(const struct profile *p)
+{
+    return (uint64_t)p->doc.quota.per_subject;
+}
+
+const char *profile_revocation(const struct profile *p)
+{
+    return p->doc.revocation.model == REVOCATION_CRL ? "crl" : "none";
+}
+
+static const enum crl_reason owner_reasons[] = {
+    CRL_UNSPECIFIED,         CRL_KEY_COMPROMISE,         CRL_AFFILIATION_CHANGED,
+    CRL_SUPERSEDED,          CRL_CESSATION_OF_OPERATION, CRL_CERTIFICATE_HOLD,
+    CRL_PRIVILEGE_WITHDRAWN,
+};
+
+bool profile_allows_reason(const struct profile *p, enum crl_reason reason)
+{
+    for (size_t i = 0; i < sizeof owner_reasons / sizeof owner_reasons[0]; i++)
+        if (owner_reasons[i] == reason)
+            return p->doc.revocation.reasons >> i & 1;
+    return false;
+}
+
+bool profile_may_approve(const struct profile *p, const char *roles)
+{
+    for (size_t i = 0; i < p->doc.approval.roles.n; i++)
+        if (role_listed(roles, p->doc.approval.roles.v[i]))
+            return true;
+    return false;
+}
+
+unsigned profile_lint_families(const struct profile *p)
+{
+    return p->doc.lint.families;
+}
+
+bool profile_lint_fails(const struct profile *p)
+{
+    return p->doc.lint.mode == LINT_MODE_FAIL;
+}
+
+struct slice profile_source(const struct profile *p)
+{
+    return p->source;
+}
+
+bool role_listed(const char *roles, const char *role)
+{
+    size_t n = strlen(role);
+    for (const char *at = roles ? roles : ""; *at;) {
+        size_t word = strcspn(at, ",");
+        struct slice have = slice_trim(slice_of(at, word));
+        if (have.n == n && memcmp(have.p, role, n) == 0)
+            return true;
+        at += word;
+        at += *at == ',';
+    }
+    return false;
+}
