@@ -228,6 +228,21 @@ void house_read_only(struct house *h, const char *reason)
     atomic_store(&h->read_only, reason != NULL);
 }
 
+tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct arena *a, const struct house *h,
+                            const struct authority *x)
+{
+    const char *crl = x->crl_url, *ca = x->ca_url;
+    if (h->public_base[0] && !crl[0])
+        crl = arena_printf(a, "%s/crl/%s/full.crl", h->public_base, x->key_id_hex);
+    if (h->public_base[0] && !ca[0])
+        ca = arena_printf(a, "%s/ca/%s.cer", h->public_base, x->key_id_hex);
+    if (!crl || !ca)
+        return TM_ENOMEM;
+    *ret_crl = crl;
+    *ret_ca = ca;
+    return TM_OK;
+}
+
 /* ---- jobs ---- */
 
 tm_err house_sequence(struct house *h, struct diag *diag)

@@ -79,6 +79,11 @@ tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, c
 tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name,
                              int64_t expected_version, const char *by, struct diag *diag);
 
+/* CRL and caIssuers addresses that go into what `x` issues: its own, or the house's public base with DESIGN 7's paths; "" without either. */
+struct arena;
+tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct arena *a, const struct house *h,
+                            const struct authority *x);
+
 /* Stop issuing for a reason (a string constant), or go on with NULL. */
 void house_read_only(struct house *h, const char *reason);
 

@@ -6,6 +6,7 @@
 #include "base/task.h"
 #include "policy/decide.h"
 #include "policy/enrollment.h"
+#include "store/store.h"
 #include "x509/csr.h"
 
 struct arena;
@@ -38,7 +39,8 @@ struct issue_request {
     bool dry_run;  /* decide only: nothing is signed or recorded */
     bool approved; /* by approval of the continuation */
     const char *approved_by;
-    const char *continuation_id; /* the one being finished; NULL: none */
+    const char *continuation_id;                 /* the one being finished; NULL: none */
+    const struct continuation_row *continuation; /* its row */
 
     /* answer, in `arena` */
     enum issue_outcome outcome;
@@ -93,6 +95,9 @@ tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct ho
 tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h,
                           tenant_id tenant, const char *endpoint, const char *id, struct slice secret,
                           struct diag *diag);
+/* Check an API token "<id>.<secret>": who it acts as and the roles it is limited to ("" all of the principal's). */
+tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
+                       tenant_id tenant, const char *id, struct slice secret, struct diag *diag);
 tm_err token_revoke(struct house *h, tenant_id tenant, const char *id, const char *by, struct diag *diag);
 
 /* ---- refusals before the pipeline: unauthenticated ones are counted and recorded in windows (DESIGN 2.3) ------------------ */

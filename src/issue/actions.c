@@ -1,0 +1,283 @@
+/* Revocation, approval and import: single actions with the pipeline's guarantees. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "issue/continuation.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include "issue/jobs.h"
+#include "policy/decide.h"
+#include "policy/profile.h"
+#include "register/register.h"
+#include "x509/crl.h"
+#include <string.h>
+
+static tm_err certificate_event(struct effect *ret, struct arena *a, tenant_id tenant, const char *type,
+                                const uint8_t serial[CERT_SERIAL_LEN], const struct event_field *fields)
+{
+    struct slice body;
+    TM_TRY(register_event_body(&body, a, fields));
+    char *hex = arena_hex(a, slice_of(serial, CERT_SERIAL_LEN));
+    char *about = hex ? arena_printf(a, "certificate/%s", hex) : NULL;
+    if (!about)
+        return TM_ENOMEM;
+    return register_event_effect(ret, a, tenant, type, about, body, clock_now_ms());
+}
+
+static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, tenant_id tenant,
+                        const uint8_t id[CERT_SERIAL_LEN], struct diag *diag)
+{
+    struct store_read q = {.kind = READ_CERT, .tenant = tenant, .arena = a, .with_der = true};
+    memcpy(q.id, id, sizeof q.id);
+    tm_err e = store_read_now(h->store, &q);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "serial",
+                         "there is no certificate with this serial in the inventory");
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    *ret = q.certs[0];
+    return TM_OK;
+}
+
+static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
+                     int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
+{
+    struct effect effects[2] = {{.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row}};
+    effects[0].u.cert.row.revoked_at = now;
+    effects[0].u.cert.row.reason = reason;
+    struct event_field fields[] = {
+        {.key = "authority", .kind = EVENT_STR, .s = slice_str(row->authority)},
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
+        {.key = "reason", .kind = EVENT_STR, .s = slice_str(crl_reason_names[reason])},
+        {.key = "revoked_at", .kind = EVENT_INT, .i = now},
+        {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
+        {0},
+    };
+    TM_TRY(certificate_event(&effects[1], a, tenant, "certificate.revoked", row->id, fields));
+    return house_commit(h, effects, 2, diag);
+}
+
+tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
+                    const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag)
+{
+    if (reason < 0 || reason > CRL_AA_COMPROMISE || !crl_reason_names[reason] ||
+        reason == CRL_REMOVE_FROM_CRL)
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
+                         "not a reason that a certificate can be revoked for");
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct cert_row row;
+    int64_t now = clock_now();
+    tm_err e = read_cert(&row, a, h, tenant, serial, diag);
+    if (e == TM_OK && row.source != CERT_ISSUED)
+        e = diag_fail(diag, TM_EFORBIDDEN, NULL, "serial",
+                      "this certificate was not issued here; only its issuer can revoke it");
+    bool held =
+        e == TM_OK && row.revoked_at && row.reason == CRL_CERTIFICATE_HOLD && reason != CRL_CERTIFICATE_HOLD;
+    if (e == TM_OK && row.revoked_at && !held) {
+        now = row.revoked_at;
+        e = diag_fail(diag, TM_ECONFLICT, NULL, "serial", "this certificate is revoked already");
+    } else if (e == TM_OK) {
+        e = revoke(h, a, tenant, &row, reason, by, comment, now, diag);
+    }
+    if (ret_revoked_at)
+        *ret_revoked_at = now;
+    arena_free(a);
+    if (e == TM_OK)
+        jobs_kick(h->jobs, "crl.publish");
+    return e;
+}
+
+tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
+                      const char *by, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct cert_row row;
+    struct effect effects[2] = {0};
+    tm_err e = read_cert(&row, a, h, tenant, serial, diag);
+    if (e == TM_OK && (!row.revoked_at || row.reason != CRL_CERTIFICATE_HOLD))
+        e = diag_fail(diag, TM_ECONFLICT, "RFC 5280 5.3.1", "serial",
+                      "only a certificate on hold can be released");
+    if (e == TM_OK) {
+        effects[0] = (struct effect){.kind = EFFECT_CERT_UNREVOKE, .tenant = tenant, .u.cert.row = row};
+        struct event_field fields[] = {
+            {.key = "authority", .kind = EVENT_STR, .s = slice_str(row.authority)},
+            {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+            {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row.id)},
+            {0},
+        };
+        e = certificate_event(&effects[1], a, tenant, "certificate.released", row.id, fields);
+    }
+    if (e == TM_OK)
+        e = house_commit(h, effects, 2, diag);
+    arena_free(a);
+    if (e == TM_OK)
+        jobs_kick(h->jobs, "crl.publish");
+    return e;
+}
+
+/* ---- approval ---- */
+
+static tm_err reject(struct house *h, struct arena *a, tenant_id tenant, struct continuation_row *row,
+                     const char *by, const char *comment, struct diag *diag)
+{
+    TM_TRY(continuation_finish(row, a, NULL, comment));
+    struct effect effects[2] = {{.kind = EFFECT_CONTINUATION_PUT,
+                                 .tenant = tenant,
+                                 .expected_version = row->version,
+                                 .u.continuation = *row}};
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
+        {.key = "id", .kind = EVENT_STR, .s = slice_str(row->id)},
+        {0},
+    };
+    struct slice body;
+    TM_TRY(register_event_body(&body, a, fields));
+    char *about = arena_printf(a, "request/%s", row->id);
+    if (!about)
+        return TM_ENOMEM;
+    TM_TRY(register_event_effect(&effects[1], a, tenant, "enrollment.rejected", about, body, clock_now_ms()));
+    return house_commit(h, effects, 2, diag);
+}
+
+static tm_err approve(struct house *h, struct arena *a, tenant_id tenant, const struct continuation_row *row,
+                      const char *by, const char *comment, struct diag *diag)
+{
+    struct issue_request *r = arena_calloc(a, 1, sizeof *r);
+    if (!r)
+        return TM_ENOMEM;
+    TM_TRY(continuation_restore(r, a, row, tenant, h, diag));
+    if (r->e.caller.id && by && strcmp(r->e.caller.id, by) == 0)
+        return diag_fail(diag, TM_EFORBIDDEN, "approval.four-eyes", "id",
+                         "whoever asked for it can't approve it");
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
+        {.key = "id", .kind = EVENT_STR, .s = slice_str(row->id)},
+        {0},
+    };
+    char *about = arena_printf(a, "request/%s", row->id);
+    if (!about)
+        return TM_ENOMEM;
+    TM_TRY(house_event(h, tenant, "enrollment.approved", about, fields, diag));
+    r->approved = true;
+    r->approved_by = by;
+    r->continuation = row;
+    issue_run(r);
+    if (r->outcome == ISSUE_ISSUED)
+        return TM_OK;
+    *diag = r->diag;
+    return r->err == TM_OK ? TM_EDENIED : r->err;
+}
+
+tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation_id, bool approved,
+                     const char *by, const char *comment, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct store_read q = {.kind = READ_CONTINUATION, .tenant = tenant, .arena = a, .name = continuation_id};
+    tm_err e = store_read_now(h->store, &q);
+    if (e == TM_ENOTFOUND) {
+        e = diag_fail(diag, e, NULL, "id", "no request with this id waits");
+    } else if (e == TM_OK) {
+        struct continuation_row *row = &q.continuations[0];
+        if (strcmp(row->status, "pending") != 0)
+            e = diag_fail(diag, TM_ECONFLICT, NULL, "id", "this request is %s already", row->status);
+        else if (row->expires_at < clock_now())
+            e = diag_fail(diag, TM_EEXPIRED, NULL, "id",
+                          "this request has waited too long; the caller has to ask again");
+        else
+            e = approved ? approve(h, a, tenant, row, by, comment, diag)
+                         : reject(h, a, tenant, row, by, comment, diag);
+    } else {
+        *diag = q.diag;
+    }
+    arena_free(a);
+    return e;
+}
+
+/* ---- import ---- */
+
+/* An inventory id for a certificate whose serial is not ours: our prefix form with the top bit set (store.h). */
+static tm_err foreign_id(uint8_t ret[CERT_SERIAL_LEN], int64_t not_after)
+{
+    serial_prefix(ret, not_after, clock_now());
+    ret[0] |= 0x80;
+    return random_bytes(ret + 6, CERT_SERIAL_LEN - 6);
+}
+
+static tm_err import(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c, const char *by,
+                     uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag)
+{
+    struct effect effects[2] = {{.kind = EFFECT_CERT_ADD, .tenant = tenant}};
+    struct cert_row *row = &effects[0].u.cert.row;
+    TM_TRY(cert_row_from_cert(row, a, c));
+    struct store_read known = {.kind = READ_CERTS_BY_KEY,
+                               .tenant = tenant,
+                               .arena = a,
+                               .key = {.kind = CERT_KEY_FINGERPRINT, .value = SLICE_ARR(row->fingerprint)},
+                               .limit = 1};
+    tm_err e = store_read_now(h->store, &known);
+    if (e == TM_OK && known.n > 0) {
+        memcpy(ret_id, known.certs[0].id, CERT_SERIAL_LEN);
+        *ret_new = false;
+        return TM_OK;
+    }
+    if (e != TM_OK && e != TM_ENOTFOUND) {
+        *diag = known.diag;
+        return e;
+    }
+    TM_TRY(foreign_id(row->id, c->not_after));
+    struct buf issuer;
+    buf_init(&issuer, 16 << 10);
+    name_print_der(&issuer, c->issuer);
+    row->authority = arena_strdup(a, buf_str(&issuer));
+    buf_done(&issuer);
+    if (!row->authority)
+        return TM_ENOMEM;
+    row->source = CERT_IMPORTED;
+    row->profile = row->device = row->endpoint = "";
+    row->issued_at = clock_now_ms();
+    row->retention = RETAIN_FULL;
+    row->keep_until = TM_TIME_NEVER;
+    struct cert_key *keys;
+    TM_TRY(cert_keys_collect(&keys, &effects[0].u.cert.n_keys, a, c, ""));
+    effects[0].u.cert.keys = keys;
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+        {.key = "fingerprint", .kind = EVENT_HEX, .s = SLICE_ARR(row->fingerprint)},
+        {.key = "id", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
+        {.key = "issuer", .kind = EVENT_STR, .s = slice_str(row->authority)},
+        {.key = "subject", .kind = EVENT_STR, .s = slice_str(row->subject)},
+        {0},
+    };
+    TM_TRY(certificate_event(&effects[1], a, tenant, "certificate.imported", row->id, fields));
+    TM_TRY(house_commit(h, effects, 2, diag));
+    memcpy(ret_id, row->id, CERT_SERIAL_LEN);
+    *ret_new = true;
+    return TM_OK;
+}
+
+tm_err issue_import(struct house *h, tenant_id tenant, struct slice der, const char *by,
+                    uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag)
+{
+    struct cert c;
+    TM_TRY(cert_parse(&c, der, diag));
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    tm_err e = import(h, a, tenant, &c, by, ret_id, ret_new, diag);
+    arena_free(a);
+    return e;
+}

@@ -1,0 +1,240 @@
+#include "issue/continuation.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "issue/house.h"
+#include <string.h>
+
+enum { STATE_MAX = 256 << 10 };
+
+static struct slice text_of(const char *s)
+{
+    return slice_str(s ? s : "");
+}
+
+tm_err continuation_key(const char **ret, struct issue_request *r)
+{
+    uint8_t hash[SHA256_LEN];
+    const struct slice nul = SLICE_LIT("\0");
+    const struct slice parts[] = {
+        slice_str(r->e.tenant ? r->e.tenant : ""),
+        nul,
+        text_of(r->e.endpoint),
+        nul,
+        text_of(r->e.profile),
+        nul,
+        slice_str(caller_kind_names[r->e.caller.kind]),
+        nul,
+        text_of(r->e.caller.id),
+        nul,
+        r->e.spki.der,
+    };
+    TM_TRY(sha256_many(hash, parts, sizeof parts / sizeof *parts));
+    *ret = arena_hex(r->arena, SLICE_ARR(hash));
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static void put_field(struct buf *b, const char *key, struct slice value)
+{
+    buf_puts(b, b->n > 1 ? "," : "");
+    buf_put_json_string(b, slice_str(key));
+    buf_putc(b, ':');
+    buf_put_json_string(b, value);
+}
+
+static void put_base64(struct buf *b, const char *key, struct slice value)
+{
+    buf_puts(b, b->n > 1 ? "," : "");
+    buf_put_json_string(b, slice_str(key));
+    buf_puts(b, ":\"");
+    buf_put_base64(b, value, BASE64_STD, 0);
+    buf_putc(b, '"');
+}
+
+/* The request as it was authenticated: whoever approves sees it, and it can be run again without the client. */
+static tm_err state_make(struct slice *ret, struct issue_request *r)
+{
+    struct buf b;
+    buf_init(&b, STATE_MAX);
+    buf_putc(&b, '{');
+    put_field(&b, "endpoint", text_of(r->e.endpoint));
+    put_field(&b, "profile", text_of(r->e.profile));
+    put_field(&b, "authority", text_of(r->authority));
+    put_field(&b, "door", slice_str(door_names[r->e.door]));
+    put_field(&b, "caller_kind", slice_str(caller_kind_names[r->e.caller.kind]));
+    put_field(&b, "caller", text_of(r->e.caller.id));
+    put_field(&b, "trust_set", text_of(r->e.caller.trust_set));
+    put_field(&b, "roles", text_of(r->e.caller.roles));
+    put_field(&b, "peer", text_of(r->e.caller.peer));
+    put_field(&b, "token", text_of(r->token_id));
+    put_field(&b, "device", text_of(r->device_id && r->device_id[0] ? r->device_id : r->e.caller.device_id));
+    put_field(&b, "request", text_of(r->e.request_id));
+    put_base64(&b, "csr", r->csr ? r->csr->der : (struct slice){0});
+    put_field(&b, "format",
+              slice_str(r->csr && r->csr->format == CSR_CRMF    ? "crmf"
+                        : r->csr && r->csr->format == CSR_SPKAC ? "spkac"
+                                                                : "pkcs10"));
+    put_base64(&b, "caller_cert", r->e.caller.cert);
+    put_base64(&b, "predecessor", r->predecessor);
+    put_field(&b, "kind", slice_str(r->e.kind == ENROLL_RENEW ? "renew" : "new"));
+    buf_puts(&b, ",\"names\":[");
+    for (size_t i = 0; i < r->e.caller.n_names; i++) {
+        buf_puts(&b, i ? "," : "");
+        buf_put_json_string(&b, slice_str(r->e.caller.names[i]));
+    }
+    buf_putc(&b, ']');
+    put_field(&b, "rule", text_of(r->decision.rule));
+    buf_putc(&b, '}');
+    tm_err e = buf_err(&b);
+    if (e == TM_OK)
+        e = arena_copy(ret, r->arena, buf_slice(&b));
+    buf_done(&b);
+    return e;
+}
+
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r)
+{
+    uint8_t id[16];
+    TM_TRY(random_bytes(id, sizeof id));
+    int64_t now = clock_now();
+    *ret = (struct continuation_row){
+        .id = arena_hex(r->arena, SLICE_ARR(id)),
+        .kind = "enrollment",
+        .status = "pending",
+        .created_at = now,
+        .expires_at = now + CONTINUATION_LIFE,
+    };
+    if (!ret->id)
+        return TM_ENOMEM;
+    TM_TRY(continuation_key(&ret->key, r));
+    return state_make(&ret->state, r);
+}
+
+static const char *member(json_t *doc, const char *key, struct arena *a)
+{
+    const char *s = json_string_value(json_object_get(doc, key));
+    return arena_strdup(a, s ? s : "");
+}
+
+static tm_err bytes(struct slice *ret, json_t *doc, const char *key, struct arena *a)
+{
+    const char *s = json_string_value(json_object_get(doc, key));
+    return base64_decode(ret, a, slice_str(s ? s : ""), BASE64_STD);
+}
+
+static int index_of(const char *const *names, const char *name, int otherwise)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return otherwise;
+}
+
+static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, struct diag *diag)
+{
+    struct enrollment *e = &ret->e;
+    e->endpoint = member(doc, "endpoint", a);
+    e->profile = member(doc, "profile", a);
+    e->request_id = member(doc, "request", a);
+    e->caller.id = member(doc, "caller", a);
+    e->caller.peer = member(doc, "peer", a);
+    e->caller.roles = member(doc, "roles", a);
+    const char *trust_set = member(doc, "trust_set", a), *token = member(doc, "token", a),
+               *door = member(doc, "door", a);
+    const char *kind = member(doc, "kind", a), *caller_kind = member(doc, "caller_kind", a),
+               *format = member(doc, "format", a);
+    ret->authority = member(doc, "authority", a);
+    ret->device_id = member(doc, "device", a);
+    if (arena_err(a) != TM_OK)
+        return arena_err(a);
+    e->caller.trust_set = trust_set[0] ? trust_set : NULL;
+    e->caller.kind = (enum caller_kind)index_of(caller_kind_names, caller_kind, CALLER_ANONYMOUS);
+    e->door = (enum door)index_of(door_names, door, DOOR_REST);
+    e->kind = strcmp(kind, "renew") == 0 ? ENROLL_RENEW : ENROLL_NEW;
+    e->caller.device_id = ret->device_id;
+    ret->token_id = token[0] ? token : NULL;
+    TM_TRY(bytes(&e->caller.cert, doc, "caller_cert", a));
+    TM_TRY(bytes(&ret->predecessor, doc, "predecessor", a));
+    json_t *names = json_object_get(doc, "names");
+    const char **v = arena_calloc(a, json_array_size(names) + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *s = json_string_value(json_array_get(names, i));
+        v[i] = arena_strdup(a, s ? s : "");
+        if (!v[i])
+            return TM_ENOMEM;
+    }
+    e->caller.names = v;
+    e->caller.n_names = json_array_size(names);
+    struct slice der;
+    TM_TRY(bytes(&der, doc, "csr", a));
+    struct csr *csr = arena_calloc(a, 1, sizeof *csr);
+    if (!csr)
+        return TM_ENOMEM;
+    if (strcmp(format, "crmf") == 0)
+        TM_TRY(csr_parse_crmf(csr, a, der, diag));
+    else if (strcmp(format, "spkac") == 0)
+        TM_TRY(csr_parse_spkac(csr, der, diag));
+    else
+        TM_TRY(csr_parse_pkcs10(csr, der, diag));
+    return issue_from_csr(ret, csr, diag);
+}
+
+tm_err continuation_restore(struct issue_request *ret, struct arena *a, const struct continuation_row *row,
+                            tenant_id tenant, struct house *h, struct diag *diag)
+{
+    *ret = (struct issue_request){.house = h, .arena = a, .tenant = tenant, .continuation_id = row->id};
+    struct catalog *c = house_catalog(h);
+    const struct tenant *t = catalog_tenant_by_id(c, tenant);
+    ret->e.tenant = t ? arena_strdup(a, t->name) : NULL;
+    catalog_unref(c);
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, row->state, STATE_MAX, diag));
+    tm_err e = restore(ret, a, doc, diag);
+    json_decref(doc);
+    return e;
+}
+
+tm_err continuation_finish(struct continuation_row *row, struct arena *a, const uint8_t *serial,
+                           const char *reason)
+{
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, row->state, STATE_MAX, NULL));
+    int bad;
+    if (serial) {
+        char *hex = arena_hex(a, slice_of(serial, CERT_SERIAL_LEN));
+        bad = !hex || json_object_set_new(doc, "serial", json_string(hex));
+    } else {
+        bad = json_object_set_new(doc, "rejected", json_string(reason ? reason : ""));
+    }
+    struct buf b;
+    buf_init(&b, STATE_MAX);
+    buf_put_json(&b, doc, false);
+    json_decref(doc);
+    tm_err e = bad ? TM_ENOMEM : buf_err(&b);
+    if (e == TM_OK)
+        e = arena_copy(&row->state, a, buf_slice(&b));
+    buf_done(&b);
+    row->status = serial ? "done" : "rejected";
+    return e;
+}
+
+tm_err continuation_serial(uint8_t ret[CERT_SERIAL_LEN], struct arena *a, const struct continuation_row *row)
+{
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, row->state, STATE_MAX, NULL));
+    const char *hex = json_string_value(json_object_get(doc, "serial"));
+    struct slice serial = {0};
+    tm_err e = hex ? hex_decode(&serial, a, slice_str(hex)) : TM_ENOTFOUND;
+    json_decref(doc);
+    if (e != TM_OK)
+        return e;
+    if (serial.n != CERT_SERIAL_LEN)
+        return TM_ECORRUPT;
+    memcpy(ret, serial.p, CERT_SERIAL_LEN);
+    return TM_OK;
+}

@@ -1,0 +1,23 @@
+/* issue/continuation.h - requests that wait for approval, as durable rows that any node and any door can finish.
+ *
+ * Layer 4, private to issue/. The row's key is the hash of tenant, endpoint, profile, caller and public key, so that a client which asks again finds
+ * what it is waiting for. Its state is JSON: everything needed to run the request again without the client. */
+#pragma once
+#include "base/err.h"
+#include "issue/issue.h"
+#include "store/store.h"
+
+enum { CONTINUATION_LIFE = 30 * 86400, CONTINUATION_RETRY = 60 };
+
+/* The key of a request, 64 hex digits, in the request's arena. */
+tm_err continuation_key(const char **ret, struct issue_request *r);
+/* The row for a request that policy pends; id and state in the request's arena. */
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r);
+/* The request of a waiting row again, ready for issue_run() with `approved` set; everything in `a`. */
+tm_err continuation_restore(struct issue_request *ret, struct arena *a, const struct continuation_row *row,
+                            tenant_id tenant, struct house *h, struct diag *diag);
+/* State with the serial of what was issued, or the reason of a rejection. */
+tm_err continuation_finish(struct continuation_row *row, struct arena *a, const uint8_t *serial,
+                           const char *reason);
+/* Serial noted by continuation_finish(); TM_ENOTFOUND. */
+tm_err continuation_serial(uint8_t ret[CERT_SERIAL_LEN], struct arena *a, const struct continuation_row *row);

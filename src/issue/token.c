@@ -1,0 +1,234 @@
+/* Enrollment tokens and API tokens: "<id>" is public, the secret is shown once; the store keeps its hash. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include "register/register.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { SECRET_OCTETS = 24, ID_OCTETS = 9, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
+
+/* Secrets have 192 random bits, so that a plain hash is enough: there is nothing to guess. The tag keeps hashes of other things apart. */
+static tm_err secret_hash(uint8_t ret[SHA256_LEN], struct slice secret)
+{
+    const struct slice parts[] = {SLICE_LIT("touchmark-token-v1\0"), secret};
+    return sha256_many(ret, parts, 2);
+}
+
+static void put_string(struct buf *b, const char *key, const char *value)
+{
+    buf_puts(b, b->n > 1 ? "," : "");
+    buf_put_json_string(b, slice_str(key));
+    buf_putc(b, ':');
+    buf_put_json_string(b, slice_str(value ? value : ""));
+}
+
+static tm_err claims_make(const char **ret, struct arena *a, const struct token_spec *s)
+{
+    struct buf b;
+    buf_init(&b, 64 << 10);
+    buf_putc(&b, '{');
+    if (s->principal) {
+        put_string(&b, "type", "api");
+        put_string(&b, "principal", s->principal);
+        put_string(&b, "roles", s->roles);
+    } else {
+        put_string(&b, "type", "enrollment");
+        put_string(&b, "endpoint", s->endpoint);
+        put_string(&b, "profile", s->profile);
+        put_string(&b, "device", s->device);
+        buf_puts(&b, ",\"names\":[");
+        for (size_t i = 0; i < s->n_names; i++) {
+            buf_puts(&b, i ? "," : "");
+            buf_put_json_string(&b, slice_str(s->names[i]));
+        }
+        buf_putc(&b, ']');
+    }
+    buf_putc(&b, '}');
+    tm_err e = buf_err(&b);
+    if (e == TM_OK) {
+        *ret = arena_strdup(a, buf_str(&b));
+        e = *ret ? TM_OK : TM_ENOMEM;
+    }
+    buf_done(&b);
+    return e;
+}
+
+static tm_err random_text(char **ret, struct arena *a, size_t octets)
+{
+    uint8_t raw[SECRET_OCTETS];
+    TM_TRY(random_bytes(raw, octets));
+    struct buf b;
+    buf_init(&b, 256);
+    buf_put_base64(&b, slice_of(raw, octets), BASE64_URL, 0);
+    *ret = arena_strdup(a, buf_str(&b));
+    explicit_bzero(raw, sizeof raw);
+    if (b.p)
+        explicit_bzero(b.p, b.n);
+    buf_done(&b);
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err check_spec(const struct token_spec *s, struct diag *diag)
+{
+    if (s->ttl < 1 || (!s->principal && s->ttl > TTL_MAX))
+        return diag_fail(diag, TM_EINVAL, NULL, "/ttl", "an enrollment token lives between 1s and 400d");
+    if (s->max_uses < 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/uses", "must not be negative");
+    if (s->n_names > NAMES_MAX)
+        return diag_fail(diag, TM_ETOOBIG, NULL, "/names", "at most %d names", NAMES_MAX);
+    return TM_OK;
+}
+
+tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
+                    const struct token_spec *s, struct diag *diag)
+{
+    TM_TRY(check_spec(s, diag));
+    char *id, *secret;
+    TM_TRY(random_text(&id, a, ID_OCTETS));
+    TM_TRY(random_text(&secret, a, SECRET_OCTETS));
+    int64_t now = clock_now();
+    struct effect effects[2] = {{.kind = EFFECT_TOKEN_ADD, .tenant = tenant}};
+    struct token_row *t = &effects[0].u.token.row;
+    t->id = id;
+    t->expires_at = s->ttl >= TM_TIME_NEVER - now ? TM_TIME_NEVER : now + s->ttl;
+    t->max_uses = s->principal ? INT64_MAX : s->max_uses ? s->max_uses : 1;
+    t->created_by = s->by ? s->by : "";
+    t->created_at = now;
+    TM_TRY(secret_hash(t->secret_hash, slice_str(secret)));
+    TM_TRY(claims_make(&t->claims, a, s));
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(t->created_by)},
+        {.key = "claims", .kind = EVENT_RAW, .s = slice_str(t->claims)},
+        {.key = "expires_at", .kind = EVENT_INT, .i = t->expires_at},
+        {.key = "id", .kind = EVENT_STR, .s = slice_str(id)},
+        {.key = "uses", .kind = EVENT_INT, .i = s->principal ? 0 : t->max_uses},
+        {0},
+    };
+    struct slice body;
+    TM_TRY(register_event_body(&body, a, fields));
+    char *about = arena_printf(a, "token/%s", id);
+    if (!about)
+        return TM_ENOMEM;
+    TM_TRY(register_event_effect(&effects[1], a, tenant, "token.created", about, body, clock_now_ms()));
+    TM_TRY(house_commit(h, effects, 2, diag));
+    *ret_id = id;
+    *ret_secret = secret;
+    return TM_OK;
+}
+
+/* The row of a token whose secret fits. Unknown id and wrong secret are one error. */
+static tm_err token_check(struct token_row *ret, struct arena *a, struct house *h, tenant_id tenant,
+                          const char *id, struct slice secret, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_TOKEN, .tenant = tenant, .arena = a, .name = id};
+    tm_err e = store_read_now(h->store, &q);
+    if (e != TM_OK && e != TM_ENOTFOUND) {
+        *diag = q.diag;
+        return e;
+    }
+    uint8_t hash[SHA256_LEN];
+    TM_TRY(secret_hash(hash, secret));
+    if (e == TM_ENOTFOUND || !slice_ct_eq(SLICE_ARR(hash), SLICE_ARR(q.tokens[0].secret_hash)) ||
+        q.tokens[0].revoked)
+        return diag_fail(diag, TM_EAUTH, "token.secret", NULL, "the token is not known here, or revoked");
+    if (q.tokens[0].expires_at < clock_now())
+        return diag_fail(diag, TM_EEXPIRED, "token.expired", NULL, "the token has expired");
+    *ret = q.tokens[0];
+    return TM_OK;
+}
+
+static tm_err read_claims(struct caller *ret, char **ret_profile, struct arena *a, const struct token_row *t,
+                          const char *endpoint, json_t *doc, struct diag *diag)
+{
+    const char *type = json_string_value(json_object_get(doc, "type"));
+    if (!type || strcmp(type, "enrollment") != 0)
+        return diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an enrollment token");
+    const char *for_endpoint = json_string_value(json_object_get(doc, "endpoint"));
+    if (for_endpoint && for_endpoint[0] && strcmp(for_endpoint, endpoint) != 0)
+        return diag_fail(diag, TM_EAUTH, "token.endpoint", NULL, "the token is for another endpoint");
+    const char *profile = json_string_value(json_object_get(doc, "profile"));
+    const char *device = json_string_value(json_object_get(doc, "device"));
+    json_t *names = json_object_get(doc, "names");
+    size_t n = json_array_size(names);
+    const char **v = arena_calloc(a, n + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const char *s = json_string_value(json_array_get(names, i));
+        v[i] = arena_strdup(a, s ? s : "");
+        if (!v[i])
+            return TM_ENOMEM;
+    }
+    ret->kind = CALLER_TOKEN;
+    ret->id = t->id;
+    ret->names = v;
+    ret->n_names = n;
+    ret->device_id = arena_strdup(a, device ? device : "");
+    *ret_profile = arena_strdup(a, profile ? profile : "");
+    return ret->device_id && *ret_profile ? TM_OK : TM_ENOMEM;
+}
+
+tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h,
+                          tenant_id tenant, const char *endpoint, const char *id, struct slice secret,
+                          struct diag *diag)
+{
+    struct token_row t;
+    TM_TRY(token_check(&t, a, h, tenant, id, secret, diag));
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, slice_str(t.claims), 64 << 10, diag));
+    tm_err e = read_claims(ret, ret_profile, a, &t, endpoint, doc, diag);
+    json_decref(doc);
+    return e;
+}
+
+tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
+                       tenant_id tenant, const char *id, struct slice secret, struct diag *diag)
+{
+    struct token_row t;
+    TM_TRY(token_check(&t, a, h, tenant, id, secret, diag));
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, slice_str(t.claims), 64 << 10, diag));
+    const char *type = json_string_value(json_object_get(doc, "type"));
+    const char *principal = json_string_value(json_object_get(doc, "principal"));
+    const char *roles = json_string_value(json_object_get(doc, "roles"));
+    tm_err e = TM_OK;
+    if (!type || strcmp(type, "api") != 0 || !principal)
+        e = diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an API token");
+    if (e == TM_OK) {
+        *ret_principal = arena_strdup(a, principal);
+        *ret_roles = arena_strdup(a, roles ? roles : "");
+        e = *ret_principal && *ret_roles ? TM_OK : TM_ENOMEM;
+    }
+    json_decref(doc);
+    return e;
+}
+
+tm_err token_revoke(struct house *h, tenant_id tenant, const char *id, const char *by, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct effect effects[2] = {{.kind = EFFECT_TOKEN_REVOKE, .tenant = tenant}};
+    effects[0].u.token.row.id = id;
+    effects[0].u.token.now = clock_now();
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
+        {.key = "id", .kind = EVENT_STR, .s = slice_str(id)},
+        {0},
+    };
+    struct slice body;
+    char *about = arena_printf(a, "token/%s", id);
+    tm_err e = about ? register_event_body(&body, a, fields) : TM_ENOMEM;
+    if (e == TM_OK)
+        e = register_event_effect(&effects[1], a, tenant, "token.revoked", about, body, clock_now_ms());
+    if (e == TM_OK)
+        e = house_commit(h, effects, 2, diag);
+    arena_free(a);
+    return e;
+}
