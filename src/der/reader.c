@@ -301,18 +301,11 @@ static tm_err time_read(struct der_reader *r, unsigned tag, int64_t *ret)
     return TM_OK;
 }
 
+/* RFC 5280 4.1.2.5 has writers take UTCTime through 2049. Readers "MUST be able to process validity dates that are encoded in either",
+ * and roots that everybody trusts have it the other way. */
 tm_err der_read_time(struct der_reader *r, int64_t *ret)
 {
-    static const int64_t year_1950 = -631152000, year_2050 = 2524608000;
-    const uint8_t *at = r->p;
-    if (der_peek(r) != DER_GENERALIZED_TIME)
-        return time_read(r, DER_UTC_TIME, ret);
-    int64_t t;
-    TM_TRY(time_read(r, DER_GENERALIZED_TIME, &t));
-    if (t >= year_1950 && t < year_2050) /* "dates through the year 2049 as UTCTime" */
-        return malformed(r, at, "RFC 5280 4.1.2.5", "GeneralizedTime for a year before 2050");
-    *ret = t;
-    return TM_OK;
+    return time_read(r, der_peek(r) == DER_GENERALIZED_TIME ? DER_GENERALIZED_TIME : DER_UTC_TIME, ret);
 }
 
 tm_err der_read_generalized_time(struct der_reader *r, int64_t *ret)

@@ -74,7 +74,7 @@ tm_err der_read_bits(struct der_reader *r, struct slice *ret);
 tm_err der_read_named_bits(struct der_reader *r, unsigned tag, uint32_t *ret);
 /* OID contents (without tag and length), checked for well-formed arcs. */
 tm_err der_read_oid(struct der_reader *r, struct slice *ret);
-/* Time as RFC 5280 4.1.2.5 has it (seconds present, Z): UTCTime through 2049, GeneralizedTime after -> unix seconds. */
+/* UTCTime or GeneralizedTime in the form of RFC 5280 4.1.2.5 (seconds present, Z), either for any year -> unix seconds. */
 tm_err der_read_time(struct der_reader *r, int64_t *ret);
 /* A field that is GeneralizedTime whatever the year (invalidityDate, OCSP, CMP), in the same restricted form. */
 tm_err der_read_generalized_time(struct der_reader *r, int64_t *ret);
