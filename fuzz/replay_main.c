@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_INPUT = 16 << 20, MAX_PATH = 4096 };
+enum { LARGEST_INPUT = 16 << 20, LONGEST_PATH = 4096 };
 
 static unsigned long replayed;
 
@@ -22,7 +22,7 @@ static int fail(const char *path, const char *what)
 
 static int replay_file(const char *path, size_t size)
 {
-    if (size > MAX_INPUT)
+    if (size > LARGEST_INPUT)
         return fail(path, "larger than an input may be");
     FILE *f = fopen(path, "rb");
     if (!f)
@@ -54,7 +54,7 @@ static int replay_directory(const char *path)
         return fail(path, strerror(errno));
     int result = 0;
     for (int i = 0; i < n; i++) {
-        char child[MAX_PATH];
+        char child[LONGEST_PATH];
         if (names[i]->d_name[0] != '.' && result == 0) {
             int len = snprintf(child, sizeof child, "%s/%s", path, names[i]->d_name);
             result = len < (int)sizeof child ? replay_path(child) : fail(path, "name too long");
