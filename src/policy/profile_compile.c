@@ -100,6 +100,8 @@ static tm_err key_rule_compile(struct key_rule *ret, const char *name, const cha
             "\"%.40s\" is no key type; there are ec-p256, ec-p384, ec-p521, rsa-2048, rsa-3072, rsa-4096 (with + for "
             "longer ones too), ed25519, ed448, ml-dsa-44, ml-dsa-65, ml-dsa-87",
             name);
+    if (r.alg != KEY_ALG_RSA) /* only RSA comes in sizes that its name leaves open */
+        bits = 0;
     if (more && bits == 0)
         return BAD(diag, field, "the + needs a size in front of it, as in rsa-3072+");
     r.min_bits = bits;
