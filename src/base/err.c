@@ -89,7 +89,7 @@ static void make_printable(char *text)
     }
 }
 
-tm_err diag_fail(struct diag *d, tm_err e, const char *rule, const char *field, const char *fmt, ...)
+tm_err(diag_fail)(struct diag *d, tm_err e, const char *rule, const char *field, const char *fmt, ...)
 {
     if (!d)
         return e;

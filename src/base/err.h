@@ -85,3 +85,12 @@ void diag_clear(struct diag *d);
  * to fit, and what would not print becomes '?'; arguments may point into *d. */
 [[gnu::format(printf, 5, 6)]] tm_err diag_fail(struct diag *d, tm_err e, const char *rule, const char *field,
                                                const char *fmt, ...);
+#ifdef __clang_analyzer__
+/* The analyzer looks at one file at a time and would not see that the result is `e`. */
+#define diag_fail(d, e, ...)                                                                                 \
+    ({                                                                                                       \
+        tm_err tm_failed_ = (e);                                                                             \
+        TM_IGNORE((diag_fail)(d, tm_failed_, __VA_ARGS__));                                                  \
+        tm_failed_;                                                                                          \
+    })
+#endif
