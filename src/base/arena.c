@@ -6,19 +6,19 @@
 #include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__)
-# define ARENA_ASAN 1
+#define ARENA_ASAN 1
 #elif defined(__has_feature)
-# if __has_feature(address_sanitizer)
-#  define ARENA_ASAN 1
-# endif
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
 #endif
 
 #ifdef ARENA_ASAN
-# include <sanitizer/asan_interface.h>
+#include <sanitizer/asan_interface.h>
 enum { ARENA_GAP = 16 };
 #else
-# define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
-# define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 enum { ARENA_GAP = 0 };
 #endif
 
