@@ -131,6 +131,19 @@ tm_err cert_parse(struct cert *ret, struct slice der, struct diag *diag)
     return der_end(&r);
 }
 
+tm_err cert_parse_tbs(struct cert *ret, struct slice tbs, struct diag *diag)
+{
+    struct der_reader r, seq;
+    if (tbs.n > CERT_DER_MAX)
+        return diag_fail(diag, TM_ETOOBIG, NULL, "tbsCertificate", "more than %d bytes", CERT_DER_MAX);
+    ret->der = ret->signature = (struct slice){0};
+    ret->tbs = tbs;
+    der_reader_init(&r, tbs, diag);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    TM_TRY(tbs_read(ret, &ret->sigalg, &seq));
+    return der_end(&r);
+}
+
 struct slice cert_ski(const struct cert *c)
 {
     struct slice id = {0};

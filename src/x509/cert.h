@@ -27,6 +27,8 @@ struct cert {
 /* Parse one DER certificate; trailing bytes, mismatched inner/outer algorithm, v1 with extensions are errors.
  * Errors: TM_EMALFORMED, TM_ETOOBIG. */
 tm_err cert_parse(struct cert *ret, struct slice der, struct diag *diag);
+/* Only the TBSCertificate TLV, before it is signed: `der` is empty, `sigalg` the inner one, `signature` empty. */
+tm_err cert_parse_tbs(struct cert *ret, struct slice tbs, struct diag *diag);
 
 /* SubjectKeyIdentifier/AuthorityKeyIdentifier key ids; empty when absent or malformed. */
 struct slice cert_ski(const struct cert *c);

@@ -110,6 +110,19 @@ tm_err crl_parse(struct crl *ret, struct slice der, struct diag *diag)
     return der_end(&r);
 }
 
+tm_err crl_parse_tbs(struct crl *ret, struct slice tbs, struct diag *diag)
+{
+    struct der_reader r, seq;
+    if (tbs.n > CRL_DER_MAX)
+        return diag_fail(diag, TM_ETOOBIG, NULL, "tbsCertList", "more than %d bytes", CRL_DER_MAX);
+    ret->der = ret->signature = (struct slice){0};
+    ret->tbs = tbs;
+    der_reader_init(&r, tbs, diag);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    TM_TRY(tbs_read(ret, &ret->sigalg, &seq));
+    return der_end(&r);
+}
+
 void crl_iter_init(struct crl_iter *it, const struct crl *c, struct diag *diag)
 {
     der_reader_init(&it->r, c->entries, diag);

@@ -45,6 +45,8 @@ struct crl_entry {
 
 /* Parse one DER CRL; trailing bytes are an error. Borrows `der`. Entries are checked as they are iterated. */
 tm_err crl_parse(struct crl *ret, struct slice der, struct diag *diag);
+/* Only the TBSCertList TLV, before it is signed: `der` and `signature` are empty, `sigalg` is the inner one. */
+tm_err crl_parse_tbs(struct crl *ret, struct slice tbs, struct diag *diag);
 struct crl_iter {
     struct der_reader r;
 };

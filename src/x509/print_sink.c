@@ -48,6 +48,8 @@ static void key_out(struct print_sink *s, const char *key)
 static void label_out(struct print_sink *s, const char *label)
 {
     buf_printf(s->out, "  %-*s", LABEL_WIDTH - 2, label);
+    if (strlen(label) > LABEL_WIDTH - 3) /* too long for its column: the value goes below */
+        buf_printf(s->out, "\n%*s", LABEL_WIDTH, "");
 }
 
 /* Control characters, and those that turn the direction of writing, become \xHH by octets; so does what is no UTF-8. */
