@@ -1,0 +1,152 @@
+#include "api/api.h"
+#include "api/problem.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <string.h>
+
+const char *const api_role_names[] = {"auditor", "operator", "owner", "admin", "house-admin", NULL};
+
+enum { PARAMS_MAX = 6 };
+
+/* Does `path` fit "/api/v1/devices/{id}"? Fills params (values in `a`). */
+static bool pattern_fits(const char *pattern, const char *path, struct http_param params[PARAMS_MAX + 1],
+                         struct arena *a)
+{
+    size_t n = 0;
+    while (*pattern && *path) {
+        if (*pattern != '{') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        const char *name = ++pattern;
+        while (*pattern && *pattern != '}')
+            pattern++;
+        size_t value = strcspn(path, "/");
+        if (value == 0 || n == PARAMS_MAX || *pattern != '}')
+            return false;
+        params[n].name = arena_strndup(a, name, (size_t)(pattern - name));
+        params[n].value = arena_strndup(a, path, value);
+        if (!params[n].name || !params[n].value)
+            return false;
+        n++;
+        pattern++;
+        path += value;
+    }
+    params[n] = (struct http_param){0};
+    return *pattern == '\0' && *path == '\0';
+}
+
+static const struct api_route *find_route(struct api_call *c, bool *ret_path_known)
+{
+    struct http_param *params = arena_calloc(c->arena, PARAMS_MAX + 1, sizeof *params);
+    *ret_path_known = false;
+    if (!params)
+        return NULL;
+    for (const struct api_route *const *group = api_routes; *group; group++) {
+        for (const struct api_route *r = *group; r->pattern; r++) {
+            if (!pattern_fits(r->pattern, c->path, params, c->arena))
+                continue;
+            *ret_path_known = true;
+            if (r->method == c->method) {
+                c->params = params;
+                return r;
+            }
+        }
+    }
+    return NULL;
+}
+
+const struct api_route *api_route_find(struct api_call *c)
+{
+    bool known;
+    return find_route(c, &known);
+}
+
+static void answer_problem(struct api_call *c, tm_err e, const struct diag *diag)
+{
+    buf_reset(&c->out);
+    c->status = api_status_of(e);
+    c->answer_type = "application/problem+json";
+    api_problem(&c->out, e, diag, c->request_id);
+    if (tm_err_class(e) == TM_CLASS_INTERNAL || tm_err_class(e) == TM_CLASS_UNAVAILABLE)
+        log_error(c->request_id, "api.failed", LOG_S("path", c->path), LOG_S("error", tm_err_name(e)),
+                  LOG_S("why", diag->message));
+}
+
+static tm_err dispatch(struct api_call *c, struct diag *diag)
+{
+    bool known;
+    const struct api_route *r = find_route(c, &known);
+    if (!r && known) {
+        TM_TRY(diag_fail(diag, TM_EUSAGE, NULL, "method",
+                         "this path does not take this method; see /api/v1/openapi.json"));
+    }
+    if (!r)
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "path", "there is no such path; see /api/v1/openapi.json");
+    if (r->roles && !(c->roles & (r->roles | ROLE_HOUSE_ADMIN)))
+        return diag_fail(diag, c->principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
+                         c->principal ? "your roles in this tenant do not allow this"
+                                      : "authenticate with a token or a client certificate");
+    if (c->body.n > r->body_max)
+        return diag_fail(diag, TM_ETOOBIG, NULL, "body", "at most %zu octets here", r->body_max);
+    return r->handler(c, diag);
+}
+
+void api_dispatch(struct api_call *c)
+{
+    struct diag diag = {0};
+    if (c->status == 0)
+        c->status = 200;
+    if (!c->answer_type)
+        c->answer_type = "application/json";
+    tm_err e = dispatch(c, &diag);
+    if (e == TM_OK)
+        e = buf_err(&c->out);
+    if (e != TM_OK)
+        answer_problem(c, e, &diag);
+}
+
+tm_err api_body_json(json_t **ret, struct api_call *c, struct diag *diag)
+{
+    TM_TRY(json_parse(ret, c->body, 1 << 20, diag));
+    if (json_is_object(*ret))
+        return TM_OK;
+    json_decref(*ret);
+    *ret = NULL;
+    return diag_fail(diag, TM_EINVAL, NULL, "", "the body must be a JSON object");
+}
+
+const char *api_param(const struct api_call *c, const char *name)
+{
+    for (const struct http_param *p = c->params; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p->value;
+    return "";
+}
+
+const char *api_query(const struct api_call *c, const char *name)
+{
+    for (const struct http_param *p = c->query; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p->value;
+    return NULL;
+}
+
+tm_err api_query_int(int64_t *ret, const struct api_call *c, const char *name, int64_t otherwise, int64_t max,
+                     struct diag *diag)
+{
+    const char *s = api_query(c, name);
+    *ret = otherwise;
+    if (!s)
+        return TM_OK;
+    int64_t v = 0;
+    size_t n = 0;
+    for (; s[n] >= '0' && s[n] <= '9' && n < 18; n++)
+        v = v * 10 + (s[n] - '0');
+    if (n == 0 || s[n] || v > max)
+        return diag_fail(diag, TM_EINVAL, NULL, name, "must be a number from 0 to %lld", (long long)max);
+    *ret = v;
+    return TM_OK;
+}

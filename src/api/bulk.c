@@ -1,0 +1,348 @@
+#include "api/bulk.h"
+#include "api/api.h"
+#include "api/enroll.h"
+#include "api/problem.h"
+#include "base/arena.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BULK_WINDOW = 2048, /* requests under way for one stream */
+    BULK_BATCH = 64,    /* lines handed to a worker at once */
+    BULK_LINE_MAX = 128 << 10,
+    BULK_ITEM_ARENA = 1 << 20,
+    BULK_FLUSH = 32 << 10, /* results collected before they are sent, within one turn of the loop */
+    BULK_OUT_MAX = 64 << 20,
+};
+
+/* One stream. Everything but parsing and issuing happens on the request's loop, so that nothing here needs a lock. */
+struct bulk {
+    struct http_request *request;
+    struct api_call call;
+    struct task open, opened, flush;
+    struct diag diag;
+    tm_err err;
+    struct buf lines; /* octets that are no whole line yet */
+    struct buf out;   /* results of this turn */
+    uint64_t line;    /* number of the last line read, from 1 */
+    size_t under_way;
+    bool authorized, ended, flushing, paused;
+    struct arena *spare[BULK_BATCH]; /* arenas for reuse */
+    size_t n_spare;
+};
+
+struct item {
+    struct issue_request r;
+    struct bulk *b;
+    uint64_t line;
+    const char *id;
+    bool unread; /* the line itself was bad: r.diag says why */
+};
+
+/* Lines on their way to a worker. */
+struct batch {
+    struct task task;
+    struct bulk *b;
+    size_t n;
+    struct {
+        uint64_t line;
+        size_t at, n;
+        struct arena *arena;
+    } v[BULK_BATCH];
+    char text[];
+};
+
+static void take_lines(struct bulk *b);
+
+/* ---- results, on the loop ---- */
+
+static void finish_if_over(struct bulk *b)
+{
+    if (!b->ended || b->under_way > 0 || b->flushing)
+        return;
+    struct http_request *r = b->request;
+    http_reply_end(r);
+    buf_done(&b->lines);
+    buf_done(&b->out);
+    for (size_t i = 0; i < b->n_spare; i++)
+        arena_free(b->spare[i]);
+    catalog_unref(b->call.catalog);
+    free(b);
+}
+
+static void flush(struct task *t)
+{
+    struct bulk *b = TM_CONTAINER(t, struct bulk, flush);
+    b->flushing = false;
+    http_reply_chunk(b->request, buf_slice(&b->out));
+    buf_reset(&b->out);
+    take_lines(b);
+    finish_if_over(b);
+}
+
+static void flush_later(struct bulk *b)
+{
+    if (b->flushing)
+        return;
+    b->flushing = true;
+    b->flush.run = flush;
+    executor_post(http_request_executor(b->request), &b->flush);
+}
+
+static void put_unread(struct buf *out, const struct item *x)
+{
+    buf_printf(out,
+               "{\"id\":\"\",\"line\":%llu,\"status\":\"failed\",\"error\":", (unsigned long long)x->line);
+    buf_put_json_string(out, slice_str(tm_err_name(x->r.err)));
+    buf_puts(out, ",\"field\":");
+    buf_put_json_string(out, slice_str(x->r.diag.field));
+    buf_puts(out, ",\"detail\":");
+    buf_put_json_string(out, slice_str(x->r.diag.message));
+    buf_puts(out, "}");
+}
+
+static void item_done(struct task *t)
+{
+    struct item *x = TM_CONTAINER(TM_CONTAINER(t, struct issue_request, done), struct item, r);
+    struct bulk *b = x->b;
+    if (x->unread)
+        put_unread(&b->out, x);
+    else
+        enroll_result(&b->out, &x->r, x->id, true);
+    buf_putc(&b->out, '\n');
+    b->under_way--;
+    struct arena *a = x->r.arena;
+    if (b->n_spare < BULK_BATCH) {
+        arena_reset(a);
+        b->spare[b->n_spare++] = a;
+    } else {
+        arena_free(a);
+    }
+    if (b->out.n >= BULK_FLUSH) {
+        http_reply_chunk(b->request, buf_slice(&b->out));
+        buf_reset(&b->out);
+    }
+    flush_later(b);
+}
+
+/* ---- parsing, on a worker ---- */
+
+static tm_err item_parse(struct item *x, struct arena *a, const struct bulk *b, struct slice line)
+{
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, line, BULK_LINE_MAX, &x->r.diag));
+    char id[96];
+    snprintf(id, sizeof id, "%s-%llu", b->call.request_id, (unsigned long long)x->line);
+    const char *request_id = arena_strdup(a, id);
+    const char *given = json_string_value(json_object_get(doc, "id"));
+    x->id = arena_strdup(a, given ? given : "");
+    struct diag diag = {0};
+    struct issue_request r = {0};
+    tm_err e = request_id && x->id ? enroll_fill(&r, a, &b->call, doc, request_id, &diag) : TM_ENOMEM;
+    json_decref(doc);
+    x->r = r;
+    x->r.diag = diag;
+    return e;
+}
+
+static void run_batch(struct task *t)
+{
+    struct batch *batch = TM_CONTAINER(t, struct batch, task);
+    struct bulk *b = batch->b;
+    for (size_t i = 0; i < batch->n; i++) {
+        struct arena *a = batch->v[i].arena;
+        struct item *x = arena_calloc(
+            a, 1, sizeof *x); /* the arena's first block has room for it: checked when it was made */
+        x->b = b;
+        x->line = batch->v[i].line;
+        tm_err e = item_parse(x, a, b, slice_of(batch->text + batch->v[i].at, batch->v[i].n));
+        x->r.arena = a;
+        x->r.house = b->call.house;
+        x->r.reply_to = http_request_executor(b->request);
+        x->r.done.run = item_done;
+        if (e == TM_OK) {
+            issue_submit(&x->r);
+            continue;
+        }
+        x->r.err = e;
+        x->r.outcome = ISSUE_FAILED;
+        x->unread = !x->id;
+        if (!x->unread && tm_err_class(e) == TM_CLASS_DENIED) {
+            x->r.outcome = ISSUE_DENIED;
+            x->r.decision.rule = x->r.diag.rule;
+            x->r.decision.reason = x->r.diag.message;
+        }
+        executor_post(x->r.reply_to, &x->r.done);
+    }
+    free(batch);
+}
+
+/* ---- lines, on the loop ---- */
+
+static struct arena *take_arena(struct bulk *b)
+{
+    if (b->n_spare > 0)
+        return b->spare[--b->n_spare];
+    return arena_new(BULK_ITEM_ARENA);
+}
+
+/* One worker's share of the whole lines at hand; false when there is none, no room in the window, or no memory. */
+static bool take_batch(struct bulk *b)
+{
+    const char *text = (const char *)b->lines.p;
+    size_t at = 0, last = 0, n = 0;
+    struct {
+        size_t at, n;
+        uint64_t line;
+    } found[BULK_BATCH];
+    while (n < BULK_BATCH && b->under_way + n < BULK_WINDOW && at < b->lines.n) {
+        const char *nl = memchr(text + at, '\n', b->lines.n - at);
+        if (!nl && !b->ended)
+            break;
+        size_t len = nl ? (size_t)(nl - text) - at : b->lines.n - at;
+        b->line++;
+        if (slice_trim(slice_of(text + at, len)).n > 0) {
+            found[n].at = at;
+            found[n].n = len;
+            found[n++].line = b->line;
+        }
+        at += len + (nl != NULL);
+        last = at;
+    }
+    if (n == 0) {
+        buf_consume(&b->lines, last);
+        return false;
+    }
+    struct batch *batch = malloc(sizeof *batch + last);
+    if (!batch)
+        return false;
+    batch->b = b;
+    batch->n = 0;
+    batch->task.run = run_batch;
+    memcpy(batch->text, text, last);
+    for (size_t i = 0; i < n; i++) {
+        struct arena *a = take_arena(b);
+        if (!a)
+            break;
+        batch->v[batch->n].line = found[i].line;
+        batch->v[batch->n].at = found[i].at;
+        batch->v[batch->n].n = found[i].n;
+        batch->v[batch->n++].arena = a;
+    }
+    buf_consume(&b->lines, last);
+    b->under_way += batch->n;
+    executor_post(pool_executor(b->call.house->crypto), &batch->task);
+    return true;
+}
+
+static void take_lines(struct bulk *b)
+{
+    if (!b->authorized)
+        return;
+    while (take_batch(b))
+        continue;
+    /* A line that never ends, or a window that is full: the body waits. */
+    bool full = b->under_way >= BULK_WINDOW || http_reply_pending(b->request) > (4 << 20);
+    if (full && !b->paused && !b->ended) {
+        b->paused = true;
+        http_body_pause(b->request);
+    } else if (!full && b->paused) {
+        b->paused = false;
+        http_body_resume(b->request);
+    }
+}
+
+void bulk_body(struct http_request *r, struct slice data)
+{
+    struct bulk *b = r->handler_data;
+    if (!b || b->err != TM_OK)
+        return;
+    buf_put_slice(&b->lines, data);
+    if (buf_err(&b->lines) != TM_OK) {
+        /* Longer than any line may be: say so once and stop reading lines. */
+        b->err = TM_ETOOBIG;
+        buf_reset(&b->lines);
+        buf_printf(
+            &b->out,
+            "{\"id\":\"\",\"line\":%llu,\"status\":\"failed\",\"error\":\"too-big\",\"detail\":\"a line has at most %d octets; the rest of the "
+            "stream was not read\"}\n",
+            (unsigned long long)b->line + 1, BULK_LINE_MAX);
+        flush_later(b);
+        return;
+    }
+    take_lines(b);
+}
+
+void bulk_end(struct http_request *r, bool ok)
+{
+    struct bulk *b = r->handler_data;
+    (void)ok; /* a peer that has gone: what was read is issued and recorded all the same */
+    if (!b)
+        return;
+    b->ended = true;
+    if (!b->authorized)
+        return;
+    take_lines(b);
+    finish_if_over(b);
+}
+
+/* ---- begin ---- */
+
+static void opened(struct task *t)
+{
+    struct bulk *b = TM_CONTAINER(t, struct bulk, opened);
+    struct http_request *r = b->request;
+    if (b->err != TM_OK) {
+        struct buf out;
+        buf_init(&out, 8192);
+        api_problem(&out, b->err, &b->diag, r->id);
+        struct http_header headers[] = {{"Connection", "close"}, {0}};
+        r->handler_data = NULL;
+        http_reply(r, api_status_of(b->err), "application/problem+json", buf_slice(&out), headers);
+        buf_done(&out);
+        buf_done(&b->lines);
+        buf_done(&b->out);
+        catalog_unref(b->call.catalog);
+        free(b);
+        return;
+    }
+    b->authorized = true;
+    http_reply_begin(r, 200, "application/x-ndjson", NULL);
+    b->paused = false;
+    http_body_resume(r);
+    take_lines(b);
+    finish_if_over(b);
+}
+
+static void open_stream(struct task *t)
+{
+    struct bulk *b = TM_CONTAINER(t, struct bulk, open);
+    b->err = api_call_open(&b->call, b->request, &b->diag);
+    if (b->err == TM_OK && !(b->call.roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN)))
+        b->err = diag_fail(&b->diag, b->call.principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
+                           "bulk enrollment needs role operator or admin");
+    executor_post(http_request_executor(b->request), &b->opened);
+}
+
+void bulk_begin(struct http_request *r)
+{
+    struct house *h = r->app;
+    struct bulk *b = calloc(1, sizeof *b);
+    if (!b) {
+        http_reply(r, 503, "text/plain", SLICE_LIT("out of memory\n"), NULL);
+        return;
+    }
+    r->handler_data = b;
+    b->request = r;
+    b->open.run = open_stream;
+    b->opened.run = opened;
+    /* Whole lines leave at once; what stays is one unfinished line, and what one read of the socket brings. */
+    buf_init(&b->lines, BULK_LINE_MAX + (1 << 20));
+    buf_init(&b->out, BULK_OUT_MAX);
+    b->paused = true;
+    http_body_pause(r);
+    executor_post(pool_executor(h->blocking), &b->open);
+}

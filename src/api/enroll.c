@@ -1,0 +1,307 @@
+#include "api/enroll.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "issue/house.h"
+#include "policy/profile.h"
+#include "x509/cms/certs_only.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { REQUEST_MAX = 256 << 10, CHAIN_MAX = 16 };
+
+struct enroll_doc {
+    const char *csr, *profile, *endpoint, *device, *idempotency_key, *renews, *id;
+    int64_t not_before, not_after;
+    bool dry_run;
+};
+static const struct json_field enroll_schema[] = {
+    JSON_FIELD(struct enroll_doc, csr, JSON_K_STRING, .required = true, .max = REQUEST_MAX,
+               .doc = "PEM, or base64 of DER: PKCS#10, CRMF or SPKAC"),
+    JSON_FIELD(struct enroll_doc, profile, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "the endpoint's first when left out"),
+    JSON_FIELD(struct enroll_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",
+               .doc = "\"rest\" when left out"),
+    JSON_FIELD(struct enroll_doc, device, JSON_K_STRING, .max = 200, .def = "", .doc = "device id it is for"),
+    JSON_FIELD(struct enroll_doc, idempotency_key, JSON_K_STRING, .max = 200, .def = "",
+               .doc = "the same key and request give the same certificate for a day"),
+    JSON_FIELD(struct enroll_doc, renews, JSON_K_STRING, .max = 64, .def = "",
+               .doc = "serial (hex) of the certificate that this one replaces"),
+    JSON_FIELD(struct enroll_doc, id, JSON_K_STRING, .max = 200, .def = "",
+               .doc = "the caller's own mark, given back in the result"),
+    JSON_FIELD(struct enroll_doc, not_before, JSON_K_TIME, .doc = "asked for; the profile decides"),
+    JSON_FIELD(struct enroll_doc, not_after, JSON_K_TIME, .doc = "asked for; the profile decides"),
+    JSON_FIELD(struct enroll_doc, dry_run, JSON_K_BOOL, .doc = "decide and explain, issue nothing"),
+    {0},
+};
+
+/* "admin,operator" of the call's roles, as policy reads them. */
+static const char *roles_text(struct arena *a, unsigned roles)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    for (unsigned i = 0; api_role_names[i]; i++)
+        if (roles & (1u << i))
+            buf_printf(&b, "%s%s", b.n ? "," : "", api_role_names[i]);
+    const char *s = arena_strdup(a, buf_str(&b));
+    buf_done(&b);
+    return s;
+}
+
+/* The endpoint and, within what it offers, the profile. */
+static tm_err choose_profile(struct issue_request *ret, struct arena *a, const struct api_call *c,
+                             const struct enroll_doc *d, struct diag *diag)
+{
+    const char *in_query = api_query(c, "endpoint"), *profile_in_query = api_query(c, "profile");
+    const char *name = d->endpoint[0] ? d->endpoint : in_query ? in_query : "rest";
+    const char *profile = d->profile[0] ? d->profile : profile_in_query;
+    const char *label =
+        c->tenant->id == TENANT_DEFAULT ? name : arena_printf(a, "%s.%s", c->tenant->name, name);
+    if (!label)
+        return TM_ENOMEM;
+    const struct endpoint *e = catalog_endpoint(c->catalog, DOOR_REST, label);
+    if (!e || e->disabled)
+        return diag_fail(diag, TM_ENOTFOUND, "endpoint.unknown", "/endpoint",
+                         "there is no open REST endpoint \"%s\"", name);
+    ret->e.endpoint = arena_strdup(a, e->name);
+    ret->authority = e->authority[0] ? arena_strdup(a, e->authority) : NULL;
+    ret->e.profile = arena_strdup(a, profile ? profile : e->profiles[0]);
+    if (!ret->e.endpoint || !ret->e.profile)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < e->n_profiles; i++)
+        if (strcmp(e->profiles[i], ret->e.profile) == 0)
+            return TM_OK;
+    return diag_fail(diag, TM_EDENIED, "endpoint.profiles", "/profile",
+                     "endpoint \"%s\" does not offer profile \"%s\"", name, ret->e.profile);
+}
+
+static tm_err find_predecessor(struct issue_request *ret, struct arena *a, const struct api_call *c,
+                               const char *serial, struct diag *diag)
+{
+    struct slice id;
+    if (hex_decode(&id, a, slice_str(serial)) != TM_OK || id.n != CERT_SERIAL_LEN)
+        return diag_fail(diag, TM_EINVAL, NULL, "/renews", "a serial has %d octets in hex", CERT_SERIAL_LEN);
+    struct store_read q = {.kind = READ_CERT, .tenant = c->tenant->id, .arena = a, .with_der = true};
+    memcpy(q.id, id.p, id.n);
+    tm_err e = store_read_now(c->house->store, &q);
+    if (e == TM_ENOTFOUND || (e == TM_OK && q.certs[0].der.n == 0))
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "/renews", "there is no such certificate to renew");
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    ret->predecessor = q.certs[0].der;
+    ret->e.kind = ENROLL_RENEW;
+    return TM_OK;
+}
+
+tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_call *c, const json_t *doc,
+                   const char *request_id, struct diag *diag)
+{
+    struct enroll_doc d = {0};
+    TM_TRY(json_bind(&d, enroll_schema, doc, "", a, diag));
+    *ret =
+        (struct issue_request){.house = c->house, .arena = a, .tenant = c->tenant->id, .dry_run = d.dry_run};
+    ret->e = (struct enrollment){
+        .request_id = request_id,
+        .tenant = arena_strdup(a, c->tenant->name),
+        .door = DOOR_REST,
+        .idempotency_key = d.idempotency_key[0] ? d.idempotency_key : NULL,
+        .caller =
+            {
+                .kind = CALLER_PRINCIPAL,
+                .id = arena_strdup(a, c->principal ? c->principal : ""),
+                .roles = roles_text(a, c->roles),
+                .device_id = d.device,
+                .peer = c->peer ? arena_strdup(a, c->peer) : "",
+            },
+    };
+    ret->device_id = d.device;
+    if (!ret->e.tenant || !ret->e.caller.id || !ret->e.caller.roles)
+        return TM_ENOMEM;
+    TM_TRY(choose_profile(ret, a, c, &d, diag));
+    struct csr *csr = arena_calloc(a, 1, sizeof *csr);
+    if (!csr)
+        return TM_ENOMEM;
+    TM_TRY(csr_parse_any(csr, a, slice_str(d.csr), diag));
+    TM_TRY(issue_from_csr(ret, csr, diag));
+    if (d.not_before)
+        ret->e.not_before = d.not_before;
+    if (d.not_after)
+        ret->e.not_after = d.not_after;
+    return d.renews[0] ? find_predecessor(ret, a, c, d.renews, diag) : TM_OK;
+}
+
+/* ---- results ---- */
+
+static void put_text(struct buf *out, const char *key, const char *value)
+{
+    buf_printf(out, ",\"%s\":", key);
+    buf_put_json_string(out, slice_str(value ? value : ""));
+}
+
+static void put_pem_string(struct buf *out, const char *key, const struct slice *certs, size_t n)
+{
+    struct buf pem;
+    buf_init(&pem, 1 << 20);
+    for (size_t i = 0; i < n; i++)
+        buf_put_pem(&pem, "CERTIFICATE", certs[i]);
+    put_text(out, key, buf_str(&pem));
+    buf_done(&pem);
+}
+
+static void put_issued(struct buf *out, const struct issue_request *r, bool compact)
+{
+    char time[21];
+    buf_puts(out, ",\"status\":\"issued\",\"serial\":\"");
+    buf_put_hex(out, SLICE_ARR(r->serial));
+    buf_puts(out, "\"");
+    if (compact) {
+        buf_puts(out, ",\"certificate\":\"");
+        buf_put_base64(out, r->cert, BASE64_STD, 0);
+        buf_puts(out, "\"");
+    } else {
+        put_pem_string(out, "certificate", &r->cert, 1);
+        put_pem_string(out, "chain", r->chain, r->n_chain);
+        put_text(out, "profile", r->e.profile);
+        clock_format_rfc3339(time, r->decision.plan.not_after);
+        if (!r->replayed) {
+            put_text(out, "authority", r->decision.plan.authority);
+            put_text(out, "not_after", time);
+        }
+    }
+    if (r->replayed)
+        buf_puts(out, ",\"replayed\":true");
+}
+
+void enroll_result(struct buf *out, const struct issue_request *r, const char *id, bool compact)
+{
+    buf_puts(out, "{\"id\":");
+    buf_put_json_string(out, slice_str(id ? id : ""));
+    switch (r->outcome) {
+    case ISSUE_ISSUED:
+        if (!r->dry_run)
+            put_issued(out, r, compact);
+        break;
+    case ISSUE_PENDING:
+        put_text(out, "status", "pending");
+        put_text(out, "request", r->pending_id);
+        break;
+    case ISSUE_DENIED:
+        put_text(out, "status", "denied");
+        put_text(out, "rule", r->decision.rule);
+        put_text(out, "detail", r->decision.reason);
+        break;
+    case ISSUE_FAILED:
+        put_text(out, "status", "failed");
+        put_text(out, "error", tm_err_name(r->err));
+        put_text(out, "detail", tm_err_class(r->err) == TM_CLASS_INTERNAL ? "see the log" : r->diag.message);
+        break;
+    }
+    if (r->dry_run) {
+        buf_puts(out, ",\"decision\":");
+        decision_json(out, &r->decision);
+    }
+    buf_puts(out, "}");
+}
+
+/* ---- the single request ---- */
+
+/* A body that is the request itself: application/pkcs10, PEM, …; profile and endpoint stand in the query. */
+static tm_err doc_from_raw(json_t **ret, struct api_call *c)
+{
+    struct buf b;
+    buf_init(&b, REQUEST_MAX);
+    bool text = c->body.n > 0 && (c->body.p[0] == '-' || (c->body.p[0] != 0x30 && utf8_valid(c->body)));
+    if (text)
+        buf_put_slice(&b, c->body);
+    else
+        buf_put_base64(&b, c->body, BASE64_STD, 0);
+    json_t *doc = buf_err(&b) == TM_OK ? json_object() : NULL;
+    int bad = !doc || json_object_set_new(doc, "csr", json_string(buf_str(&b)));
+    static const char *const keys[] = {"profile", "endpoint", "device", "renews"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && !bad; i++)
+        if (api_query(c, keys[i]))
+            bad = json_object_set_new(doc, keys[i], json_string(api_query(c, keys[i])));
+    if (!bad && api_query(c, "dry_run"))
+        bad = json_object_set_new(doc, "dry_run", json_true());
+    buf_done(&b);
+    if (bad) {
+        json_decref(doc);
+        return TM_ENOMEM;
+    }
+    *ret = doc;
+    return TM_OK;
+}
+
+static bool wants(const struct api_call *c, const char *type)
+{
+    return c->accept && strstr(c->accept, type) != NULL;
+}
+
+/* The certificate in the form that Accept names (A15); JSON with PEM inside otherwise. */
+static tm_err answer_issued(struct api_call *c, const struct issue_request *r, const char *id)
+{
+    c->status = r->replayed ? 200 : 201;
+    if (wants(c, "application/pkix-cert")) {
+        c->answer_type = "application/pkix-cert";
+        buf_put_slice(&c->out, r->cert);
+    } else if (wants(c, "application/pem-certificate-chain")) {
+        c->answer_type = "application/pem-certificate-chain";
+        buf_put_pem(&c->out, "CERTIFICATE", r->cert);
+        for (size_t i = 0; i + 1 < r->n_chain; i++)
+            buf_put_pem(&c->out, "CERTIFICATE", r->chain[i]);
+    } else if (wants(c, "application/pkcs7-mime")) {
+        c->answer_type = "application/pkcs7-mime; smime-type=certs-only";
+        struct slice all[CHAIN_MAX + 1] = {r->cert};
+        size_t n = 1;
+        for (size_t i = 0; i < r->n_chain && n <= CHAIN_MAX; i++)
+            all[n++] = r->chain[i];
+        TM_TRY(certs_only_build(&c->out, all, n, NULL, 0));
+    } else {
+        enroll_result(&c->out, r, id, false);
+        buf_putc(&c->out, '\n');
+    }
+    return TM_OK;
+}
+
+static tm_err post_enroll(struct api_call *c, struct diag *diag)
+{
+    json_t *doc = NULL;
+    bool json = !c->content_type || strstr(c->content_type, "json");
+    TM_TRY(json ? api_body_json(&doc, c, diag) : doc_from_raw(&doc, c));
+    struct issue_request *r = arena_calloc(c->arena, 1, sizeof *r);
+    tm_err e = r ? enroll_fill(r, c->arena, c, doc, c->request_id, diag) : TM_ENOMEM;
+    const char *given = json_string_value(json_object_get(doc, "id"));
+    const char *id = arena_strdup(c->arena, given ? given : "");
+    json_decref(doc);
+    if (e != TM_OK)
+        return e;
+    if (c->idempotency_key)
+        r->e.idempotency_key = c->idempotency_key;
+    issue_run(r);
+    if (r->dry_run && r->outcome != ISSUE_FAILED) {
+        enroll_result(&c->out, r, id, false);
+        buf_putc(&c->out, '\n');
+        return TM_OK;
+    }
+    switch (r->outcome) {
+    case ISSUE_ISSUED:
+        return answer_issued(c, r, id);
+    case ISSUE_PENDING:
+        c->status = 202;
+        enroll_result(&c->out, r, id, false);
+        buf_putc(&c->out, '\n');
+        return TM_OK;
+    default:
+        *diag = r->diag;
+        return r->err == TM_OK ? TM_EINTERNAL : r->err;
+    }
+}
+
+const struct api_route enroll_api_routes[] = {
+    {HTTP_M_POST, "/api/v1/enroll", ROLE_ADMIN | ROLE_OPERATOR | ROLE_OWNER, post_enroll, REQUEST_MAX * 2,
+     "enroll", "Ask for a certificate: JSON, or the request itself (PKCS#10, CRMF, SPKAC)", "certificates",
+     "EnrollRequest", "EnrollResult"},
+    {0},
+};

@@ -1,0 +1,13 @@
+/* api/enroll.h - the REST door: one request in JSON or as it is, and its result in the form asked for. Layer 5. */
+#pragma once
+#include "api/api.h"
+#include "issue/issue.h"
+
+/* Fill a pipeline request from a document {"csr": PEM or base64 of PKCS#10, CRMF or SPKAC, "profile", "endpoint", "device", "idempotency_key",
+ * "not_after", "renews": serial}. Everything lives in `a`; `request_id` is kept. The caller is c's principal. */
+tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_call *c, const json_t *doc,
+                   const char *request_id, struct diag *diag);
+/* {"status", "serial", "certificate" (PEM), "chain" (PEM), …} or the refusal, as one object; `compact`: base64 DER and no chain, for bulk. */
+void enroll_result(struct buf *out, const struct issue_request *r, const char *id, bool compact);
+
+extern const struct api_route enroll_api_routes[];

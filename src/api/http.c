@@ -1,0 +1,247 @@
+/* The API over HTTP: one call a request, on a thread that may block; answers go back to the request's loop. */
+#include "api/api.h"
+#include "api/bulk.h"
+#include "api/principal.h"
+#include "api/problem.h"
+#include "base/arena.h"
+#include "base/task.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 64 << 20, ANSWER_MAX = 256 << 20, STREAM_CHUNK = 64 << 10, STREAM_AHEAD = 1 << 20 };
+
+/* A streaming answer: the worker writes, the loop sends. `ahead` bounds what lies between them. */
+struct stream {
+    pthread_mutex_t lock;
+    pthread_cond_t drained;
+    size_t ahead;
+    bool begun, gone;
+};
+
+struct exchange {
+    struct http_request *request;
+    struct api_call call;
+    struct task work, answer;
+    struct buf pending; /* of a streaming answer, not handed to the loop yet */
+    struct stream stream;
+};
+
+struct chunk {
+    struct task task;
+    struct exchange *x;
+    size_t n;
+    uint8_t data[];
+};
+
+/* ---- streaming answers ---- */
+
+static void on_drain(struct http_request *r)
+{
+    struct exchange *x = r->handler_data;
+    pthread_mutex_lock(&x->stream.lock);
+    x->stream.ahead = http_reply_pending(r);
+    pthread_cond_signal(&x->stream.drained);
+    pthread_mutex_unlock(&x->stream.lock);
+}
+
+static void begin_on_loop(struct exchange *x)
+{
+    if (x->stream.begun)
+        return;
+    x->stream.begun = true;
+    http_reply_begin(x->request, x->call.status, x->call.answer_type, NULL);
+    http_reply_on_drain(x->request, on_drain);
+}
+
+static void send_chunk(struct task *t)
+{
+    struct chunk *c = TM_CONTAINER(t, struct chunk, task);
+    struct exchange *x = c->x;
+    begin_on_loop(x);
+    http_reply_chunk(x->request, slice_of(c->data, c->n));
+    pthread_mutex_lock(&x->stream.lock);
+    x->stream.gone = http_request_aborted(x->request);
+    x->stream.ahead = x->stream.gone ? 0 : http_reply_pending(x->request);
+    pthread_cond_signal(&x->stream.drained);
+    pthread_mutex_unlock(&x->stream.lock);
+    free(c);
+}
+
+static tm_err flush_pending(struct exchange *x)
+{
+    if (x->pending.n == 0)
+        return TM_OK;
+    struct chunk *c = malloc(sizeof *c + x->pending.n);
+    if (!c)
+        return TM_ENOMEM;
+    *c = (struct chunk){.task.run = send_chunk, .x = x, .n = x->pending.n};
+    memcpy(c->data, x->pending.p, x->pending.n);
+    buf_reset(&x->pending);
+    pthread_mutex_lock(&x->stream.lock);
+    while (x->stream.ahead > STREAM_AHEAD && !x->stream.gone)
+        pthread_cond_wait(&x->stream.drained, &x->stream.lock);
+    x->stream.ahead += c->n;
+    bool gone = x->stream.gone;
+    pthread_mutex_unlock(&x->stream.lock);
+    if (gone) {
+        free(c);
+        return TM_ETIMEOUT;
+    }
+    executor_post(http_request_executor(x->request), &c->task);
+    return TM_OK;
+}
+
+static tm_err stream_write(struct api_call *c, struct slice data)
+{
+    struct exchange *x = c->write_arg;
+    buf_put_slice(&x->pending, data);
+    TM_TRY(buf_err(&x->pending));
+    return x->pending.n < STREAM_CHUNK ? TM_OK : flush_pending(x);
+}
+
+/* ---- one call ---- */
+
+static void finish(struct exchange *x)
+{
+    buf_done(&x->call.out);
+    buf_done(&x->pending);
+    catalog_unref(x->call.catalog);
+    pthread_cond_destroy(&x->stream.drained);
+    pthread_mutex_destroy(&x->stream.lock);
+}
+
+static void answer(struct task *t)
+{
+    struct exchange *x = TM_CONTAINER(t, struct exchange, answer);
+    struct http_request *r = x->request;
+    struct api_call *c = &x->call;
+    if (x->stream.begun) {
+        http_reply_on_drain(r, NULL);
+        finish(x);
+        http_reply_end(r);
+        return;
+    }
+    char etag[32];
+    struct http_header headers[5] = {{"Cache-Control", "no-store"}};
+    size_t n = 1;
+    if (c->location)
+        headers[n++] = (struct http_header){"Location", c->location};
+    if (c->etag) {
+        snprintf(etag, sizeof etag, "\"%lld\"", (long long)c->etag);
+        headers[n++] = (struct http_header){"ETag", etag};
+    }
+    if (c->status == 401)
+        headers[n++] = (struct http_header){"WWW-Authenticate", "Bearer realm=\"touchmark\""};
+    http_reply(r, c->status, c->out.n ? c->answer_type : NULL, buf_slice(&c->out), headers);
+    finish(x);
+}
+
+static void problem(struct exchange *x, tm_err e, const struct diag *diag)
+{
+    x->call.status = api_status_of(e);
+    x->call.answer_type = "application/problem+json";
+    buf_reset(&x->call.out);
+    api_problem(&x->call.out, e, diag, x->call.request_id);
+}
+
+tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *diag)
+{
+    c->house = r->app;
+    c->catalog = house_catalog(c->house);
+    c->arena = r->arena;
+    c->request_id = r->id;
+    c->method = r->method == HTTP_M_HEAD ? HTTP_M_GET : r->method;
+    c->query = r->query;
+    c->body = r->body;
+    c->content_type = http_request_header(r, "Content-Type");
+    c->accept = http_request_header(r, "Accept");
+    c->idempotency_key = http_request_header(r, "Idempotency-Key");
+    c->if_match = http_request_header(r, "If-Match");
+    c->peer = r->peer;
+    TM_TRY(api_tenant_from_path(c, r->path, diag));
+    struct api_credentials who = {
+        .authorization = http_request_header(r, "Authorization"),
+        .client_cert = r->client_cert,
+    };
+    if (strncmp(r->peer, "unix:", 5) == 0) {
+        who.local = arena_printf(c->arena, "local:%s", r->peer + 5);
+        if (!who.local)
+            return TM_ENOMEM;
+    }
+    tm_err e = api_authenticate(c, &who, diag);
+    if (e == TM_EAUTH)
+        refusal_note(c->house, c->tenant->id, DOOR_REST, "api", r->peer, diag->rule, diag->message);
+    return e;
+}
+
+static void work(struct task *t)
+{
+    struct exchange *x = TM_CONTAINER(t, struct exchange, work);
+    struct api_call *c = &x->call;
+    struct diag diag = {0};
+    tm_err e = api_call_open(c, x->request, &diag);
+    if (e != TM_OK)
+        problem(x, e, &diag);
+    else
+        api_dispatch(c);
+    /* What a streaming handler left; when it failed before its first chunk, the problem document is the answer. */
+    if (x->pending.n > 0 && c->status < 400)
+        TM_IGNORE(flush_pending(x));
+    executor_post(http_request_executor(x->request), &x->answer);
+}
+
+static void handle(struct http_request *r)
+{
+    struct house *h = r->app;
+    struct exchange *x = arena_calloc(r->arena, 1, sizeof *x);
+    if (!x) {
+        http_reply(r, 503, "text/plain", SLICE_LIT("out of memory\n"), NULL);
+        return;
+    }
+    r->handler_data = x;
+    x->request = r;
+    x->work.run = work;
+    x->answer.run = answer;
+    buf_init(&x->call.out, ANSWER_MAX);
+    buf_init(&x->pending, 4 * STREAM_CHUNK);
+    pthread_mutex_init(&x->stream.lock, NULL);
+    pthread_cond_init(&x->stream.drained, NULL);
+    x->call.write = stream_write;
+    x->call.write_arg = x;
+    executor_post(pool_executor(h->blocking), &x->work);
+}
+
+enum {
+    API_METHODS = HTTP_M_GET | HTTP_M_POST | HTTP_M_PUT | HTTP_M_DELETE,
+    API_LISTENERS = HTTP_LISTENER_PUBLIC_TLS | HTTP_LISTENER_CONSOLE | HTTP_LISTENER_UNIX,
+};
+
+const struct http_route api_http_routes[] = {
+    {.methods = HTTP_M_POST,
+     .pattern = "/api/v1/enroll/bulk",
+     .handler = bulk_begin,
+     .on_body = bulk_body,
+     .on_end = bulk_end,
+     .listeners = API_LISTENERS,
+     .body_max = SIZE_MAX,
+     .metric = "api.bulk"},
+    {.methods = HTTP_M_POST,
+     .pattern = "/api/v1/tenants/{tenant}/enroll/bulk",
+     .handler = bulk_begin,
+     .on_body = bulk_body,
+     .on_end = bulk_end,
+     .listeners = API_LISTENERS,
+     .body_max = SIZE_MAX,
+     .metric = "api.bulk"},
+    {.methods = API_METHODS,
+     .pattern = "/api/v1/{rest...}",
+     .handler = handle,
+     .listeners = API_LISTENERS,
+     .body_max = BODY_MAX,
+     .metric = "api"},
+    {0},
+};

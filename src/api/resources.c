@@ -1,0 +1,229 @@
+/* Resources: list, read, write, delete, history - the same five for every kind - and apply. */
+#include "api/resources.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "issue/house.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESOURCE_BODY_MAX = 1 << 20 };
+
+static const struct resource_kind *kind_of(const struct api_call *c)
+{
+    return resource_kind_find(api_param(c, "kind"));
+}
+
+static tm_err kind_wanted(const struct resource_kind **ret, tenant_id *ret_tenant, const struct api_call *c,
+                          struct diag *diag)
+{
+    *ret = kind_of(c);
+    if (!*ret)
+        return diag_fail(
+            diag, TM_ENOTFOUND, NULL, "kind",
+            "there is no such kind of resource; there are tenants, authorities, profiles, endpoints, trust-sets, principals");
+    *ret_tenant = (*ret)->house_wide ? TENANT_HOUSE : c->tenant->id;
+    if (strcmp((*ret)->kind, "Principal") == 0 && (c->roles & ROLE_HOUSE_ADMIN) && api_query(c, "house"))
+        *ret_tenant = TENANT_HOUSE;
+    return TM_OK;
+}
+
+/* {"kind", "name", …, "metadata": {"version", "updated_at", "updated_by"}} */
+static tm_err put_row(struct buf *out, const struct resource_row *row, struct diag *diag)
+{
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, row->json, RESOURCE_BODY_MAX, diag));
+    char time[21];
+    clock_format_rfc3339(time, row->updated_at / 1000);
+    json_t *meta = json_pack("{s:I,s:s,s:s}", "version", (json_int_t)row->version, "updated_at", time,
+                             "updated_by", row->updated_by);
+    int bad = !meta || json_object_set_new(doc, "metadata", meta);
+    if (!bad)
+        buf_put_json(out, doc, false);
+    json_decref(doc);
+    return bad ? TM_ENOMEM : buf_err(out);
+}
+
+static tm_err list(struct api_call *c, struct diag *diag)
+{
+    const struct resource_kind *k;
+    tenant_id tenant;
+    TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    int64_t limit;
+    TM_TRY(api_query_int(&limit, c, "limit", 1000, 10000, diag));
+    const char *after = api_query(c, "after");
+    struct store_read q = {.kind = READ_RESOURCES,
+                           .tenant = tenant,
+                           .arena = c->arena,
+                           .name = k->kind,
+                           .limit = (size_t)limit,
+                           .after = slice_str(after ? after : "")};
+    tm_err e = store_read_now(c->house->store, &q);
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0; i < q.n; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        TM_TRY(put_row(&c->out, &q.resources[i], diag));
+    }
+    buf_puts(&c->out, "]");
+    if (q.more) {
+        buf_puts(&c->out, ",\"next\":");
+        buf_put_json_string(&c->out, q.page_next);
+    }
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+static tm_err get(struct api_call *c, struct diag *diag)
+{
+    const struct resource_kind *k;
+    tenant_id tenant;
+    TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    int64_t version;
+    TM_TRY(api_query_int(&version, c, "version", 0, INT64_MAX / 2, diag));
+    struct store_read q = {.kind = READ_RESOURCE,
+                           .tenant = tenant,
+                           .arena = c->arena,
+                           .name = k->kind,
+                           .name2 = api_param(c, "name"),
+                           .version = version};
+    tm_err e = store_read_now(c->house->store, &q);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "name", "there is no %s \"%s\"", k->kind, api_param(c, "name"));
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    c->etag = q.resources[0].version;
+    TM_TRY(put_row(&c->out, &q.resources[0], diag));
+    buf_putc(&c->out, '\n');
+    return TM_OK;
+}
+
+static tm_err history(struct api_call *c, struct diag *diag)
+{
+    const struct resource_kind *k;
+    tenant_id tenant;
+    TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    struct store_read q = {.kind = READ_RESOURCE_HISTORY,
+                           .tenant = tenant,
+                           .arena = c->arena,
+                           .name = k->kind,
+                           .name2 = api_param(c, "name"),
+                           .limit = 1000};
+    tm_err e = store_read_now(c->house->store, &q);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "name", "there was never a %s \"%s\"", k->kind, api_param(c, "name"));
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0; i < q.n; i++) {
+        const struct resource_row *r = &q.resources[i];
+        char time[21];
+        clock_format_rfc3339(time, r->updated_at / 1000);
+        buf_printf(&c->out,
+                   "%s{\"version\":%lld,\"deleted\":%s,\"updated_at\":\"%s\",\"updated_by\":", i ? "," : "",
+                   (long long)r->version, r->deleted ? "true" : "false", time);
+        buf_put_json_string(&c->out, slice_str(r->updated_by));
+        buf_puts(&c->out, ",\"resource\":");
+        if (r->json.n)
+            buf_put_slice(&c->out, r->json);
+        else
+            buf_puts(&c->out, "null");
+        buf_putc(&c->out, '}');
+    }
+    buf_puts(&c->out, "]}\n");
+    return TM_OK;
+}
+
+/* If-Match: "<version>" makes a write conditional; "0" (or If-None-Match in other words) means: must not exist yet. */
+static tm_err expected_version(int64_t *ret, const struct api_call *c, struct diag *diag)
+{
+    *ret = -1;
+    if (!c->if_match)
+        return TM_OK;
+    struct slice s = slice_trim(slice_str(c->if_match));
+    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+        s = slice_sub(s, 1, s.n - 2);
+    int64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || i > 17)
+            return diag_fail(diag, TM_EINVAL, "RFC 9110 13.1.1", "If-Match",
+                             "must be a version number in quotes, as ETag gave it");
+        v = v * 10 + (s.p[i] - '0');
+    }
+    *ret = v;
+    return TM_OK;
+}
+
+static tm_err put(struct api_call *c, struct diag *diag)
+{
+    const struct resource_kind *k;
+    tenant_id tenant;
+    int64_t expected, version = 0;
+    TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
+                         "only an administrator of the house may change %s", k->plural);
+    TM_TRY(expected_version(&expected, c, diag));
+    json_t *doc = NULL;
+    TM_TRY(api_body_json(&doc, c, diag));
+    json_object_del(doc, "metadata"); /* what GET added */
+    const char *name = json_string_value(json_object_get(doc, "name"));
+    tm_err e = TM_OK;
+    if (!name || strcmp(name, api_param(c, "name")) != 0)
+        e = diag_fail(diag, TM_EINVAL, NULL, "/name", "must be the name in the path, \"%s\"",
+                      api_param(c, "name"));
+    bool dry = api_query(c, "dry_run") != NULL;
+    if (e == TM_OK && dry)
+        e = k->check(c->arena, doc, diag);
+    else if (e == TM_OK)
+        e = house_resource_put(c->house, tenant, k->kind, doc, expected, c->principal, &version, diag);
+    json_decref(doc);
+    if (e != TM_OK)
+        return e;
+    c->etag = version;
+    c->status = version == 1 ? 201 : 200;
+    buf_printf(&c->out, "{\"kind\":\"%s\",\"name\":", k->kind);
+    buf_put_json_string(&c->out, slice_str(api_param(c, "name")));
+    buf_printf(&c->out, ",\"version\":%lld%s}\n", (long long)version, dry ? ",\"dry_run\":true" : "");
+    return TM_OK;
+}
+
+static tm_err delete(struct api_call *c, struct diag *diag)
+{
+    const struct resource_kind *k;
+    tenant_id tenant;
+    int64_t expected;
+    TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    TM_TRY(expected_version(&expected, c, diag));
+    if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
+                         "only an administrator of the house may delete %s", k->plural);
+    TM_TRY(
+        house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));
+    c->status = 204;
+    return TM_OK;
+}
+
+enum { READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
+
+const struct api_route resource_api_routes[] = {
+    {HTTP_M_GET, "/api/v1/resources/{kind}", READERS, list, 0, "listResources",
+     "List the resources of a kind", "resources", NULL, "ResourceList"},
+    {HTTP_M_GET, "/api/v1/resources/{kind}/{name}", READERS, get, 0, "getResource", "Read one resource",
+     "resources", NULL, "Resource"},
+    {HTTP_M_PUT, "/api/v1/resources/{kind}/{name}", ROLE_ADMIN, put, RESOURCE_BODY_MAX, "putResource",
+     "Create or replace a resource; If-Match makes it conditional, ?dry_run only checks", "resources",
+     "Resource", "ResourceVersion"},
+    {HTTP_M_DELETE, "/api/v1/resources/{kind}/{name}", ROLE_ADMIN, delete, 0, "deleteResource",
+     "Delete a resource", "resources", NULL, NULL},
+    {HTTP_M_GET, "/api/v1/resources/{kind}/{name}/history", READERS, history, 0, "resourceHistory",
+     "Every version of a resource", "resources", NULL, "ResourceHistory"},
+    {0},
+};
