@@ -1,0 +1,44 @@
+/* cli/config.h - touchmark.yaml: what a process needs to start, and nothing else.
+ * Layer 6. Unknown keys and wrong types are errors with file, line and column. */
+#pragma once
+#include "base/err.h"
+#include "base/json.h"
+#include "http/server.h"
+#include <stdbool.h>
+
+struct arena;
+
+struct config_listener {
+    const char *address;
+    int64_t port;
+    bool proxy_protocol;
+    bool disabled;
+};
+struct config {
+    const char *public_base; /* "http://pki.example.org" */
+    const char *origin;
+    struct {
+        const char *driver, *path;
+    } store;
+    struct {
+        const char *user, *passphrase_file, *credential; /* credential: name under $CREDENTIALS_DIRECTORY */
+    } signer;
+    struct {
+        struct config_listener enrollment, plain, console, admin;
+    } listen;
+    struct json_strings trusted_proxies;
+    struct {
+        const char *certificate, *key; /* PEM files; default <home>/tls */
+    } tls;
+    struct {
+        int64_t connections, connections_per_peer, requests_per_peer;
+    } limits;
+    struct {
+        int level, format;
+    } log;
+    int64_t loops, crypto_threads;
+};
+extern const struct json_field config_schema[];
+
+/* Read <home>/touchmark.yaml. diag->message has "file:line:column: …". */
+tm_err config_load(struct config *ret, struct arena *a, const char *home, struct diag *diag);
