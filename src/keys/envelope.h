@@ -31,15 +31,15 @@ struct envelope {
     const char *origin;   /* register origin a checkpoint key signs for; "" else */
     unsigned allow;       /* bit set of 1 << enum sign_kind */
     struct slice issuer;  /* Name TLV that must stand in what is signed; empty: any (only for a root before its first certificate) */
-    const char **ekus;    /* dotted OIDs leaves may carry; "any" as the only member: no limit but never OCSPSigning, cmcCA, cmcRA, cmKGA
-                             unless they are listed by name; a leaf without EKU needs "none" or "any" */
+    const char **ekus;    /* dotted OIDs leaves may carry; "any": no limit but never OCSPSigning, cmcCA, cmcRA, cmcArchive, cmKGA,
+                             anyExtendedKeyUsage unless they are listed too; a leaf without EKU needs "none" or "any" */
     size_t n_ekus;
     int64_t max_leaf_seconds; /* longest notAfter - notBefore of a leaf; TM_TIME_NEVER allows 99991231235959Z */
     int64_t max_ca_seconds;
     int64_t not_after_max;    /* no certificate may outlive this instant (the CA's own notAfter) */
     const char **permit_dns;  /* DNS suffixes leaves' SANs must lie under; none listed: any */
     size_t n_permit_dns;
-    int max_path_len;         /* for CA certificates: largest pathLenConstraint; -1: not allowed to leave it out nor limited */
+    int max_path_len;         /* for CA certificates: largest pathLenConstraint, which must then be there; -1: any, or none */
 };
 
 tm_err envelope_from_json(struct envelope *ret, struct arena *a, struct slice json, struct diag *diag);

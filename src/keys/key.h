@@ -1,7 +1,7 @@
 /* keys/key.h - private keys at rest and in the signer's memory.
  *
  * Layer 3. Only the signer process, `init` and ceremonies use this. A key is two files in a key directory: `<id>.key`, an encrypted PKCS#8
- * (PBES2, scrypt N=2^15, AES-256-CBC) in PEM, and `<id>.env`, its sealed envelope. Both 0400, written atomically. */
+ * (PBES2, scrypt N=2^14 r=8 p=2, AES-256-CBC) in PEM, and `<id>.env`, its sealed envelope. Both 0400, written atomically. */
 #pragma once
 #include "base/err.h"
 #include "base/secret.h"

@@ -35,6 +35,10 @@ pid_t signer_pid(const struct signer *s);
 /* False once the process is gone: all operations then fail with TM_EUNAVAIL. `on_death` (may be NULL) is posted once. */
 bool signer_alive(const struct signer *s);
 void signer_on_death(struct signer *s, struct executor *e, struct task *t);
+/* Start a new signer process in the place of one that died; usable from threaded programs, because a small process that was forked at
+ * signer_start() and holds no keys does the forking. Blocking. TM_ELOCKED where the passphrase cannot be read again, TM_ECONFLICT while
+ * the old one lives. signer_on_death() has to be called anew. */
+tm_err signer_restart(struct signer *s, struct diag *diag);
 
 /* Start a new process for a dead one. Blocking; may be called with threads running. TM_ELOCKED where the passphrase can't be read again. */
 tm_err signer_restart(struct signer *s, struct diag *diag);
@@ -47,7 +51,7 @@ struct signer_key {
     struct slice spki;
     struct envelope env;
 };
-/* Public facts of all keys, fetched at start and after signer_reload(); valid until the next reload. NULL when unknown. */
+/* Public facts of all keys, fetched at start and after signer_reload(); valid until signer_free(). NULL when unknown. */
 const struct signer_key *signer_key_find(const struct signer *s, const char *id);
 size_t signer_keys(const struct signer *s, const struct signer_key **ret_first);
 /* Read the key directory again (new keys after a ceremony). Blocking. */

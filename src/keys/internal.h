@@ -1,0 +1,39 @@
+/* keys/internal.h - helpers shared inside keys/. Layer 3. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "keys/alg.h"
+#include "keys/envelope.h"
+#include <openssl/types.h>
+struct arena;
+struct key;
+struct secret;
+
+enum { KEY_DIGEST_MAX = 64, KEY_SIGNATURE_MAX = 5120 };
+
+/* Digest for a signature algorithm with the method fetched once and a context per thread. */
+tm_err keys_digest(uint8_t out[KEY_DIGEST_MAX], size_t *ret_n, const char *name, struct slice message);
+
+/* As key_sign(), into `out` (KEY_SIGNATURE_MAX octets). `sha256`, where known already, spares hashing the message again; may be NULL. */
+tm_err key_sign_raw(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice message,
+                    const uint8_t *sha256, struct diag *diag);
+EVP_PKEY *key_evp(const struct key *k);
+/* Takes `pkey` over, also on failure. TM_EUNSUPPORTED. */
+tm_err key_from_evp(struct key **ret, EVP_PKEY *pkey, struct diag *diag);
+
+/* 1..63 of [a-z0-9.-], not beginning with '.' or '-'. */
+bool key_id_valid(struct slice s);
+/* As key_load(), from an open directory. */
+tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, int dir, const char *id,
+                   const struct secret *passphrase, struct diag *diag);
+
+enum { SERIAL_FRESH, SERIAL_ADOPTED };
+
+/* As envelope_check_tbs_cert(), for one kind only (SIGN_LEAF, SIGN_CA) and one signature algorithm. SERIAL_ADOPTED leaves the serial's form open. *ret_serial: where its
+ * contents start in `tbs`; 0 unless it is CERT_SERIAL_LEN long. */
+tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_kind kind, enum sig_alg alg,
+                           int serial_form, struct slice tbs, int64_t now, size_t *ret_serial,
+                           struct diag *diag);
+/* As envelope_check_tbs_crl(), for one signature algorithm. */
+tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct slice tbs, int64_t now,
+                          struct diag *diag);
