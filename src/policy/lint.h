@@ -5,15 +5,21 @@
 #include "base/slice.h"
 #include "x509/cert.h"
 struct arena;
+struct buf;
 
 enum lint_family { LINT_RFC5280 = 1, LINT_BR = 2, LINT_8021AR = 4, LINT_TOUCHMARK = 8 };
 enum lint_severity { LINT_WARN, LINT_FAIL };
+
+struct lint_view;
+struct plan;
 
 struct lint_subject {
     const struct cert *cert;   /* parsed TBS with a dummy signature or a whole certificate */
     const struct cert *issuer; /* may be NULL */
     struct arena *arena;
     int64_t now;
+    const struct lint_view
+        *view; /* what the rules share, decoded once; lint_run() fills it in (policy/lint/view.h) */
 };
 struct lint_finding {
     const struct lint_rule *rule;
@@ -40,3 +46,12 @@ struct lint_report {
 };
 /* Run every rule of the families (bit set). */
 void lint_run(struct lint_report *ret, const struct lint_subject *s, unsigned families);
+
+/* The same over a TBSCertificate that is about to be signed: wrapped with an empty signature and parsed again, so that the
+ * rules see the bytes and not the plan. Errors: what cert_parse() says about them, TM_ENOMEM. */
+tm_err lint_plan(struct lint_report *ret, struct arena *a, const struct plan *p, struct slice tbs,
+                 unsigned families, int64_t now);
+
+extern const char *const lint_family_names[]; /* "rfc5280", "br", "802.1ar", "touchmark"; index = bit */
+/* Reference documentation of the rules as Markdown. */
+void lint_reference(struct buf *out);

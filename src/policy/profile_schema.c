@@ -1,5 +1,6 @@
 /* The profile document as a table: what may be written, its type, its default, and the sentence that documents it. */
 #include "policy/enrollment.h"
+#include "policy/lint.h"
 #include "policy/profile.h"
 #include "policy/profile_doc.h"
 #include "x509/ext.h"
@@ -17,7 +18,6 @@ static const char *const san_cns[] = {"ignore", "require", "copy", NULL};
 static const char *const rekeys[] = {"allowed", "required", "forbidden", NULL};
 static const char *const predecessors[] = {"known", "trust-set", NULL};
 static const char *const revocations[] = {"crl", "none", NULL};
-static const char *const families[] = {"rfc5280", "br", "802.1ar", "touchmark", NULL};
 static const char *const caller_names[] = {"own", "any", NULL};
 static const char *const modes[] = {"fail", "warn", NULL};
 /* A subscriber may not claim removeFromCRL, cACompromise or aACompromise (RFC 5280 5.3.1). */
@@ -302,7 +302,7 @@ static const struct json_field retention_schema[] = {
 
 static const struct json_field lint_schema[] = {
     SUB(lint, "families", families, JSON_K_ENUMS, "rules that look at each certificate before it is signed",
-        .names = families, .def = "rfc5280,touchmark"),
+        .names = lint_family_names, .def = "rfc5280,touchmark"),
     SUB(lint, "mode", mode, JSON_K_ENUM, "a broken rule of severity fail stops the issue, or only warns",
         .names = modes, .def = "fail"),
     END,

@@ -128,3 +128,32 @@ static inline struct slice bench_certificate(struct bench *b)
     buf_done(&cert);
     return out;
 }
+
+/* TM_UPDATE_GOLDEN=1 writes what the tests would compare. */
+static inline void compare_golden(const char *path, struct slice have)
+{
+    const char *update = getenv("TM_UPDATE_GOLDEN");
+    if (update && *update == '1') {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(have.p, 1, have.n, f), have.n);
+        assert_int_equal(fclose(f), 0);
+        return;
+    }
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        fail_msg("%s is missing: run the tests with TM_UPDATE_GOLDEN=1", path);
+    char *want = calloc(1, (1 << 20) + 1);
+    assert_non_null(want);
+    size_t n = fread(want, 1, 1 << 20, f);
+    fclose(f);
+    size_t line = 1, at = 0;
+    while (at < n && at < have.n && want[at] == (char)have.p[at])
+        line += want[at++] == '\n';
+    if (at != n || at != have.n) {
+        free(want);
+        fail_msg("%s differs from line %zu on; if that is meant, run the tests with TM_UPDATE_GOLDEN=1", path,
+                 line);
+    }
+    free(want);
+}

@@ -1,0 +1,23 @@
+#include "policy/lint/rules.h"
+#include "policy/names.h"
+
+static bool broken(const struct lint_subject *s, char detail[160])
+{
+    for (size_t i = 0; i < s->view->names.n; i++) {
+        const struct general_name *gn = &s->view->names.v[i];
+        const char *why = gn->type == GN_EMAIL ? email_check(gn->value) : NULL;
+        if (why)
+            return lint_say(detail, "%.*s %s", (int)(gn->value.n < 80 ? gn->value.n : 80),
+                            (const char *)gn->value.p, why);
+    }
+    return false;
+}
+
+const struct lint_rule lint_rfc5280_san_email_form = {
+    .id = "rfc5280.san-email-form",
+    .source = "RFC 5280 4.2.1.6, RFC 5321 4.1.2",
+    .family = LINT_RFC5280,
+    .severity = LINT_FAIL,
+    .title = "mail addresses are local part, @ and domain",
+    .broken = broken,
+};
