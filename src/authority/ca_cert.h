@@ -14,7 +14,7 @@ struct arena;
 struct buf;
 struct signer;
 
-enum { CA_EKUS_MAX = 32, CA_NAMES_MAX = 64, CA_BACKDATE = 3600 };
+enum { CA_EKUS_MAX = 32, CA_NAMES_MAX = 64, CA_BACKDATE = 3600, CA_LIFETIME = 10 * 365 * 86400 };
 
 /* What the operator says about a CA to be. Zero means the default, but for path_len: begin with ca_spec_init(). */
 struct ca_spec {
@@ -52,6 +52,9 @@ tm_err ca_spec_key(enum key_alg *ret, unsigned *ret_bits, const struct ca_spec *
                    struct diag *diag);
 /* Subject as a Name TLV in `a`. */
 tm_err ca_spec_subject(struct slice *ret, struct arena *a, const struct ca_spec *s, struct diag *diag);
+
+/* notAfter for a lifetime as ca_spec has it, cut to the parent's end. */
+int64_t ca_not_after(int64_t lifetime, bool root, int64_t now, int64_t parent_end);
 
 /* Exactly what will be signed, but for the serial. Slices are borrowed. */
 struct ca_plan {
