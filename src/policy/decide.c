@@ -26,10 +26,8 @@ static char *text_room(struct deciding *s, size_t n)
         size_t chunk = n > TEXT_CHUNK ? n : TEXT_CHUNK;
         s->text = arena_alloc(s->a, chunk);
         s->text_left = s->text ? chunk : 0;
-        if (!s->text) {
-            s->no_memory = true;
+        if (!s->text)
             return NULL;
-        }
     }
     char *p = s->text;
     s->text += n;
@@ -170,12 +168,14 @@ static struct shown_cert *cert_open(struct deciding *s, struct slice der)
     if (der.n == 0)
         return NULL;
     struct shown_cert *c = arena_alloc(s->a, sizeof *c);
-    if (!c) {
-        s->no_memory = true;
+    if (!c)
         return NULL;
-    }
-    if (cert_parse(&c->cert, der, NULL) != TM_OK || name_parse(&c->subject, c->cert.subject, NULL) != TM_OK ||
-        cert_san(&c->san, s->a, &c->cert, NULL) != TM_OK)
+    tm_err err = cert_parse(&c->cert, der, NULL);
+    if (err == TM_OK)
+        err = name_parse(&c->subject, c->cert.subject, NULL);
+    if (err == TM_OK)
+        err = cert_san(&c->san, s->a, &c->cert, NULL);
+    if (err != TM_OK)
         return NULL;
     return c;
 }
@@ -206,7 +206,9 @@ struct slice name_value(struct deciding *s, const struct name *n, enum oid type)
 {
     for (size_t i = 0; i < n->n; i++) {
         struct slice v = {0};
-        if (n->attrs[i].type == type && name_attr_text(&v, s->a, &n->attrs[i]) == TM_OK)
+        if (n->attrs[i].type != type)
+            continue;
+        if (name_attr_text(&v, s->a, &n->attrs[i]) == TM_OK)
             return v;
     }
     return (struct slice){0};
@@ -235,9 +237,11 @@ tm_err policy_decide(struct decision *ret, struct arena *a, const struct profile
     ret->reason = "";
     ret->plan.device_id = "";
     for (size_t i = 0; i < sizeof rules / sizeof rules[0] && !s.refused; i++) {
-        TM_TRY(rules[i](&s));
-        if (s.no_memory)
+        tm_err err = rules[i](&s);
+        /* Too little memory must never change what is decided, so that a rule which got by without is no excuse. */
+        if (arena_err(a) != TM_OK)
             return TM_ENOMEM;
+        TM_TRY(err);
     }
     if (s.refused)
         memset(&ret->plan, 0, sizeof ret->plan);

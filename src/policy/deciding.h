@@ -31,8 +31,7 @@ struct deciding {
     const struct enrollment *e;
     const struct facts *f;
     bool refused;
-    bool no_memory; /* an explanation could not be written: the decision fails as a whole */
-    char *text;     /* room for explanations */
+    char *text; /* room for explanations */
     size_t text_left;
 
     const struct key_alg_info *key;

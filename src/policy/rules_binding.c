@@ -127,8 +127,9 @@ static bool token_names_san(struct deciding *s, const struct general_name *gn)
     const struct caller *c = &s->e->caller;
     for (size_t i = 0; i < c->n_names; i++) {
         struct general_name t = {0};
-        if (strncmp(c->names[i], "CN=", 3) == 0 ||
-            general_name_from_text(&t, s->a, slice_str(c->names[i]), NULL) != TM_OK)
+        if (strncmp(c->names[i], "CN=", 3) == 0)
+            continue;
+        if (general_name_from_text(&t, s->a, slice_str(c->names[i]), NULL) != TM_OK)
             continue;
         if (general_name_eq(&t, gn) ||
             (t.type == GN_DNS && gn->type == GN_DNS && slice_caseeq(t.value, gn->value)))

@@ -112,8 +112,9 @@ static bool holds_attr(struct deciding *s, const struct name *n, enum oid type, 
 {
     for (size_t i = 0; i < n->n; i++) {
         struct slice v = {0};
-        if (n->attrs[i].type == type && name_attr_text(&v, s->a, &n->attrs[i]) == TM_OK &&
-            slice_caseeq(v, value))
+        if (n->attrs[i].type != type)
+            continue;
+        if (name_attr_text(&v, s->a, &n->attrs[i]) == TM_OK && slice_caseeq(v, value))
             return true;
     }
     return false;

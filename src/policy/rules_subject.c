@@ -231,13 +231,17 @@ static tm_err subject_from_request(struct deciding *s)
         const struct name_attr *t = &s->asked.attrs[i];
         const struct allow_rule *allow = t->type != OID_UNKNOWN ? allow_find(s->p, t->type) : NULL;
         struct slice v = {0};
-        if (!allow)
+        if (!allow) {
             TM_TRY(attr_left(s, t));
-        else if (name_attr_text(&v, s->a, t) != TM_OK)
+            continue;
+        }
+        tm_err err = name_attr_text(&v, s->a, t);
+        if (err == TM_ENOMEM)
+            return err;
+        if (err != TM_OK)
             return REFUSE(s, TM_EINVAL, "subject.form", "the requested subject is malformed",
                           allow->attr->name, " does not decode");
-        else
-            TM_TRY(attr_add(s, allow->attr, v, true));
+        TM_TRY(attr_add(s, allow->attr, v, true));
     }
     return TM_OK;
 }
