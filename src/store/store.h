@@ -51,6 +51,7 @@ struct cert_row {
     int64_t not_before, not_after;
     uint8_t fingerprint[32], spki_hash[32];
     int retention;               /* enum retention of policy/profile.h */
+    int64_t keep_until;          /* unix seconds: when retention may drop the row; TM_TIME_NEVER keeps it */
     struct slice der;            /* empty under minimal and metadata retention */
     /* status, joined from its own table */
     int64_t revoked_at;          /* 0: not revoked */
@@ -140,16 +141,18 @@ enum effect_kind {
     EFFECT_RESOURCE_DELETE,
     EFFECT_DEVICE_PUT,    /* device; expected_version as above */
     EFFECT_TOKEN_ADD,
-    EFFECT_TOKEN_USE,     /* token.id, bound_spki, bound_cert: conditional: not expired at `now`, not revoked, uses < max_uses, unbound or
-                             bound to this key. TM_EEXPIRED, TM_EQUOTA, TM_EFORBIDDEN (bound to another key) */
+    EFFECT_TOKEN_USE,     /* token.id, bound_spki, bound_cert: conditional: known (TM_ENOTFOUND), not expired at `now` (TM_EEXPIRED), not revoked
+                             and, with max_uses 1, not bound to another key (TM_EFORBIDDEN), uses < max_uses (TM_EQUOTA). A token for
+                             several uses is for several keys: it keeps the last one */
     EFFECT_TOKEN_REVOKE,
     EFFECT_QUOTA_TAKE,    /* quota: conditional: taken in the window < max; TM_EQUOTA */
-    EFFECT_IDEMPOTENCY,   /* idem key -> cert id; TM_ECONFLICT when it exists (the reader then answers with what it names) */
+    EFFECT_IDEMPOTENCY,   /* idem key -> cert id; TM_ECONFLICT when it exists and is not over (the reader then answers with what it names) */
     EFFECT_CONTINUATION_PUT, /* expected_version as above */
     EFFECT_CRL_PUT,       /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
     EFFECT_CHECKPOINT_PUT,/* refuses a smaller size */
     EFFECT_TILE_PUT,
     EFFECT_META_PUT,      /* small named values of the house: epoch, counters */
+    EFFECT_EVENT_ERASE,   /* event.pos: salt and body become empty, the leaf stays; TM_ENOTFOUND */
 };
 
 struct effect {
@@ -213,7 +216,8 @@ struct store_txn {
 enum store_read_kind {
     READ_CERT,           /* by id */
     READ_CERTS_BY_KEY,   /* exact look-up through the secondary index; newest first */
-    READ_CERTS,          /* page through the inventory by filter, ordered by id */
+    READ_CERTS,          /* page through the inventory by filter, ordered by id; goes on after `page_next` (rows that the filter passes over are
+                            bounded, so that a page may be short or empty while there is more) */
     READ_REVOKED,        /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
     READ_RESOURCE,       /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
     READ_RESOURCES,      /* kind ("" all); newest versions, deleted left out */
@@ -222,11 +226,11 @@ enum store_read_kind {
     READ_DEVICES,        /* by filter, ordered by id */
     READ_TOKEN,
     READ_TOKENS,
-    READ_EVENTS,         /* from filter.pos_from, at most limit; optional type prefix and subject */
+    READ_EVENTS,         /* from pos_from, at most limit; optional type prefix (name) and subject (text); goes on at pos_next */
     READ_LEAVES,         /* leaf hashes only: [pos_from, pos_from+limit) */
     READ_LOG_SIZE,       /* number of durable events of the tenant -> count */
     READ_IDEMPOTENCY,
-    READ_CONTINUATION,   /* by id (name) or by key */
+    READ_CONTINUATION,   /* by id (name) or, with name NULL, by key (name2): the newest */
     READ_CONTINUATIONS,  /* by status */
     READ_CRL,
     READ_CHECKPOINT,     /* newest, or the one of pos_from size */
@@ -279,6 +283,8 @@ struct store_read {
     struct crl_row crl;
     struct checkpoint_row *checkpoints;
     struct slice value;
+    struct slice page_next;   /* what `after` is for the next page, while there is more */
+    uint64_t pos_next;        /* events: the same for pos_from */
     uint64_t count;
     struct {
         uint64_t certs, revoked, devices, events, expired;
@@ -287,7 +293,10 @@ struct store_read {
         uint8_t cert[CERT_SERIAL_LEN];
         uint8_t request_hash[32];
     } idem;
+    /* the driver's while the read is under way */
     struct store_read *next;
+    struct store *store;
+    void (*user_run)(struct task *t);
 };
 
 /* ---- the store --------------------------------------------------------------------------------------------------- */
@@ -317,6 +326,7 @@ struct store_driver {
     void (*submit)(struct store *s, struct store_txn *t);
     void (*read)(struct store *s, struct store_read *r);      /* asynchronous */
     tm_err (*read_now)(struct store *s, struct store_read *r); /* on the calling thread */
+    /* One file at `path` (must not exist), checked before it gets that name. */
     tm_err (*backup)(struct store *s, const char *path, void (*progress)(void *arg, int percent), void *arg, struct diag *diag);
     tm_err (*expire)(struct store *s, int64_t now, uint64_t *ret_removed, struct diag *diag); /* apply retention */
     void (*stats)(struct store *s, struct store_stats *ret);
@@ -352,5 +362,7 @@ static inline tm_err store_read_now(struct store *s, struct store_read *r)
 /* Helpers shared by drivers and callers. */
 /* The look-up keys of a parsed certificate, in `a`; at most 32 (the first SANs win). */
 tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c, const char *device);
+/* The first two octets of an id: months since 2000 of an expiry in unix seconds, 0..0x7FFF. */
+uint16_t cert_id_month(int64_t not_after);
 /* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, der. */
 tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c);

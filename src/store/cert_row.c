@@ -1,0 +1,135 @@
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/text.h"
+#include "store/store.h"
+#include "x509/general_name.h"
+#include <arpa/inet.h>
+
+enum { KEYS_MAX = 32, TEXT_MAX = 16 << 10 };
+
+uint16_t cert_id_month(int64_t not_after)
+{
+    struct civil_time c = civil_from_unix(not_after);
+    int64_t months = ((int64_t)c.year - 2000) * 12 + c.month - 1;
+    return (uint16_t)(months < 0 ? 0 : months > 0x7fff ? 0x7fff : months);
+}
+
+/* Take the text out of a buffer into the arena. */
+static tm_err text_take(struct slice *ret, struct arena *a, struct buf *b)
+{
+    tm_err err = buf_err(b);
+    if (err == TM_OK)
+        err = arena_copy(ret, a, buf_slice(b));
+    buf_done(b);
+    return err;
+}
+
+static tm_err subject_text(struct slice *ret, struct arena *a, const struct cert *c)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    name_print_der(&b, c->subject);
+    return text_take(ret, a, &b);
+}
+
+/* The form in which the index knows a SAN: "dns:example.org", "ip:192.0.2.1", "uri:…", "email:…", "other:<oid>:<hex>". */
+static tm_err san_text(struct slice *ret, struct arena *a, const struct general_name *gn)
+{
+    struct buf b;
+    char ip[INET6_ADDRSTRLEN] = "";
+    buf_init(&b, TEXT_MAX);
+    switch (gn->type) {
+    case GN_DNS:
+        buf_puts(&b, "dns:");
+        buf_put_slice(&b, gn->value);
+        break;
+    case GN_IP:
+        if (gn->value.n == 4 || gn->value.n == 16)
+            inet_ntop(gn->value.n == 4 ? AF_INET : AF_INET6, gn->value.p, ip, sizeof ip);
+        buf_printf(&b, "ip:%s", ip);
+        break;
+    case GN_URI:
+        buf_puts(&b, "uri:");
+        buf_put_slice(&b, gn->value);
+        break;
+    case GN_EMAIL:
+        buf_puts(&b, "email:");
+        buf_put_slice(&b, gn->value);
+        break;
+    case GN_OTHER:
+        buf_puts(&b, "other:");
+        oid_print_dotted(&b, gn->other_oid);
+        buf_putc(&b, ':');
+        buf_put_hex(&b, gn->value);
+        break;
+    default:
+        general_name_print(&b, gn);
+        break;
+    }
+    return text_take(ret, a, &b);
+}
+
+static void key_add(struct cert_key *keys, size_t *n, enum cert_key_kind kind, struct slice value)
+{
+    if (*n < KEYS_MAX && value.n)
+        keys[(*n)++] = (struct cert_key){.kind = kind, .value = value};
+}
+
+static tm_err digest_copy(struct slice *ret, struct arena *a, struct slice of)
+{
+    uint8_t hash[SHA256_LEN];
+    TM_TRY(sha256(hash, of));
+    return arena_copy(ret, a, SLICE_ARR(hash));
+}
+
+tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
+                         const char *device)
+{
+    struct cert_key *keys = arena_calloc(a, KEYS_MAX, sizeof *keys);
+    if (!keys)
+        return arena_err(a);
+    size_t n = 0;
+    struct slice s;
+    TM_TRY(digest_copy(&s, a, c->der));
+    key_add(keys, &n, CERT_KEY_FINGERPRINT, s);
+    TM_TRY(digest_copy(&s, a, c->spki.der));
+    key_add(keys, &n, CERT_KEY_SPKI, s);
+    TM_TRY(subject_text(&s, a, c));
+    key_add(keys, &n, CERT_KEY_SUBJECT, s);
+    key_add(keys, &n, CERT_KEY_DEVICE, slice_str(device ? device : ""));
+    struct name name;
+    if (name_parse(&name, c->subject, NULL) == TM_OK && name_get(&s, a, &name, OID_CN) == TM_OK)
+        key_add(keys, &n, CERT_KEY_CN, s);
+    /* A foreign certificate may have a SAN that we cannot read: it is stored all the same. */
+    struct general_names san;
+    if (cert_san(&san, a, c, NULL) == TM_OK) {
+        for (size_t i = 0; i < san.n && n < KEYS_MAX; i++) {
+            TM_TRY(san_text(&s, a, &san.v[i]));
+            key_add(keys, &n, CERT_KEY_SAN, s);
+        }
+    }
+    *ret = keys;
+    *ret_n = n;
+    return TM_OK;
+}
+
+tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c)
+{
+    struct cert_row row = {.authority = "", .profile = "", .device = "", .endpoint = ""};
+    struct slice subject;
+    TM_TRY(subject_text(&subject, a, c));
+    row.subject = subject.n ? (const char *)subject.p : "";
+    row.serial = c->serial;
+    while (row.serial.n > 1 && row.serial.p[0] == 0)
+        row.serial = slice_sub(row.serial, 1, row.serial.n - 1);
+    row.not_before = c->not_before;
+    row.not_after = c->not_after;
+    row.keep_until = TM_TIME_NEVER;
+    row.der = c->der;
+    TM_TRY(sha256(row.fingerprint, c->der));
+    TM_TRY(sha256(row.spki_hash, c->spki.der));
+    *ret = row;
+    return TM_OK;
+}

@@ -1,0 +1,419 @@
+/* The committer: takes whatever has been submitted and commits it as one durable group. */
+#include "base/clock.h"
+#include "base/task.h"
+#include "store/sqlite/internal.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    GROUP_MAX = 4096,
+    GROUP_NS = 20000000, /* statement time of one group, so that no commit comes near 50 ms */
+    IDLE_S = 5,          /* after which caches are given back */
+};
+
+/* ---- state that belongs to the open group ---- */
+
+static tm_err grow(void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return TM_OK;
+    size_t wanted = *cap ? *cap * 2 : 256;
+    void *p = realloc(*(void **)array, wanted * size);
+    if (!p)
+        return TM_ENOMEM;
+    *(void **)array = p;
+    *cap = wanted;
+    return TM_OK;
+}
+
+struct writer_mark writer_mark(const struct writer *w)
+{
+    return (struct writer_mark){w->next_seq, w->n_entries, w->n_bumps, w->n_events};
+}
+
+void writer_undo(struct writer *w, struct writer_mark mark)
+{
+    while (w->n_events > mark.n_events)
+        w->next_pos[w->events[--w->n_events]]--;
+    w->next_seq = mark.next_seq;
+    w->n_entries = mark.n_entries;
+    w->n_bumps = mark.n_bumps;
+}
+
+/* Memory that fails in the middle of a group loses the group, as a failing disk does. */
+static tm_err writer_nomem(struct writer *w)
+{
+    w->db.failed = true;
+    return TM_ENOMEM;
+}
+
+tm_err writer_bump(struct writer *w, tenant_id tenant, int bucket, int64_t n, int64_t keep_min)
+{
+    if (grow(&w->bumps, w->n_bumps, &w->cap_bumps, sizeof *w->bumps) != TM_OK)
+        return writer_nomem(w);
+    w->bumps[w->n_bumps++] = (struct bump){tenant, bucket, n, keep_min};
+    return TM_OK;
+}
+
+tm_err writer_position(struct writer *w, tenant_id tenant, uint64_t *ret)
+{
+    if (tenant >= w->n_tenants) {
+        size_t n = w->n_tenants ? w->n_tenants : 16;
+        while (n <= tenant)
+            n *= 2;
+        uint64_t *p = realloc(w->next_pos, n * sizeof *p);
+        if (!p)
+            return writer_nomem(w);
+        memset(p + w->n_tenants, 0, (n - w->n_tenants) * sizeof *p);
+        w->next_pos = p;
+        w->n_tenants = n;
+    }
+    if (grow(&w->events, w->n_events, &w->cap_events, sizeof *w->events) != TM_OK)
+        return writer_nomem(w);
+    w->events[w->n_events++] = tenant;
+    *ret = w->next_pos[tenant]++;
+    return TM_OK;
+}
+
+tm_err writer_entries(struct writer *w, uint64_t seq, const uint64_t *hashes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (grow(&w->entries, w->n_entries, &w->cap_entries, sizeof *w->entries) != TM_OK)
+            return writer_nomem(w);
+        w->entries[w->n_entries++] = (struct index_entry){.hash = hashes[i], .seq = seq};
+    }
+    return TM_OK;
+}
+
+/* ---- begin, commit, roll back ---- */
+
+tm_err writer_begin(struct sqlite_store *s, struct diag *diag)
+{
+    s->w.db.failed = false;
+    return query_run(&s->w.db, SQL_BEGIN, diag);
+}
+
+void writer_rollback(struct sqlite_store *s)
+{
+    writer_undo(&s->w, (struct writer_mark){.next_seq = index_last_seq(&s->index) + 1});
+    if (!sqlite3_get_autocommit(s->w.db.h))
+        TM_IGNORE(query_run(&s->w.db, SQL_ROLLBACK, NULL));
+}
+
+static tm_err write_counters(struct sqlite_store *s, struct diag *diag)
+{
+    struct writer *w = &s->w;
+    for (size_t i = 0; i < w->n_bumps; i++) {
+        struct bump *b = &w->bumps[i];
+        if (b->bucket < 0)
+            continue;
+        /* Fold the later ones of the same counter into this one; there are few different ones in a group. */
+        for (size_t k = i + 1; k < w->n_bumps; k++) {
+            struct bump *o = &w->bumps[k];
+            if (o->tenant != b->tenant || o->bucket != b->bucket)
+                continue;
+            b->n += o->n;
+            b->keep_min = o->keep_min < b->keep_min ? o->keep_min : b->keep_min;
+            o->bucket = -1;
+        }
+        if (w->watch.on && w->watch.tenant == b->tenant && w->watch.bucket == b->bucket &&
+            b->keep_min < w->watch.keep_min)
+            w->watch.keep_min = b->keep_min;
+        struct query q;
+        query_begin(&q, &w->db, SQL_COUNTER_ADD);
+        query_int(&q, b->tenant);
+        query_int(&q, b->bucket);
+        query_int(&q, b->n);
+        query_int(&q, b->keep_min);
+        query_row(&q);
+        TM_TRY(query_end(&q, diag));
+    }
+    return TM_OK;
+}
+
+tm_err writer_commit(struct sqlite_store *s, struct diag *diag)
+{
+    struct writer *w = &s->w;
+    tm_err err = write_counters(s, diag);
+    if (err == TM_OK)
+        err = query_run(&w->db, SQL_COMMIT, diag);
+    if (err != TM_OK) {
+        writer_rollback(s);
+        return err;
+    }
+    index_append(s, w->entries, w->n_entries, w->next_seq - 1);
+    w->n_entries = w->n_bumps = w->n_events = 0;
+    return TM_OK;
+}
+
+/* ---- groups ---- */
+
+struct txn_list {
+    struct store_txn *first, **end;
+};
+
+static void txn_list_init(struct txn_list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+
+static void txn_list_add(struct txn_list *l, struct store_txn *t)
+{
+    t->next = NULL;
+    *l->end = t;
+    l->end = &t->next;
+}
+
+/* Answer every member; `err` says how the group as a whole went. */
+static void group_answer(struct sqlite_store *s, struct txn_list *group, tm_err err, const struct diag *diag)
+{
+    uint64_t n = 0, failed = 0;
+    for (struct store_txn *t = group->first, *next; t; t = next) {
+        next = t->next;
+        t->next = NULL;
+        if (err != TM_OK) {
+            t->err = err;
+            t->failed = t->n;
+            t->diag = *diag;
+        }
+        n++;
+        failed += t->err != TM_OK;
+        executor_post(t->reply_to, &t->done); /* `t` is its owner's from here on */
+    }
+    struct committer *c = &s->committer;
+    atomic_fetch_add_explicit(&c->txns, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->failed, failed, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->waiting, n, memory_order_relaxed);
+}
+
+static void group_time(struct committer *c, uint64_t start)
+{
+    uint64_t us = (clock_mono_ns() - start) / 1000;
+    atomic_fetch_add_explicit(&c->commits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->us_total, us, memory_order_relaxed);
+    if (us > atomic_load_explicit(&c->us_max, memory_order_relaxed))
+        atomic_store_explicit(&c->us_max, us, memory_order_relaxed);
+}
+
+/* Commit as many of `todo` as fit one group; returns the rest. */
+static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *todo)
+{
+    struct txn_list group;
+    txn_list_init(&group);
+    struct diag diag = {0};
+    size_t max = s->config.group_max ? s->config.group_max : GROUP_MAX, n = 0, good = 0;
+    uint64_t start = clock_mono_ns();
+    tm_err err = writer_begin(s, &diag);
+    while (todo && n < max && (n == 0 || clock_mono_ns() - start < GROUP_NS)) {
+        struct store_txn *t = todo;
+        todo = t->next;
+        txn_list_add(&group, t);
+        n++;
+        if (err != TM_OK)
+            continue; /* the file is in trouble: one failing disk answers for all that wait */
+        t->err = effects_run(s, t);
+        good += t->err == TM_OK;
+        if (s->w.db.failed) {
+            err = t->err;
+            diag = t->diag;
+        }
+    }
+    if (err == TM_OK && good > 0)
+        err = writer_commit(s, &diag);
+    else
+        writer_rollback(s);
+    group_time(&s->committer, start);
+    group_answer(s, &group, err, &diag);
+    return todo;
+}
+
+/* ---- jobs between groups ---- */
+
+static bool job_slice(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    pthread_mutex_lock(&c->job_lock);
+    struct commit_job *job = c->jobs;
+    pthread_mutex_unlock(&c->job_lock);
+    if (!job)
+        return false;
+    bool again = false;
+    tm_err err = job->run(s, job->arg, &again, &job->diag);
+    if (err == TM_OK && again)
+        return true;
+    pthread_mutex_lock(&c->job_lock);
+    c->jobs = job->next;
+    job->err = err;
+    job->done = true;
+    bool more = c->jobs != NULL;
+    atomic_store(&c->has_job, more);
+    pthread_cond_broadcast(&c->job_done);
+    pthread_mutex_unlock(&c->job_lock);
+    return more;
+}
+
+tm_err committer_job(struct sqlite_store *s, struct commit_job *job, struct diag *diag)
+{
+    struct committer *c = &s->committer;
+    pthread_mutex_lock(&c->job_lock);
+    struct commit_job **end = &c->jobs;
+    while (*end)
+        end = &(*end)->next;
+    *end = job;
+    atomic_store(&c->has_job, true);
+    sem_post(&c->wake);
+    while (!job->done)
+        pthread_cond_wait(&c->job_done, &c->job_lock);
+    pthread_mutex_unlock(&c->job_lock);
+    if (job->err != TM_OK && diag)
+        *diag = job->diag;
+    return job->err;
+}
+
+/* ---- the thread ---- */
+
+static void committer_wait(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += IDLE_S;
+    if (sem_timedwait(&c->wake, &until) == 0)
+        return;
+    sqlite3_db_release_memory(s->w.db.h);
+    while (sem_wait(&c->wake) != 0)
+        ;
+}
+
+static struct store_txn *committer_take(struct committer *c)
+{
+    struct txn_list list;
+    txn_list_init(&list);
+    for (struct task *t = task_queue_take(&c->queue), *next; t; t = next) {
+        next = t->next;
+        txn_list_add(&list, TM_CONTAINER(t, struct store_txn, done));
+    }
+    return list.first;
+}
+
+static void *committer_thread(void *arg)
+{
+    struct sqlite_store *s = arg;
+    struct committer *c = &s->committer;
+    struct store_txn *todo = NULL;
+    for (;;) {
+        if (!todo)
+            todo = committer_take(c);
+        if (todo) {
+            wal_finish(s);
+            todo = group_commit(s, todo);
+        }
+        if (atomic_load(&c->has_job))
+            job_slice(s);
+        else if (!todo && atomic_load(&c->stopping)) {
+            todo = committer_take(c);
+            if (!todo)
+                return NULL;
+        } else if (!todo && !(todo = committer_take(c)))
+            committer_wait(s);
+    }
+}
+
+void committer_submit(struct store *base, struct store_txn *t)
+{
+    struct sqlite_store *s = sqlite_store_of(base);
+    struct committer *c = &s->committer;
+    t->err = TM_OK;
+    t->failed = 0;
+    diag_clear(&t->diag);
+    if (s->config.read_only) {
+        t->err = diag_fail(&t->diag, TM_EUNAVAIL, "store", store_file, "the store was opened for reading");
+        executor_post(t->reply_to, &t->done);
+        return;
+    }
+    atomic_fetch_add_explicit(&c->waiting, 1, memory_order_relaxed);
+    if (task_queue_push(&c->queue, &t->done))
+        sem_post(&c->wake);
+}
+
+tm_err committer_start(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    c->started = pthread_create(&c->thread, NULL, committer_thread, s) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!c->started)
+        return TM_EUNAVAIL;
+    pthread_setname_np(c->thread, "committer");
+    return TM_OK;
+}
+
+void committer_stop(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    if (!c->started)
+        return;
+    atomic_store(&c->stopping, true);
+    sem_post(&c->wake);
+    pthread_join(c->thread, NULL);
+    c->started = false;
+}
+
+/* ---- what the writer knows by heart ---- */
+
+/* The end of every tenant's log, found from the highest key downwards: one seek a tenant. */
+static tm_err load_positions(struct sqlite_store *s, struct diag *diag)
+{
+    struct writer *w = &s->w;
+    for (int64_t below = INT64_MAX;;) {
+        struct query q;
+        query_begin(&q, &w->db, SQL_EVENT_LAST_BELOW);
+        query_int(&q, below);
+        bool found = query_row(&q) && sqlite3_column_type(q.st, 0) != SQLITE_NULL;
+        int64_t key = found ? column_int(&q, 0) : 0;
+        TM_TRY(query_end(&q, diag));
+        if (!found)
+            break;
+        tenant_id tenant = (tenant_id)(key >> STORE_POS_BITS);
+        uint64_t unused;
+        TM_TRY(writer_position(w, tenant, &unused));
+        w->next_pos[tenant] = ((uint64_t)key & (STORE_POS_MAX - 1)) + 1;
+        below = event_key(tenant, 0);
+    }
+    w->n_events = 0;
+    return TM_OK;
+}
+
+tm_err writer_load(struct sqlite_store *s, struct diag *diag)
+{
+    struct writer *w = &s->w;
+    struct query q;
+    query_begin(&q, &w->db, SQL_CERT_SEQ_MAX);
+    uint64_t seq = query_row(&q) ? (uint64_t)column_int(&q, 0) : 0;
+    TM_TRY(query_end(&q, diag));
+    /* Retention may have dropped the newest rows: their numbers are not given again. */
+    query_begin(&q, &w->db, SQL_META_GET);
+    query_int(&q, TENANT_HOUSE);
+    query_text(&q, "store.seq");
+    if (query_row(&q)) {
+        uint64_t used = strtoull((const char *)sqlite3_column_text(q.st, 0), NULL, 10);
+        seq = used > seq ? used : seq;
+    }
+    TM_TRY(query_end(&q, diag));
+    w->next_seq = seq + 1;
+    return load_positions(s, diag);
+}
+
+void writer_done(struct writer *w)
+{
+    db_close(&w->db);
+    free(w->next_pos);
+    free(w->entries);
+    free(w->bumps);
+    free(w->events);
+    *w = (struct writer){0};
+}

@@ -1,0 +1,167 @@
+#include "base/arena.h"
+#include "base/task.h"
+#include "store/sqlite/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { READERS_IDLE_MAX = 4, READER_CACHE_KIB = 1024, LIMIT_DEFAULT = 100, LIMIT_MAX = 10000 };
+
+/* ---- connections ---- */
+
+tm_err readers_lease(struct reader **ret, struct sqlite_store *s, struct diag *diag)
+{
+    struct readers *rs = &s->readers;
+    pthread_mutex_lock(&rs->lock);
+    struct reader *r = rs->free;
+    if (r) {
+        rs->free = r->next;
+        rs->idle--;
+    }
+    pthread_mutex_unlock(&rs->lock);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r)
+            return TM_ENOMEM;
+        struct db_options o = {.mode = DB_READ, .cache_kib = READER_CACHE_KIB};
+        tm_err err = db_open(&r->db, s->dir, store_file, &o, diag);
+        if (err != TM_OK) {
+            free(r);
+            return err;
+        }
+        pthread_mutex_lock(&rs->lock);
+        r->next_all = rs->all;
+        rs->all = r;
+        pthread_mutex_unlock(&rs->lock);
+    }
+    r->db.failed = false;
+    *ret = r;
+    return TM_OK;
+}
+
+/* Lock held. */
+static void unlist(struct readers *rs, struct reader *r)
+{
+    struct reader **at = &rs->all;
+    while (*at != r)
+        at = &(*at)->next_all;
+    *at = r->next_all;
+}
+
+void readers_return(struct sqlite_store *s, struct reader *r)
+{
+    struct readers *rs = &s->readers;
+    pthread_mutex_lock(&rs->lock);
+    /* One that met a broken file begins anew. */
+    bool keep = rs->idle < READERS_IDLE_MAX && !r->db.failed;
+    if (keep) {
+        r->next = rs->free;
+        rs->free = r;
+        rs->idle++;
+    } else {
+        unlist(rs, r);
+    }
+    pthread_mutex_unlock(&rs->lock);
+    if (keep)
+        return;
+    db_close(&r->db);
+    db_close(&r->index);
+    free(r);
+}
+
+void readers_done(struct sqlite_store *s)
+{
+    for (struct reader *r = s->readers.free, *next; r; r = next) {
+        next = r->next;
+        db_close(&r->db);
+        db_close(&r->index);
+        free(r);
+    }
+    s->readers.free = s->readers.all = NULL;
+}
+
+/* ---- dispatch ---- */
+
+static tm_err (*const read_table[])(struct sqlite_store *, struct reader *, struct store_read *) = {
+    [READ_CERT] = read_cert,
+    [READ_CERTS_BY_KEY] = read_certs_by_key,
+    [READ_CERTS] = read_certs,
+    [READ_REVOKED] = read_revoked,
+    [READ_RESOURCE] = read_resource,
+    [READ_RESOURCES] = read_resources,
+    [READ_RESOURCE_HISTORY] = read_resource_history,
+    [READ_DEVICE] = read_device,
+    [READ_DEVICES] = read_devices,
+    [READ_TOKEN] = read_token,
+    [READ_TOKENS] = read_tokens,
+    [READ_EVENTS] = read_events,
+    [READ_LEAVES] = read_leaves,
+    [READ_LOG_SIZE] = read_log_size,
+    [READ_IDEMPOTENCY] = read_idempotency,
+    [READ_CONTINUATION] = read_continuation,
+    [READ_CONTINUATIONS] = read_continuations,
+    [READ_CRL] = read_crl,
+    [READ_CHECKPOINT] = read_checkpoint,
+    [READ_CHECKPOINTS] = read_checkpoints,
+    [READ_TILE] = read_tile,
+    [READ_META] = read_meta,
+    [READ_COUNTS] = read_counts,
+    [READ_QUOTA] = read_quota,
+};
+
+tm_err sqlite_read_now(struct store *base, struct store_read *r)
+{
+    struct sqlite_store *s = sqlite_store_of(base);
+    r->n = 0;
+    r->more = false;
+    r->count = 0;
+    diag_clear(&r->diag);
+    size_t kind = (size_t)r->kind;
+    if (kind >= sizeof read_table / sizeof read_table[0] || r->tenant >= STORE_TENANT_MAX)
+        return r->err = diag_fail(&r->diag, TM_EINVAL, "store", "read", "unknown kind of read or tenant");
+    struct reader *c;
+    r->err = readers_lease(&c, s, &r->diag);
+    if (r->err != TM_OK)
+        return r->err;
+    r->err = read_table[kind](s, c, r);
+    readers_return(s, c);
+    return r->err;
+}
+
+/* A read on a pool thread. `done` is the task that is posted at the end; until then it is the pool's. */
+static void read_run(struct task *t)
+{
+    struct store_read *r = TM_CONTAINER(t, struct store_read, done);
+    r->done.run = r->user_run;
+    TM_IGNORE(sqlite_read_now(r->store, r));
+    executor_post(r->reply_to, &r->done);
+}
+
+void sqlite_read(struct store *base, struct store_read *r)
+{
+    r->store = base;
+    r->user_run = r->done.run;
+    r->done.run = read_run;
+    executor_post(pool_executor(sqlite_store_of(base)->read_pool), &r->done);
+}
+
+/* ---- shared by the kinds ---- */
+
+size_t read_limit(const struct store_read *r)
+{
+    return r->limit == 0 ? LIMIT_DEFAULT : r->limit > LIMIT_MAX ? LIMIT_MAX : r->limit;
+}
+
+tm_err array_grow(void *array, size_t n, size_t *cap, size_t size, struct arena *a)
+{
+    if (n < *cap)
+        return TM_OK;
+    size_t wanted = *cap ? *cap * 2 : 8;
+    void *p = arena_calloc(a, wanted, size);
+    if (!p)
+        return arena_err(a);
+    if (n)
+        memcpy(p, *(void **)array, n * size);
+    *(void **)array = p;
+    *cap = wanted;
+    return TM_OK;
+}

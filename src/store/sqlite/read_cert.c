@@ -1,0 +1,353 @@
+#include "base/arena.h"
+#include "base/clock.h"
+#include "store/sqlite/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SCAN_MAX = 50000,        /* rows that a filter may pass over in one read */
+    CANDIDATES_MAX = 100000, /* certificates of one device that a filtered page looks at */
+};
+
+/* ---- rows ---- */
+
+/* The order of CERT_COLUMNS. */
+enum column {
+    COL_SEQ,
+    COL_TENANT,
+    COL_ID,
+    COL_SOURCE,
+    COL_SERIAL,
+    COL_AUTHORITY,
+    COL_PROFILE,
+    COL_PROFILE_VERSION,
+    COL_SUBJECT,
+    COL_DEVICE,
+    COL_ENDPOINT,
+    COL_DOOR,
+    COL_ISSUED_AT,
+    COL_NOT_BEFORE,
+    COL_NOT_AFTER,
+    COL_FINGERPRINT,
+    COL_SPKI_HASH,
+    COL_RETENTION,
+    COL_KEEP_UNTIL,
+    COL_KEYS,
+    COL_DER,
+    COL_REVOKED_AT,
+    COL_REASON
+};
+
+static tm_err cert_from_row(struct cert_row *ret, struct query *q, struct arena *a, bool with_der)
+{
+    tm_err err = TM_OK;
+    struct cert_row row = {
+        .source = (enum cert_source)column_int(q, COL_SOURCE),
+        .serial = column_blob(q, COL_SERIAL, a, &err),
+        .authority = column_text(q, COL_AUTHORITY, a, &err),
+        .profile = column_text(q, COL_PROFILE, a, &err),
+        .profile_version = column_int(q, COL_PROFILE_VERSION),
+        .subject = column_text(q, COL_SUBJECT, a, &err),
+        .device = column_text(q, COL_DEVICE, a, &err),
+        .endpoint = column_text(q, COL_ENDPOINT, a, &err),
+        .door = (int)column_int(q, COL_DOOR),
+        .issued_at = column_int(q, COL_ISSUED_AT),
+        .not_before = column_int(q, COL_NOT_BEFORE),
+        .not_after = column_int(q, COL_NOT_AFTER),
+        .retention = (int)column_int(q, COL_RETENTION),
+        .keep_until = column_int(q, COL_KEEP_UNTIL),
+        .revoked_at = column_int(q, COL_REVOKED_AT),
+        .reason = (int)column_int(q, COL_REASON),
+    };
+    column_octets(q, COL_ID, row.id, sizeof row.id);
+    column_octets(q, COL_FINGERPRINT, row.fingerprint, sizeof row.fingerprint);
+    column_octets(q, COL_SPKI_HASH, row.spki_hash, sizeof row.spki_hash);
+    if (row.serial.n == 0)
+        row.serial = column_blob(q, COL_ID, a, &err);
+    if (with_der)
+        row.der = column_blob(q, COL_DER, a, &err);
+    if (err == TM_OK)
+        *ret = row;
+    return err;
+}
+
+static tm_err cert_append(struct store_read *r, size_t *cap, struct query *q)
+{
+    TM_TRY(array_grow(&r->certs, r->n, cap, sizeof *r->certs, r->arena));
+    TM_TRY(cert_from_row(&r->certs[r->n], q, r->arena, r->with_der));
+    r->n++;
+    return TM_OK;
+}
+
+tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    struct query q;
+    size_t cap = 0;
+    query_begin(&q, &c->db, SQL_CERT_BY_ID);
+    query_int(&q, r->tenant);
+    query_blob(&q, SLICE_ARR(r->id));
+    r->with_der = true;
+    tm_err err = query_row(&q) ? cert_append(r, &cap, &q) : TM_OK;
+    TM_TRY(query_leave(&q, err, &r->diag));
+    return r->n ? TM_OK : diag_fail(&r->diag, TM_ENOTFOUND, "store", "cert.id", "no such certificate");
+}
+
+/* ---- by key ---- */
+
+static bool row_matches(struct sqlite_store *s, struct query *q, const struct store_read *r)
+{
+    struct cert_key_columns columns = {
+        .subject = column_slice(q, COL_SUBJECT),
+        .device = column_slice(q, COL_DEVICE),
+        .serial = column_slice(q, COL_SERIAL),
+        .fingerprint = column_slice(q, COL_FINGERPRINT),
+        .spki_hash = column_slice(q, COL_SPKI_HASH),
+    };
+    if (columns.serial.n == 0)
+        columns.serial = column_slice(q, COL_ID);
+    return (tenant_id)column_int(q, COL_TENANT) == r->tenant &&
+           cert_keys_match(&s->hash_key, r->tenant, &columns, column_slice(q, COL_KEYS), &r->key);
+}
+
+static tm_err seq_of(uint64_t *ret, struct reader *c, const struct store_read *r, struct diag *diag)
+{
+    struct query q;
+    query_begin(&q, &c->db, SQL_CERT_SEQ);
+    query_int(&q, r->tenant);
+    query_blob(&q, r->after);
+    bool found = query_row(&q);
+    if (found)
+        *ret = (uint64_t)column_int(&q, 0);
+    TM_TRY(query_end(&q, diag));
+    return found ? TM_OK
+                 : diag_fail(diag, TM_ENOTFOUND, "store", "after",
+                             "the page's certificate is gone; begin anew");
+}
+
+/* Candidates that hold, in the order of `seqs`, until limit + 1 are there. */
+static tm_err take_candidates(struct sqlite_store *s, struct reader *c, struct store_read *r,
+                              const uint64_t *seqs, size_t n, size_t limit, size_t *cap)
+{
+    for (size_t i = 0; i < n && !r->more; i++) {
+        struct query q;
+        query_begin(&q, &c->db, SQL_CERT_BY_SEQ);
+        query_int(&q, (int64_t)seqs[i]);
+        tm_err err = TM_OK;
+        if (query_row(&q) && row_matches(s, &q, r)) {
+            if (r->n == limit)
+                r->more = true;
+            else
+                err = cert_append(r, cap, &q);
+        }
+        TM_TRY(query_leave(&q, err, &r->diag));
+    }
+    return TM_OK;
+}
+
+tm_err read_certs_by_key(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    size_t limit = read_limit(r), batch = limit + 1, cap = 0;
+    uint64_t before = UINT64_MAX, hash = cert_key_hash(&s->hash_key, r->tenant, r->key.kind, r->key.value);
+    if (r->after.n)
+        TM_TRY(seq_of(&before, c, r, &r->diag));
+    uint64_t *seqs = malloc(batch * sizeof *seqs);
+    if (!seqs)
+        return TM_ENOMEM;
+    tm_err err = TM_OK;
+    for (size_t n = batch; err == TM_OK && n == batch && !r->more;) {
+        err = index_lookup(s, c, hash, before, seqs, batch, &n, &r->diag);
+        if (err == TM_OK && n)
+            before = seqs[n - 1];
+        if (err == TM_OK)
+            err = take_candidates(s, c, r, seqs, n, limit, &cap);
+    }
+    free(seqs);
+    TM_TRY(err);
+    if (r->n)
+        r->page_next = slice_of(r->certs[r->n - 1].id, CERT_SERIAL_LEN);
+    return TM_OK;
+}
+
+/* ---- pages ---- */
+
+static bool text_is(struct query *q, int column, const char *wanted)
+{
+    return !wanted || slice_eq_str(column_slice(q, column), wanted);
+}
+
+static bool row_passes(struct query *q, const struct cert_filter *f)
+{
+    int64_t not_after = column_int(q, COL_NOT_AFTER);
+    bool revoked = column_int(q, COL_REVOKED_AT) != 0;
+    return text_is(q, COL_AUTHORITY, f->authority) && text_is(q, COL_PROFILE, f->profile) &&
+           text_is(q, COL_DEVICE, f->device) && (!f->not_after_from || not_after >= f->not_after_from) &&
+           (!f->not_after_to || not_after <= f->not_after_to) &&
+           (f->revoked < 0 || revoked == (f->revoked == 1)) &&
+           (f->source < 0 || column_int(q, COL_SOURCE) == f->source);
+}
+
+/* Ids begin with the month of expiry, those of imported certificates with the top bit set besides: a filter by expiry is two ranges. */
+struct id_range {
+    uint8_t after[CERT_SERIAL_LEN], before[CERT_SERIAL_LEN]; /* both exclusive */
+};
+
+static void id_range_make(struct id_range *ret, const struct cert_filter *f, bool imported)
+{
+    uint16_t top = imported ? 0x8000 : 0;
+    uint16_t from = f->not_after_from ? cert_id_month(f->not_after_from) : 0;
+    uint16_t to = f->not_after_to ? cert_id_month(f->not_after_to) : 0x7fff;
+    memset(ret->after, 0, sizeof ret->after);
+    memset(ret->before, 0xff, sizeof ret->before);
+    ret->after[0] = (uint8_t)((top | from) >> 8);
+    ret->after[1] = (uint8_t)from;
+    ret->before[0] = (uint8_t)((top | to) >> 8);
+    ret->before[1] = (uint8_t)to;
+}
+
+static tm_err scan_range(struct reader *c, struct store_read *r, const struct id_range *range, size_t limit,
+                         size_t *budget, size_t *cap)
+{
+    struct slice after = SLICE_ARR(range->after);
+    if (slice_cmp(r->after, after) > 0)
+        after = r->after;
+    struct query q;
+    query_begin(&q, &c->db, r->filter.revoked == 1 ? SQL_CERT_REVOKED_RANGE : SQL_CERT_RANGE);
+    query_int(&q, r->tenant);
+    query_blob(&q, after);
+    query_blob(&q, SLICE_ARR(range->before));
+    tm_err err = TM_OK;
+    uint8_t last[CERT_SERIAL_LEN];
+    bool any = false;
+    while (err == TM_OK && !r->more && query_row(&q)) {
+        bool passes = row_passes(&q, &r->filter);
+        if ((passes && r->n == limit) || *budget == 0) {
+            r->more = true;
+            break;
+        }
+        (*budget)--;
+        column_octets(&q, COL_ID, last, sizeof last);
+        any = true;
+        if (passes)
+            err = cert_append(r, cap, &q);
+    }
+    if (err == TM_OK && any)
+        err = arena_copy(&r->page_next, r->arena, SLICE_ARR(last));
+    return query_leave(&q, err, &r->diag);
+}
+
+static int cert_id_order(const void *a, const void *b)
+{
+    const struct cert_row *x = a, *y = b;
+    return memcmp(x->id, y->id, CERT_SERIAL_LEN);
+}
+
+/* One device's certificates come from the index and are few: all that pass, sorted by id, cut to the page. */
+static tm_err certs_of_device(struct sqlite_store *s, struct reader *c, struct store_read *r, size_t limit)
+{
+    r->key = (struct cert_key){.kind = CERT_KEY_DEVICE, .value = slice_str(r->filter.device)};
+    uint64_t *seqs = malloc(CANDIDATES_MAX * sizeof *seqs);
+    if (!seqs)
+        return TM_ENOMEM;
+    size_t n = 0, cap = 0;
+    uint64_t hash = cert_key_hash(&s->hash_key, r->tenant, r->key.kind, r->key.value);
+    tm_err err = index_lookup(s, c, hash, UINT64_MAX, seqs, CANDIDATES_MAX, &n, &r->diag);
+    for (size_t i = 0; i < n && err == TM_OK; i++) {
+        struct query q;
+        query_begin(&q, &c->db, SQL_CERT_BY_SEQ);
+        query_int(&q, (int64_t)seqs[i]);
+        if (query_row(&q) && row_matches(s, &q, r) && row_passes(&q, &r->filter) &&
+            slice_cmp(column_slice(&q, COL_ID), r->after) > 0)
+            err = cert_append(r, &cap, &q);
+        err = query_leave(&q, err, &r->diag);
+    }
+    free(seqs);
+    TM_TRY(err);
+    if (r->n)
+        qsort(r->certs, r->n, sizeof *r->certs, cert_id_order);
+    r->more = r->n > limit;
+    r->n = r->more ? limit : r->n;
+    if (r->n)
+        r->page_next = slice_of(r->certs[r->n - 1].id, CERT_SERIAL_LEN);
+    return TM_OK;
+}
+
+tm_err read_certs(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    size_t limit = read_limit(r), budget = SCAN_MAX, cap = 0;
+    if (r->filter.device && r->filter.device[0])
+        return certs_of_device(s, c, r, limit);
+    for (int imported = 0; imported < 2 && !r->more; imported++) {
+        struct id_range range;
+        id_range_make(&range, &r->filter, imported);
+        TM_TRY(scan_range(c, r, &range, limit, &budget, &cap));
+    }
+    return TM_OK;
+}
+
+/* ---- revocations of an authority ---- */
+
+tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    size_t limit = read_limit(r), cap = 0;
+    struct query q;
+    query_begin(&q, &c->db, SQL_STATUS_OF_AUTHORITY);
+    query_int(&q, r->tenant);
+    query_text(&q, r->filter.authority);
+    query_blob(&q, r->after);
+    query_int(&q, r->filter.not_after_from);
+    query_int(&q, (int64_t)limit + 1);
+    tm_err err = TM_OK;
+    while (err == TM_OK && !r->more && query_row(&q)) {
+        r->more = r->n == limit;
+        if (r->more)
+            break;
+        err = array_grow(&r->certs, r->n, &cap, sizeof *r->certs, r->arena);
+        if (err != TM_OK)
+            break;
+        struct cert_row *row = &r->certs[r->n++];
+        *row = (struct cert_row){.authority = r->filter.authority,
+                                 .profile = "",
+                                 .subject = "",
+                                 .device = "",
+                                 .endpoint = "",
+                                 .serial = column_blob(&q, 1, r->arena, &err),
+                                 .not_after = column_int(&q, 2),
+                                 .revoked_at = column_int(&q, 3),
+                                 .reason = (int)column_int(&q, 4)};
+        column_octets(&q, 0, row->id, sizeof row->id);
+        if (row->serial.n == 0)
+            row->serial = column_blob(&q, 0, r->arena, &err);
+    }
+    TM_TRY(query_leave(&q, err, &r->diag));
+    if (r->n)
+        r->page_next = slice_of(r->certs[r->n - 1].id, CERT_SERIAL_LEN);
+    return TM_OK;
+}
+
+/* ---- counts ---- */
+
+tm_err read_counts(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    uint16_t month = cert_id_month(clock_now());
+    memset(&r->counts, 0, sizeof r->counts);
+    struct query q;
+    query_begin(&q, &c->db, SQL_COUNTER_LIST);
+    query_int(&q, r->tenant);
+    while (query_row(&q)) {
+        int64_t bucket = column_int(&q, 0);
+        uint64_t n = (uint64_t)column_int(&q, 1);
+        if (bucket == BUCKET_DEVICES) {
+            r->counts.devices += n;
+        } else if (bucket == BUCKET_REVOKED) {
+            r->counts.revoked += n;
+        } else {
+            r->counts.certs += n;
+            if ((bucket & 0x7fff) < month)
+                r->counts.expired += n;
+        }
+    }
+    TM_TRY(query_end(&q, &r->diag));
+    TM_TRY(read_log_size(s, c, r));
+    r->counts.events = r->count;
+    return TM_OK;
+}
