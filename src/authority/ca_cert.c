@@ -36,8 +36,10 @@ static tm_err check_ekus(const struct ca_spec *s, struct diag *diag)
         const char *v = s->ekus[i];
         struct slice oid;
         bool word = strcmp(v, "any") == 0 || strcmp(v, "none") == 0;
-        if (!word && oid_find_name(slice_str(v)) == OID_UNKNOWN && oid_from_dotted(&oid, a, slice_str(v)) != TM_OK)
-            e = diag_fail(diag, TM_EINVAL, NULL, "/ekus", "\"%s\" is neither a known extended key usage nor an OID", v);
+        if (!word && oid_find_name(slice_str(v)) == OID_UNKNOWN &&
+            oid_from_dotted(&oid, a, slice_str(v)) != TM_OK)
+            e = diag_fail(diag, TM_EINVAL, NULL, "/ekus",
+                          "\"%s\" is neither a known extended key usage nor an OID", v);
     }
     arena_free(a);
     return e;
@@ -103,7 +105,8 @@ tm_err ca_spec_subject(struct slice *ret, struct arena *a, const struct ca_spec 
     der_close(&d);
     tm_err e = der_builder_finish(&d);
     if (e != TM_OK)
-        e = diag_fail(diag, e, "RFC 5280 A.1", "/title", "\"%s\" can't stand in a certificate as a common name", cn);
+        e = diag_fail(diag, e, "RFC 5280 A.1", "/title",
+                      "\"%s\" can't stand in a certificate as a common name", cn);
     else
         e = arena_copy(ret, a, buf_slice(&b));
     buf_done(&b);
@@ -179,8 +182,9 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     TM_TRY(spki_parse(&spki, p->spki, NULL));
     TM_TRY(spki_key_id(key_id, &spki));
 
-    struct basic_constraints bc = {
-        .ca = true, .has_path_len = p->path_len >= 0, .path_len = p->path_len < 0 ? 0 : (uint64_t)p->path_len};
+    struct basic_constraints bc = {.ca = true,
+                                   .has_path_len = p->path_len >= 0,
+                                   .path_len = p->path_len < 0 ? 0 : (uint64_t)p->path_len};
     TM_TRY(ext_encode_basic_constraints(&value, l->a, &bc));
     add_ext(l, OID_EXT_BASIC_CONSTRAINTS, true, value);
     TM_TRY(ext_encode_key_usage(&value, l->a, KU_KEY_CERT_SIGN | KU_CRL_SIGN));
@@ -228,7 +232,8 @@ static tm_err take_signature(struct ca_signed *ret, struct arena *a, const struc
     uint8_t hash[SHA256_LEN];
     TM_TRY(sha256(hash, slice_of(tbs, n)));
     if (memcmp(hash, op->tbs_hash, sizeof hash) != 0)
-        return diag_fail(diag, TM_ECRYPTO, NULL, "signature", "the signer signed something else than was planned");
+        return diag_fail(diag, TM_ECRYPTO, NULL, "signature",
+                         "the signer signed something else than was planned");
     struct buf der;
     buf_init(&der, CERT_DER_MAX);
     tm_err e = signed_assemble(&der, slice_of(tbs, n), sig_alg_info(p->sig_alg)->algid,
@@ -258,7 +263,8 @@ tm_err ca_plan_sign(struct ca_signed *ret, struct arena *a, struct signer *s, co
                     const struct ca_plan *p, struct slice issuer_spki, struct diag *diag)
 {
     if (p->not_after <= p->not_before)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.1.2.5", "/lifetime", "the certificate would end before it begins");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.1.2.5", "/lifetime",
+                         "the certificate would end before it begins");
     struct sign_op *op = arena_calloc(a, 1, sizeof *op);
     if (!op)
         return TM_ENOMEM;
@@ -300,8 +306,8 @@ static tm_err envelope_ekus(struct envelope *e, struct arena *a, const struct ca
     return TM_OK;
 }
 
-tm_err ca_envelope(struct envelope *ret, struct arena *a, const struct ca_spec *s, bool root, struct slice subject,
-                   int64_t not_after, struct diag *diag)
+tm_err ca_envelope(struct envelope *ret, struct arena *a, const struct ca_spec *s, bool root,
+                   struct slice subject, int64_t not_after, struct diag *diag)
 {
     bool tier = root || s->issues_cas;
     struct envelope e = {

@@ -40,7 +40,8 @@ struct ca_spec {
         *permit_dns; /* DNS suffixes: name constraints in the certificate and limits in the envelope */
     size_t n_permit_dns;
 
-    /* what it will write into what it issues; NULL or "": made from the house's public base */
+    /* what it will write into what it issues; NULL or "": made from the house's public base. In an offline root's, "{ski}" stands for
+     * its key id. */
     const char *crl_url, *ca_url, *ocsp_url;
     int64_t crl_lifetime, crl_every; /* 0: 7d and 1d; of an offline root 90d and 30d */
 };

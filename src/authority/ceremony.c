@@ -2,22 +2,69 @@
 #include "authority/ceremony.h"
 #include "authority/enter.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "issue/house.h"
 #include "keys/key.h"
 #include "keys/signer.h"
+#include "status/crl.h"
 #include <string.h>
 
-enum { CHAIN_MAX = 16 };
+enum { CHAIN_MAX = 16, SERIES_MAX = 64 << 20 };
 
-tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c, const struct ca_spec *spec,
-                         const struct offline_bundle *b, struct diag *diag)
+tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                         const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag)
 {
     TM_TRY(ceremony_check(c, spec, diag));
-    struct entry x = {
-        .c = c, .spec = spec, .what = "create-root", .key_id = "", .der = offline_bundle_cert(b)->der, .root = true};
+    struct entry x = {.c = c,
+                      .spec = spec,
+                      .what = "create-root",
+                      .key_id = "",
+                      .der = offline_bundle_cert(b)->der,
+                      .root = true};
     TM_TRY(authority_enter(ret, a, &x, diag));
     return house_reload(c->house, diag);
+}
+
+static tm_err first_series(const struct ceremony *c, struct arena *a, struct offline_bundle *b,
+                           const struct ca_spec *spec, const struct offline_crls *crls, struct diag *diag)
+{
+    struct buf pem;
+    buf_init(&pem, SERIES_MAX);
+    struct catalog *cat = house_catalog(c->house);
+    const struct authority *x = catalog_authority(cat, spec->tenant, spec->name);
+    struct crl_series series;
+    tm_err e = x ? offline_bundle_crls(&pem, b, crls, diag) : TM_EINTERNAL;
+    if (e == TM_OK)
+        e = crl_series_import(&series, c->house, x, buf_slice(&pem), c->by, diag);
+    catalog_unref(cat);
+    buf_done(&pem);
+    return e;
+}
+
+tm_err ceremony_create_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                            const struct ca_spec *spec, const char *path,
+                            const struct secret *bundle_passphrase, const struct offline_crls *crls,
+                            struct offline_bundle **ret_bundle, struct diag *diag)
+{
+    TM_TRY(ceremony_check(c, spec, diag));
+    /* The bundle has to know where its CRLs will be: it signs on a machine that knows nothing else. */
+    struct ca_spec s = *spec;
+    const char *base = c->house->public_base;
+    if (base[0] && !(s.crl_url && s.crl_url[0]))
+        s.crl_url = arena_printf(a, "%s/crl/{ski}/full.crl", base);
+    if (base[0] && !(s.ca_url && s.ca_url[0]))
+        s.ca_url = arena_printf(a, "%s/ca/{ski}.cer", base);
+    struct offline_bundle *b = NULL;
+    TM_TRY(offline_bundle_create(&b, path, bundle_passphrase, &s, diag));
+    tm_err e = ceremony_add_root(ret, a, c, spec, b, diag);
+    if (e == TM_OK)
+        e = first_series(c, a, b, spec, crls ? crls : &(struct offline_crls){0}, diag);
+    if (e == TM_OK && ret_bundle)
+        *ret_bundle = b;
+    else
+        offline_bundle_close(b);
+    return e;
 }
 
 /* ---- a CA below another ---- */
@@ -46,11 +93,13 @@ static tm_err find_parent(struct making *m, const char *name, struct diag *diag)
     if (!m->parent)
         return diag_fail(diag, TM_ENOTFOUND, NULL, "/parent", "there is no authority \"%s\"", name);
     if (m->bundle && !slice_eq(offline_bundle_cert(m->bundle)->der, m->parent->der))
-        return diag_fail(diag, TM_EINVAL, NULL, "/bundle", "the bundle is of \"%s\", not of \"%s\" as it is known here",
+        return diag_fail(diag, TM_EINVAL, NULL, "/bundle",
+                         "the bundle is of \"%s\", not of \"%s\" as it is known here",
                          offline_bundle_name(m->bundle), name);
     if (m->parent->offline && !m->bundle)
         return diag_fail(diag, TM_EUNAVAIL, NULL, "/parent",
-                         "the key of \"%s\" is not in this house: give its bundle, or make a request for it", name);
+                         "the key of \"%s\" is not in this house: give its bundle, or make a request for it",
+                         name);
     if (m->parent->cert.not_after <= clock_now())
         return diag_fail(diag, TM_EEXPIRED, NULL, "/parent", "\"%s\" has expired", name);
     return TM_OK;
@@ -141,7 +190,8 @@ static tm_err enter(struct ca_result *ret, struct making *m, struct diag *diag)
     size_t n = 0;
     if (m->parent) {
         if (m->parent->n_chain >= CHAIN_MAX)
-            return diag_fail(diag, TM_ETOOBIG, NULL, "/parent", "the hierarchy is more than %d deep", CHAIN_MAX);
+            return diag_fail(diag, TM_ETOOBIG, NULL, "/parent", "the hierarchy is more than %d deep",
+                             CHAIN_MAX);
         chain[n++] = m->parent->der;
         for (size_t i = 0; i < m->parent->n_chain; i++)
             chain[n++] = m->parent->chain[i];
@@ -174,16 +224,19 @@ static tm_err make(struct ca_result *ret, struct making *m, const char *parent, 
         return TM_ENOMEM;
     TM_TRY(ca_spec_subject(&m->subject, m->a, m->spec, diag));
     if (m->parent && slice_eq(m->subject, m->parent->cert.subject))
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 6.1", "/subject", "a CA can't bear the name of its parent");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 6.1", "/subject",
+                         "a CA can't bear the name of its parent");
     int64_t now = clock_now();
-    int64_t end = ca_not_after(m->spec->lifetime, false, now, m->parent ? m->parent->cert.not_after : TM_TIME_NEVER);
+    int64_t end =
+        ca_not_after(m->spec->lifetime, false, now, m->parent ? m->parent->cert.not_after : TM_TIME_NEVER);
     TM_TRY(make_key(m, !m->parent, end, diag));
     TM_TRY(m->parent ? sign_by_parent(m, now, end, diag) : self_sign(m, now, end, diag));
     return enter(ret, m, diag);
 }
 
-tm_err ceremony_create_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c, const struct ca_spec *spec,
-                          const char *parent, struct offline_bundle *bundle, struct diag *diag)
+tm_err ceremony_create_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                          const struct ca_spec *spec, const char *parent, struct offline_bundle *bundle,
+                          struct diag *diag)
 {
     TM_TRY(ceremony_check(c, spec, diag));
     struct making m = {.a = a, .c = c, .spec = spec, .bundle = bundle, .cat = house_catalog(c->house)};

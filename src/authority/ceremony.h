@@ -30,6 +30,13 @@ struct ca_result {
     int64_t not_before, not_after;
 };
 
+/* A new offline root, all at once: its bundle at `path` under a passphrase of its own, its authority here, its first series of CRLs signed and
+ * imported (`crls` NULL: 24, a month apart). *ret_bundle (may be NULL: closed) stays open for CAs to be signed. */
+tm_err ceremony_create_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                            const struct ca_spec *spec, const char *path,
+                            const struct secret *bundle_passphrase, const struct offline_crls *crls,
+                            struct offline_bundle **ret_bundle, struct diag *diag);
+
 /* Bring the certificate of an offline root into the house: it becomes an authority without a key. Its CRLs come by crl_series_import(). */
 tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
                          const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag);

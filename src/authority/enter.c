@@ -50,7 +50,8 @@ void ca_result_fill(struct ca_result *ret, struct arena *a, const char *name, st
 
 /* ---- before ---- */
 
-tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, const struct ca_spec *s, struct diag *diag)
+tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, const struct ca_spec *s,
+                        struct diag *diag)
 {
     if (s->tenant == TENANT_DEFAULT) {
         *ret = s->name;
@@ -65,7 +66,8 @@ tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, cons
     if (!id)
         return TM_ENOMEM;
     if (strlen(id) > 63)
-        return diag_fail(diag, TM_EINVAL, NULL, "/name", "tenant and name together are longer than 62 characters");
+        return diag_fail(diag, TM_EINVAL, NULL, "/name",
+                         "tenant and name together are longer than 62 characters");
     *ret = id;
     return TM_OK;
 }
@@ -73,8 +75,9 @@ tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, cons
 tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, struct diag *diag)
 {
     if (c->house->mode != HOUSE_OFFLINE)
-        return diag_fail(diag, TM_EUNAVAIL, "ceremony.offline", NULL,
-                         "a running server can't make or change CAs; stop it, run the command again, start it");
+        return diag_fail(
+            diag, TM_EUNAVAIL, "ceremony.offline", NULL,
+            "a running server can't make or change CAs; stop it, run the command again, start it");
     TM_TRY(ca_spec_check(s, diag));
     /* The register's checkpoint key lives beside the CAs'. */
     if (strcmp(s->name, "register") == 0)
@@ -97,7 +100,8 @@ void ceremony_discard_key(const struct ceremony *c, const char *key_id)
     static const char *const suffixes[] = {"key", "env"};
     char path[4096];
     for (size_t i = 0; i < 2; i++)
-        if (snprintf(path, sizeof path, "%s/keys/%s.%s", c->house->home, key_id, suffixes[i]) < (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s/keys/%s.%s", c->house->home, key_id, suffixes[i]) <
+            (int)sizeof path)
             unlink(path);
 }
 
@@ -134,11 +138,12 @@ static json_t *authority_document(const struct entry *x)
     json_t *chain = json_array();
     for (size_t i = 0; i < x->n_chain && chain; i++)
         json_array_append_new(chain, pem_string(x->chain[i]));
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:{s:o, s:o}, s:{s:s, s:s, s:s}}", "kind", "Authority",
-                            "name", s->name, "title", text_of(s->title), "key", x->key_id, "certificate", pem_string(x->der),
-                            "chain", chain, "parent", x->parent ? x->parent->name : "", "root", x->root ? 1 : 0, "signature",
-                            text_of(s->signature), "crl", "lifetime", duration_string(lifetime), "every", duration_string(every),
-                            "urls", "crl", text_of(s->crl_url), "ca", text_of(s->ca_url), "ocsp", text_of(s->ocsp_url));
+    json_t *doc = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:{s:o, s:o}, s:{s:s, s:s, s:s}}", "kind", "Authority",
+        "name", s->name, "title", text_of(s->title), "key", x->key_id, "certificate", pem_string(x->der),
+        "chain", chain, "parent", x->parent ? x->parent->name : "", "root", x->root ? 1 : 0, "signature",
+        text_of(s->signature), "crl", "lifetime", duration_string(lifetime), "every", duration_string(every),
+        "urls", "crl", text_of(s->crl_url), "ca", text_of(s->ca_url), "ocsp", text_of(s->ocsp_url));
     if (doc && json_array_size(chain) != x->n_chain) {
         json_decref(doc);
         return NULL;
@@ -153,8 +158,8 @@ struct effects {
     size_t n;
 };
 
-static tm_err add_event(struct effects *l, struct arena *a, tenant_id tenant, const char *type, const char *about,
-                        const struct event_field *fields)
+static tm_err add_event(struct effects *l, struct arena *a, tenant_id tenant, const char *type,
+                        const char *about, const struct event_field *fields)
 {
     struct slice body;
     TM_TRY(register_event_body(&body, a, fields));
@@ -162,7 +167,8 @@ static tm_err add_event(struct effects *l, struct arena *a, tenant_id tenant, co
 }
 
 /* The CA's certificate in the inventory of whoever issued it, so that it can be found and revoked like any other. */
-static tm_err add_certificate(struct effects *l, struct arena *a, const struct entry *x, const struct cert *cert, tenant_id tenant)
+static tm_err add_certificate(struct effects *l, struct arena *a, const struct entry *x,
+                              const struct cert *cert, tenant_id tenant)
 {
     struct effect *e = &l->v[l->n++];
     *e = (struct effect){.kind = EFFECT_CERT_ADD, .tenant = tenant};
@@ -230,7 +236,11 @@ static tm_err add_resource(struct effects *l, struct arena *a, const struct entr
         .kind = EFFECT_RESOURCE_PUT,
         .tenant = x->spec->tenant,
         .expected_version = 0,
-        .u.resource = {.kind = "Authority", .name = x->spec->name, .json = json, .updated_at = clock_now_ms(), .updated_by = x->c->by},
+        .u.resource = {.kind = "Authority",
+                       .name = x->spec->name,
+                       .json = json,
+                       .updated_at = clock_now_ms(),
+                       .updated_by = x->c->by},
     };
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(x->c->by)},
@@ -261,7 +271,8 @@ static tm_err add_acts(struct effects *l, struct arena *a, const struct entry *x
         {0},
     };
     bool foreign = !x->signature && strncmp(x->what, "import", 6) == 0;
-    TM_TRY(add_event(l, a, x->spec->tenant, foreign ? "authority.imported" : "authority.created", about, created));
+    TM_TRY(add_event(l, a, x->spec->tenant, foreign ? "authority.imported" : "authority.created", about,
+                     created));
     struct event_field ceremony[] = {
         {.key = "authority", .kind = EVENT_STR, .s = slice_str(x->spec->name)},
         {.key = "by", .kind = EVENT_STR, .s = slice_str(x->c->by)},
@@ -273,8 +284,8 @@ static tm_err add_acts(struct effects *l, struct arena *a, const struct entry *x
     return add_event(l, a, x->spec->tenant, "ceremony.completed", about, ceremony);
 }
 
-tm_err ceremony_event(const struct ceremony *c, tenant_id tenant, const char *what, const char *name, const char *key_id,
-                      struct diag *diag)
+tm_err ceremony_event(const struct ceremony *c, tenant_id tenant, const char *what, const char *name,
+                      const char *key_id, struct diag *diag)
 {
     char about[128];
     snprintf(about, sizeof about, "authority/%s", name);

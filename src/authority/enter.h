@@ -10,15 +10,17 @@
 struct entry {
     const struct ceremony *c;
     const struct ca_spec *spec;
-    const char *what;                 /* "create-root", "create-ca", "install-ca", "import-ca", "import-cert": for the record */
-    const char *key_id;               /* in this house's signer; "" when the key is elsewhere */
+    const char
+        *what; /* "create-root", "create-ca", "install-ca", "import-ca", "import-cert": for the record */
+    const char *key_id; /* in this house's signer; "" when the key is elsewhere */
     struct slice der;
-    const struct slice *chain;        /* from its issuer up to the root */
+    const struct slice *chain; /* from its issuer up to the root */
     size_t n_chain;
-    const struct authority *parent;   /* known here; NULL else */
-    bool root;                        /* it becomes a trust anchor */
-    const struct ca_signed *signature; /* made here or by a bundle just now; NULL: the certificate came from outside */
-    bool signed_here;                 /* `signature` stands in this house's chain; else a bundle made it */
+    const struct authority *parent; /* known here; NULL else */
+    bool root;                      /* it becomes a trust anchor */
+    const struct ca_signed
+        *signature;   /* made here or by a bundle just now; NULL: the certificate came from outside */
+    bool signed_here; /* `signature` stands in this house's chain; else a bundle made it */
 };
 
 /* One transaction (two where parent and authority belong to different tenants: the certificate first). The caller reloads
@@ -26,7 +28,8 @@ struct entry {
 tm_err authority_enter(struct ca_result *ret, struct arena *a, const struct entry *x, struct diag *diag);
 
 /* The key id of an authority: its name, with the tenant's before it outside the default tenant. */
-tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, const struct ca_spec *s, struct diag *diag);
+tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, const struct ca_spec *s,
+                        struct diag *diag);
 /* HOUSE_OFFLINE, a sane spec, a name that is free. */
 tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, struct diag *diag);
 /* <home>/keys in `a`. */
@@ -35,4 +38,5 @@ const char *ceremony_key_dir(struct arena *a, const struct ceremony *c);
 void ceremony_discard_key(const struct ceremony *c, const char *key_id);
 void ca_result_fill(struct ca_result *ret, struct arena *a, const char *name, struct slice der);
 /* One event of type "ceremony.completed" for acts that enter no authority. */
-tm_err ceremony_event(const struct ceremony *c, tenant_id tenant, const char *what, const char *name, const char *key_id, struct diag *diag);
+tm_err ceremony_event(const struct ceremony *c, tenant_id tenant, const char *what, const char *name,
+                      const char *key_id, struct diag *diag);

@@ -12,7 +12,10 @@ enum { PATH_LEN = 4096 };
 static tm_err io_fail(struct diag *diag, const char *path, const char *what)
 {
     int e = errno;
-    tm_err err = e == ENOSPC || e == EDQUOT ? TM_EFULL : e == ENOENT ? TM_ENOTFOUND : e == EEXIST ? TM_ECONFLICT : TM_EIO;
+    tm_err err = e == ENOSPC || e == EDQUOT ? TM_EFULL
+                 : e == ENOENT              ? TM_ENOTFOUND
+                 : e == EEXIST              ? TM_ECONFLICT
+                                            : TM_EIO;
     return diag_fail(diag, err, NULL, NULL, "%s %s: %s", what, path, strerror(e));
 }
 

@@ -34,7 +34,8 @@ enum { SALT_LEN = 16, SCRYPT_N = 1 << 15, SCRYPT_R = 8, SCRYPT_P = 1, DERIVED_LE
 /* ---- the key of the MAC ---- */
 
 /* scrypt(passphrase, salt): 32 octets for the MAC, 32 that tell a wrong passphrase from an altered file. */
-static tm_err derive(uint8_t mac_key[32], uint8_t check[SHA256_LEN], const struct secret *passphrase, struct slice salt)
+static tm_err derive(uint8_t mac_key[32], uint8_t check[SHA256_LEN], const struct secret *passphrase,
+                     struct slice salt)
 {
     uint8_t out[DERIVED_LEN];
     uint64_t n = SCRYPT_N, memory = 256ull << 20;
@@ -63,7 +64,8 @@ static tm_err derive(uint8_t mac_key[32], uint8_t check[SHA256_LEN], const struc
 
 static tm_err hex_field(struct slice *ret, const struct offline_bundle *b, const char *key, size_t n)
 {
-    return hex_decode(ret, b->a, slice_str(offline_header(b, key))) == TM_OK && ret->n == n ? TM_OK : TM_EMALFORMED;
+    return hex_decode(ret, b->a, slice_str(offline_header(b, key))) == TM_OK && ret->n == n ? TM_OK
+                                                                                            : TM_EMALFORMED;
 }
 
 /* ---- small things ---- */
@@ -114,7 +116,10 @@ static void put_json_block(struct buf *out, const char *label, const json_t *v)
 
 static tm_err serialize(struct buf *out, const struct offline_bundle *b)
 {
-    buf_printf(out, "Touchmark: the CA \"%s\", its key encrypted. Keep it off every network; keep its passphrase elsewhere.\n", b->name);
+    buf_printf(
+        out,
+        "Touchmark: the CA \"%s\", its key encrypted. Keep it off every network; keep its passphrase elsewhere.\n",
+        b->name);
     put_json_block(out, label_header, b->header);
     buf_put_pem(out, label_key, b->key);
     buf_put_pem(out, label_env, b->env);
@@ -189,10 +194,12 @@ static tm_err start_signer(struct offline_bundle *b, const struct secret *passph
 
 static tm_err malformed(struct diag *diag, const char *path, const char *label)
 {
-    return diag_fail(diag, TM_EMALFORMED, NULL, NULL, "%s is not a bundle: the block \"%s\" is missing or broken", path, label);
+    return diag_fail(diag, TM_EMALFORMED, NULL, NULL,
+                     "%s is not a bundle: the block \"%s\" is missing or broken", path, label);
 }
 
-static tm_err next_block(struct slice *ret, struct offline_bundle *b, struct slice *text, const char *label, struct diag *diag)
+static tm_err next_block(struct slice *ret, struct offline_bundle *b, struct slice *text, const char *label,
+                         struct diag *diag)
 {
     char *found;
     if (pem_next(ret, &found, b->a, text, NULL) != TM_OK || strcmp(found, label) != 0)
@@ -200,7 +207,8 @@ static tm_err next_block(struct slice *ret, struct offline_bundle *b, struct sli
     return TM_OK;
 }
 
-static tm_err next_json(json_t **ret, struct offline_bundle *b, struct slice *text, const char *label, struct diag *diag)
+static tm_err next_json(json_t **ret, struct offline_bundle *b, struct slice *text, const char *label,
+                        struct diag *diag)
 {
     struct slice der;
     TM_TRY(next_block(&der, b, text, label, diag));
@@ -209,12 +217,13 @@ static tm_err next_json(json_t **ret, struct offline_bundle *b, struct slice *te
     return TM_OK;
 }
 
-static tm_err check_mac(struct offline_bundle *b, const struct secret *passphrase, struct slice body, struct slice mac,
-                        struct diag *diag)
+static tm_err check_mac(struct offline_bundle *b, const struct secret *passphrase, struct slice body,
+                        struct slice mac, struct diag *diag)
 {
     struct slice salt, check;
     if (strcmp(offline_header(b, "format"), bundle_format) != 0)
-        return diag_fail(diag, TM_EUNSUPPORTED, NULL, NULL, "%s is of another format than %s", b->path, bundle_format);
+        return diag_fail(diag, TM_EUNSUPPORTED, NULL, NULL, "%s is of another format than %s", b->path,
+                         bundle_format);
     if (hex_field(&salt, b, "salt", SALT_LEN) != TM_OK || hex_field(&check, b, "check", CHECK_LEN) != TM_OK)
         return malformed(diag, b->path, label_header);
     uint8_t found[SHA256_LEN];
@@ -224,7 +233,8 @@ static tm_err check_mac(struct offline_bundle *b, const struct secret *passphras
     uint8_t want[SHA256_LEN];
     TM_TRY(hmac_sha256(want, SLICE_ARR(b->mac_key), body));
     if (!slice_ct_eq(mac, SLICE_ARR(want)))
-        return diag_fail(diag, TM_ECORRUPT, NULL, NULL, "%s was altered or cut: its MAC does not fit", b->path);
+        return diag_fail(diag, TM_ECORRUPT, NULL, NULL, "%s was altered or cut: its MAC does not fit",
+                         b->path);
     return TM_OK;
 }
 
@@ -287,7 +297,8 @@ static struct offline_bundle *bundle_new(const char *path)
     return b;
 }
 
-tm_err offline_bundle_open(struct offline_bundle **ret, const char *path, const struct secret *passphrase, struct diag *diag)
+tm_err offline_bundle_open(struct offline_bundle **ret, const char *path, const struct secret *passphrase,
+                           struct diag *diag)
 {
     struct offline_bundle *b = bundle_new(path);
     if (!b)
@@ -358,8 +369,8 @@ static tm_err make_header(struct offline_bundle *b, const struct ca_spec *s)
 }
 
 /* Key and envelope into the private directory, and what was written there into the bundle. */
-static tm_err pack_key(struct offline_bundle *b, struct key *k, const struct envelope *env, const struct secret *passphrase,
-                       struct diag *diag)
+static tm_err pack_key(struct offline_bundle *b, struct key *k, const struct envelope *env,
+                       const struct secret *passphrase, struct diag *diag)
 {
     if (!b->dir[0])
         TM_TRY(make_dir(b, diag));
@@ -373,20 +384,34 @@ static tm_err pack_key(struct offline_bundle *b, struct key *k, const struct env
     return file_read(&b->env, b->a, env_file, OFFLINE_BUNDLE_MAX, diag);
 }
 
-static tm_err self_sign(struct offline_bundle *b, const struct ca_spec *s, const struct ca_plan *p, struct diag *diag)
+static tm_err self_sign(struct offline_bundle *b, const struct ca_spec *s, const struct ca_plan *p,
+                        struct diag *diag)
 {
     struct ca_signed signed_ca;
     TM_TRY(ca_plan_sign(&signed_ca, b->a, b->signer, s->name, p, p->spki, diag));
     b->der = signed_ca.der;
     TM_TRY(cert_parse(&b->cert, b->der, diag));
     return offline_record(b, "signed",
-                          json_pack("{s:I,s:s,s:s,s:s}", "time", (json_int_t)clock_now(), "kind", "ca", "serial",
-                                    arena_hex(b->a, SLICE_ARR(signed_ca.serial)), "tbs",
+                          json_pack("{s:I,s:s,s:s,s:s}", "time", (json_int_t)clock_now(), "kind", "ca",
+                                    "serial", arena_hex(b->a, SLICE_ARR(signed_ca.serial)), "tbs",
                                     arena_hex(b->a, SLICE_ARR(signed_ca.tbs_hash))));
 }
 
-static tm_err create(struct offline_bundle *b, const struct secret *passphrase, const struct ca_spec *s, struct key *k,
-                     struct diag *diag)
+/* An address with the key id in the place of "{ski}". */
+static tm_err set_url(struct offline_bundle *b, const char *key, const char *url)
+{
+    static const char mark[] = "{ski}";
+    const char *at = url ? strstr(url, mark) : NULL;
+    if (!at)
+        return set_text(b->header, key, url);
+    const char *hex = arena_hex(b->a, cert_ski(&b->cert));
+    const char *full =
+        hex ? arena_printf(b->a, "%.*s%s%s", (int)(at - url), url, hex, at + sizeof mark - 1) : NULL;
+    return full ? set_text(b->header, key, full) : TM_ENOMEM;
+}
+
+static tm_err create(struct offline_bundle *b, const struct secret *passphrase, const struct ca_spec *s,
+                     struct key *k, struct diag *diag)
 {
     int64_t now = clock_now();
     struct ca_plan p = {.path_len = s->path_len,
@@ -407,6 +432,8 @@ static tm_err create(struct offline_bundle *b, const struct secret *passphrase, 
     TM_TRY(pack_key(b, k, &env, passphrase, diag));
     TM_TRY(start_signer(b, passphrase, diag));
     TM_TRY(self_sign(b, s, &p, diag));
+    TM_TRY(set_url(b, "crl_url", s->crl_url));
+    TM_TRY(set_url(b, "ca_url", s->ca_url));
     return save(b, false, diag);
 }
 
@@ -460,7 +487,8 @@ tm_err offline_bundle_wrap(const char *path, struct key *k, const struct envelop
     return e;
 }
 
-tm_err offline_bundle_rekey(struct offline_bundle *b, const struct secret *old, const struct secret *passphrase, struct diag *diag)
+tm_err offline_bundle_rekey(struct offline_bundle *b, const struct secret *old,
+                            const struct secret *passphrase, struct diag *diag)
 {
     if (!passphrase || passphrase->n == 0)
         return diag_fail(diag, TM_ELOCKED, NULL, NULL, "a bundle needs a passphrase");

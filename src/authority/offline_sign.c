@@ -21,20 +21,23 @@ static const char *given(const char *s, const char *otherwise)
     return s ? s : otherwise;
 }
 
-static tm_err record_ca(struct offline_bundle *b, const struct ca_signed *s, struct slice subject, int64_t not_after)
+static tm_err record_ca(struct offline_bundle *b, const struct ca_signed *s, struct slice subject,
+                        int64_t not_after)
 {
     struct buf text;
     buf_init(&text, 64 << 10);
     name_print_der(&text, subject);
-    json_t *entry = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I}", "time", (json_int_t)clock_now(), "kind", "ca", "serial",
-                              arena_hex(b->a, SLICE_ARR(s->serial)), "tbs", arena_hex(b->a, SLICE_ARR(s->tbs_hash)), "subject",
-                              buf_str(&text), "not_after", (json_int_t)not_after);
+    json_t *entry =
+        json_pack("{s:I,s:s,s:s,s:s,s:s,s:I}", "time", (json_int_t)clock_now(), "kind", "ca", "serial",
+                  arena_hex(b->a, SLICE_ARR(s->serial)), "tbs", arena_hex(b->a, SLICE_ARR(s->tbs_hash)),
+                  "subject", buf_str(&text), "not_after", (json_int_t)not_after);
     buf_done(&text);
     return offline_record(b, "signed", entry);
 }
 
-tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offline_bundle *b, struct slice subject, struct slice spki,
-                           const struct offline_sign *o, struct diag *diag)
+tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
+                           struct slice subject, struct slice spki, const struct offline_sign *o,
+                           struct diag *diag)
 {
     struct spki key;
     struct name name;
@@ -44,7 +47,8 @@ tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offlin
     if (name.n == 0)
         return diag_fail(diag, TM_EINVAL, "RFC 5280 4.1.2.6", "subject", "a CA needs a name");
     if (slice_eq(subject, b->cert.subject))
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 6.1", "subject", "a CA below this one can't bear its name");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 6.1", "subject",
+                         "a CA below this one can't bear its name");
     if (slice_eq(spki, b->cert.spki.der))
         return diag_fail(diag, TM_EINVAL, NULL, "subjectPKInfo", "this is the signing CA's own key");
     int64_t now = clock_now();
@@ -70,8 +74,8 @@ tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offlin
     return TM_OK;
 }
 
-tm_err offline_bundle_sign_csr(struct ca_signed *ret, struct arena *a, struct offline_bundle *b, struct slice csr,
-                               const struct offline_sign *o, struct diag *diag)
+tm_err offline_bundle_sign_csr(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
+                               struct slice csr, const struct offline_sign *o, struct diag *diag)
 {
     struct csr c;
     TM_TRY(csr_parse_any(&c, a, csr, diag));
@@ -105,11 +109,13 @@ static bool listed(const json_t *list, const char *serial)
     return false;
 }
 
-tm_err offline_bundle_revoke(struct offline_bundle *b, struct slice serial, int reason, int64_t when, bool anyway, struct diag *diag)
+tm_err offline_bundle_revoke(struct offline_bundle *b, struct slice serial, int reason, int64_t when,
+                             bool anyway, struct diag *diag)
 {
-    if (reason < 0 || reason > CRL_AA_COMPROMISE || !crl_reason_names[reason] || reason == CRL_REMOVE_FROM_CRL ||
-        reason == CRL_CERTIFICATE_HOLD)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason", "not a reason that a CA can be revoked for");
+    if (reason < 0 || reason > CRL_AA_COMPROMISE || !crl_reason_names[reason] ||
+        reason == CRL_REMOVE_FROM_CRL || reason == CRL_CERTIFICATE_HOLD)
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
+                         "not a reason that a CA can be revoked for");
     if (serial.n == 0 || serial.n > CERT_SERIAL_MAX)
         return diag_fail(diag, TM_EINVAL, "RFC 5280 4.1.2.2", "serial", "a serial has 1 to 20 octets");
     const char *hex = serial_hex(b, serial);
@@ -118,7 +124,8 @@ tm_err offline_bundle_revoke(struct offline_bundle *b, struct slice serial, int 
     if (listed(json_object_get(b->record, "revoked"), hex))
         return diag_fail(diag, TM_ECONFLICT, NULL, "serial", "%s is revoked already", hex);
     if (!anyway && !listed(json_object_get(b->record, "signed"), hex))
-        return diag_fail(diag, TM_ENOTFOUND, NULL, "serial", "this bundle has not signed a certificate %s", hex);
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "serial", "this bundle has not signed a certificate %s",
+                         hex);
     TM_TRY(offline_record(b, "revoked",
                           json_pack("{s:s,s:i,s:I}", "serial", hex, "reason", reason, "at",
                                     (json_int_t)(when ? when : clock_now()))));
@@ -135,7 +142,8 @@ static tm_err put_entries(struct crl_builder *cb, struct offline_bundle *b)
     {
         struct slice serial;
         const char *hex = json_string_value(json_object_get(v, "serial"));
-        if (!hex || hex_decode(&serial, b->a, slice_str(hex)) != TM_OK || serial.n == 0 || serial.n > CERT_SERIAL_MAX)
+        if (!hex || hex_decode(&serial, b->a, slice_str(hex)) != TM_OK || serial.n == 0 ||
+            serial.n > CERT_SERIAL_MAX)
             return TM_ECORRUPT;
         /* INTEGER contents: a set top bit would read as negative. */
         uint8_t octets[CERT_SERIAL_MAX + 1] = {0};
@@ -158,8 +166,8 @@ static void number_octets(uint8_t out[6], int64_t ms)
         out[i] = (uint8_t)((uint64_t)ms >> (8 * (5 - i)));
 }
 
-static tm_err sign_crl(struct buf *out, struct offline_bundle *b, struct sign_op *op, int64_t number_ms, int64_t this_update,
-                       int64_t next_update, struct diag *diag)
+static tm_err sign_crl(struct buf *out, struct offline_bundle *b, struct sign_op *op, int64_t number_ms,
+                       int64_t this_update, int64_t next_update, struct diag *diag)
 {
     uint8_t number[6];
     number_octets(number, number_ms);
@@ -188,9 +196,10 @@ static tm_err sign_crl(struct buf *out, struct offline_bundle *b, struct sign_op
         e = signed_assemble(&der, buf_slice(&tbs), alg->algid, slice_of(op->signature, op->signature_n));
     if (e == TM_OK)
         e = offline_record(b, "signed",
-                           json_pack("{s:I,s:s,s:I,s:I,s:I,s:s}", "time", (json_int_t)clock_now(), "kind", "crl", "number",
-                                     (json_int_t)number_ms, "this_update", (json_int_t)this_update, "next_update",
-                                     (json_int_t)next_update, "tbs", arena_hex(b->a, SLICE_ARR(op->tbs_hash))));
+                           json_pack("{s:I,s:s,s:I,s:I,s:I,s:s}", "time", (json_int_t)clock_now(), "kind",
+                                     "crl", "number", (json_int_t)number_ms, "this_update",
+                                     (json_int_t)this_update, "next_update", (json_int_t)next_update, "tbs",
+                                     arena_hex(b->a, SLICE_ARR(op->tbs_hash))));
     if (e == TM_OK)
         buf_put_pem(out, "X509 CRL", buf_slice(&der));
     buf_done(&der);
@@ -198,14 +207,16 @@ static tm_err sign_crl(struct buf *out, struct offline_bundle *b, struct sign_op
     return e == TM_OK ? buf_err(out) : e;
 }
 
-tm_err offline_bundle_crls(struct buf *out, struct offline_bundle *b, const struct offline_crls *o, struct diag *diag)
+tm_err offline_bundle_crls(struct buf *out, struct offline_bundle *b, const struct offline_crls *o,
+                           struct diag *diag)
 {
     unsigned count = o->count ? o->count : 24;
     int64_t every = o->every ? o->every : 30 * DAY, lifetime = o->lifetime ? o->lifetime : 3 * every;
     if (count > OFFLINE_CRLS_MAX)
         return diag_fail(diag, TM_ETOOBIG, NULL, "/count", "at most %d CRLs in a series", OFFLINE_CRLS_MAX);
     if (every < 3600 || lifetime <= every)
-        return diag_fail(diag, TM_EINVAL, NULL, "/lifetime", "each CRL must outlive the start of the next one");
+        return diag_fail(diag, TM_EINVAL, NULL, "/lifetime",
+                         "each CRL must outlive the start of the next one");
     struct sign_op *op = arena_calloc(b->a, 1, sizeof *op);
     struct buf all;
     buf_init(&all, (size_t)64 << 20);
@@ -239,7 +250,8 @@ static void print_entry(struct buf *out, const json_t *v)
     const char *kind = json_string_value(json_object_get(v, "kind"));
     if (kind && strcmp(kind, "crl") == 0) {
         clock_format_rfc3339(until, json_integer_value(json_object_get(v, "next_update")));
-        buf_printf(out, "%s  crl  %" PRId64 "  until %s\n", when, (int64_t)json_integer_value(json_object_get(v, "number")), until);
+        buf_printf(out, "%s  crl  %" PRId64 "  until %s\n", when,
+                   (int64_t)json_integer_value(json_object_get(v, "number")), until);
         return;
     }
     const char *serial = json_string_value(json_object_get(v, "serial"));
@@ -251,8 +263,7 @@ tm_err offline_bundle_print(struct buf *out, const struct offline_bundle *b)
 {
     size_t i;
     json_t *v;
-    json_array_foreach(json_object_get(b->record, "signed"), i, v)
-        print_entry(out, v);
+    json_array_foreach(json_object_get(b->record, "signed"), i, v) print_entry(out, v);
     json_array_foreach(json_object_get(b->record, "revoked"), i, v)
     {
         char when[21];
@@ -260,7 +271,9 @@ tm_err offline_bundle_print(struct buf *out, const struct offline_bundle *b)
         const char *serial = json_string_value(json_object_get(v, "serial"));
         int64_t reason = json_integer_value(json_object_get(v, "reason"));
         buf_printf(out, "%s  revoked  %s  %s\n", when, serial ? serial : "",
-                   reason >= 0 && reason <= CRL_AA_COMPROMISE && crl_reason_names[reason] ? crl_reason_names[reason] : "");
+                   reason >= 0 && reason <= CRL_AA_COMPROMISE && crl_reason_names[reason]
+                       ? crl_reason_names[reason]
+                       : "");
     }
     return buf_err(out);
 }

@@ -20,7 +20,8 @@ enum { PAGE = 2000 };
 
 tm_err crl_current(struct crl_row *ret, struct arena *a, struct house *h, const struct authority *x)
 {
-    struct store_read r = {.kind = READ_CRL, .tenant = x->tenant, .arena = a, .name = x->name, .name2 = "full"};
+    struct store_read r = {
+        .kind = READ_CRL, .tenant = x->tenant, .arena = a, .name = x->name, .name2 = "full"};
     TM_TRY(store_read_now(h->store, &r));
     *ret = r.crl;
     return TM_OK;
@@ -56,9 +57,10 @@ static tm_err revoked_page(struct revoked *it, struct diag *diag)
     struct slice after = {0};
     uint8_t next[64];
     if (it->begun) {
-        struct slice from = it->r.next;
+        struct slice from = it->r.page_next;
         if (from.n == 0 || from.n > sizeof next)
-            return diag_fail(diag, TM_EINTERNAL, NULL, NULL, "the store has more but does not say from where");
+            return diag_fail(diag, TM_EINTERNAL, NULL, NULL,
+                             "the store has more but does not say from where");
         memcpy(next, from.p, from.n);
         after = slice_of(next, from.n);
     }
@@ -125,7 +127,9 @@ static tm_err put_entries(struct crl_builder *b, struct making *m, int64_t ends_
     tm_err e;
     while ((e = revoked_next(&it, &row, diag)) == TM_OK) {
         uint8_t octets[CERT_SERIAL_MAX + 1];
-        struct crl_entry entry = {.serial = integer_contents(octets, row->serial), .revoked_at = row->revoked_at, .reason = row->reason};
+        struct crl_entry entry = {.serial = integer_contents(octets, row->serial),
+                                  .revoked_at = row->revoked_at,
+                                  .reason = row->reason};
         if (entry.serial.n == 0)
             continue;
         crl_build_entry(b, &entry);
@@ -156,7 +160,8 @@ static tm_err build(struct making *m, const struct crl_row *last, struct diag *d
 
 /* ---- signing and recording ---- */
 
-tm_err crl_record(struct house *h, const struct authority *x, const struct crl_record *c, struct arena *a, struct diag *diag)
+tm_err crl_record(struct house *h, const struct authority *x, const struct crl_record *c, struct arena *a,
+                  struct diag *diag)
 {
     struct effect effects[2] = {{.kind = EFFECT_CRL_PUT,
                                  .tenant = x->tenant,
@@ -187,7 +192,8 @@ tm_err crl_record(struct house *h, const struct authority *x, const struct crl_r
     TM_TRY(register_event_effect(&effects[1], a, x->tenant, "crl.published", about, body, clock_now_ms()));
     TM_TRY(house_commit(h, effects, 2, diag));
     log_info(NULL, "crl.published", LOG_S("authority", x->name), LOG_I("tenant", (int64_t)x->tenant),
-             LOG_I("number", crl_number_value(c->number)), LOG_I("entries", (int64_t)c->entries), LOG_I("next_update", c->next_update));
+             LOG_I("number", crl_number_value(c->number)), LOG_I("entries", (int64_t)c->entries),
+             LOG_I("next_update", c->next_update));
     return TM_OK;
 }
 
@@ -195,7 +201,8 @@ static tm_err sign_and_record(struct making *m, struct sign_op *op, struct arena
 {
     struct house *h = m->h;
     const struct authority *x = m->x;
-    *op = (struct sign_op){.kind = SIGN_CRL, .key_id = x->key_ref, .alg = x->sig_alg, .tbs = buf_slice(&m->tbs)};
+    *op = (struct sign_op){
+        .kind = SIGN_CRL, .key_id = x->key_ref, .alg = x->sig_alg, .tbs = buf_slice(&m->tbs)};
     tm_err e = signer_sign(h->signer, op);
     if (e != TM_OK) {
         if (diag)
@@ -208,7 +215,8 @@ static tm_err sign_and_record(struct making *m, struct sign_op *op, struct arena
         number[i] = (uint8_t)((uint64_t)m->number >> (8 * (6 - i)));
     struct buf der;
     buf_init(&der, CRL_DER_MAX);
-    e = signed_assemble(&der, buf_slice(&m->tbs), sig_alg_info(x->sig_alg)->algid, slice_of(op->signature, op->signature_n));
+    e = signed_assemble(&der, buf_slice(&m->tbs), sig_alg_info(x->sig_alg)->algid,
+                        slice_of(op->signature, op->signature_n));
     struct crl_record c = {.number = SLICE_ARR(number),
                            .this_update = m->this_update,
                            .next_update = m->next_update,
@@ -254,7 +262,8 @@ static tm_err changed(bool *ret, struct making *m, const struct crl_row *last, s
     return ea == TM_ENOTFOUND ? TM_OK : ea;
 }
 
-static tm_err released(bool *ret, struct making *m, const struct crl_row *last, struct arena *a, struct diag *diag)
+static tm_err released(bool *ret, struct making *m, const struct crl_row *last, struct arena *a,
+                       struct diag *diag)
 {
     struct crl then;
     struct crl_iter it;
@@ -276,7 +285,8 @@ static tm_err released(bool *ret, struct making *m, const struct crl_row *last, 
     return e == TM_ENOTFOUND ? TM_OK : e;
 }
 
-static tm_err is_time(bool *ret, struct making *m, enum crl_when when, const struct crl_row *last, struct arena *a, struct diag *diag)
+static tm_err is_time(bool *ret, struct making *m, enum crl_when when, const struct crl_row *last,
+                      struct arena *a, struct diag *diag)
 {
     *ret = true;
     if (when == CRL_NOW || !last)
@@ -294,7 +304,8 @@ static tm_err is_time(bool *ret, struct making *m, enum crl_when when, const str
     return TM_OK;
 }
 
-static tm_err publish(struct making *m, enum crl_when when, bool *ret_published, struct arena *a, struct diag *diag)
+static tm_err publish(struct making *m, enum crl_when when, bool *ret_published, struct arena *a,
+                      struct diag *diag)
 {
     struct crl_row row, *last = &row;
     tm_err e = crl_current(&row, a, m->h, m->x);
@@ -325,7 +336,8 @@ static tm_err publish(struct making *m, enum crl_when when, bool *ret_published,
     return TM_OK;
 }
 
-tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when when, bool *ret_published, struct diag *diag)
+tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when when, bool *ret_published,
+                   struct diag *diag)
 {
     bool published = false;
     struct arena *a = arena_new(CRL_DER_MAX);
@@ -333,7 +345,8 @@ tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when whe
         return TM_ENOMEM;
     struct making m = {.h = h, .x = x};
     buf_init(&m.tbs, CRL_DER_MAX);
-    tm_err e = x->offline ? crl_series_publish(h, x, &published, a, diag) : publish(&m, when, &published, a, diag);
+    tm_err e =
+        x->offline ? crl_series_publish(h, x, &published, a, diag) : publish(&m, when, &published, a, diag);
     buf_done(&m.tbs);
     arena_free(a);
     if (e == TM_OK && ret_published)
@@ -373,6 +386,8 @@ static tm_err publish_changed(struct house *h, struct diag *diag)
 }
 
 static const struct job due_job = {.name = "crl.due", .period_ms = 5000, .run = publish_due};
-static const struct job publish_job = {.name = "crl.publish", .period_ms = 3600 * 1000, .run = publish_changed};
-static const struct job series_job = {.name = "crl.series", .period_ms = 3600 * 1000, .run = crl_series_watch};
+static const struct job publish_job = {
+    .name = "crl.publish", .period_ms = 3600 * 1000, .run = publish_changed};
+static const struct job series_job = {
+    .name = "crl.series", .period_ms = 3600 * 1000, .run = crl_series_watch};
 const struct job *const status_jobs[] = {&due_job, &publish_job, &series_job, NULL};

@@ -63,10 +63,13 @@ static tm_err parse_any(struct list *l, struct arena *a, struct slice bytes, str
             return diag_fail(diag, TM_EMALFORMED, "RFC 7468", NULL, "CRL %zu is not PEM", l->n + 1);
         TM_TRY(add(l, der, diag));
     }
-    return l->n ? TM_OK : diag_fail(diag, TM_EMALFORMED, NULL, NULL, "no CRL in there (PEM blocks \"X509 CRL\", or DER)");
+    return l->n ? TM_OK
+                : diag_fail(diag, TM_EMALFORMED, NULL, NULL,
+                            "no CRL in there (PEM blocks \"X509 CRL\", or DER)");
 }
 
-static tm_err load(struct list *l, struct arena *a, struct house *h, const struct authority *x, struct diag *diag)
+static tm_err load(struct list *l, struct arena *a, struct house *h, const struct authority *x,
+                   struct diag *diag)
 {
     struct store_read r = {.kind = READ_META, .tenant = x->tenant, .arena = a, .name = meta_name(a, x)};
     if (!r.name)
@@ -92,7 +95,8 @@ static tm_err count_entries(size_t *ret, const struct crl *c, struct diag *diag)
 /* ---- checks at import ---- */
 
 /* RFC 5280 6.3.3: issuer, AKI, signature. Then what a series needs: order, and no gaps that nobody could cross. */
-static tm_err check_one(const struct crl *c, const struct crl *before, const struct authority *x, size_t i, struct diag *diag)
+static tm_err check_one(const struct crl *c, const struct crl *before, const struct authority *x, size_t i,
+                        struct diag *diag)
 {
     if (!slice_eq(c->issuer, x->cert.subject))
         return diag_fail(diag, TM_EINVAL, "RFC 5280 6.3.3", NULL, "CRL %zu is not of \"%s\"", i + 1, x->name);
@@ -101,21 +105,28 @@ static tm_err check_one(const struct crl *c, const struct crl *before, const str
     if (akid)
         TM_TRY(ext_decode_akid(&key_id, akid->value, diag));
     if (key_id.n && !slice_eq(key_id, x->key_id))
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.1", NULL, "CRL %zu is of another key than \"%s\" has", i + 1, x->name);
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.1", NULL, "CRL %zu is of another key than \"%s\" has",
+                         i + 1, x->name);
     if (pubkey_verify(&x->cert.spki, &c->sigalg, c->tbs, c->signature, diag) != TM_OK)
-        return diag_fail(diag, TM_EBADSIG, "RFC 5280 6.3.3", NULL, "the signature of CRL %zu does not verify", i + 1);
+        return diag_fail(diag, TM_EBADSIG, "RFC 5280 6.3.3", NULL, "the signature of CRL %zu does not verify",
+                         i + 1);
     if (c->next_update == 0 || crl_number(c).n == 0)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.3", NULL, "CRL %zu has no nextUpdate or no number", i + 1);
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.3", NULL, "CRL %zu has no nextUpdate or no number",
+                         i + 1);
     if (!before)
         return TM_OK;
-    if (c->this_update <= before->this_update || crl_number_value(crl_number(c)) <= crl_number_value(crl_number(before)))
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.3", NULL, "CRL %zu does not follow CRL %zu in date and number", i + 1, i);
+    if (c->this_update <= before->this_update ||
+        crl_number_value(crl_number(c)) <= crl_number_value(crl_number(before)))
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.2.3", NULL,
+                         "CRL %zu does not follow CRL %zu in date and number", i + 1, i);
     if (c->this_update > before->next_update)
-        return diag_fail(diag, TM_EINVAL, NULL, NULL, "between CRL %zu and CRL %zu there is a time without a valid one", i, i + 1);
+        return diag_fail(diag, TM_EINVAL, NULL, NULL,
+                         "between CRL %zu and CRL %zu there is a time without a valid one", i, i + 1);
     return TM_OK;
 }
 
-static tm_err check_all(const struct list *l, struct house *h, const struct authority *x, struct arena *a, struct diag *diag)
+static tm_err check_all(const struct list *l, struct house *h, const struct authority *x, struct arena *a,
+                        struct diag *diag)
 {
     for (size_t i = 0; i < l->n; i++)
         TM_TRY(check_one(&l->v[i], i ? &l->v[i - 1] : NULL, x, i, diag));
@@ -125,19 +136,21 @@ static tm_err check_all(const struct list *l, struct house *h, const struct auth
         return TM_OK;
     TM_TRY(e);
     if (crl_number_value(crl_number(&l->v[l->n - 1])) <= crl_number_value(last.number))
-        return diag_fail(diag, TM_ECONFLICT, NULL, NULL, "the series is older than the CRL that is published");
+        return diag_fail(diag, TM_ECONFLICT, NULL, NULL,
+                         "the series is older than the CRL that is published");
     return TM_OK;
 }
 
 /* Certificates revoked here that a CRL of the series does not have. */
-static tm_err count_missing(size_t *ret, struct house *h, const struct authority *x, const struct crl *c, struct arena *a,
-                            struct diag *diag)
+static tm_err count_missing(size_t *ret, struct house *h, const struct authority *x, const struct crl *c,
+                            struct arena *a, struct diag *diag)
 {
-    struct store_read r = {.kind = READ_REVOKED,
-                           .tenant = x->tenant,
-                           .arena = a,
-                           .filter = {.authority = x->name, .not_after_from = clock_now(), .revoked = 1, .source = -1},
-                           .limit = 1000};
+    struct store_read r = {
+        .kind = READ_REVOKED,
+        .tenant = x->tenant,
+        .arena = a,
+        .filter = {.authority = x->name, .not_after_from = clock_now(), .revoked = 1, .source = -1},
+        .limit = 1000};
     tm_err e = store_read_now(h->store, &r);
     if (e != TM_OK) {
         if (diag)
@@ -151,7 +164,8 @@ static tm_err count_missing(size_t *ret, struct house *h, const struct authority
         bool found = false;
         crl_iter_init(&it, c, diag);
         while (!found && crl_next(&it, &y) == TM_OK) {
-            struct slice s = y.serial.n > 1 && y.serial.p[0] == 0 ? slice_sub(y.serial, 1, y.serial.n) : y.serial;
+            struct slice s =
+                y.serial.n > 1 && y.serial.p[0] == 0 ? slice_sub(y.serial, 1, y.serial.n) : y.serial;
             found = slice_eq(s, r.certs[i].serial);
         }
         *ret += !found;
@@ -159,8 +173,8 @@ static tm_err count_missing(size_t *ret, struct house *h, const struct authority
     return TM_OK;
 }
 
-static tm_err summary(struct crl_series *ret, const struct list *l, struct house *h, const struct authority *x, struct arena *a,
-                      struct diag *diag)
+static tm_err summary(struct crl_series *ret, const struct list *l, struct house *h,
+                      const struct authority *x, struct arena *a, struct diag *diag)
 {
     const struct crl *last = &l->v[l->n - 1];
     *ret = (struct crl_series){
@@ -170,14 +184,15 @@ static tm_err summary(struct crl_series *ret, const struct list *l, struct house
 
 /* ---- import ---- */
 
-static tm_err store_series(struct house *h, const struct authority *x, const struct list *l, const char *by, struct arena *a,
-                           struct diag *diag)
+static tm_err store_series(struct house *h, const struct authority *x, const struct list *l, const char *by,
+                           struct arena *a, struct diag *diag)
 {
     struct buf all;
     buf_init(&all, SERIES_BYTES_MAX);
     for (size_t i = 0; i < l->n; i++)
         buf_put_slice(&all, l->v[i].der);
-    struct effect effects[2] = {{.kind = EFFECT_META_PUT, .tenant = x->tenant, .u.meta = {meta_name(a, x), buf_slice(&all)}}};
+    struct effect effects[2] = {
+        {.kind = EFFECT_META_PUT, .tenant = x->tenant, .u.meta = {meta_name(a, x), buf_slice(&all)}}};
     uint8_t hash[SHA256_LEN];
     tm_err e = effects[0].u.meta.name ? buf_err(&all) : TM_ENOMEM;
     if (e == TM_OK)
@@ -198,15 +213,16 @@ static tm_err store_series(struct house *h, const struct authority *x, const str
     if (e == TM_OK && !about)
         e = TM_ENOMEM;
     if (e == TM_OK)
-        e = register_event_effect(&effects[1], a, x->tenant, "crl.series-imported", about, body, clock_now_ms());
+        e = register_event_effect(&effects[1], a, x->tenant, "crl.series-imported", about, body,
+                                  clock_now_ms());
     if (e == TM_OK)
         e = house_commit(h, effects, 2, diag);
     buf_done(&all);
     return e;
 }
 
-static tm_err import(struct crl_series *ret, struct house *h, const struct authority *x, struct slice bytes, const char *by,
-                     struct arena *a, struct diag *diag)
+static tm_err import(struct crl_series *ret, struct house *h, const struct authority *x, struct slice bytes,
+                     const char *by, struct arena *a, struct diag *diag)
 {
     struct list *l = arena_calloc(a, 1, sizeof *l);
     if (!l)
@@ -218,11 +234,12 @@ static tm_err import(struct crl_series *ret, struct house *h, const struct autho
     return summary(ret, l, h, x, a, diag);
 }
 
-tm_err crl_series_import(struct crl_series *ret, struct house *h, const struct authority *x, struct slice bytes, const char *by,
-                         struct diag *diag)
+tm_err crl_series_import(struct crl_series *ret, struct house *h, const struct authority *x,
+                         struct slice bytes, const char *by, struct diag *diag)
 {
     if (!x->offline)
-        return diag_fail(diag, TM_EINVAL, NULL, NULL, "the key of \"%s\" is in this house, which makes its CRLs itself", x->name);
+        return diag_fail(diag, TM_EINVAL, NULL, NULL,
+                         "the key of \"%s\" is in this house, which makes its CRLs itself", x->name);
     struct arena *a = arena_new((size_t)2 * SERIES_BYTES_MAX);
     if (!a)
         return TM_ENOMEM;
@@ -246,7 +263,8 @@ tm_err crl_series_state(struct crl_series *ret, struct house *h, const struct au
 
 /* ---- publication by date ---- */
 
-tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_published, struct arena *a, struct diag *diag)
+tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_published, struct arena *a,
+                          struct diag *diag)
 {
     struct list *l = arena_calloc(a, 1, sizeof *l);
     if (!l)
@@ -269,8 +287,11 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
         return e;
     uint8_t hash[SHA256_LEN];
     TM_TRY(sha256(hash, c->tbs));
-    struct crl_record rec = {
-        .number = crl_number(c), .this_update = c->this_update, .next_update = c->next_update, .der = c->der, .tbs_hash = hash};
+    struct crl_record rec = {.number = crl_number(c),
+                             .this_update = c->this_update,
+                             .next_update = c->next_update,
+                             .der = c->der,
+                             .tbs_hash = hash};
     while (rec.number.n > 1 && rec.number.p[0] == 0)
         rec.number = slice_sub(rec.number, 1, rec.number.n);
     TM_TRY(count_entries(&rec.entries, c, diag));
@@ -281,7 +302,8 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
 
 /* ---- the alarm ---- */
 
-static tm_err alarm_event(struct house *h, const struct authority *x, const char *type, const struct crl_series *s, struct diag *diag)
+static tm_err alarm_event(struct house *h, const struct authority *x, const char *type,
+                          const struct crl_series *s, struct diag *diag)
 {
     char about[128];
     snprintf(about, sizeof about, "authority/%s", x->name);
@@ -300,7 +322,8 @@ static tm_err alarm_due(bool *ret, struct house *h, const struct authority *x, i
     struct arena *a = arena_new(0);
     if (!a)
         return TM_ENOMEM;
-    struct store_read r = {.kind = READ_META, .tenant = x->tenant, .arena = a, .name = arena_printf(a, "crl-alarm/%s", x->name)};
+    struct store_read r = {
+        .kind = READ_META, .tenant = x->tenant, .arena = a, .name = arena_printf(a, "crl-alarm/%s", x->name)};
     char day[24];
     snprintf(day, sizeof day, "%lld", (long long)(now / DAY));
     tm_err e = r.name ? store_read_now(h->store, &r) : TM_ENOMEM;
@@ -308,14 +331,16 @@ static tm_err alarm_due(bool *ret, struct house *h, const struct authority *x, i
     if (e == TM_ENOTFOUND)
         e = TM_OK;
     if (e == TM_OK && *ret) {
-        struct effect put = {.kind = EFFECT_META_PUT, .tenant = x->tenant, .u.meta = {r.name, slice_str(day)}};
+        struct effect put = {
+            .kind = EFFECT_META_PUT, .tenant = x->tenant, .u.meta = {r.name, slice_str(day)}};
         e = house_commit(h, &put, 1, diag);
     }
     arena_free(a);
     return e;
 }
 
-static tm_err watch_one(struct house *h, const struct authority *x, int64_t now, tm_err *worst, struct diag *diag)
+static tm_err watch_one(struct house *h, const struct authority *x, int64_t now, tm_err *worst,
+                        struct diag *diag)
 {
     struct crl_series s = {0};
     tm_err e = crl_series_state(&s, h, x, diag);
@@ -330,20 +355,25 @@ static tm_err watch_one(struct house *h, const struct authority *x, int64_t now,
     if (over || s.missing) {
         /* A failing job is shown by /metrics and /readyz until it is well again. */
         *worst = TM_EEXPIRED;
-        TM_IGNORE(diag_fail(diag, TM_EEXPIRED, "crl.series", x->name,
-                            over ? "the pre-signed CRLs of %s ended at %s: nobody can check its certificates; sign and import a new series"
-                                 : "a revoked certificate of %s is not on its pre-signed CRLs (until %s): sign and import a new series",
-                            x->name, ends));
+        TM_IGNORE(diag_fail(
+            diag, TM_EEXPIRED, "crl.series", x->name,
+            over
+                ? "the pre-signed CRLs of %s ended at %s: nobody can check its certificates; sign and import a new series"
+                : "a revoked certificate of %s is not on its pre-signed CRLs (until %s): sign and import a new series",
+            x->name, ends));
     }
     bool due;
     TM_TRY(alarm_due(&due, h, x, now, diag));
     if (!due)
         return TM_OK;
     const char *type = over ? "crl.series-over" : s.missing ? "crl.series-outdated" : "crl.series-ending";
-    log_write(over || s.missing ? LOG_ERROR : LOG_WARN, NULL, type,
-              (const struct log_field[]){LOG_S("authority", x->name), LOG_S("ends", ends), LOG_I("missing", (int64_t)s.missing),
-                                         LOG_S("do", "touchmark ca offline crls, then touchmark ca import-crls"),
-                                         {.kind = LOG_FIELD_END}});
+    log_write(
+        over || s.missing ? LOG_ERROR : LOG_WARN, NULL, type,
+        (const struct log_field[]){LOG_S("authority", x->name),
+                                   LOG_S("ends", ends),
+                                   LOG_I("missing", (int64_t)s.missing),
+                                   LOG_S("do", "touchmark ca offline crls, then touchmark ca import-crls"),
+                                   {.kind = LOG_FIELD_END}});
     return alarm_event(h, x, type, &s, diag);
 }
 
