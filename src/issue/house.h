@@ -17,6 +17,7 @@ struct pool;
 struct refusals;
 struct reg;
 struct signer;
+struct status;
 
 enum house_mode {
     HOUSE_SERVE,   /* signer process, job runner */
@@ -50,6 +51,7 @@ struct house {
     struct chain *chain;
     struct refusals *refusals;
     struct jobs *jobs;
+    struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;

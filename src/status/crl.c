@@ -191,6 +191,7 @@ tm_err crl_record(struct house *h, const struct authority *x, const struct crl_r
         return TM_ENOMEM;
     TM_TRY(register_event_effect(&effects[1], a, x->tenant, "crl.published", about, body, clock_now_ms()));
     TM_TRY(house_commit(h, effects, 2, diag));
+    status_forget(h, x);
     log_info(NULL, "crl.published", LOG_S("authority", x->name), LOG_I("tenant", (int64_t)x->tenant),
              LOG_I("number", crl_number_value(c->number)), LOG_I("entries", (int64_t)c->entries),
              LOG_I("next_update", c->next_update));

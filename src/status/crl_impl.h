@@ -22,3 +22,5 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
                           struct diag *diag);
 /* The alarm job. */
 tm_err crl_series_watch(struct house *h, struct diag *diag);
+/* Drop what status/publish.c keeps of this authority. */
+void status_forget(struct house *h, const struct authority *x);

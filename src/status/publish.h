@@ -1,8 +1,8 @@
 /* status/publish.h - what anyone may fetch over plain HTTP: CRLs, CA certificates, the register's checkpoints and tiles.
  *
  * Layer 4. GET /crl/{ski}/{file}, /ca/{file}, /register/checkpoint, /register/tile/{rest...}, /register/t/{tenant}/…; ETag, Last-Modified,
- * If-None-Match, If-Modified-Since, Cache-Control by nextUpdate (RFC 9110, RFC 9111). What was read once stays in memory (bounded) and is
- * looked at again every second; http_request.app is the struct house, whose `status` field status_open() fills. */
+ * If-None-Match, If-Modified-Since, Cache-Control by nextUpdate (RFC 9110, RFC 9111). What was read once stays in memory (bounded)
+ * until a newer one is published; http_request.app is the struct house, whose `status` field status_open() fills. */
 #pragma once
 #include "base/err.h"
 #include "http/server.h"

@@ -1,0 +1,23 @@
+/* status/conditional.h - replies that caches can live with: ETag, Last-Modified, and requests that ask for changes only
+ * (RFC 9110 8.8, 13). Layer 4, private to status/. */
+#pragma once
+#include "base/slice.h"
+#include "http/server.h"
+#include <stdint.h>
+
+struct representation {
+    const char *type; /* media type */
+    struct slice body;
+    const char *etag;      /* with its quotes */
+    int64_t modified;      /* unix seconds; 0: unknown */
+    const char *cache_control;
+};
+/* 200 with the body, or 304 where the client has it. On the request's loop. */
+void representation_reply(struct http_request *r, const struct representation *v);
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" into out[30] (RFC 9110 5.6.7). */
+void http_date_format(char out[30], int64_t t);
+/* That form only; the two obsolete ones and nonsense are TM_EMALFORMED. */
+tm_err http_date_parse(int64_t *ret, const char *text);
+/* Is `etag` in the list of an If-None-Match header? Weak comparison (RFC 9110 13.1.2). */
+bool etag_listed(const char *list, const char *etag);
