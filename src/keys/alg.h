@@ -23,10 +23,11 @@ enum key_alg {
 
 struct key_alg_info {
     enum key_alg id;
-    const char *name;     /* "ec-p256", "ec-p384", "ec-p521", "rsa", "ed25519", "ed448", "ml-dsa-44", … as profiles write it */
-    const char *title;    /* "ECDSA P-256" */
+    const char *
+        name; /* "ec-p256", "ec-p384", "ec-p521", "rsa", "ed25519", "ed448", "ml-dsa-44", … as profiles write it */
+    const char *title; /* "ECDSA P-256" */
     const char *openssl_name, *openssl_group;
-    unsigned bits;        /* field size; 0 for RSA */
+    unsigned bits;               /* field size; 0 for RSA */
     unsigned min_bits, max_bits; /* RSA: 2048..8192 accepted by the code at all */
     bool can_sign, can_encipher, can_agree;
     bool post_quantum;
@@ -56,9 +57,9 @@ enum sig_alg {
 };
 struct sig_alg_info {
     enum sig_alg id;
-    const char *name;    /* "ecdsa-sha256", "rsa-sha256", "rsa-pss-sha256", "ed25519", "ml-dsa-65", … */
-    const char *digest;  /* OpenSSL digest name, NULL where the scheme has its own */
-    struct slice algid;  /* AlgorithmIdentifier TLV as certificates carry it */
+    const char *name;   /* "ecdsa-sha256", "rsa-sha256", "rsa-pss-sha256", "ed25519", "ml-dsa-65", … */
+    const char *digest; /* OpenSSL digest name, NULL where the scheme has its own */
+    struct slice algid; /* AlgorithmIdentifier TLV as certificates carry it */
     bool pss;
 };
 const struct sig_alg_info *sig_alg_info(enum sig_alg id);

@@ -12,8 +12,8 @@ struct arena;
 struct buf;
 
 enum sign_kind {
-    SIGN_LEAF = 0,   /* certificate with CA:FALSE */
-    SIGN_CA = 1,     /* certificate with CA:TRUE */
+    SIGN_LEAF = 0, /* certificate with CA:FALSE */
+    SIGN_CA = 1,   /* certificate with CA:TRUE */
     SIGN_CRL = 2,
     SIGN_OCSP = 3,
     SIGN_CMS = 4,
@@ -22,24 +22,29 @@ enum sign_kind {
     SIGN_CHECKPOINT = 7,
     SIGN_KIND_COUNT
 };
-extern const char *const sign_kind_names[SIGN_KIND_COUNT + 1]; /* "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint" */
+extern const char
+    *const sign_kind_names[SIGN_KIND_COUNT +
+                           1]; /* "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint" */
 
 enum { ENVELOPE_JSON_MAX = 64 << 10 };
 
 struct envelope {
-    const char *key_id;   /* name of the key: 1..63 of [a-z0-9.-] */
-    const char *origin;   /* register origin a checkpoint key signs for; "" else */
-    unsigned allow;       /* bit set of 1 << enum sign_kind */
-    struct slice issuer;  /* Name TLV that must stand in what is signed; empty: any (only for a root before its first certificate) */
-    const char **ekus;    /* dotted OIDs leaves may carry; "any": no limit but never OCSPSigning, cmcCA, cmcRA, cmcArchive, cmKGA,
+    const char *key_id; /* name of the key: 1..63 of [a-z0-9.-] */
+    const char *origin; /* register origin a checkpoint key signs for; "" else */
+    unsigned allow;     /* bit set of 1 << enum sign_kind */
+    struct slice
+        issuer; /* Name TLV that must stand in what is signed; empty: any (only for a root before its first certificate) */
+    const char **
+        ekus; /* dotted OIDs leaves may carry; "any": no limit but never OCSPSigning, cmcCA, cmcRA, cmcArchive, cmKGA,
                              anyExtendedKeyUsage unless they are listed too; a leaf without EKU needs "none" or "any" */
     size_t n_ekus;
-    int64_t max_leaf_seconds; /* longest notAfter - notBefore of a leaf; TM_TIME_NEVER allows 99991231235959Z */
+    int64_t
+        max_leaf_seconds; /* longest notAfter - notBefore of a leaf; TM_TIME_NEVER allows 99991231235959Z */
     int64_t max_ca_seconds;
-    int64_t not_after_max;    /* no certificate may outlive this instant (the CA's own notAfter) */
-    const char **permit_dns;  /* DNS suffixes leaves' SANs must lie under; none listed: any */
+    int64_t not_after_max;   /* no certificate may outlive this instant (the CA's own notAfter) */
+    const char **permit_dns; /* DNS suffixes leaves' SANs must lie under; none listed: any */
     size_t n_permit_dns;
-    int max_path_len;         /* for CA certificates: largest pathLenConstraint, which must then be there; -1: any, or none */
+    int max_path_len; /* for CA certificates: largest pathLenConstraint, which must then be there; -1: any, or none */
 };
 
 tm_err envelope_from_json(struct envelope *ret, struct arena *a, struct slice json, struct diag *diag);

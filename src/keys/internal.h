@@ -27,6 +27,10 @@ bool key_id_valid(struct slice s);
 tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, int dir, const char *id,
                    const struct secret *passphrase, struct diag *diag);
 
+/* Read the envelope of a loaded key again. */
+tm_err key_envelope_at(struct envelope *ret_env, struct arena *a, int dir, const char *id,
+                       const struct key *k, struct diag *diag);
+
 enum { SERIAL_FRESH, SERIAL_ADOPTED };
 
 /* As envelope_check_tbs_cert(), for one kind only (SIGN_LEAF, SIGN_CA) and one signature algorithm. SERIAL_ADOPTED leaves the serial's form open. *ret_serial: where its
@@ -37,3 +41,8 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
 /* As envelope_check_tbs_crl(), for one signature algorithm. */
 tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct slice tbs, int64_t now,
                           struct diag *diag);
+/* What else is signed is told apart by its structure, so that none can be taken for a certificate: a ResponseData (RFC 6960 4.2.1), the DER of
+ * CMS signed attributes (RFC 5652 5.4), a CMP ProtectedPart (RFC 9810 5.1.3). */
+tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);
+tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, struct diag *diag);
+tm_err envelope_check_cmp(const struct envelope *e, struct slice tbs, struct diag *diag);

@@ -29,7 +29,8 @@ tm_err key_export_pkcs8(struct secret *ret, const struct key *k);
 tm_err key_import(struct key **ret, struct slice bytes, const struct secret *passphrase, struct diag *diag);
 
 /* Write both files; the envelope is sealed by the key. TM_ECONFLICT when the id exists. */
-tm_err key_store(const char *dir, struct key *k, const struct envelope *e, const struct secret *passphrase, struct diag *diag);
+tm_err key_store(const char *dir, struct key *k, const struct envelope *e, const struct secret *passphrase,
+                 struct diag *diag);
 /* Load one, check the seal. *ret_env lives in `a`. TM_ENOTFOUND, TM_ELOCKED (wrong passphrase), TM_ECORRUPT (seal broken). */
 tm_err key_load(struct key **ret, struct envelope *ret_env, struct arena *a, const char *dir, const char *id,
                 const struct secret *passphrase, struct diag *diag);

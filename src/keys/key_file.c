@@ -245,11 +245,13 @@ tm_err key_store(const char *dir, struct key *k, const struct envelope *e, const
     tm_err err = encrypt_pkcs8(&pem, k, passphrase, diag);
     if (err == TM_OK)
         err = seal(&env, k, e, diag);
-    /* The key file comes first and decides who has the name; a key without its envelope is not loaded. */
-    if (err == TM_OK)
-        err = write_atomic(fd, key_name, buf_slice(&pem), false, diag);
+    if (err == TM_OK && faccessat(fd, key_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        err = diag_fail(diag, TM_ECONFLICT, NULL, e->key_id, "there is a key of that name already");
+    /* The key file comes last: an envelope alone, which a crash may leave, is not a key and is written over. */
     if (err == TM_OK)
         err = write_atomic(fd, env_name, buf_slice(&env), true, diag);
+    if (err == TM_OK)
+        err = write_atomic(fd, key_name, buf_slice(&pem), false, diag);
     buf_done(&env);
     buf_done(&pem);
     return err;
@@ -272,6 +274,21 @@ tm_err key_reseal(const char *dir, struct key *k, const struct envelope *e, stru
     return err;
 }
 
+tm_err key_envelope_at(struct envelope *ret_env, struct arena *a, int dir, const char *id,
+                       const struct key *k, struct diag *diag)
+{
+    char key_name[NAME_LEN], env_name[NAME_LEN];
+    struct secret file;
+    TM_TRY(names_for(key_name, env_name, id, diag));
+    tm_err err = read_file(&file, dir, env_name, diag);
+    if (err == TM_ENOTFOUND)
+        return seal_broken(diag, id, "it is missing");
+    TM_TRY(err);
+    err = unseal(ret_env, a, secret_slice(&file), id, k, diag);
+    secret_done(&file);
+    return err;
+}
+
 tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, int dir, const char *id,
                    const struct secret *passphrase, struct diag *diag)
 {
@@ -288,13 +305,7 @@ tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, 
     if (err != TM_OK)
         return diag_fail(diag, err, NULL, id, "key %s: %s", id, why.message);
 
-    err = read_file(&file, dir, env_name, diag);
-    if (err == TM_ENOTFOUND)
-        err = seal_broken(diag, id, "it is missing");
-    if (err == TM_OK) {
-        err = unseal(ret_env, a, secret_slice(&file), id, k, diag);
-        secret_done(&file);
-    }
+    err = key_envelope_at(ret_env, a, dir, id, k, diag);
     if (err != TM_OK) {
         key_free(k);
         return err;

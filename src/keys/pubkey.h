@@ -10,10 +10,10 @@
 
 struct pubkey_info {
     enum key_alg alg;
-    unsigned bits;             /* 256, 2048, … */
-    struct slice rsa_modulus;  /* magnitude without leading zeros, RSA only */
+    unsigned bits;            /* 256, 2048, … */
+    struct slice rsa_modulus; /* magnitude without leading zeros, RSA only */
     struct slice rsa_exponent;
-    struct slice ec_point;     /* uncompressed point, EC only */
+    struct slice ec_point; /* uncompressed point, EC only */
 };
 
 /* Structure and algorithm of a public key: parameters right for the algorithm, EC point of the right form and length,
@@ -25,8 +25,8 @@ tm_err pubkey_info(struct pubkey_info *ret, const struct spki *s, struct diag *d
 tm_err pubkey_check(const struct spki *s, struct diag *diag);
 
 /* TM_OK, TM_EBADSIG, TM_EUNSUPPORTED (algorithm does not fit the key), TM_ECRYPTO. */
-tm_err pubkey_verify(const struct spki *s, const struct algid *sigalg, struct slice message, struct slice signature,
-                     struct diag *diag);
+tm_err pubkey_verify(const struct spki *s, const struct algid *sigalg, struct slice message,
+                     struct slice signature, struct diag *diag);
 
 /* Proof of possession of a parsed request (signature forms). */
 tm_err csr_verify_pop(const struct csr *c, struct diag *diag);

@@ -9,8 +9,9 @@ tm_err key_blocklist_load(struct key_blocklist **ret, const char *path, struct d
 void key_blocklist_free(struct key_blocklist *b);
 
 struct key_quality {
-    const char *rule; /* NULL: nothing wrong; else "key.roca", "key.close-primes", "key.exponent", "key.small-factor", "key.blocklisted" */
-    const char *why;  /* one sentence */
+    const char *
+        rule; /* NULL: nothing wrong; else "key.roca", "key.close-primes", "key.exponent", "key.small-factor", "key.blocklisted" */
+    const char *why; /* one sentence */
 };
 /* `blocklist` may be NULL. Costs nothing for non-RSA keys but the block-list look-up; RSA about 50 µs. */
 tm_err key_quality_check(struct key_quality *ret, const struct pubkey_info *info, const struct spki *spki,

@@ -19,11 +19,11 @@ struct arena;
 struct signer;
 
 struct signer_config {
-    const char *key_dir;       /* keys/<id>.key and .env, and the journal */
-    const char *user;          /* when started as root: run as this user, own the key files; NULL: keep the uid */
+    const char *key_dir; /* keys/<id>.key and .env, and the journal */
+    const char *user;    /* when started as root: run as this user, own the key files; NULL: keep the uid */
     const struct secret *passphrase;
     const char *passphrase_file; /* may be read again by signer_restart(); NULL: it may not */
-    bool in_process;           /* no fork: a thread of the caller (offline commands, tests); same checks */
+    bool in_process;             /* no fork: a thread of the caller (offline commands, tests); same checks */
 };
 
 /* Start it: fork (before any thread exists), drop privileges, unlock every key, enter seccomp, answer. Blocks until ready.
@@ -65,12 +65,15 @@ struct sign_op {
     /* request: borrowed until done */
     enum sign_kind kind;
     const char *key_id;
-    enum sig_alg alg;      /* SIG_ALG_NONE: the key's default */
-    struct slice tbs;      /* leaf, ca: TBSCertificate whose 16-octet serial ends in 10 zero octets, which the signer replaces;
+    enum sig_alg alg; /* SIG_ALG_NONE: the key's default */
+    struct slice
+        tbs; /* leaf, ca: TBSCertificate whose 16-octet serial ends in 10 zero octets, which the signer replaces;
                               crl: TBSCertList; checkpoint: the note text to sign (checkpoint v1.0 body) */
-    size_t serial_offset;  /* leaf, ca: where the 16 serial octets start in tbs */
-    struct slice proof;    /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
-    bool adopt_serial;     /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
+    size_t serial_offset; /* leaf, ca: where the 16 serial octets start in tbs */
+    struct slice
+        proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
+    bool
+        adopt_serial; /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
 
     /* answer */
     tm_err err;
@@ -78,11 +81,11 @@ struct sign_op {
     uint8_t serial[CERT_SERIAL_LEN]; /* leaf, ca: the whole serial as signed */
     uint8_t signature[5120];
     size_t signature_n;
-    uint64_t chain_seq;    /* place in the signer's chain, from 1 */
-    uint8_t tbs_hash[32];  /* SHA-256 of the bytes signed */
+    uint64_t chain_seq;   /* place in the signer's chain, from 1 */
+    uint8_t tbs_hash[32]; /* SHA-256 of the bytes signed */
     uint8_t chain_hash[32];
 
-    struct sign_op *next;  /* the signer's, while queued */
+    struct sign_op *next; /* the signer's, while queued */
 };
 void signer_submit(struct signer *s, struct sign_op *op);
 /* Blocking convenience for pool threads, CLI and tests. */
@@ -97,6 +100,7 @@ struct signer_entry {
     uint8_t serial[CERT_SERIAL_LEN]; /* zero where it has none */
     uint8_t tbs_hash[32];
 };
-tm_err signer_journal(struct signer *s, struct arena *a, struct signer_entry **ret, size_t *ret_n, struct diag *diag);
+tm_err signer_journal(struct signer *s, struct arena *a, struct signer_entry **ret, size_t *ret_n,
+                      struct diag *diag);
 /* Position of the chain as the signer has it now. Blocking. */
 tm_err signer_chain(struct signer *s, uint64_t *ret_seq, uint8_t ret_hash[32]);

@@ -1,0 +1,103 @@
+#include "base/clock.h"
+#include "der/reader.h"
+#include "keys/internal.h"
+#include "x509/spki.h"
+
+static tm_err check_allowed(const struct envelope *e, enum sign_kind kind, struct diag *diag)
+{
+    if (e->allow & (1u << kind))
+        return TM_OK;
+    return diag_fail(diag, TM_EDENIED, "envelope.allow", NULL, "key %s may not sign for \"%s\"", e->key_id,
+                     sign_kind_names[kind]);
+}
+
+static tm_err not_that(struct diag *diag, const char *rule, const char *what)
+{
+    return diag_fail(diag, TM_EDENIED, rule, NULL, "not the DER of %s", what);
+}
+
+/* SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] EXPLICIT OPTIONAL, singleExtensions [1] EXPLICIT OPTIONAL } */
+static bool single_response(struct der_reader *list, int64_t now)
+{
+    enum { DAY = 86400, OCSP_AHEAD_MAX = 400 * DAY };
+    struct der_reader single, next;
+    bool present;
+    int64_t this_update = 0, next_update = 0;
+    if (der_enter(list, DER_SEQUENCE, &single) != TM_OK || der_skip(&single, DER_SEQUENCE) != TM_OK)
+        return false;
+    unsigned status = der_peek(&single);
+    if (status != DER_CONTEXT(0) && status != DER_CONTEXT_CONS(1) && status != DER_CONTEXT(2))
+        return false;
+    if (der_skip(&single, status) != TM_OK || der_peek(&single) != DER_GENERALIZED_TIME ||
+        der_read_time(&single, &this_update) != TM_OK ||
+        der_enter_optional(&single, DER_CONTEXT_CONS(0), &next, &present) != TM_OK)
+        return false;
+    if (present && (der_read_time(&next, &next_update) != TM_OK || der_end(&next) != TM_OK ||
+                    next_update < this_update || next_update > now + OCSP_AHEAD_MAX))
+        return false;
+    if (der_peek(&single) == DER_CONTEXT_CONS(1) && der_skip(&single, DER_CONTEXT_CONS(1)) != TM_OK)
+        return false;
+    return der_end(&single) == TM_OK;
+}
+
+/* ResponseData ::= SEQUENCE { version [0] EXPLICIT DEFAULT v1, responderID CHOICE { [1] Name, [2] KeyHash }, producedAt GeneralizedTime,
+ *                             responses SEQUENCE OF SingleResponse, responseExtensions [1] EXPLICIT OPTIONAL } */
+tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag)
+{
+    struct der_reader r, data, list;
+    int64_t produced;
+    TM_TRY(check_allowed(e, SIGN_OCSP, diag));
+    der_reader_init(&r, tbs, NULL);
+    if (der_enter(&r, DER_SEQUENCE, &data) != TM_OK)
+        return not_that(diag, "RFC 6960 4.2.1", "a ResponseData");
+    unsigned id = der_peek(&data);
+    bool good = (id == DER_CONTEXT_CONS(1) || id == DER_CONTEXT_CONS(2)) && der_skip(&data, id) == TM_OK &&
+                der_peek(&data) == DER_GENERALIZED_TIME && der_read_time(&data, &produced) == TM_OK &&
+                der_enter(&data, DER_SEQUENCE, &list) == TM_OK;
+    while (good && !der_at_end(&list))
+        good = single_response(&list, now);
+    if (good && der_peek(&data) == DER_CONTEXT_CONS(1))
+        good = der_skip(&data, DER_CONTEXT_CONS(1)) == TM_OK;
+    if (!good || der_end(&list) != TM_OK || der_end(&data) != TM_OK || der_end(&r) != TM_OK)
+        return not_that(diag, "RFC 6960 4.2.1", "a ResponseData");
+    return TM_OK;
+}
+
+/* SET OF Attribute, as it is hashed (RFC 5652 5.4), with the two that must be there (11.1, 11.2). */
+tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, struct diag *diag)
+{
+    struct der_reader r, set, attribute;
+    unsigned types = 0, digests = 0;
+    TM_TRY(check_allowed(e, SIGN_CMS, diag));
+    der_reader_init(&r, tbs, NULL);
+    bool good = der_enter(&r, DER_SET, &set) == TM_OK;
+    while (good && !der_at_end(&set)) {
+        struct slice oid;
+        good = der_enter(&set, DER_SEQUENCE, &attribute) == TM_OK &&
+               der_read_oid(&attribute, &oid) == TM_OK && der_skip(&attribute, DER_SET) == TM_OK &&
+               der_end(&attribute) == TM_OK;
+        enum oid id = good ? oid_find(oid) : OID_UNKNOWN;
+        types += id == OID_CONTENT_TYPE;
+        digests += id == OID_MESSAGE_DIGEST;
+    }
+    if (!good || der_end(&set) != TM_OK || der_end(&r) != TM_OK || types != 1 || digests != 1)
+        return not_that(diag, "RFC 5652 5.4", "signed attributes");
+    return TM_OK;
+}
+
+/* ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }; PKIHeader ::= SEQUENCE { pvno INTEGER, sender GeneralName, recipient GeneralName, … } */
+tm_err envelope_check_cmp(const struct envelope *e, struct slice tbs, struct diag *diag)
+{
+    struct der_reader r, part, header;
+    uint64_t pvno = 0;
+    unsigned body = 0, name = 0;
+    TM_TRY(check_allowed(e, SIGN_CMP, diag));
+    der_reader_init(&r, tbs, NULL);
+    bool good = der_enter(&r, DER_SEQUENCE, &part) == TM_OK &&
+                der_enter(&part, DER_SEQUENCE, &header) == TM_OK && der_read_uint(&header, &pvno) == TM_OK &&
+                pvno >= 1 && pvno <= 3 && der_read_any(&header, &name, NULL, NULL) == TM_OK &&
+                der_read_any(&header, &name, NULL, NULL) == TM_OK;
+    good = good && der_read_any(&part, &body, NULL, NULL) == TM_OK && (body & 0xe0) == 0xa0 &&
+           der_end(&part) == TM_OK && der_end(&r) == TM_OK;
+    return good ? TM_OK : not_that(diag, "RFC 9810 5.1.3", "a ProtectedPart");
+}

@@ -1,0 +1,221 @@
+#include "keys/signer_nursery.h"
+#include "keys/signer_core.h"
+#include "keys/signer_sandbox.h"
+#include <errno.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the signer process ---- */
+
+/* Ctrl-C and a service manager's SIGTERM reach every process of the group; the signer stays until its server has gone. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        signal(ignored[i], SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static tm_err signer_open(struct core **ret, const struct signer_config *c, const struct secret *passphrase,
+                          int fd, struct diag *diag)
+{
+    struct secret read_again = {0};
+    struct core *core = NULL;
+    int dir;
+    if (!passphrase) {
+        if (!c->passphrase_file)
+            return diag_fail(diag, TM_ELOCKED, NULL, NULL,
+                             "the passphrase cannot be read again: start the server anew");
+        if (secret_read_file(&read_again, c->passphrase_file, diag) != TM_OK)
+            return TM_ELOCKED;
+        passphrase = &read_again;
+    }
+    tm_err err = sandbox_begin(&dir, c->key_dir, c->user, fd, diag);
+    if (err == TM_OK)
+        err = core_open(&core, dir, passphrase, false, diag);
+    secret_done(&read_again);
+    if (err == TM_OK) {
+        malloc_trim(0); /* what scrypt took */
+        err = sandbox_close_in(dir, diag);
+        if (err != TM_OK)
+            core_close(core);
+    }
+    if (err == TM_OK)
+        *ret = core;
+    return err;
+}
+
+[[gnu::noreturn]] static void signer_main(const struct signer_config *c, const struct secret *passphrase,
+                                          int fd)
+{
+    struct core *core = NULL;
+    struct diag diag = {0};
+    prctl(PR_SET_NAME, "tm-signer", 0, 0, 0);
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    tm_err err = signer_open(&core, c, passphrase, fd, &diag);
+    if (err != TM_OK) {
+        core_refuse(fd, err, &diag);
+        _exit(1);
+    }
+    core_serve(core, fd);
+    core_close(core);
+    _exit(0);
+}
+
+/* ---- the nursery process ---- */
+
+struct answer {
+    int32_t error;
+    int32_t pid;
+};
+
+static bool send_answer(int fd, struct answer a, int passed)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = &a, .iov_len = sizeof a};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (passed >= 0) {
+        m.msg_control = &control;
+        m.msg_controllen = sizeof control;
+        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(sizeof passed);
+        memcpy(CMSG_DATA(h), &passed, sizeof passed);
+    }
+    ssize_t n;
+    do
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof a;
+}
+
+static void reap(pid_t pid)
+{
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+[[gnu::noreturn]] static void nursery_main(const struct signer_config *c, int fd, pid_t parent)
+{
+    pid_t signer = 0;
+    const struct secret *passphrase = c->passphrase;
+    prctl(PR_SET_NAME, "tm-nursery", 0, 0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ignore_signals();
+    if (getppid() != parent)
+        _exit(1);
+    for (;;) {
+        char request;
+        ssize_t n = read(fd, &request, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n != 1)
+            break;
+        /* The old one is dead, or its socket is closed and it ends by itself. */
+        reap(signer);
+        signer = 0;
+        int pair[2];
+        struct answer a = {.error = TM_EUNAVAIL};
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+            send_answer(fd, a, -1);
+            continue;
+        }
+        signer = fork();
+        if (signer == 0) {
+            close(pair[0]);
+            signer_main(c, passphrase, pair[1]);
+        }
+        close(pair[1]);
+        if (passphrase) {
+            OPENSSL_cleanse(passphrase->p, passphrase->n); /* this process's copy of it */
+            passphrase = NULL;
+        }
+        if (signer > 0)
+            a = (struct answer){.error = TM_OK, .pid = (int32_t)signer};
+        else
+            signer = 0;
+        bool sent = send_answer(fd, a, signer ? pair[0] : -1);
+        close(pair[0]);
+        if (!sent)
+            break;
+    }
+    reap(signer);
+    _exit(0);
+}
+
+tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct diag *diag)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "cannot make a socketpair: %s", strerror(errno));
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid < 0) {
+        tm_err err = diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "cannot fork: %s", strerror(errno));
+        close(pair[0]);
+        close(pair[1]);
+        return err;
+    }
+    if (pid == 0) {
+        /* Nothing of the server's is to be kept open by this process. */
+        int fd = pair[1];
+        close(pair[0]);
+        if (fd != 3) {
+            dup2(fd, 3);
+            fd = 3;
+        }
+        close_range(4, ~0u, 0);
+        nursery_main(c, fd, parent);
+    }
+    close(pair[1]);
+    *ret = (struct nursery){.fd = pair[0], .pid = pid};
+    return TM_OK;
+}
+
+tm_err nursery_spawn(struct nursery *n, pid_t *ret_pid, int *ret_fd, struct diag *diag)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct answer a = {0};
+    struct iovec iov = {.iov_base = &a, .iov_len = sizeof a};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t got = send(n->fd, "s", 1, MSG_NOSIGNAL);
+    if (got == 1) {
+        do
+            got = recvmsg(n->fd, &m, MSG_CMSG_CLOEXEC | MSG_WAITALL);
+        while (got < 0 && errno == EINTR);
+    }
+    const struct cmsghdr *h = got == (ssize_t)sizeof a ? CMSG_FIRSTHDR(&m) : NULL;
+    if (!h || h->cmsg_type != SCM_RIGHTS || a.error != TM_OK)
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "no signer process could be started");
+    memcpy(ret_fd, CMSG_DATA(h), sizeof *ret_fd);
+    *ret_pid = (pid_t)a.pid;
+    return TM_OK;
+}
+
+void nursery_stop(struct nursery *n)
+{
+    if (n->fd >= 0)
+        close(n->fd);
+    n->fd = -1;
+    reap(n->pid);
+    n->pid = 0;
+}

@@ -1,0 +1,18 @@
+/* keys/signer_nursery.h - a small process, forked before there are threads, that forks signers when asked.
+ *
+ * Layer 3. It keeps no key and no passphrase: the first signer gets the one it was started with, later ones read the file again. It ends
+ * with its parent. */
+#pragma once
+#include "base/err.h"
+#include "keys/signer.h"
+
+struct nursery {
+    int fd;    /* to it; -1 */
+    pid_t pid; /* 0 */
+};
+/* Fork it; there must be no other threads. */
+tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct diag *diag);
+/* A new signer: its pid and the client's end of its socketpair. Blocking; waits for an earlier one to be gone. TM_EUNAVAIL. */
+tm_err nursery_spawn(struct nursery *n, pid_t *ret_pid, int *ret_fd, struct diag *diag);
+/* Waits until the nursery and its signer have ended; their sockets must be closed. */
+void nursery_stop(struct nursery *n);
