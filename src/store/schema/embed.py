@@ -25,7 +25,7 @@ def main():
         )
         rows.append(f'    {{.name = "{name[2]}",\n     .sha256 = {{{digest}}},\n     .sql =\n{lines}}},\n')
     with open(out, "w", encoding="ascii") as f:
-        f.write('/* Made by schema/embed.py from schema/*.sql. */\n#include "store/schema/schema.h"\n\n')
+        f.write('/* Made by schema/embed.py from the numbered files beside it. */\n#include "store/schema/schema.h"\n\n')
         f.write("const struct schema_step schema_steps[] = {\n" + "".join(rows) + "    {0},\n};\n")
 
 

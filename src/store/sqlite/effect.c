@@ -21,10 +21,16 @@ static const struct effect_ops *const effect_table[] = {
     [EFFECT_EVENT_ERASE] = &effect_event_erase,
 };
 
-static const struct effect_ops *ops_of(const struct effect *e)
+static bool effect_known(const struct effect *e)
 {
     size_t kind = (size_t)e->kind;
-    return kind < sizeof effect_table / sizeof effect_table[0] ? effect_table[kind] : NULL;
+    return kind < sizeof effect_table / sizeof effect_table[0] && effect_table[kind];
+}
+
+/* Of a known effect. */
+[[gnu::returns_nonnull]] static const struct effect_ops *ops_of(const struct effect *e)
+{
+    return effect_table[e->kind];
 }
 
 /* One effect after the other inside a savepoint: for transactions whose effects see each other. */
@@ -85,10 +91,10 @@ tm_err effects_run(struct sqlite_store *s, struct store_txn *t)
     unsigned seen = 0;
     bool guarded = false;
     for (size_t i = 0; i < t->n; i++) {
-        const struct effect_ops *ops = ops_of(&t->effects[i]);
         t->failed = i;
-        if (!ops || t->effects[i].tenant >= STORE_TENANT_MAX)
+        if (!effect_known(&t->effects[i]) || t->effects[i].tenant >= STORE_TENANT_MAX)
             return diag_fail(&t->diag, TM_EINVAL, "store", "effect", "unknown effect or tenant");
+        const struct effect_ops *ops = ops_of(&t->effects[i]);
         guarded |= (seen & ops->family) != 0;
         seen |= ops->family;
     }
