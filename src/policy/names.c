@@ -1,5 +1,6 @@
 #include "policy/names.h"
 #include "base/text.h"
+#include "der/reader.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,6 +344,36 @@ const char *email_check(struct slice mail)
             return "has a local part that is not a dot-atom (RFC 5322 3.2.3)";
     }
     return dns_name_check(slice_sub(mail, local.n + 1, mail.n), false);
+}
+
+/* ---- identifiers of hardware ---- */
+
+const char *hardware_module_name_check(struct slice value)
+{
+    struct der_reader r, seq;
+    struct slice type, serial = {0};
+    der_reader_init(&r, value, NULL);
+    if (der_enter(&r, DER_SEQUENCE, &seq) != TM_OK || der_read_oid(&seq, &type) != TM_OK ||
+        der_read(&seq, DER_OCTET_STRING, &serial) != TM_OK || der_end(&seq) != TM_OK || der_end(&r) != TM_OK)
+        return "is a hardwareModuleName that does not decode (RFC 4108)";
+    if (serial.n == 0)
+        return "is a hardwareModuleName with an empty serial number";
+    return serial.n > 64 ? "is a hardwareModuleName with a serial number of more than 64 octets" : NULL;
+}
+
+const char *permanent_identifier_check(struct slice value)
+{
+    struct der_reader r, seq;
+    struct slice text = {0}, assigner;
+    der_reader_init(&r, value, NULL);
+    TM_IGNORE(der_enter(&r, DER_SEQUENCE, &seq));
+    if (r.err != TM_OK || der_read(&seq, DER_UTF8_STRING, &text) != TM_OK)
+        return "is a permanentIdentifier without a value (RFC 4043)";
+    if (!der_at_end(&seq))
+        TM_IGNORE(der_read_oid(&seq, &assigner));
+    if (der_end(&seq) != TM_OK || der_end(&r) != TM_OK)
+        return "is a permanentIdentifier that does not decode (RFC 4043)";
+    return text.n > 255 ? "is a permanentIdentifier of more than 255 octets" : text_check(text);
 }
 
 /* ---- text ---- */

@@ -27,6 +27,12 @@ bool uri_has_prefix(struct slice uri, struct slice prefix);
 const char *email_check(struct slice mail);
 struct slice email_domain(struct slice mail);
 
+/* HardwareModuleName ::= SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING } (RFC 4108 5), serial not empty. */
+const char *hardware_module_name_check(struct slice value);
+/* PermanentIdentifier ::= SEQUENCE { identifierValue UTF8String OPTIONAL, assigner OBJECT IDENTIFIER OPTIONAL } (RFC 4043 3), with
+ * a value. */
+const char *permanent_identifier_check(struct slice value);
+
 /* Text for a subject attribute: UTF-8, no controls, no invisible or direction-changing characters, no blanks at the ends. */
 const char *text_check(struct slice text);
 /* Characters, not octets. */

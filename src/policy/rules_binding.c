@@ -111,12 +111,13 @@ tm_err rule_device_names(struct deciding *s)
 static bool token_names_cn(const struct caller *c, struct slice cn)
 {
     for (size_t i = 0; i < c->n_names; i++) {
-        const char *t = c->names[i];
-        if (strncmp(t, "CN=", 3) == 0 && slice_eq_str(cn, t + 3))
+        struct slice t = slice_str(c->names[i]);
+        struct slice behind3 = slice_sub(t, 3, t.n), behind4 = slice_sub(t, 4, t.n);
+        if (slice_eq_str(slice_sub(t, 0, 3), "CN=") && slice_eq(cn, behind3))
             return true;
-        if (strncmp(t, "DNS:", 4) == 0 && slice_caseeq(cn, slice_str(t + 4)))
+        if (slice_eq_str(slice_sub(t, 0, 4), "DNS:") && slice_caseeq(cn, behind4))
             return true;
-        if (strncmp(t, "IP:", 3) == 0 && slice_eq_str(cn, t + 3))
+        if (slice_eq_str(slice_sub(t, 0, 3), "IP:") && slice_eq(cn, behind3))
             return true;
     }
     return false;

@@ -108,6 +108,11 @@ static bool hardware_objection(struct objection *o, const struct deciding *s, co
     for (size_t i = 0; i < s->f->device.n_hw_names; i++)
         if (s->f->device.known && general_name_eq(&s->f->device.hw_names[i], gn))
             return false;
+    const char *form = gn->other == OID_HW_MODULE_NAME ? hardware_module_name_check(gn->value)
+                                                       : permanent_identifier_check(gn->value);
+    *o = (struct objection){"san.hardware.form", form};
+    if (form)
+        return true;
     *o = (struct objection){"san.hardware", "is not among the registered identifiers of the device"};
     return s->e->caller.kind != CALLER_PRINCIPAL || (s->f->device.known && s->f->device.n_hw_names > 0);
 }

@@ -1,22 +1,15 @@
-#include "der/reader.h"
 #include "policy/lint/rules.h"
+#include "policy/names.h"
 
 static bool broken(const struct lint_subject *s, char detail[160])
 {
-    /* HardwareModuleName ::= SEQUENCE { hwType OBJECT IDENTIFIER, hwSerialNum OCTET STRING } */
     for (size_t i = 0; i < s->view->names.n; i++) {
         const struct general_name *gn = &s->view->names.v[i];
-        struct der_reader r, seq;
-        struct slice type, serial = {0};
-        if (gn->type != GN_OTHER || gn->other != OID_HW_MODULE_NAME)
-            continue;
-        der_reader_init(&r, gn->value, NULL);
-        if (der_enter(&r, DER_SEQUENCE, &seq) != TM_OK || der_read_oid(&seq, &type) != TM_OK ||
-            der_read(&seq, DER_OCTET_STRING, &serial) != TM_OK || der_end(&seq) != TM_OK ||
-            der_end(&r) != TM_OK)
-            return lint_say(detail, "hardwareModuleName does not decode");
-        if (serial.n == 0)
-            return lint_say(detail, "hardwareModuleName has an empty serial number");
+        const char *why = gn->type == GN_OTHER && gn->other == OID_HW_MODULE_NAME
+                              ? hardware_module_name_check(gn->value)
+                              : NULL;
+        if (why)
+            return lint_say(detail, "name %zu %s", i + 1, why);
     }
     return false;
 }

@@ -136,6 +136,25 @@ static void test_email_check__cases(void **state)
     assert_true(slice_eq_str(email_domain(SLICE_LIT("a@b.org")), "b.org"));
 }
 
+static void test_hardware_names__forms(void **state)
+{
+    assert_null(hardware_module_name_check(SLICE_LIT("\x30\x07\x06\x02\x2a\x03\x04\x01"
+                                                     "A")));
+    assert_non_null(hardware_module_name_check(SLICE_LIT("\x30\x06\x06\x02\x2a\x03\x04\x00")));
+    assert_non_null(hardware_module_name_check(SLICE_LIT("\x30\x04\x06\x02\x2a\x03")));
+    assert_non_null(hardware_module_name_check(SLICE_LIT("\x05\x00")));
+    assert_non_null(hardware_module_name_check((struct slice){0}));
+    assert_null(permanent_identifier_check(SLICE_LIT("\x30\x03\x0c\x01"
+                                                     "A")));
+    assert_null(permanent_identifier_check(SLICE_LIT("\x30\x07\x0c\x01"
+                                                     "A\x06\x02\x2a\x03")));
+    assert_non_null(permanent_identifier_check(SLICE_LIT("\x30\x04\x06\x02\x2a\x03")));
+    assert_non_null(permanent_identifier_check(SLICE_LIT("\x30\x05\x0c\x01"
+                                                         "A\x05\x00")));
+    assert_non_null(permanent_identifier_check(SLICE_LIT("\x30\x02\x0c\x00")));
+    assert_non_null(permanent_identifier_check(SLICE_LIT("\x30\x03\x0c\x01\x07")));
+}
+
 static void test_text_check__cases(void **state)
 {
     static const char *const good[] = {"a", "M\xc3\xbcller & S\xc3\xb6hne", "\xe6\x9d\xb1\xe4\xba\xac",
@@ -221,11 +240,17 @@ static void test_cidr__cases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dns_name_check__accepted),   cmocka_unit_test(test_dns_name_check__refused),
-        cmocka_unit_test(test_dns_name_under__boundaries), cmocka_unit_test(test_dns_name_is_internal__zones),
-        cmocka_unit_test(test_uri_check__cases),           cmocka_unit_test(test_uri_has_prefix__boundaries),
-        cmocka_unit_test(test_email_check__cases),         cmocka_unit_test(test_text_check__cases),
-        cmocka_unit_test(test_glob_match__cases),          cmocka_unit_test(test_cidr__cases),
+        cmocka_unit_test(test_dns_name_check__accepted),
+        cmocka_unit_test(test_dns_name_check__refused),
+        cmocka_unit_test(test_dns_name_under__boundaries),
+        cmocka_unit_test(test_dns_name_is_internal__zones),
+        cmocka_unit_test(test_uri_check__cases),
+        cmocka_unit_test(test_uri_has_prefix__boundaries),
+        cmocka_unit_test(test_email_check__cases),
+        cmocka_unit_test(test_text_check__cases),
+        cmocka_unit_test(test_hardware_names__forms),
+        cmocka_unit_test(test_glob_match__cases),
+        cmocka_unit_test(test_cidr__cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
