@@ -1,15 +1,16 @@
 /* tests/unit/store/suite.h - what every store has to do, whatever it is made of.
  *
- * A driver's test program makes a `struct suite_place` and runs suite_tests() on it; each test gets a fresh, empty store. */
+ * A driver's test program makes a `struct suite_place` and runs the groups below on it; each test gets a fresh, empty store. */
 #pragma once
 #include "base/arena.h"
 #include "base/clock.h"
 #include "store/store.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+/* cmocka.h wants the above first. */
+#include <cmocka.h>
 
 /* Where a driver's stores live. */
 struct suite_place {
