@@ -7,6 +7,7 @@
 #include "policy/decide.h"
 #include "policy/rendering.h"
 #include "x509/name.h"
+#include <stdio.h>
 #include <string.h>
 
 static const char *const result_names[] = {
@@ -18,11 +19,7 @@ const char *render_oid(char out[RENDER_OID_MAX], enum oid id, struct slice oid)
         return oid_name(id);
     struct arena *a = arena_new(4096);
     const char *text = a ? oid_to_dotted(a, oid) : NULL;
-    size_t n = text ? strlen(text) : 0;
-    if (n == 0 || n >= RENDER_OID_MAX)
-        n = strlen(strcpy(out, "?"));
-    else
-        memcpy(out, text, n + 1);
+    snprintf(out, RENDER_OID_MAX, "%s", text && strlen(text) < RENDER_OID_MAX ? text : "?");
     arena_free(a);
     return out;
 }

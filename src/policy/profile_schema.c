@@ -52,7 +52,7 @@ static const struct json_field limit_schema[] = {
 
 static const struct json_field lifetime_schema[] = {
     SUB(lifetime, "default", standard, JSON_K_DURATION,
-        "how long a certificate lives, counted from its issue"),
+        "how long a certificate lives, counted from its issue; required unless not-after is given"),
     SUB(lifetime, "max", max, JSON_K_DURATION,
         "longest that a request may ask for; the default where left out"),
     SUB(lifetime, "min", min, JSON_K_DURATION, "shortest that is worth issuing", .def = "1m", .min = 1,

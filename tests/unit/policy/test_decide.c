@@ -725,6 +725,74 @@ static void test_policy_decide__no_memory(void **state)
     bench_close(&b);
 }
 
+/* ---- ways through the house ---- */
+
+/* A device shows a maker's IDevID, gets an LDevID, and renews it with itself; first unregistered, then registered. */
+static void test_policy_decide__idevid_to_ldevid(void **state)
+{
+    struct bench maker, b;
+    bench_open(&maker, "device-idevid-20y");
+    bench_subject(&maker, "CN=Pump 7 SN-0001,serialNumber=SN-0001,O=Maker");
+    maker.s.e.san.n = 0;
+    maker.s.f.device.known = false;
+    expect_issue(&maker);
+    struct slice idevid = bench_certificate(&maker);
+
+    bench_open(&b, "device-ldevid-1y");
+    b.s.e.caller =
+        (struct caller){.kind = CALLER_DEVICE, .id = "SN-0001", .cert = idevid, .trust_set = "makers"};
+    b.s.e.san.n = 0;
+    b.s.e.subject = (struct slice){0};
+    for (int known = 0; known < 2; known++) {
+        b.s.f.device.known = known;
+        b.s.e.subject = (struct slice){0};
+        expect_issue(&b);
+        bench_subject(&b, "CN=Pump 7 SN-0001");
+        expect_issue(&b);
+        bench_subject(&b, "CN=SN-0001,serialNumber=SN-0001");
+        expect_issue(&b);
+        bench_subject(&b, "CN=SN-0002");
+        expect_deny(&b, "device.bind-names");
+        NAMES(&b, "DNS:sn-0002.example.org");
+        bench_subject(&b, "CN=SN-0001");
+        expect_deny(&b, "device.bind-names");
+        NAMES(&b, "DNS:sn-0001.example.org");
+        expect_issue(&b);
+    }
+    struct slice ldevid = bench_certificate(&b);
+    b.s.e.kind = ENROLL_RENEW;
+    b.s.e.caller =
+        (struct caller){.kind = CALLER_CERTIFICATE, .id = "SN-0001", .cert = ldevid, .cert_expired = true};
+    b.s.f.predecessor.known = true;
+    b.s.f.predecessor.profile = "device-ldevid-1y";
+    b.s.f.predecessor.cert = ldevid;
+    b.s.f.predecessor.not_after = b.d->plan.not_after;
+    b.s.f.now = b.d->plan.not_after + 80 * DAY;
+    /* RFC 7030 4.2.2: the request repeats subject and alternative names of the certificate, whole. */
+    struct cert old;
+    assert_int_equal(cert_parse(&old, ldevid, NULL), TM_OK);
+    b.s.e.subject = old.subject;
+    assert_int_equal(cert_san(&b.s.e.san, b.a, &old, NULL), TM_OK);
+    expect_issue(&b);
+    assert_true(slice_eq(b.d->plan.subject, old.subject));
+    assert_int_equal(b.d->plan.san.n, b.s.e.san.n);
+    b.s.f.now += 20 * DAY;
+    expect_deny(&b, "renewal.grace");
+    bench_close(&maker);
+    bench_close(&b);
+}
+
+static void test_policy_decide__tls_without_common_name(void **state)
+{
+    struct bench b;
+    bench_open(&b, "enterprise-tls-47d");
+    b.s.e.subject = SLICE_LIT("\x30\x00");
+    NAMES(&b, "DNS:a-rather-long-host-name-beyond-sixty-four-characters.department.example.org");
+    expect_issue(&b);
+    assert_int_equal(b.d->plan.subject.n, 2);
+    bench_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -751,6 +819,8 @@ int main(void)
         cmocka_unit_test(test_policy_decide__approval),
         cmocka_unit_test(test_policy_decide__extensions),
         cmocka_unit_test(test_policy_decide__no_memory),
+        cmocka_unit_test(test_policy_decide__idevid_to_ldevid),
+        cmocka_unit_test(test_policy_decide__tls_without_common_name),
         cmocka_unit_test(test_serial_prefix__months),
         cmocka_unit_test(test_decision_json__parses),
     };
