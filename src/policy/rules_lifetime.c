@@ -106,7 +106,7 @@ static tm_err outlive(struct deciding *s, struct span *v)
 
 tm_err rule_lifetime(struct deciding *s)
 {
-    struct span v;
+    struct span v = {0};
     begin_plan(s, &v);
     TM_TRY(end_plan(s, &v));
     if (s->refused)

@@ -129,6 +129,21 @@ static inline struct slice bench_certificate(struct bench *b)
     return out;
 }
 
+/* A ten-day profile with these further fields, and a request for CN=host.example.org from no known device. */
+#define P(rest)                                                                                              \
+    "{\"kind\":\"Profile\",\"name\":\"t\",\"lifetime\":{\"default\":\"10d\",\"backdate\":\"1h\"}," rest "}"
+
+static inline void open_subject_any(struct bench *b, const char *rest)
+{
+    char json[4096];
+    snprintf(json, sizeof json, P("%s"), rest);
+    bench_open_json(b, json);
+    bench_subject(b, "CN=host.example.org");
+    b->s.e.san.n = 0;
+    b->s.f.device.known = false;
+}
+#define ANY_DNS "\"san\":{\"allow\":{\"dns\":{}}}"
+
 /* TM_UPDATE_GOLDEN=1 writes what the tests would compare. */
 static inline void compare_golden(const char *path, struct slice have)
 {
