@@ -132,7 +132,7 @@ static bool takes_input(const struct conn *c)
         if (c->read_closed)
             return false;
         if (q && !q->complete)
-            return !q->paused;
+            return !q->paused && !q->replied;
         /* While a request runs, bytes of further ones are taken up to a limit, so that the end of the peer is seen. What it
          * does not read must not pile up: no request begins before the answers to earlier ones are on their way. */
         return c->pipelined.n < PIPELINED_MAX && (q || io_queued(c) == 0);
@@ -173,7 +173,7 @@ static void feed(struct conn *c, struct slice data)
 {
     while (data.n > 0 && c->state == CONN_OPEN) {
         struct request *q = c->request;
-        if (q ? q->complete || q->replied : io_queued(c) > 0) {
+        if (q ? q->complete : io_queued(c) > 0) {
             stash(c, data);
             return;
         }
@@ -202,11 +202,9 @@ static void feed(struct conn *c, struct slice data)
             if (!q->replied)
                 request_complete(q);
         }
-        if (q->replied)
-            break;
+        if (q->replied && !q->complete)
+            return; /* answered early: nothing after this is looked at */
     }
-    if (data.n > 0 && c->state == CONN_OPEN)
-        stash(c, data);
 }
 
 static void read_open(struct conn *c)
@@ -363,6 +361,11 @@ static void close_or_linger(struct conn *c)
 static bool settle_step(struct conn *c)
 {
     struct request *q = c->request;
+    if (io_queued(c) > 0 && !c->write_on && c->fd >= 0) {
+        io_flush(
+            c); /* to the end, to a full socket that write_on waits for, or to the end of the connection */
+        return true;
+    }
     if (q && q->replied) {
         finish_request(c);
         return true;
@@ -463,7 +466,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
         if (!c->read_wants_write && io_queued(c) == 0)
             io_want_write(c, false);
     }
-    if (io_queued(c) > 0)
+    if (c->write_on && io_queued(c) > 0)
         io_flush(c);
     settle(c);
 }

@@ -52,17 +52,9 @@ static int end_piece(struct parse *ps)
     return append(ps, "", 1, 431);
 }
 
-static int trailer(struct parse *ps, size_t n)
-{
-    ps->trailer_n += n;
-    return ps->trailer_n > ps->limits->octets ? refuse(ps, 431, "the trailers are too long") : 0;
-}
-
 static int on_name(http_parser *lib, const char *at, size_t n)
 {
     struct parse *ps = of(lib);
-    if (ps->at == PARSE_IN_BODY)
-        return trailer(ps, n);
     if (ps->at != PARSE_IN_NAME) {
         if (end_piece(ps) != 0)
             return -1;
@@ -88,8 +80,6 @@ static int on_value(http_parser *lib, const char *at, size_t n)
 {
     struct parse *ps = of(lib);
     static const char folded[] = "a header field is folded over several lines";
-    if (ps->at == PARSE_IN_BODY)
-        return trailer(ps, n + 1);
     if (ps->at == PARSE_IN_NAME) {
         if (n > 0 && (ps->gap_has_lf || has_lf(ps->gap, at)))
             return refuse(ps, 400, folded);
@@ -123,6 +113,19 @@ const char *parse_field(const struct parse *ps, const char *name)
     return parse_field_next(ps, name, &i);
 }
 
+/* field-name = token (RFC 9110 section 5.1): above all no white space before the colon (RFC 9112 section 5.1). */
+static int check_names(struct parse *ps)
+{
+    static const char token[] =
+        "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    for (unsigned i = 0; i < ps->n_fields; i++) {
+        const struct parse_field *f = &ps->fields[i];
+        if (strspn((const char *)ps->text.p + f->name, token) != f->name_n)
+            return refuse(ps, 400, "a header field has an invalid name");
+    }
+    return 0;
+}
+
 /* RFC 9112 section 3.2: exactly one Host in HTTP/1.1, at most one in 1.0. */
 static int check_host(struct parse *ps)
 {
@@ -146,7 +149,7 @@ static int check_transfer_encoding(struct parse *ps)
         return refuse(ps, 400, "the framing of the request is ambiguous");
     if (strcasecmp(te, "chunked") != 0)
         return refuse(ps, 501, "only the transfer coding chunked is understood");
-    ps->chunked = true;
+    ps->is_chunked = true;
     return 0;
 }
 
@@ -157,9 +160,13 @@ static int check_content_length(struct parse *ps)
     const char *length = parse_field_next(ps, "Content-Length", &i);
     if (!length)
         return 0;
-    if (!*length || length[strspn(length, "0123456789")] || parse_field_next(ps, "Content-Length", &i))
+    uint64_t n = 0;
+    size_t digits = strspn(length, "0123456789");
+    if (digits == 0 || digits > 18 || length[digits] || parse_field_next(ps, "Content-Length", &i))
         return refuse(ps, 400, "Content-Length is not one number");
-    ps->content_length = ps->lib.content_length;
+    for (; *length; length++)
+        n = n * 10 + (uint64_t)(*length - '0');
+    ps->content_length = n;
     return 0;
 }
 
@@ -174,6 +181,7 @@ static int check_expect(struct parse *ps)
     return 0;
 }
 
+/* Pausing makes the library stop at the last octet of the head. */
 static int on_head(http_parser *lib)
 {
     struct parse *ps = of(lib);
@@ -186,25 +194,9 @@ static int on_head(http_parser *lib)
     if (lib->method == HTTP_CONNECT)
         return refuse(ps, 501, "the method is not implemented");
     ps->keep_alive = http_should_keep_alive(lib);
-    /* An offer to switch protocols is declined by going on (RFC 9110 section 7.8); left set, the library would stop here. */
-    lib->upgrade = 0;
-    if (check_host(ps) || check_transfer_encoding(ps) || check_content_length(ps) || check_expect(ps))
+    if (check_names(ps) || check_host(ps) || check_transfer_encoding(ps) || check_content_length(ps) ||
+        check_expect(ps))
         return -1;
-    int status = ps->ops->head(ps);
-    return status ? refuse(ps, status, ps->detail) : 0;
-}
-
-static int on_body(http_parser *lib, const char *at, size_t n)
-{
-    struct parse *ps = of(lib);
-    int status = ps->ops->body(ps, slice_of(at, n));
-    return status ? refuse(ps, status, ps->detail) : 0;
-}
-
-/* Pausing makes the library stop behind the last octet of the message; what follows is another request's. */
-static int on_end(http_parser *lib)
-{
-    of(lib)->done = true;
     http_parser_pause(lib, 1);
     return 0;
 }
@@ -214,8 +206,6 @@ static const http_parser_settings settings = {
     .on_header_field = on_name,
     .on_header_value = on_value,
     .on_headers_complete = on_head,
-    .on_body = on_body,
-    .on_message_complete = on_end,
 };
 
 /* ---- life ---- */
@@ -260,7 +250,8 @@ static int status_of(enum http_errno e)
     }
 }
 
-size_t parse_feed(struct parse *ps, struct slice data)
+/* How many octets it took; with the head whole, the one that ends it is among them. */
+static size_t feed_head(struct parse *ps, struct slice data)
 {
     ps->begin = (const char *)data.p;
     ps->end = ps->begin + data.n;
@@ -270,7 +261,71 @@ size_t parse_feed(struct parse *ps, struct slice data)
     enum http_errno e = HTTP_PARSER_ERRNO(&ps->lib);
     if (ps->at == PARSE_IN_NAME && has_lf(ps->gap, ps->end))
         ps->gap_has_lf = true;
-    if (!ps->done && e != HPE_OK && !ps->status)
+    if (ps->status)
+        return n;
+    if (e == HPE_PAUSED) {
+        if (n >= data.n || data.p[n] != '\n')
+            refuse(ps, 400, "the head does not end with an empty line");
+        return n + 1;
+    }
+    if (e != HPE_OK)
         refuse(ps, status_of(e), http_errno_description(e));
+    else if (n != data.n)
+        refuse(ps, 400, "the request is malformed");
+    return n;
+}
+
+static void begin_body(struct parse *ps)
+{
+    ps->left = ps->content_length;
+    if (ps->is_chunked)
+        chunked_init(&ps->chunked, ps->limits->octets);
+    else
+        ps->done = ps->left == 0;
+    int status = ps->ops->head(ps);
+    if (status)
+        refuse(ps, status, ps->detail);
+}
+
+static void give_body(struct parse *ps, struct slice data)
+{
+    int status = data.n ? ps->ops->body(ps, data) : 0;
+    if (status)
+        refuse(ps, status, ps->detail);
+}
+
+static size_t feed_body(struct parse *ps, struct slice data)
+{
+    struct slice piece;
+    size_t used;
+    if (!ps->is_chunked) {
+        piece = slice_sub(data, 0, ps->left < data.n ? (size_t)ps->left : data.n);
+        ps->left -= piece.n;
+        ps->done = ps->left == 0;
+        give_body(ps, piece);
+        return piece.n;
+    }
+    tm_err err = chunked_feed(&ps->chunked, data, &used, &piece);
+    if (err != TM_OK) {
+        refuse(ps, err == TM_ETOOBIG ? 431 : 400,
+               err == TM_ETOOBIG ? "the trailers are too long" : "a chunk is malformed");
+        return data.n;
+    }
+    ps->done = ps->chunked.done;
+    give_body(ps, piece);
+    return used;
+}
+
+size_t parse_feed(struct parse *ps, struct slice data)
+{
+    size_t n = 0;
+    if (ps->at != PARSE_IN_BODY) {
+        n = feed_head(ps, data);
+        if (ps->status || ps->at != PARSE_IN_BODY)
+            return n;
+        begin_body(ps);
+    }
+    while (n < data.n && !ps->done && !ps->status)
+        n += feed_body(ps, slice_sub(data, n, data.n));
     return n;
 }

@@ -1,12 +1,14 @@
-/* http/parse.h - one HTTP/1.x request message from bytes, over libhttp-parser, stricter where RFC 9112 lets messages be
- * misunderstood (request smuggling). Layer 2.
+/* http/parse.h - one HTTP/1.x request message from bytes, stricter where RFC 9112 lets messages be misunderstood (request
+ * smuggling). Layer 2.
  *
- * The library refuses bad characters, repeated Content-Length, Content-Length beside Transfer-Encoding and bad chunks. Here:
- * obs-fold, anything but plain "chunked", missing or repeated Host, sizes and counts; trailers are read and thrown away. */
+ * libhttp-parser reads the head. Debian builds it without its strict mode, so names are checked here again; obs-fold, missing
+ * or repeated Host, ambiguous framing and codings other than plain "chunked" are refused here. The body is ours: a count, or
+ * chunked.c. Trailers are read and thrown away. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "http/chunked.h"
 #include "http/parser_lib.h"
 #include <stdbool.h>
 
@@ -36,7 +38,6 @@ struct parse {
     struct parse_field *fields; /* limits->fields of them */
     unsigned n_fields;
     size_t target_n;
-    size_t trailer_n;
     enum { PARSE_IN_TARGET, PARSE_IN_NAME, PARSE_IN_VALUE, PARSE_IN_BODY } at;
     bool piece_open; /* the value so far ended with the bytes at hand: the next piece goes on without a gap */
     bool gap_has_lf; /* a line end stood between a name and its value: only an empty value may follow */
@@ -46,9 +47,11 @@ struct parse {
     const char *detail;
     bool done;
     /* What the head said. */
-    bool keep_alive, chunked, expect_continue, http10;
+    bool keep_alive, is_chunked, expect_continue, http10;
     uint64_t content_length; /* 0 where none or chunked */
     const char *host;
+    struct chunked chunked;
+    uint64_t left; /* of a counted body */
 };
 
 tm_err parse_init(struct parse *ps, const struct parse_ops *ops, const struct parse_limits *limits);

@@ -80,7 +80,7 @@ static void decide_keep(struct request *q, bool needs_close)
 {
     struct conn *c = q->conn;
     bool whole = q->complete || q->begun ||
-                 (q->headed && !q->parse.chunked && q->parse.content_length == q->body_octets);
+                 (q->headed && !q->parse.is_chunked && q->parse.content_length == q->body_octets);
     if (needs_close || !q->parse.keep_alive || !whole || q->loop->stopping)
         c->close_after = true;
 }

@@ -120,7 +120,7 @@ static unsigned method_of(const struct parse *ps)
 
 static bool has_body(const struct request *q)
 {
-    return q->parse.chunked || q->parse.content_length > 0;
+    return q->parse.is_chunked || q->parse.content_length > 0;
 }
 
 /* Without a body the message ends here and the connection can go on: answer when it is complete. With one, break off. */
@@ -158,7 +158,8 @@ static bool find_route(struct request *q, const struct target *target, int *ret_
     }
     q->route = match.route;
     q->pub.params = match.params;
-    if (q->parse.content_length > match.route->body_max || (q->parse.chunked && match.route->body_max == 0)) {
+    if (q->parse.content_length > match.route->body_max ||
+        (q->parse.is_chunked && match.route->body_max == 0)) {
         *ret_status = refuse_head(q, 413, "the body is larger than this resource takes");
         return false;
     }
