@@ -116,16 +116,33 @@ static tm_err ski_page(struct page *p, struct slice value)
     return TM_OK;
 }
 
+/* The key identifier, or where it is absent the issuer's names and serial number. */
 static tm_err akid_page(struct page *p, struct slice value)
 {
-    struct slice id;
+    struct der_reader r, seq, names;
+    struct slice id, serial;
+    bool has_names;
     TM_TRY(ext_decode_akid(&id, value, NULL));
-    if (id.n)
+    der_reader_init(&r, value, NULL);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    if (id.n) {
+        TM_TRY(der_skip(&seq, DER_CONTEXT(0)));
         print_hex(p->s, p->key, p->label, id);
-    else
-        asn1_print(&p->text, value); /* by issuer and serial number */
-    if (p->text.n)
-        print_text(p->s, p->key, p->label, text_of(p));
+    }
+    TM_TRY(der_enter_optional(&seq, DER_CONTEXT_CONS(1), &names, &has_names));
+    if (!has_names)
+        return TM_OK;
+    print_list(p->s, "authorityCertIssuer", "Issuer certificate");
+    while (!der_at_end(&names)) {
+        struct general_name gn;
+        if (general_name_read(&gn, &names) != TM_OK)
+            break;
+        general_name_print(&p->text, &gn);
+        item(p);
+    }
+    print_list_end(p->s);
+    if (der_read(&seq, DER_CONTEXT(2), &serial) == TM_OK)
+        print_hex(p->s, "authorityCertSerialNumber", "  its serial", serial);
     return TM_OK;
 }
 
@@ -142,6 +159,40 @@ static tm_err cdp_page(struct page *p, struct slice value)
         item(p);
     }
     print_list_end(p->s);
+    return TM_OK;
+}
+
+/* IssuingDistributionPoint ::= SEQUENCE { distributionPoint [0] DistributionPointName OPTIONAL, onlyContainsUserCerts [1] BOOLEAN
+ *   DEFAULT FALSE, onlyContainsCACerts [2], onlySomeReasons [3] ReasonFlags OPTIONAL, indirectCRL [4], onlyContainsAttributeCerts [5] } */
+static tm_err idp_page(struct page *p, struct slice value)
+{
+    static const char *const flags[] = {
+        [1] = "end entities only", [2] = "CAs only", [4] = "indirect", [5] = "attribute certificates only"};
+    struct der_reader r, seq, point, names;
+    struct slice c;
+    bool has_point, present;
+    der_reader_init(&r, value, NULL);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    TM_TRY(der_enter_optional(&seq, DER_CONTEXT_CONS(0), &point, &has_point));
+    if (has_point && der_peek(&point) != DER_CONTEXT_CONS(0))
+        return TM_EMALFORMED; /* relative to the issuer: rare enough for the plain form */
+    if (has_point) {
+        TM_TRY(der_enter(&point, DER_CONTEXT_CONS(0), &names));
+        while (!der_at_end(&names)) {
+            struct general_name gn;
+            TM_TRY(general_name_read(&gn, &names));
+            buf_puts(&p->text, p->text.n ? ", " : "");
+            general_name_print(&p->text, &gn);
+        }
+    }
+    for (unsigned i = 1; i <= 5; i++) {
+        TM_TRY(der_read_optional(&seq, DER_CONTEXT(i), &c, &present));
+        if (present)
+            buf_printf(&p->text, "%s%s", p->text.n ? ", " : "", flags[i] ? flags[i] : "some reasons only");
+    }
+    TM_TRY(der_end(&seq));
+    TM_TRY(der_end(&r));
+    print_text(p->s, p->key, p->label, text_of(p));
     return TM_OK;
 }
 
@@ -376,7 +427,7 @@ static const struct layout {
     {OID_EXT_POLICY_MAPPINGS, "Policy mappings", asn1_page},
     {OID_EXT_CRL_NUMBER, "CRL number", integer_page},
     {OID_EXT_DELTA_CRL, "Delta to CRL", integer_page},
-    {OID_EXT_IDP, "Distribution point", asn1_page},
+    {OID_EXT_IDP, "Distribution point", idp_page},
     {OID_EXT_TLS_FEATURE, "TLS feature", tls_feature_page},
     {OID_EXT_NO_REV_AVAIL, "No revocation info", flag_page},
     {OID_EXT_OCSP_NOCHECK, "OCSP no check", flag_page},

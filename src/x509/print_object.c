@@ -234,32 +234,58 @@ void print_csr(struct print_sink *s, struct arena *a, const struct csr *c)
     print_object_end(s);
 }
 
+static void entry_text(struct buf *out, const struct crl_entry *e)
+{
+    char at[21];
+    buf_put_hex(out, unpadded(e->serial));
+    clock_format_rfc3339(at, e->revoked_at);
+    buf_printf(out, "  %s  %s", at, crl_reason_names[e->reason]);
+    if (e->invalid_since) {
+        clock_format_rfc3339(at, e->invalid_since);
+        buf_printf(out, ", invalid since %s", at);
+    }
+    if (e->unknown_critical)
+        buf_puts(out, ", with a critical extension that is not known");
+}
+
+static void entry_json(struct buf *out, const struct crl_entry *e)
+{
+    char at[21];
+    buf_puts(out, "{\"serial\": \"");
+    buf_put_hex(out, unpadded(e->serial));
+    clock_format_rfc3339(at, e->revoked_at);
+    buf_printf(out, "\", \"revokedAt\": \"%s\", \"reason\": \"%s\"", at, crl_reason_names[e->reason]);
+    if (e->invalid_since) {
+        clock_format_rfc3339(at, e->invalid_since);
+        buf_printf(out, ", \"invalidSince\": \"%s\"", at);
+    }
+    if (e->unknown_critical)
+        buf_puts(out, ", \"unknownCritical\": true");
+    buf_puts(out, "}");
+}
+
 static void entries_print(struct print_sink *s, const struct crl *c)
 {
     struct crl_iter it;
     struct crl_entry e;
     struct buf text;
     tm_err err;
-    buf_init(&text, 256);
+    buf_init(&text, 512);
     print_list(s, "revoked", "Revoked");
     crl_iter_init(&it, c, NULL);
     while ((err = crl_next(&it, &e)) == TM_OK) {
-        char at[21];
         buf_reset(&text);
-        buf_put_hex(&text, unpadded(e.serial));
-        clock_format_rfc3339(at, e.revoked_at);
-        buf_printf(&text, "  %s  %s", at, crl_reason_names[e.reason]);
-        if (e.invalid_since) {
-            clock_format_rfc3339(at, e.invalid_since);
-            buf_printf(&text, ", invalid since %s", at);
+        if (s->json) {
+            entry_json(&text, &e);
+            print_item_raw(s, buf_slice(&text));
+        } else {
+            entry_text(&text, &e);
+            print_item(s, buf_slice(&text));
         }
-        if (e.unknown_critical)
-            buf_puts(&text, ", with a critical extension that is not known");
-        print_item(s, buf_slice(&text));
     }
-    if (err != TM_ENOTFOUND)
-        print_item(s, SLICE_LIT("(the next entry is malformed)"));
     print_list_end(s);
+    if (err != TM_ENOTFOUND)
+        print_str(s, "malformed", "Malformed", "the list goes on, but its next entry is malformed");
     buf_done(&text);
 }
 

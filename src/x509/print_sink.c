@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include <inttypes.h>
 
-enum { LABEL_WIDTH = 20, HEX_LINE = 32 };
+enum { LABEL_WIDTH = 21, HEX_LINE = 32 };
 
 void print_begin(struct print_sink *s)
 {
@@ -48,7 +48,7 @@ static void key_out(struct print_sink *s, const char *key)
 static void label_out(struct print_sink *s, const char *label)
 {
     buf_printf(s->out, "  %-*s", LABEL_WIDTH - 2, label);
-    if (strlen(label) > LABEL_WIDTH - 3) /* too long for its column: the value goes below */
+    if (strlen(label) >= LABEL_WIDTH - 2) /* too long for its column: the value goes below */
         buf_printf(s->out, "\n%*s", LABEL_WIDTH, "");
 }
 
@@ -166,6 +166,12 @@ void print_item(struct print_sink *s, struct slice value)
     label_out(s, i ? "" : s->label);
     plain_out(s, value);
     buf_putc(s->out, '\n');
+}
+
+void print_item_raw(struct print_sink *s, struct slice json)
+{
+    buf_puts(s->out, s->items++ ? ",\n      " : "\n      ");
+    buf_put_slice(s->out, json);
 }
 
 void print_list_end(struct print_sink *s)

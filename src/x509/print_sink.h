@@ -34,4 +34,6 @@ void print_bool(struct print_sink *s, const char *key, const char *label, bool v
 /* An empty list writes nothing as text, [] as JSON. */
 void print_list(struct print_sink *s, const char *key, const char *label);
 void print_item(struct print_sink *s, struct slice value);
+/* JSON output only: an item that is JSON itself. */
+void print_item_raw(struct print_sink *s, struct slice json);
 void print_list_end(struct print_sink *s);

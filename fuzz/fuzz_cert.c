@@ -1,0 +1,97 @@
+/* Certificates, and every decoder of extensions on whatever extensions they have. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "x509/cert.h"
+#include "x509/ext.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void names_again(struct arena *a, const struct general_names *names, struct slice value)
+{
+    struct slice again;
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    for (size_t i = 0; i < names->n; i++) {
+        struct general_name back;
+        buf_reset(&text);
+        general_name_print(&text, &names->v[i]);
+        if (!general_name_eq(&names->v[i], &names->v[i]))
+            abort();
+        if (general_name_from_text(&back, a, buf_slice(&text), NULL) == TM_OK &&
+            back.type != names->v[i].type)
+            abort();
+    }
+    buf_done(&text);
+    if (ext_encode_san(&again, a, names->v, names->n) != TM_OK || !slice_eq(again, value))
+        abort();
+}
+
+static void constraints(struct arena *a, const struct general_names *names, const struct name_constraints *nc,
+                        struct slice value)
+{
+    struct slice again;
+    struct diag d = {0};
+    for (size_t i = 0; i < names->n; i++)
+        TM_IGNORE(name_constraints_check(nc, &names->v[i], &d));
+    if (ext_encode_name_constraints(&again, a, nc) != TM_OK || !slice_eq(again, value))
+        abort();
+}
+
+static void extension(struct arena *a, const struct general_names *san, struct slice value)
+{
+    struct basic_constraints bc;
+    struct eku eku;
+    struct name_constraints nc;
+    struct general_names names;
+    struct slice s, many[8];
+    uint32_t ku;
+    size_t n;
+    struct diag d = {0};
+    TM_IGNORE(ext_decode_basic_constraints(&bc, value, &d));
+    if (ext_decode_key_usage(&ku, value, &d) == TM_OK &&
+        (ext_encode_key_usage(&s, a, ku) != TM_OK || !slice_eq(s, value)))
+        abort();
+    if (ext_decode_eku(&eku, value, &d) == TM_OK &&
+        (ext_encode_eku(&s, a, eku.oid, eku.n) != TM_OK || !slice_eq(s, value)))
+        abort();
+    TM_IGNORE(ext_decode_ski(&s, value, &d));
+    TM_IGNORE(ext_decode_akid(&s, value, &d));
+    TM_IGNORE(ext_decode_cdp(many, 8, &n, value, &d));
+    TM_IGNORE(ext_decode_aia(many, 8, &n, OID_AD_OCSP, value, &d));
+    TM_IGNORE(ext_decode_policies(many, 8, &n, value, &d));
+    if (general_names_parse(&names, a, value, &d) == TM_OK)
+        names_again(a, &names, value);
+    if (ext_decode_name_constraints(&nc, a, value, &d) == TM_OK)
+        constraints(a, san, &nc, value);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct cert c;
+    struct slice der = slice_of(data, size);
+    struct diag d = {0};
+    struct arena *a = arena_new(0);
+    struct general_names san = {0};
+    struct buf out;
+    if (!a)
+        return 0;
+    buf_init(&out, 1 << 20);
+    if (cert_parse(&c, der, &d) == TM_OK) {
+        (void)cert_ski(&c);
+        (void)cert_akid(&c);
+        (void)cert_is_ca(&c);
+        if (cert_san(&san, a, &c, &d) != TM_OK)
+            san = (struct general_names){0};
+        for (size_t i = 0; i < c.exts.n; i++)
+            extension(a, &san, c.exts.v[i].value);
+        if (signed_assemble(&out, c.tbs, c.sigalg.der, c.signature) != TM_OK ||
+            !slice_eq(buf_slice(&out), der))
+            abort();
+    } else if (d.message[0] == '\0') {
+        abort(); /* every refusal says why */
+    }
+    buf_done(&out);
+    arena_free(a);
+    return 0;
+}
