@@ -36,7 +36,8 @@ static tm_err put_csr(struct buf *out, struct key *k, struct slice subject, stru
     return e;
 }
 
-static tm_err request(struct buf *out, struct arena *a, const struct ceremony *c, const struct ca_spec *spec, struct diag *diag)
+static tm_err request(struct buf *out, struct arena *a, const struct ceremony *c, const struct ca_spec *spec,
+                      struct diag *diag)
 {
     const char *key_id, *dir = ceremony_key_dir(a, c);
     struct slice subject;
@@ -65,7 +66,8 @@ static tm_err request(struct buf *out, struct arena *a, const struct ceremony *c
     return e;
 }
 
-tm_err ceremony_request_ca(struct buf *out_csr, const struct ceremony *c, const struct ca_spec *spec, struct diag *diag)
+tm_err ceremony_request_ca(struct buf *out_csr, const struct ceremony *c, const struct ca_spec *spec,
+                           struct diag *diag)
 {
     TM_TRY(ceremony_check(c, spec, diag));
     struct arena *a = arena_new(0);
@@ -83,8 +85,8 @@ struct bringing {
     const struct ceremony *c;
     struct ca_spec spec;
     const char *what, *key_id, *dir;
-    struct key *key;     /* NULL: the certificate only */
-    bool stored;         /* the key was written by this ceremony */
+    struct key *key; /* NULL: the certificate only */
+    bool stored;     /* the key was written by this ceremony */
     struct catalog *cat;
     struct ca_path path;
 };
@@ -97,7 +99,8 @@ static tm_err fit_spec(struct bringing *b, struct diag *diag)
     if (ext)
         TM_TRY(ext_decode_basic_constraints(&bc, ext->value, diag));
     if (b->spec.issues_cas && bc.has_path_len && bc.path_len == 0)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.9", "/certificates", "pathLenConstraint is 0: no CA can stand below this one");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.9", "/certificates",
+                         "pathLenConstraint is 0: no CA can stand below this one");
     b->spec.path_len = bc.has_path_len ? (int)(bc.path_len < 16 ? bc.path_len : 16) : -1;
     return TM_OK;
 }
@@ -114,7 +117,8 @@ static tm_err seal(struct bringing *b, bool exists, struct diag *diag)
     return TM_OK;
 }
 
-static tm_err bring(struct ca_result *ret, struct bringing *b, struct slice certs, bool key_exists, struct diag *diag)
+static tm_err bring(struct ca_result *ret, struct bringing *b, struct slice certs, bool key_exists,
+                    struct diag *diag)
 {
     struct cert *v = arena_calloc(b->a, CERTS_IN_MAX, sizeof *v);
     size_t n;
@@ -165,8 +169,8 @@ static tm_err end(struct bringing *b, tm_err e)
     return e;
 }
 
-tm_err ceremony_install_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c, const struct ca_spec *spec,
-                           struct slice pem, struct diag *diag)
+tm_err ceremony_install_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                           const struct ca_spec *spec, struct slice pem, struct diag *diag)
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "install-ca"};
     struct envelope env;
@@ -181,8 +185,9 @@ tm_err ceremony_install_ca(struct ca_result *ret, struct arena *a, const struct 
     return end(&b, e);
 }
 
-tm_err ceremony_import_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c, const struct ca_spec *spec, struct slice key,
-                          const struct secret *key_passphrase, struct slice certs, struct diag *diag)
+tm_err ceremony_import_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                          const struct ca_spec *spec, struct slice key, const struct secret *key_passphrase,
+                          struct slice certs, struct diag *diag)
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "import-ca"};
     TM_TRY(begin(&b, diag));
@@ -192,8 +197,8 @@ tm_err ceremony_import_ca(struct ca_result *ret, struct arena *a, const struct c
     return end(&b, e);
 }
 
-tm_err ceremony_import_cert(struct ca_result *ret, struct arena *a, const struct ceremony *c, const struct ca_spec *spec,
-                            struct slice certs, struct diag *diag)
+tm_err ceremony_import_cert(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                            const struct ca_spec *spec, struct slice certs, struct diag *diag)
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "import-cert"};
     TM_TRY(begin(&b, diag));
@@ -228,7 +233,8 @@ tm_err ceremony_backup_key(const struct ceremony *c, tenant_id tenant, const cha
     const struct authority *x = catalog_authority(cat, tenant, name);
     tm_err e = TM_OK;
     if (!x || x->offline)
-        e = diag_fail(diag, TM_ENOTFOUND, NULL, "/name", x ? "the key of \"%s\" is not in this house" : "there is no authority \"%s\"", name);
+        e = diag_fail(diag, TM_ENOTFOUND, NULL, "/name",
+                      x ? "the key of \"%s\" is not in this house" : "there is no authority \"%s\"", name);
     else
         e = backup(c, a, x, path, bundle_passphrase, diag);
     catalog_unref(cat);

@@ -51,12 +51,14 @@ tm_err certs_in_read(struct cert *ret, size_t *ret_n, struct arena *a, struct sl
     if (bytes.n && bytes.p[0] == DER_SEQUENCE) {
         struct diag why = {0};
         if (add(ret, &n, bytes, &why) != TM_OK && add_pkcs7(ret, &n, bytes, diag) != TM_OK)
-            return diag_fail(diag, TM_EMALFORMED, why.rule, "/certificates", "neither a certificate nor certs-only PKCS#7: %s", why.message);
+            return diag_fail(diag, TM_EMALFORMED, why.rule, "/certificates",
+                             "neither a certificate nor certs-only PKCS#7: %s", why.message);
     } else {
         TM_TRY(read_pem(ret, &n, a, bytes, diag));
     }
     if (n == 0)
-        return diag_fail(diag, TM_EMALFORMED, NULL, "/certificates", "no certificate in there (PEM, DER or PKCS#7)");
+        return diag_fail(diag, TM_EMALFORMED, NULL, "/certificates",
+                         "no certificate in there (PEM, DER or PKCS#7)");
     *ret_n = n;
     return TM_OK;
 }
@@ -65,7 +67,8 @@ tm_err certs_in_read(struct cert *ret, size_t *ret_n, struct arena *a, struct sl
 
 static bool issued(const struct cert *issuer, const struct cert *c)
 {
-    return cert_is_ca(issuer) && slice_eq(issuer->subject, c->issuer) && cert_verify_signature(c, &issuer->spki, NULL) == TM_OK;
+    return cert_is_ca(issuer) && slice_eq(issuer->subject, c->issuer) &&
+           cert_verify_signature(c, &issuer->spki, NULL) == TM_OK;
 }
 
 static const struct cert *find_issuer(const struct cert *c, const struct cert *v, size_t n)
@@ -103,16 +106,19 @@ static tm_err check_ca(const struct cert *c, struct diag *diag)
     if (ku)
         TM_TRY(ext_decode_key_usage(&bits, ku->value, diag));
     if (!(bits & KU_KEY_CERT_SIGN))
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.3", "/certificates", "its key usage lacks keyCertSign");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.3", "/certificates",
+                         "its key usage lacks keyCertSign");
     if (cert_ski(c).n == 0)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.2", "/certificates", "the CA certificate has no subjectKeyIdentifier");
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.2", "/certificates",
+                         "the CA certificate has no subjectKeyIdentifier");
     if (c->not_after <= clock_now())
-        return diag_fail(diag, TM_EEXPIRED, "RFC 5280 4.1.2.5", "/certificates", "the CA certificate has expired");
+        return diag_fail(diag, TM_EEXPIRED, "RFC 5280 4.1.2.5", "/certificates",
+                         "the CA certificate has expired");
     return TM_OK;
 }
 
-tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v, size_t n, struct slice spki, const struct catalog *cat,
-                     struct diag *diag)
+tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v, size_t n, struct slice spki,
+                     const struct catalog *cat, struct diag *diag)
 {
     (void)a;
     const struct cert *at = spki.n ? NULL : &v[0];
@@ -123,7 +129,8 @@ tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v,
         return diag_fail(diag, TM_EINVAL, NULL, "/certificates", "none of the certificates is of this key");
     TM_TRY(check_ca(at, diag));
     *ret = (struct ca_path){.ca = *at};
-    ret->self_signed = slice_eq(at->subject, at->issuer) && cert_verify_signature(at, &at->spki, NULL) == TM_OK;
+    ret->self_signed =
+        slice_eq(at->subject, at->issuer) && cert_verify_signature(at, &at->spki, NULL) == TM_OK;
     ret->parent = ret->self_signed ? NULL : find_authority(at, cat);
     while (!(slice_eq(at->subject, at->issuer) && cert_verify_signature(at, &at->spki, NULL) == TM_OK)) {
         const struct authority *known = find_authority(at, cat);

@@ -20,5 +20,5 @@ struct ca_path {
     const struct authority *parent;
     bool self_signed;
 };
-tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v, size_t n, struct slice spki, const struct catalog *cat,
-                     struct diag *diag);
+tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v, size_t n, struct slice spki,
+                     const struct catalog *cat, struct diag *diag);

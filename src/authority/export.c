@@ -38,7 +38,8 @@ tm_err authority_roots(struct buf *out, struct house *h, tenant_id tenant)
         bool wanted = v[i]->is_root && !v[i]->disabled && v[i]->tenant == tenant;
         /* The same root may be known under two names. */
         for (size_t k = 0; k < i && wanted; k++)
-            wanted = !(v[k]->is_root && !v[k]->disabled && v[k]->tenant == tenant && slice_eq(v[k]->der, v[i]->der));
+            wanted = !(v[k]->is_root && !v[k]->disabled && v[k]->tenant == tenant &&
+                       slice_eq(v[k]->der, v[i]->der));
         if (wanted)
             buf_put_pem(out, "CERTIFICATE", v[i]->der);
     }

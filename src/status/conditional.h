@@ -8,8 +8,8 @@
 struct representation {
     const char *type; /* media type */
     struct slice body;
-    const char *etag;      /* with its quotes */
-    int64_t modified;      /* unix seconds; 0: unknown */
+    const char *etag; /* with its quotes */
+    int64_t modified; /* unix seconds; 0: unknown */
     const char *cache_control;
 };
 /* 200 with the body, or 304 where the client has it. On the request's loop. */

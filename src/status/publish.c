@@ -164,7 +164,9 @@ static void work_leave(struct status *s)
 
 static void reply_error(struct http_request *r, tm_err e)
 {
-    int status = e == TM_ENOTFOUND || e == TM_EINVAL ? 404 : e == TM_ENOMEM || tm_err_class(e) == TM_CLASS_UNAVAILABLE ? 503 : 500;
+    int status = e == TM_ENOTFOUND || e == TM_EINVAL                         ? 404
+                 : e == TM_ENOMEM || tm_err_class(e) == TM_CLASS_UNAVAILABLE ? 503
+                                                                             : 500;
     http_reply(r, status, "text/plain", slice_str(status == 404 ? "not found\n" : "not available\n"), NULL);
 }
 
@@ -214,7 +216,10 @@ static void blob_reply(struct http_request *r, const struct blob *b)
     char cache[64];
     int64_t left = b->next_update - clock_now();
     /* Not until nextUpdate: a revocation must get through. Asking again costs a 304. */
-    snprintf(cache, sizeof cache, "public, max-age=%d", left <= 0 ? 0 : left < CRL_MAX_AGE ? (int)left : CRL_MAX_AGE);
+    snprintf(cache, sizeof cache, "public, max-age=%d",
+             left <= 0            ? 0
+             : left < CRL_MAX_AGE ? (int)left
+                                  : CRL_MAX_AGE);
     struct representation v = {.type = "application/pkix-crl",
                                .body = slice_of(b->der, b->n),
                                .etag = b->etag,
@@ -245,10 +250,12 @@ static tm_err blob_make(struct blob **ret, const struct authority *x, const stru
     return TM_OK;
 }
 
-static const struct authority *authority_by_hex(const struct catalog *c, struct arena *a, const char *hex, size_t n)
+static const struct authority *authority_by_hex(const struct catalog *c, struct arena *a, const char *hex,
+                                                size_t n)
 {
     struct slice ski;
-    return n && n < 64 && hex_decode(&ski, a, slice_of(hex, n)) == TM_OK ? catalog_authority_by_key_id(c, ski) : NULL;
+    return n && n < 64 && hex_decode(&ski, a, slice_of(hex, n)) == TM_OK ? catalog_authority_by_key_id(c, ski)
+                                                                         : NULL;
 }
 
 static void crl_read(struct work *w)
@@ -315,7 +322,8 @@ static void get_ca(struct http_request *r)
     const char *file = http_request_param(r, "file");
     size_t n = strlen(file), m = sizeof suffix - 1;
     struct catalog *c = house_catalog(r->app);
-    const struct authority *x = n > m && strcmp(file + n - m, suffix) == 0 ? authority_by_hex(c, r->arena, file, n - m) : NULL;
+    const struct authority *x =
+        n > m && strcmp(file + n - m, suffix) == 0 ? authority_by_hex(c, r->arena, file, n - m) : NULL;
     uint8_t hash[SHA256_LEN];
     char etag[40] = "\"";
     if (!x || sha256(hash, x->der) != TM_OK) {
@@ -350,13 +358,15 @@ static void checkpoint_reply(struct work *w)
 static void tile_read(struct work *w)
 {
     w->arena = arena_new(0);
-    w->err = w->arena ? register_tile(&w->body, w->arena, w->h->reg, w->tenant, w->level, w->index, w->width) : TM_ENOMEM;
+    w->err = w->arena ? register_tile(&w->body, w->arena, w->h->reg, w->tenant, w->level, w->index, w->width)
+                      : TM_ENOMEM;
 }
 
 /* What a tile holds never changes, nor do the first hashes of one that is not full yet. */
 static void tile_reply(struct work *w)
 {
-    static const struct http_header headers[] = {{"Cache-Control", "public, max-age=31536000, immutable"}, {0}};
+    static const struct http_header headers[] = {{"Cache-Control", "public, max-age=31536000, immutable"},
+                                                 {0}};
     http_reply(w->r, 200, "application/octet-stream", w->body, headers);
 }
 
@@ -386,7 +396,8 @@ static void get_checkpoint(struct http_request *r)
 static void get_tile(struct http_request *r)
 {
     struct work w = {.read = tile_read, .reply = tile_reply};
-    if (request_tenant(&w.tenant, r) && tile_path_parse(&w.level, &w.index, &w.width, http_request_param(r, "rest")) == TM_OK)
+    if (request_tenant(&w.tenant, r) &&
+        tile_path_parse(&w.level, &w.index, &w.width, http_request_param(r, "rest")) == TM_OK)
         work_start(r, &w);
     else
         reply_error(r, TM_ENOTFOUND);
@@ -394,15 +405,35 @@ static void get_tile(struct http_request *r)
 
 enum { PUBLIC = HTTP_LISTENER_PUBLIC_TLS | HTTP_LISTENER_PLAIN | HTTP_LISTENER_CONSOLE };
 const struct http_route status_routes[] = {
-    {.methods = HTTP_M_GET, .pattern = "/crl/{ski}/{file}", .handler = get_crl, .listeners = PUBLIC, .metric = "status.crl"},
-    {.methods = HTTP_M_GET, .pattern = "/ca/{file}", .handler = get_ca, .listeners = PUBLIC, .metric = "status.ca"},
-    {.methods = HTTP_M_GET, .pattern = "/register/checkpoint", .handler = get_checkpoint, .listeners = PUBLIC, .metric = "register.checkpoint"},
-    {.methods = HTTP_M_GET, .pattern = "/register/tile/{rest...}", .handler = get_tile, .listeners = PUBLIC, .metric = "register.tile"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/crl/{ski}/{file}",
+     .handler = get_crl,
+     .listeners = PUBLIC,
+     .metric = "status.crl"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/ca/{file}",
+     .handler = get_ca,
+     .listeners = PUBLIC,
+     .metric = "status.ca"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/register/checkpoint",
+     .handler = get_checkpoint,
+     .listeners = PUBLIC,
+     .metric = "register.checkpoint"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/register/tile/{rest...}",
+     .handler = get_tile,
+     .listeners = PUBLIC,
+     .metric = "register.tile"},
     {.methods = HTTP_M_GET,
      .pattern = "/register/t/{tenant}/checkpoint",
      .handler = get_checkpoint,
      .listeners = PUBLIC,
      .metric = "register.checkpoint"},
-    {.methods = HTTP_M_GET, .pattern = "/register/t/{tenant}/tile/{rest...}", .handler = get_tile, .listeners = PUBLIC, .metric = "register.tile"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/register/t/{tenant}/tile/{rest...}",
+     .handler = get_tile,
+     .listeners = PUBLIC,
+     .metric = "register.tile"},
     {0},
 };

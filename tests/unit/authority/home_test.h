@@ -31,11 +31,12 @@ static char test_dir[64];
 static const char test_passphrase[] = "correct horse";
 static const char test_root_passphrase[] = "battery staple";
 
-#define CHECK_OK(expr, diag)                                                                                                     \
-    do {                                                                                                                         \
-        tm_err check_err_ = (expr);                                                                                              \
-        if (check_err_ != TM_OK)                                                                                                 \
-            fail_msg("%s: %s [%s] %s: %s", #expr, tm_err_name(check_err_), (diag).rule, (diag).field, (diag).message);           \
+#define CHECK_OK(expr, diag)                                                                                 \
+    do {                                                                                                     \
+        tm_err check_err_ = (expr);                                                                          \
+        if (check_err_ != TM_OK)                                                                             \
+            fail_msg("%s: %s [%s] %s: %s", #expr, tm_err_name(check_err_), (diag).rule, (diag).field,        \
+                     (diag).message);                                                                        \
     } while (0)
 
 [[maybe_unused]] static struct secret text_secret(const char *s)
@@ -105,14 +106,14 @@ static int remove_any(const char *path, const struct stat *st, int kind, struct 
 }
 
 /* 0, or fail with what the tool said. */
-#define RUN_OK(...)                                                                                                              \
-    do {                                                                                                                         \
-        if (run(__VA_ARGS__) != 0) {                                                                                             \
-            char show_[160];                                                                                                     \
-            snprintf(show_, sizeof show_, "tail -c 2000 %s/tool.log >&2", test_dir);                                             \
-            TM_IGNORE((tm_err)(system(show_) == 0 ? TM_OK : TM_EIO));                                                            \
-            fail_msg("failed: " __VA_ARGS__);                                                                                    \
-        }                                                                                                                        \
+#define RUN_OK(...)                                                                                          \
+    do {                                                                                                     \
+        if (run(__VA_ARGS__) != 0) {                                                                         \
+            char show_[160];                                                                                 \
+            snprintf(show_, sizeof show_, "tail -c 2000 %s/tool.log >&2", test_dir);                         \
+            TM_IGNORE((tm_err)(system(show_) == 0 ? TM_OK : TM_EIO));                                        \
+            fail_msg("failed: " __VA_ARGS__);                                                                \
+        }                                                                                                    \
     } while (0)
 
 [[maybe_unused]] static bool have_tool(const char *name)
@@ -162,25 +163,28 @@ static struct secret home_passphrase, root_passphrase;
 }
 
 /* A PKCS#10 of a fresh P-256 key in `a`. */
-[[maybe_unused]] static struct slice make_csr(struct arena *a, const char *subject, const char *const *names, size_t n)
+[[maybe_unused]] static struct slice make_csr(struct arena *a, const char *subject, const char *const *names,
+                                              size_t n)
 {
     struct key *k = NULL;
     struct diag diag = {0};
-    struct slice name, san, out;
+    struct slice name, san = {0}, out;
     struct general_name v[8];
     struct buf info, sig, der;
     CHECK_OK(key_generate(&k, KEY_ALG_EC_P256, 0, &diag), diag);
     CHECK_OK(name_from_text(&name, a, slice_str(subject), &diag), diag);
     for (size_t i = 0; i < n; i++)
         CHECK_OK(general_name_from_text(&v[i], a, slice_str(names[i]), &diag), diag);
-    CHECK_OK(ext_encode_san(&san, a, v, n), diag);
+    if (n)
+        CHECK_OK(ext_encode_san(&san, a, v, n), diag);
     struct ext ext = {.id = OID_EXT_SAN, .oid = oid_contents(OID_EXT_SAN), .value = san};
     buf_init(&info, 1 << 16);
     buf_init(&sig, 1 << 16);
     buf_init(&der, 1 << 16);
     CHECK_OK(csr_build_info(&info, name, key_spki(k), &ext, n ? 1 : 0), diag);
     CHECK_OK(key_sign(&sig, k, SIG_ECDSA_SHA256, buf_slice(&info), &diag), diag);
-    CHECK_OK(signed_assemble(&der, buf_slice(&info), sig_alg_info(SIG_ECDSA_SHA256)->algid, buf_slice(&sig)), diag);
+    CHECK_OK(signed_assemble(&der, buf_slice(&info), sig_alg_info(SIG_ECDSA_SHA256)->algid, buf_slice(&sig)),
+             diag);
     CHECK_OK(arena_copy(&out, a, buf_slice(&der)), diag);
     buf_done(&info);
     buf_done(&sig);
@@ -190,8 +194,9 @@ static struct secret home_passphrase, root_passphrase;
 }
 
 /* A leaf under `profile`; the request stays in `a`. */
-[[maybe_unused]] static struct issue_request *issue_leaf_from(struct arena *a, struct house *h, const char *profile, const char *authority,
-                                                               const char *dns)
+[[maybe_unused]] static struct issue_request *issue_leaf_from(struct arena *a, struct house *h,
+                                                              const char *profile, const char *authority,
+                                                              const char *dns)
 {
     struct diag diag = {0};
     const char *names[] = {dns};
@@ -204,12 +209,13 @@ static struct secret home_passphrase, root_passphrase;
     r->arena = a;
     r->tenant = TENANT_DEFAULT;
     r->authority = authority;
-    r->e = (struct enrollment){.request_id = "test",
-                               .tenant = "default",
-                               .endpoint = "test",
-                               .door = DOOR_REST,
-                               .profile = profile,
-                               .caller = {.kind = CALLER_PRINCIPAL, .id = "tester", .roles = "admin", .peer = ""}};
+    r->e = (struct enrollment){
+        .request_id = "test",
+        .tenant = "default",
+        .endpoint = "test",
+        .door = DOOR_REST,
+        .profile = profile,
+        .caller = {.kind = CALLER_PRINCIPAL, .id = "tester", .roles = "admin", .peer = ""}};
     CHECK_OK(issue_from_csr(r, csr, &diag), diag);
     issue_run(r);
     return r;

@@ -97,7 +97,8 @@ static void test_house_init__wrong_passphrase(void **state)
     struct house *h = NULL;
     struct diag diag = {0};
     struct secret wrong = text_secret("wrong horse");
-    struct house_config c = {.home = in_test("home"), .mode = HOUSE_OFFLINE, .passphrase = &wrong, .origin = home.origin};
+    struct house_config c = {
+        .home = in_test("home"), .mode = HOUSE_OFFLINE, .passphrase = &wrong, .origin = home.origin};
     assert_int_equal(house_open(&h, &c, &diag), TM_ELOCKED);
     struct offline_bundle *b = NULL;
     assert_int_equal(offline_bundle_open(&b, home.root_bundle, &wrong, &diag), TM_ELOCKED);
@@ -109,7 +110,8 @@ static void test_house_init__authorities(void **state)
     (void)state;
     struct house *h = open_home();
     struct catalog *c = house_catalog(h);
-    const struct authority *root = authority_of(c, "root"), *ca = authority_of(c, "issuing-ca"), *dev = authority_of(c, "device-ca");
+    const struct authority *root = authority_of(c, "root"), *ca = authority_of(c, "issuing-ca"),
+                           *dev = authority_of(c, "device-ca");
     assert_true(root->is_root && root->offline);
     assert_int_equal(root->key_alg, KEY_ALG_EC_P384);
     assert_int_equal(root->cert.not_after, TM_TIME_NEVER);
@@ -133,7 +135,9 @@ static void test_house_init__authorities(void **state)
     CHECK_OK(ext_decode_cdp(&uri, 1, &n, exts_find(&ca->cert.exts, OID_EXT_CDP)->value, &diag), diag);
     snprintf(want, sizeof want, "http://pki.example.org/crl/%s/full.crl", root->key_id_hex);
     assert_true(n == 1 && slice_eq_str(uri, want));
-    CHECK_OK(ext_decode_aia(&uri, 1, &n, OID_AD_CA_ISSUERS, exts_find(&ca->cert.exts, OID_EXT_AIA)->value, &diag), diag);
+    CHECK_OK(
+        ext_decode_aia(&uri, 1, &n, OID_AD_CA_ISSUERS, exts_find(&ca->cert.exts, OID_EXT_AIA)->value, &diag),
+        diag);
     snprintf(want, sizeof want, "http://pki.example.org/ca/%s.cer", root->key_id_hex);
     assert_true(n == 1 && slice_eq_str(uri, want));
     assert_null(exts_find(&root->cert.exts, OID_EXT_CDP));
@@ -178,7 +182,8 @@ static void test_house_init__admin_token(void **state)
     char *dot = strchr((char *)s.p, '.');
     assert_non_null(dot);
     *dot = '\0';
-    CHECK_OK(token_principal(&principal, &roles, a, h, TENANT_HOUSE, (char *)s.p, slice_str(dot + 1), &diag), diag);
+    CHECK_OK(token_principal(&principal, &roles, a, h, TENANT_HOUSE, (char *)s.p, slice_str(dot + 1), &diag),
+             diag);
     assert_string_equal(principal, "admin");
     secret_done(&s);
     arena_free(a);
@@ -236,7 +241,8 @@ static void test_house_init__paths_validate(void **state)
     struct arena *a = arena_new(0);
     struct catalog *c = house_catalog(h);
     struct issue_request *r = issue_leaf(a, h, "server.example.org");
-    const struct authority *root = authority_of(c, "root"), *ca = authority_of(c, "issuing-ca"), *dev = authority_of(c, "device-ca");
+    const struct authority *root = authority_of(c, "root"), *ca = authority_of(c, "issuing-ca"),
+                           *dev = authority_of(c, "device-ca");
     struct crl_row crl;
     struct diag diag = {0};
     write_pem("root.pem", "CERTIFICATE", root->der);
@@ -252,7 +258,8 @@ static void test_house_init__paths_validate(void **state)
     if (have_tool("openssl")) {
         RUN_OK("openssl verify -x509_strict -CAfile root.pem -untrusted ca.pem leaf.pem");
         RUN_OK("openssl verify -x509_strict -CAfile root.pem dev.pem");
-        RUN_OK("cat root.crl ca.crl >all.crl && openssl verify -crl_check_all -CRLfile all.crl -CAfile root.pem -untrusted ca.pem leaf.pem");
+        RUN_OK(
+            "cat root.crl ca.crl >all.crl && openssl verify -crl_check_all -CRLfile all.crl -CAfile root.pem -untrusted ca.pem leaf.pem");
     }
     if (have_tool("certtool")) {
         RUN_OK("cat leaf.pem ca.pem root.pem | certtool --verify-chain");
@@ -261,7 +268,8 @@ static void test_house_init__paths_validate(void **state)
     }
     /* strongSwan without libstrongswan-standard-plugins knows no elliptic curves. */
     if (have_tool("pki") && run("pki --print --in root.pem") == 0)
-        RUN_OK("pki --verify --in leaf.pem --cacert root.pem --cacert ca.pem --crl root.crl.der --crl ca.crl.der --online");
+        RUN_OK(
+            "pki --verify --in leaf.pem --cacert root.pem --cacert ca.pem --crl root.crl.der --crl ca.crl.der --online");
     catalog_unref(c);
     arena_free(a);
     house_close(h);
