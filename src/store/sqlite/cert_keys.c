@@ -68,6 +68,7 @@ uint64_t cert_key_hash(const struct cert_hash_key *hk, tenant_id tenant, enum ce
                     .v2 = hk->k0 ^ 0x6c7967656e657261u,
                     .v3 = hk->k1 ^ 0x7465646279746573u};
     sip_word(&s, (uint64_t)kind << 32 | tenant);
+    s.n = 8;
     bool fold = kind_is_text(kind);
     for (size_t i = 0; i < value.n; i++) {
         uint8_t c = value.p[i];

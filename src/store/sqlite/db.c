@@ -1,9 +1,11 @@
 #include "store/sqlite/db.h"
 #include "base/arena.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 tm_err db_fail(struct db *db, int rc, struct diag *diag)
 {
@@ -85,6 +87,16 @@ tm_err db_open(struct db *db, const char *dir, const char *file, const struct db
     int n = snprintf(path, sizeof path, "%s/%s", dir, file);
     if (n < 0 || (size_t)n >= sizeof path)
         return diag_fail(diag, TM_EINVAL, "store", "path", "the path of the store is too long");
+    /* The log and the shared memory take the mode of the file. A file that is there is left alone: closing a second descriptor would
+     * drop the locks of a connection. */
+    if (o->mode == DB_CREATE) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 && errno != EEXIST)
+            return diag_fail(diag, errno == ENOSPC ? TM_EFULL : TM_EUNAVAIL, "store", file, "%s: %s", path,
+                             strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    }
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
     if (o->mode == DB_CREATE)
         flags |= SQLITE_OPEN_CREATE;

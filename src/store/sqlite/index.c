@@ -437,8 +437,10 @@ static void *index_thread(void *arg)
         if (stop)
             return NULL;
         struct diag diag = {0};
+        ix->db.failed = false;
         tm_err err = do_work(s, work, to, &merging, &diag);
-        if (err == TM_ECORRUPT) {
+        /* A damaged touchmark.db is no reason to throw the index away. */
+        if (err == TM_ECORRUPT && ix->db.failed) {
             pthread_mutex_lock(&ix->lock);
             ix->broken = true;
             pthread_mutex_unlock(&ix->lock);

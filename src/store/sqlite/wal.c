@@ -6,8 +6,8 @@
 #include <signal.h>
 
 enum {
-    WAL_FRAMES_START = 1024,  /* 8 MiB: worth a checkpoint */
-    WAL_FRAMES_FINISH = 2048, /* 16 MiB: worth the committer's help */
+    WAL_FRAMES_START = 2048,  /* 16 MiB: worth a checkpoint */
+    WAL_FRAMES_FINISH = 4096, /* 32 MiB: worth the committer's help */
     WAL_FRAMES_REST = 256,    /* what the committer is given to move: 2 MiB */
 };
 
