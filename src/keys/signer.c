@@ -181,6 +181,7 @@ tm_err signer_start(struct signer **ret, const struct signer_config *c, struct d
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->answered, NULL);
     pthread_mutex_init(&s->questions, NULL);
+    pthread_mutex_init(&s->io, NULL);
     client_init(s);
     struct signer_table *table = NULL;
     tm_err err = prepare(s, c);
@@ -232,6 +233,7 @@ void signer_free(struct signer *s)
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->answered);
     pthread_mutex_destroy(&s->questions);
+    pthread_mutex_destroy(&s->io);
     free(s->passphrase_file);
     free(s->key_dir);
     free(s);

@@ -42,21 +42,7 @@ void client_wake(struct signer *s)
     (void)n; /* it can only be full of wake-ups */
 }
 
-/* ---- from any thread ---- */
-
-void client_submit(struct signer *s, struct sign_op *op)
-{
-    op->err = TM_EINTERNAL;
-    diag_clear(&op->diag);
-    struct sign_op *head = atomic_load_explicit(&s->submitted, memory_order_relaxed);
-    do
-        op->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&s->submitted, &head, op, memory_order_release,
-                                                  memory_order_relaxed));
-    /* The first of a heap wakes the thread, which takes all of it. */
-    if (!head)
-        client_wake(s);
-}
+/* ---- questions, from any thread ---- */
 
 tm_err client_ask(struct signer *s, enum proto_type type, uint64_t after, struct buf *body, struct diag *diag)
 {
@@ -268,6 +254,7 @@ static bool send_first(struct signer *s, struct client_lane *l, size_t n_in_fram
     s->slots[tag].op = op;
     s->slots[tag].lane = (uint32_t)(l - s->lanes);
     l->under_way++;
+    s->under_way++;
     return true;
 }
 
@@ -376,6 +363,7 @@ static tm_err on_results(struct signer *s, struct slice body)
             return TM_EMALFORMED;
         struct sign_op *op = s->slots[result.tag].op;
         s->lanes[s->slots[result.tag].lane].under_way--;
+        s->under_way--;
         slot_free(s, result.tag);
         if (result.err == TM_OK) {
             memcpy(op->serial, result.serial, sizeof op->serial);
@@ -454,6 +442,7 @@ static void connection_lost(struct signer *s)
     buf_reset(&s->out);
     buf_reset(&s->in);
     s->sent = 0;
+    s->under_way = 0;
     if (s->memfd >= 0)
         close(s->memfd);
     s->memfd = -1;
@@ -511,15 +500,52 @@ static bool anything_to_write(struct signer *s)
     return s->out.n > s->sent;
 }
 
+/* ---- submitting, from any thread ---- */
+
+/* Where nothing is under way, a lone operation is written by its submitter: that spares a thread switch. Everything else goes through the
+ * thread, which gathers what comes meanwhile. */
+static bool submit_directly(struct signer *s)
+{
+    if (pthread_mutex_trylock(&s->io) != 0)
+        return false;
+    bool done = false;
+    if (s->fd >= 0 && s->under_way == 0 && s->out.n == s->sent && !atomic_load(&s->stopping)) {
+        anything_to_write(s);
+        /* What cannot be written now, and a broken connection, are the thread's. */
+        done = buf_err(&s->out) == TM_OK && write_out(s) && s->out.n == s->sent;
+    }
+    pthread_mutex_unlock(&s->io);
+    return done;
+}
+
+void client_submit(struct signer *s, struct sign_op *op)
+{
+    bool large = op->tbs.n > PROTO_INLINE_MAX;
+    op->err = TM_EINTERNAL;
+    diag_clear(&op->diag);
+    struct sign_op *head = atomic_load_explicit(&s->submitted, memory_order_relaxed);
+    do
+        op->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&s->submitted, &head, op, memory_order_release,
+                                                  memory_order_relaxed));
+    /* The first of a heap sees to it, all of it. */
+    if (!head && (large || !submit_directly(s)))
+        client_wake(s);
+}
+
 void *client_run(void *arg)
 {
     struct signer *s = arg;
     pthread_setname_np(pthread_self(), "signer-io");
+    pthread_mutex_lock(&s->io);
     for (;;) {
         struct pollfd p[2] = {{.fd = s->wake_fd, .events = POLLIN}, {.fd = s->fd, .events = POLLIN}};
         if (s->fd >= 0 && s->out.n > s->sent)
             p[1].events |= POLLOUT;
-        poll(p, s->fd >= 0 ? 2 : 1, -1);
+        nfds_t n_polled = s->fd >= 0 ? 2 : 1;
+        pthread_mutex_unlock(&s->io);
+        poll(p, n_polled, -1);
+        pthread_mutex_lock(&s->io);
         if (p[0].revents) {
             uint64_t count;
             ssize_t n = read(s->wake_fd, &count, sizeof count);
@@ -541,5 +567,6 @@ void *client_run(void *arg)
     if (s->fd >= 0)
         connection_lost(s);
     refuse_all(s);
+    pthread_mutex_unlock(&s->io);
     return NULL;
 }

@@ -67,7 +67,9 @@ struct signer {
     struct executor *death_executor;
     struct task *death_task;
 
-    /* the thread's alone */
+    /* The connection: the thread's, and a submitter's that finds it idle. */
+    pthread_mutex_t io;
+    size_t under_way; /* operations that the signer has */
     int fd;
     struct buf out; /* frames; `sent` octets of it are gone */
     size_t sent;

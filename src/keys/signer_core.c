@@ -27,6 +27,7 @@ struct core {
     struct core_key *keys[KEYS_MAX];
     size_t n_keys;
     /* the reader's */
+    struct batch *batch;
     uint8_t *in;
     size_t in_n, in_cap;
     int fds[FDS_WAITING_MAX];
@@ -194,7 +195,10 @@ tm_err core_open(struct core **ret, int dir, const struct secret *passphrase, bo
     c->in_process = in_process;
     c->shared.fd = -1;
     pthread_mutex_init(&c->shared.write_mutex, NULL);
-    tm_err err = passphrase ? secret_copy(&c->passphrase, secret_slice(passphrase)) : TM_OK;
+    c->batch = core_batch_new();
+    tm_err err = c->batch ? TM_OK : TM_ENOMEM;
+    if (err == TM_OK && passphrase)
+        err = secret_copy(&c->passphrase, secret_slice(passphrase));
     if (err == TM_OK)
         err = journal_open(&c->shared.journal, dir, diag);
     if (err == TM_OK)
@@ -219,6 +223,7 @@ void core_close(struct core *c)
     secret_done(&c->passphrase);
     pthread_mutex_destroy(&c->shared.write_mutex);
     close(c->dir);
+    core_batch_free(c->batch);
     free(c->in);
     free(c);
 }
@@ -252,7 +257,25 @@ static tm_err map_memfd(struct core *c, struct core_job *job, struct diag *diag)
     return TM_OK;
 }
 
-static tm_err dispatch(struct core *c, struct core_job *job, struct diag *diag)
+/* Fast jobs wait in `fast` until the rest of the frame has been handed to its threads. */
+struct fast_list {
+    struct core_key *key[PROTO_BATCH_MAX];
+    struct core_job *job[PROTO_BATCH_MAX];
+    size_t n;
+};
+
+static void run_fast(struct core *c, const struct fast_list *fast)
+{
+    for (size_t i = 0; i < fast->n;) {
+        size_t from = i;
+        for (i++; i < fast->n && fast->key[i] == fast->key[from]; i++)
+            fast->job[i - 1]->next = fast->job[i];
+        fast->job[i - 1]->next = NULL;
+        core_key_run(fast->key[from], c->batch, fast->job[from]);
+    }
+}
+
+static tm_err dispatch(struct core *c, struct core_job *job, struct fast_list *fast, struct diag *diag)
 {
     if (job->op.flags & PROTO_FLAG_MEMFD)
         TM_TRY(map_memfd(c, job, diag));
@@ -264,7 +287,11 @@ static tm_err dispatch(struct core *c, struct core_job *job, struct diag *diag)
                          (int)job->op.key_id.n, (const char *)job->op.key_id.p);
     if (atomic_load(&c->shared.queued_bytes) > QUEUED_BYTES_MAX)
         return diag_fail(diag, TM_EBUSY, "signer.queue", NULL, "too much is queued");
-    return core_key_submit(k, job);
+    if (!core_job_fast(k, job))
+        return core_key_submit(k, job);
+    fast->key[fast->n] = k;
+    fast->job[fast->n++] = job;
+    return TM_OK;
 }
 
 /* u16 n, n operations. What is wrong with the frame ends the connection; what is wrong with an operation is its answer. */
@@ -291,10 +318,12 @@ static tm_err on_sign(struct core *c, struct slice body)
     struct buf bad;
     buf_init(&bad, PROTO_REPLY_MAX);
     size_t n_bad = 0;
+    struct fast_list fast;
+    fast.n = 0;
     for (size_t i = 0; i < n; i++) {
         struct diag diag = {0};
         uint32_t tag = f->jobs[i].op.tag;
-        tm_err why = dispatch(c, &f->jobs[i], &diag);
+        tm_err why = dispatch(c, &f->jobs[i], &fast, &diag);
         if (why == TM_OK)
             continue;
         proto_put_bad(&bad, tag, why, &diag);
@@ -304,6 +333,7 @@ static tm_err on_sign(struct core *c, struct slice body)
     if (n_bad)
         core_send_results(&c->shared, &bad, n_bad);
     buf_done(&bad);
+    run_fast(c, &fast);
     return TM_OK;
 }
 

@@ -11,14 +11,13 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <zlib.h>
 
 /* Numbers are big-endian.
  *   header 'H'  magic[24] at 8, base seq at 32, base hash at 40
  *   'S'         kind at 1, seq at 8, time at 16, key id[64] at 24, serial[16] at 88, tbs hash[32] at 104, chain hash[32] at 136
  *   'C'         seq of the last 'S' before it at 8, time at 16, size at 24, root[32] at 32, origin[32] at 64, covered at 96
- * and the CRC-32 of the octets before it at 188. */
-enum { AT_SEQ = 8, AT_TIME = 16, AT_KEY = 24, AT_SERIAL = 88, AT_HASH = 104, AT_CHAIN = 136, AT_CRC = 188 };
+ * and a checksum of the octets before it at 184: against torn writes, not against people. */
+enum { AT_SEQ = 8, AT_TIME = 16, AT_KEY = 24, AT_SERIAL = 88, AT_HASH = 104, AT_CHAIN = 136, AT_SUM = 184 };
 enum { AT_SIZE = 24, AT_ROOT = 32, AT_ORIGIN = 64, AT_COVERED = 96 };
 enum { AT_MAGIC = 8, AT_BASE = 32, AT_BASE_HASH = 40 };
 
@@ -56,24 +55,25 @@ static uint64_t get64(const uint8_t *p)
     return v;
 }
 
-static uint32_t crc_of(const uint8_t *record)
+/* FNV-1a's step over words: an octet-wise CRC would take two per cent of a signature's time. */
+static uint64_t sum_of(const uint8_t *record)
 {
-    return (uint32_t)crc32(0, record, AT_CRC);
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < AT_SUM; i += 8) {
+        h = (h ^ get64(record + i)) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
+    return h;
 }
 
 static void seal_record(uint8_t *record)
 {
-    uint32_t crc = crc_of(record);
-    for (int i = 0; i < 4; i++)
-        record[AT_CRC + i] = (uint8_t)(crc >> (24 - 8 * i));
+    put64(record + AT_SUM, sum_of(record));
 }
 
 static bool record_whole(const uint8_t *record, uint8_t type)
 {
-    uint32_t crc = 0;
-    for (int i = 0; i < 4; i++)
-        crc = crc << 8 | record[AT_CRC + i];
-    return record[0] == type && crc == crc_of(record);
+    return record[0] == type && get64(record + AT_SUM) == sum_of(record);
 }
 
 static off_t offset_of(uint64_t record)

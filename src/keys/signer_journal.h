@@ -1,6 +1,6 @@
 /* keys/signer_journal.h - the signer's memory of what it signed: the hash chain, and the last checkpoint of each log.
  *
- * Layer 3; the signer's only. One file, `signer.journal`, of records of 192 octets, each with a CRC: a header (chain position at which
+ * Layer 3; the signer's only. One file, `signer.journal`, of records of 192 octets, each with a checksum: a header (chain position at which
  * the file begins), then in order of time signatures ('S') and checkpoint states ('C'). A torn tail is cut off at opening. Appending is one
  * write(2): what the kernel has survives the process; a checkpoint is synced, and everything before it with it. When most of the
  * file is covered by checkpoints it is written anew without that.

@@ -274,17 +274,48 @@ static void refuse_all(struct core_shared *s, struct core_job *list)
     buf_done(&bad);
 }
 
+struct batch *core_batch_new(void)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->arena = arena_new(CHECK_ARENA_MAX);
+    buf_init(&b->out, PROTO_REPLY_MAX);
+    buf_init(&b->bad, PROTO_REPLY_MAX);
+    if (!b->arena) {
+        core_batch_free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void core_batch_free(struct batch *b)
+{
+    if (!b)
+        return;
+    buf_done(&b->out);
+    buf_done(&b->bad);
+    arena_free(b->arena);
+    free(b);
+}
+
+bool core_job_fast(const struct core_key *k, const struct core_job *job)
+{
+    enum key_alg alg = key_alg(k->key);
+    return (alg == KEY_ALG_EC_P256 || alg == KEY_ALG_ED25519) && !job->map && job->op.kind != SIGN_CHECKPOINT;
+}
+
+void core_key_run(struct core_key *k, struct batch *b, struct core_job *list)
+{
+    b->key = k;
+    while (list)
+        list = batch_run(b, list);
+}
+
 static void *lane_run(void *arg)
 {
     struct core_lane *l = arg;
-    struct batch *b = calloc(1, sizeof *b);
-    struct arena *arena = arena_new(CHECK_ARENA_MAX);
-    if (b) {
-        b->key = l->key;
-        b->arena = arena;
-        buf_init(&b->out, PROTO_REPLY_MAX);
-        buf_init(&b->bad, PROTO_REPLY_MAX);
-    }
+    struct batch *b = core_batch_new();
     pthread_mutex_lock(&l->mutex);
     for (;;) {
         while (!l->first && !l->stopping)
@@ -294,21 +325,15 @@ static void *lane_run(void *arg)
         l->first = NULL;
         l->end = &l->first;
         pthread_mutex_unlock(&l->mutex);
-        if (stopping || !b || !arena)
+        if (stopping || !b)
             refuse_all(l->key->shared, list);
         else
-            while (list)
-                list = batch_run(b, list);
+            core_key_run(l->key, b, list);
         if (stopping)
             break;
         pthread_mutex_lock(&l->mutex);
     }
-    if (b) {
-        buf_done(&b->out);
-        buf_done(&b->bad);
-    }
-    arena_free(arena);
-    free(b);
+    core_batch_free(b);
     return NULL;
 }
 

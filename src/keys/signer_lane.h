@@ -60,6 +60,13 @@ tm_err core_key_open(struct core_key **ret, struct core_shared *s, int dir, cons
 tm_err core_key_refresh(struct core_key *k, int dir, struct diag *diag);
 /* Ends the threads; what is queued is answered with TM_EUNAVAIL. NULL is fine. */
 void core_key_close(struct core_key *k);
+/* Does the reader sign for this job itself? Handing over to another thread costs more than a fast signature. */
+bool core_job_fast(const struct core_key *k, const struct core_job *job);
+/* Sign a list of such jobs of one key; takes them over. `b` from core_batch_new(), the reader's own. */
+struct batch;
+struct batch *core_batch_new(void);
+void core_batch_free(struct batch *b);
+void core_key_run(struct core_key *k, struct batch *b, struct core_job *list);
 /* Takes the job over where it succeeds. */
 tm_err core_key_submit(struct core_key *k, struct core_job *job);
 
