@@ -175,9 +175,10 @@ static void two_digits(uint8_t *p, int v)
 
 static void put_time(struct der_builder *b, int64_t t, bool generalized)
 {
+    static const int64_t year_0 = -62167219200; /* four digits of year: X.680 46 */
     struct civil_time c = civil_from_unix(t);
     uint8_t text[15];
-    if (c.year < 0 || c.year > 9999) {
+    if (t < year_0 || t > TM_TIME_NEVER) {
         misuse(b, TM_EINVAL);
         return;
     }
