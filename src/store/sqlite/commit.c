@@ -166,13 +166,11 @@ static void txn_list_add(struct txn_list *l, struct store_txn *t)
     l->end = &t->next;
 }
 
-/* Answer every member; `err` says how the group as a whole went. */
+/* Answer every member; `err` says how the group as a whole went. Counted first: who has an answer finds itself in the statistics. */
 static void group_answer(struct sqlite_store *s, struct txn_list *group, tm_err err, const struct diag *diag)
 {
     uint64_t n = 0, failed = 0;
-    for (struct store_txn *t = group->first, *next; t; t = next) {
-        next = t->next;
-        t->next = NULL;
+    for (struct store_txn *t = group->first; t; t = t->next) {
         if (err != TM_OK) {
             t->err = err;
             t->failed = t->n;
@@ -180,12 +178,16 @@ static void group_answer(struct sqlite_store *s, struct txn_list *group, tm_err 
         }
         n++;
         failed += t->err != TM_OK;
-        executor_post(t->reply_to, &t->done); /* `t` is its owner's from here on */
     }
     struct committer *c = &s->committer;
     atomic_fetch_add_explicit(&c->txns, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->failed, failed, memory_order_relaxed);
     atomic_fetch_sub_explicit(&c->waiting, n, memory_order_relaxed);
+    for (struct store_txn *t = group->first, *next; t; t = next) {
+        next = t->next;
+        t->next = NULL;
+        executor_post(t->reply_to, &t->done); /* `t` is its owner's from here on */
+    }
 }
 
 static void group_time(struct committer *c, uint64_t start)
