@@ -113,15 +113,20 @@ const char *parse_field(const struct parse *ps, const char *name)
     return parse_field_next(ps, name, &i);
 }
 
-/* field-name = token (RFC 9110 section 5.1): above all no white space before the colon (RFC 9112 section 5.1). */
-static int check_names(struct parse *ps)
+/* field-name = token (RFC 9110 section 5.1): above all no white space before the colon (RFC 9112 section 5.1). A value has
+ * no control characters but HTAB (RFC 9110 section 5.5); the library lets one pass that comes first. */
+static int check_fields(struct parse *ps)
 {
     static const char token[] =
         "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     for (unsigned i = 0; i < ps->n_fields; i++) {
         const struct parse_field *f = &ps->fields[i];
-        if (strspn((const char *)ps->text.p + f->name, token) != f->name_n)
+        const uint8_t *value = ps->text.p + f->value;
+        if (f->name_n == 0 || strspn((const char *)ps->text.p + f->name, token) != f->name_n)
             return refuse(ps, 400, "a header field has an invalid name");
+        for (uint32_t k = 0; k < f->value_n; k++)
+            if ((value[k] < 0x20 && value[k] != '\t') || value[k] == 0x7f)
+                return refuse(ps, 400, "a header field holds a control character");
     }
     return 0;
 }
@@ -194,7 +199,7 @@ static int on_head(http_parser *lib)
     if (lib->method == HTTP_CONNECT)
         return refuse(ps, 501, "the method is not implemented");
     ps->keep_alive = http_should_keep_alive(lib);
-    if (check_names(ps) || check_host(ps) || check_transfer_encoding(ps) || check_content_length(ps) ||
+    if (check_fields(ps) || check_host(ps) || check_transfer_encoding(ps) || check_content_length(ps) ||
         check_expect(ps))
         return -1;
     http_parser_pause(lib, 1);

@@ -1,7 +1,7 @@
 /* http/parse.h - one HTTP/1.x request message from bytes, stricter where RFC 9112 lets messages be misunderstood (request
  * smuggling). Layer 2.
  *
- * libhttp-parser reads the head. Debian builds it without its strict mode, so names are checked here again; obs-fold, missing
+ * libhttp-parser reads the head. Debian builds it without its strict mode, so names and values are checked here again; obs-fold, missing
  * or repeated Host, ambiguous framing and codings other than plain "chunked" are refused here. The body is ours: a count, or
  * chunked.c. Trailers are read and thrown away. */
 #pragma once

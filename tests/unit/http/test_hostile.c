@@ -153,6 +153,7 @@ static void test_malformed__head(void **state)
         {400, "GET /hello HTTP/1.1\r\n" HOST "A: b\rc\r\n\r\n"},
         {400, "GET /hello HTTP/1.1\r\n" HOST "A: b\x01\r\n\r\n"},
         {400, "GET /hello HTTP/1.1\r\n" HOST "A: b\x7f\r\n\r\n"},
+        {400, "GET /hello HTTP/1.1\r\n" HOST "A: \x01b\r\n\r\n"},
         {400, "GET /he\x01llo HTTP/1.1\r\n" HOST "\r\n"},
         {400, "GET /h\xc3\xa4 HTTP/1.1\r\n" HOST "\r\n"},
         {400, "GET /hello#x HTTP/1.1\r\n" HOST "\r\n"},
@@ -210,9 +211,10 @@ static void test_malformed__nul(void **state)
 {
     static const char name[] = "GET /hello HTTP/1.1\r\nHost: t\r\nA\0B: c\r\n\r\n";
     static const char value[] = "GET /hello HTTP/1.1\r\nHost: t\r\nA: b\0c\r\n\r\n";
+    static const char first[] = "GET /hello HTTP/1.1\r\nHost: t\r\nA: \0c\r\n\r\n";
     static const char target[] = "GET /hel\0lo HTTP/1.1\r\nHost: t\r\n\r\n";
-    const struct slice cases[] = {SLICE_LIT(name), SLICE_LIT(value), SLICE_LIT(target)};
-    for (size_t i = 0; i < 3; i++) {
+    const struct slice cases[] = {SLICE_LIT(name), SLICE_LIT(value), SLICE_LIT(first), SLICE_LIT(target)};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int fd = dial(PLAIN);
         say_n(fd, cases[i].p, cases[i].n);
         assert_int_equal(status_in(hear(fd, NULL, 3000)), 400);
