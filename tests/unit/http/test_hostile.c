@@ -1,5 +1,7 @@
 /* Bad weather: slow, broken, oversized and malicious peers. */
 #include "http_test.h"
+#include <fcntl.h>
+#include <sys/resource.h>
 
 enum { PLAIN, PROXIED };
 static const struct http_listener listeners[] = {
@@ -311,6 +313,41 @@ static void test_too_much__connections(void **state)
     assert_int_equal(status_in(talk(PLAIN, "GET /hello HTTP/1.1\r\n" LAST)), 200);
 }
 
+/* Out of descriptors the server waits for better times; it must not spin over a queue that it cannot empty. */
+static void test_too_much__descriptors(void **state)
+{
+    enum { N = 5 };
+    struct rlimit before, low;
+    struct timespec a, b;
+    int fds[N];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < N; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    low = before;
+    low.rlim_cur =
+        (rlim_t)fds[N - 1] + 1; /* all below are taken, but for what earlier connections have left */
+    for (rlim_t n = 0; n < low.rlim_cur; n++)
+        if (fcntl((int)n, F_GETFD) < 0)
+            dup2(fds[N - 1], (int)n);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)http_server_port(server, PLAIN)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&in, sizeof in), 0);
+        say(fds[i], "GET /hello HTTP/1.1\r\n" LAST);
+    }
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+    nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+    assert_true((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < 100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(status_in(hear(fds[i], NULL, 3000)), 200);
+        close(fds[i]);
+    }
+}
+
 /* ---- PROXY v2 and what proxies say ---- */
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
@@ -448,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_too_much__head),
         cmocka_unit_test(test_too_much__connections),
         cmocka_unit_test(test_client_cert__from_anybody),
+        cmocka_unit_test(test_too_much__descriptors),
     };
     const struct CMUnitTest proxies[] = {
         cmocka_unit_test(test_proxy__addresses), cmocka_unit_test(test_proxy__byte_by_byte),
