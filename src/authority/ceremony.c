@@ -156,7 +156,7 @@ static tm_err sign_by_parent(struct making *m, int64_t now, int64_t not_after, s
     const char *crl, *ca;
     TM_TRY(house_authority_urls(&crl, &ca, m->a, m->c->house, x));
     if (m->bundle) {
-        struct offline_sign o = {.lifetime = m->spec->lifetime,
+        struct offline_sign o = {.not_after = not_after, /* to the second what the envelope says */
                                  .path_len = m->spec->path_len,
                                  .issues_cas = m->spec->issues_cas,
                                  .crl_url = crl,

@@ -81,8 +81,8 @@ static const struct cert *find_issuer(const struct cert *c, const struct cert *v
 
 static const struct authority *find_authority(const struct cert *c, const struct catalog *cat)
 {
-    const struct authority *const *v;
-    size_t n = catalog_authorities(cat, &v);
+    const struct authority *const *v = NULL;
+    size_t n = cat ? catalog_authorities(cat, &v) : 0;
     for (size_t i = 0; i < n; i++)
         if (!slice_eq(v[i]->der, c->der) && issued(&v[i]->cert, c))
             return v[i];

@@ -12,7 +12,7 @@ enum { CERTS_IN_MAX = 16 };
 tm_err certs_in_read(struct cert *ret, size_t *ret_n, struct arena *a, struct slice bytes, struct diag *diag);
 
 /* The CA for this key (empty SPKI: the first certificate) and the path above it, signatures checked, as far as the given certificates and
- * the authorities known here reach. *ret_parent: the issuer where it is an authority here. */
+ * the authorities known here reach. `cat` NULL: none is known. */
 struct ca_path {
     struct cert ca;
     struct slice chain[CERTS_IN_MAX];

@@ -42,8 +42,9 @@ tm_err offline_bundle_print(struct buf *out, const struct offline_bundle *b);
 
 /* How a subordinate CA is to be. */
 struct offline_sign {
-    int64_t lifetime; /* as in ca_spec; 0: 10 years */
-    int path_len;     /* -1: none; 0 is the default of an issuing CA */
+    int64_t lifetime;  /* as in ca_spec; 0: 10 years */
+    int64_t not_after; /* the end itself, where it must be exact; 0: by lifetime */
+    int path_len;      /* -1: none; 0 is the default of an issuing CA */
     bool issues_cas;
     const char *crl_url,
         *ca_url; /* where the root's CRL and certificate are; NULL: those given when the bundle was made */

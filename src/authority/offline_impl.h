@@ -25,3 +25,7 @@ tm_err offline_record(struct offline_bundle *b, const char *list, json_t *entry)
 const char *offline_header(const struct offline_bundle *b, const char *key);
 /* What this CA signs with. */
 enum sig_alg offline_sig_alg(const struct offline_bundle *b);
+
+/* The blocks of a bundle, nothing believed yet: *ret_body is what the MAC covers. b->a and b->path are set. */
+tm_err offline_bundle_parse(struct offline_bundle *b, struct slice text, struct slice *ret_body,
+                            struct slice *ret_mac, struct diag *diag);

@@ -52,13 +52,14 @@ tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offlin
     if (slice_eq(spki, b->cert.spki.der))
         return diag_fail(diag, TM_EINVAL, NULL, "subjectPKInfo", "this is the signing CA's own key");
     int64_t now = clock_now();
+    int64_t end = o->not_after ? o->not_after : ca_not_after(o->lifetime, false, now, b->cert.not_after);
     struct ca_plan p = {
         .issuer = b->cert.subject,
         .subject = subject,
         .spki = spki,
         .issuer_key_id = cert_ski(&b->cert),
         .not_before = now - CA_BACKDATE > b->cert.not_before ? now - CA_BACKDATE : b->cert.not_before,
-        .not_after = ca_not_after(o->lifetime, false, now, b->cert.not_after),
+        .not_after = end < b->cert.not_after ? end : b->cert.not_after,
         .path_len = o->issues_cas ? o->path_len : 0,
         .crl_url = given(o->crl_url, offline_header(b, "crl_url")),
         .ca_url = given(o->ca_url, offline_header(b, "ca_url")),

@@ -378,7 +378,7 @@ tm_err crl_publish_all(struct house *h, enum crl_when when, struct diag *diag)
 
 static tm_err publish_due(struct house *h, struct diag *diag)
 {
-    return crl_publish_all(h, CRL_WHEN_DUE, diag);
+    return crl_publish_all(h, status_first_look(h) ? CRL_WHEN_CHANGED : CRL_WHEN_DUE, diag);
 }
 
 static tm_err publish_changed(struct house *h, struct diag *diag)

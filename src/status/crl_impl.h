@@ -1,6 +1,7 @@
 /* status/crl_impl.h - shared by the files of CRL publication. Layer 4, private to status/. */
 #pragma once
 #include "status/crl.h"
+#include "x509/crl.h"
 
 /* A CRL that is signed and to be recorded. */
 struct crl_record {
@@ -17,6 +18,17 @@ tm_err crl_record(struct house *h, const struct authority *x, const struct crl_r
 /* A magnitude of up to 7 octets; INT64_MAX for more. */
 int64_t crl_number_value(struct slice magnitude);
 
+/* A series as it was brought: PEM "X509 CRL" blocks or DER, one after another. Borrows `bytes` and `a`. */
+enum { CRL_SERIES_MAX = 1000 };
+struct crl_list {
+    struct crl v[CRL_SERIES_MAX];
+    size_t n;
+};
+tm_err crl_series_parse(struct crl_list *l, struct arena *a, struct slice bytes, struct diag *diag);
+/* Does CRL number i (from 0) of a series fit its authority and the one before (NULL: the first)? */
+tm_err crl_series_check(const struct crl *c, const struct crl *before, const struct authority *x, size_t i,
+                        struct diag *diag);
+
 /* Publish the newest CRL of the imported series whose thisUpdate has come. No series: nothing to do. */
 tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_published, struct arena *a,
                           struct diag *diag);
@@ -24,3 +36,5 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
 tm_err crl_series_watch(struct house *h, struct diag *diag);
 /* Drop what status/publish.c keeps of this authority. */
 void status_forget(struct house *h, const struct authority *x);
+/* True once a process that serves: what was revoked while none ran has to be looked for. */
+bool status_first_look(struct house *h);

@@ -15,12 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SERIES_MAX = 1000, SERIES_BYTES_MAX = 64 << 20, DAY = 86400 };
-
-struct list {
-    struct crl v[SERIES_MAX];
-    size_t n;
-};
+enum { SERIES_BYTES_MAX = 64 << 20, DAY = 86400 };
 
 static const char *meta_name(struct arena *a, const struct authority *x)
 {
@@ -29,16 +24,16 @@ static const char *meta_name(struct arena *a, const struct authority *x)
 
 /* ---- parsing ---- */
 
-static tm_err add(struct list *l, struct slice der, struct diag *diag)
+static tm_err add(struct crl_list *l, struct slice der, struct diag *diag)
 {
-    if (l->n == SERIES_MAX)
-        return diag_fail(diag, TM_ETOOBIG, NULL, NULL, "more than %d CRLs in a series", SERIES_MAX);
+    if (l->n == CRL_SERIES_MAX)
+        return diag_fail(diag, TM_ETOOBIG, NULL, NULL, "more than %d CRLs in a series", CRL_SERIES_MAX);
     TM_TRY(crl_parse(&l->v[l->n], der, diag));
     l->n++;
     return TM_OK;
 }
 
-static tm_err parse_der(struct list *l, struct slice bytes, struct diag *diag)
+static tm_err parse_der(struct crl_list *l, struct slice bytes, struct diag *diag)
 {
     struct der_reader r;
     der_reader_init(&r, bytes, diag);
@@ -50,7 +45,7 @@ static tm_err parse_der(struct list *l, struct slice bytes, struct diag *diag)
     return der_end(&r);
 }
 
-static tm_err parse_any(struct list *l, struct arena *a, struct slice bytes, struct diag *diag)
+tm_err crl_series_parse(struct crl_list *l, struct arena *a, struct slice bytes, struct diag *diag)
 {
     if (bytes.n && bytes.p[0] == DER_SEQUENCE)
         return parse_der(l, bytes, diag);
@@ -68,7 +63,7 @@ static tm_err parse_any(struct list *l, struct arena *a, struct slice bytes, str
                             "no CRL in there (PEM blocks \"X509 CRL\", or DER)");
 }
 
-static tm_err load(struct list *l, struct arena *a, struct house *h, const struct authority *x,
+static tm_err load(struct crl_list *l, struct arena *a, struct house *h, const struct authority *x,
                    struct diag *diag)
 {
     struct store_read r = {.kind = READ_META, .tenant = x->tenant, .arena = a, .name = meta_name(a, x)};
@@ -95,7 +90,7 @@ static tm_err count_entries(size_t *ret, const struct crl *c, struct diag *diag)
 /* ---- checks at import ---- */
 
 /* RFC 5280 6.3.3: issuer, AKI, signature. Then what a series needs: order, and no gaps that nobody could cross. */
-static tm_err check_one(const struct crl *c, const struct crl *before, const struct authority *x, size_t i,
+tm_err crl_series_check(const struct crl *c, const struct crl *before, const struct authority *x, size_t i,
                         struct diag *diag)
 {
     if (!slice_eq(c->issuer, x->cert.subject))
@@ -125,11 +120,11 @@ static tm_err check_one(const struct crl *c, const struct crl *before, const str
     return TM_OK;
 }
 
-static tm_err check_all(const struct list *l, struct house *h, const struct authority *x, struct arena *a,
+static tm_err check_all(const struct crl_list *l, struct house *h, const struct authority *x, struct arena *a,
                         struct diag *diag)
 {
     for (size_t i = 0; i < l->n; i++)
-        TM_TRY(check_one(&l->v[i], i ? &l->v[i - 1] : NULL, x, i, diag));
+        TM_TRY(crl_series_check(&l->v[i], i ? &l->v[i - 1] : NULL, x, i, diag));
     struct crl_row last;
     tm_err e = crl_current(&last, a, h, x);
     if (e == TM_ENOTFOUND)
@@ -173,7 +168,7 @@ static tm_err count_missing(size_t *ret, struct house *h, const struct authority
     return TM_OK;
 }
 
-static tm_err summary(struct crl_series *ret, const struct list *l, struct house *h,
+static tm_err summary(struct crl_series *ret, const struct crl_list *l, struct house *h,
                       const struct authority *x, struct arena *a, struct diag *diag)
 {
     const struct crl *last = &l->v[l->n - 1];
@@ -184,8 +179,8 @@ static tm_err summary(struct crl_series *ret, const struct list *l, struct house
 
 /* ---- import ---- */
 
-static tm_err store_series(struct house *h, const struct authority *x, const struct list *l, const char *by,
-                           struct arena *a, struct diag *diag)
+static tm_err store_series(struct house *h, const struct authority *x, const struct crl_list *l,
+                           const char *by, struct arena *a, struct diag *diag)
 {
     struct buf all;
     buf_init(&all, SERIES_BYTES_MAX);
@@ -224,10 +219,10 @@ static tm_err store_series(struct house *h, const struct authority *x, const str
 static tm_err import(struct crl_series *ret, struct house *h, const struct authority *x, struct slice bytes,
                      const char *by, struct arena *a, struct diag *diag)
 {
-    struct list *l = arena_calloc(a, 1, sizeof *l);
+    struct crl_list *l = arena_calloc(a, 1, sizeof *l);
     if (!l)
         return TM_ENOMEM;
-    TM_TRY(parse_any(l, a, bytes, diag));
+    TM_TRY(crl_series_parse(l, a, bytes, diag));
     TM_TRY(check_all(l, h, x, a, diag));
     TM_TRY(store_series(h, x, l, by, a, diag));
     TM_TRY(crl_series_publish(h, x, &(bool){false}, a, diag));
@@ -253,7 +248,7 @@ tm_err crl_series_state(struct crl_series *ret, struct house *h, const struct au
     struct arena *a = arena_new((size_t)2 * SERIES_BYTES_MAX);
     if (!a)
         return TM_ENOMEM;
-    struct list *l = arena_calloc(a, 1, sizeof *l);
+    struct crl_list *l = arena_calloc(a, 1, sizeof *l);
     tm_err e = l ? load(l, a, h, x, diag) : TM_ENOMEM;
     if (e == TM_OK)
         e = l->n ? summary(ret, l, h, x, a, diag) : TM_ENOTFOUND;
@@ -266,7 +261,7 @@ tm_err crl_series_state(struct crl_series *ret, struct house *h, const struct au
 tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_published, struct arena *a,
                           struct diag *diag)
 {
-    struct list *l = arena_calloc(a, 1, sizeof *l);
+    struct crl_list *l = arena_calloc(a, 1, sizeof *l);
     if (!l)
         return TM_ENOMEM;
     tm_err e = load(l, a, h, x, diag);

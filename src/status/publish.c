@@ -38,6 +38,7 @@ struct status {
     uint64_t clock, generation;
     unsigned in_flight;
     bool closing;
+    bool looked;
 };
 
 static void blob_unref(struct blob *b)
@@ -94,6 +95,18 @@ void status_forget(struct house *h, const struct authority *x)
         if (s->entries[i]->tenant == x->tenant && strcmp(s->entries[i]->authority, x->name) == 0)
             drop_entry(s, i);
     pthread_mutex_unlock(&s->lock);
+}
+
+bool status_first_look(struct house *h)
+{
+    struct status *s = h->status;
+    if (!s)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    bool first = !s->looked;
+    s->looked = true;
+    pthread_mutex_unlock(&s->lock);
+    return first;
 }
 
 tm_err status_open(struct house *h)

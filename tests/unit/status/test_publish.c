@@ -170,12 +170,31 @@ static void test_status_routes__register(void **state)
     assert_int_equal(get("", "GET /register/tile/entries/000").status, 404);
 }
 
+/* Revoked while no server ran: the first turn of the job finds it, later ones look at dates only. */
+static void test_status_jobs__first_look(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    const struct job *due = status_jobs[0];
+    assert_string_equal(due->name, "crl.due");
+    struct crl_row before, after;
+    for (int turn = 0; turn < 2; turn++) {
+        struct issue_request *r = issue_leaf(arena, house, "gone.example.org");
+        CHECK_OK(crl_current(&before, arena, house, ca), diag);
+        CHECK_OK(issue_revoke(house, TENANT_DEFAULT, r->serial, 1, "tester", "", NULL, &diag), diag);
+        CHECK_OK(due->run(house, &diag), diag);
+        CHECK_OK(crl_current(&after, arena, house, ca), diag);
+        assert_int_equal(slice_eq(before.number, after.number), turn == 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_routes__crl),
         cmocka_unit_test(test_status_routes__ca),
         cmocka_unit_test(test_status_routes__register),
+        cmocka_unit_test(test_status_jobs__first_look),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
