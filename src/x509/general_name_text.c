@@ -17,7 +17,7 @@ static bool is_plain_text(struct slice s)
 /* Text as it is, where it is printable ASCII and cannot be taken for the hex form; else "#" and hex. */
 static void print_octets(struct buf *out, struct slice s)
 {
-    if (is_plain_text(s) && s.p[0] != '#') {
+    if (s.n == 0 || (is_plain_text(s) && s.p[0] != '#')) {
         buf_put_slice(out, s);
     } else {
         buf_putc(out, '#');

@@ -223,9 +223,21 @@ static tm_err piece_build(struct der_builder *b, const struct piece *p, struct d
     return b->err;
 }
 
+/* Without white space around, but for a space at the end that a backslash keeps. */
+static struct slice trimmed(struct slice text)
+{
+    struct slice s = slice_trim(text);
+    size_t backslashes = 0;
+    while (backslashes < s.n && s.p[s.n - 1 - backslashes] == '\\')
+        backslashes++;
+    if (backslashes % 2 && s.p + s.n < text.p + text.n)
+        s.n++;
+    return s;
+}
+
 tm_err name_from_text(struct slice *ret_tlv, struct arena *a, struct slice text, struct diag *diag)
 {
-    struct scanner s = {.text = slice_trim(text), .a = a, .diag = diag};
+    struct scanner s = {.text = trimmed(text), .a = a, .diag = diag};
     struct piece v[NAME_MAX_ATTRS];
     struct der_builder b;
     struct buf out;

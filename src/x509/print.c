@@ -136,8 +136,10 @@ static tm_err print_any(struct buf *out, struct slice bytes, bool json, struct d
     arena_free(a);
     if (e == TM_OK)
         return buf_err(out);
-    if (buf_err(out) == TM_OK)
-        out->n = start; /* nothing half-way */
+    if (buf_err(out) == TM_OK && out->p) { /* nothing half-way */
+        out->n = start;
+        out->p[start] = '\0';
+    }
     return e;
 }
 

@@ -326,8 +326,9 @@ def bad_certs():
     make("x690-10.1-indefinite-length", lambda c, t: b"\x30\x80" + b"".join(map(encode, c[1])) + b"\0\0")
     make("x690-10.1-length-padded", at(1, Raw(b"\x02\x81\x01\x05")))
     make("x690-8.1.3.5-length-of-five-octets", lambda c, t: b"\x30\x85\x00\x00\x00\x00\x10" + b"\0" * 16)
-    make("x690-10.2-constructed-bit-string", lambda c, t: c[1].__setitem__(2, [0x23, [[3, b"\x00\x01"]]]))
-    make("x690-8.1.2.4-high-tag-number", lambda c, t: t.append(Raw(b"\xbf\x1f\x00")))
+    make("x690-8.1.2-constructed-bit-string", lambda c, t: c[1].__setitem__(2, [0x23, [[3, b"\x00\x01"]]]))
+    make("x690-10.2-constructed-utf8-string", at(5, [0x30, [[0x31, [[0x30, [oid("2.5.4.3"), [0x2C, [[4, b"a"]]]]]]]]]))
+    make("x690-8.1.2.4-high-tag-number", at(5, [0x30, [[0x31, [[0x30, [oid("2.5.4.3"), Raw(b"\x1f\x20\x00")]]]]]]))
     make("rfc5280-4.1.2.8-unique-id-in-version-1",
          lambda c, t: (t.pop(0), t.pop(), t.append([0x81, b"\x00\x01"]), None)[-1])
 
