@@ -425,21 +425,26 @@ static tm_err write_records(struct journal *j, size_t n, struct diag *diag)
     return err;
 }
 
-static tm_err append_locked(struct journal *j, struct signer_entry *e, size_t n, uint8_t (*ret_chain)[32],
-                            struct diag *diag)
+static tm_err append_locked(struct journal *j, struct signer_entry *e, size_t n, uint8_t (*ret_chain)[32])
 {
     if (n > APPEND_MAX)
         return TM_ETOOBIG;
-    if (j->seq - j->covered + n > ENTRIES_MAX)
-        return diag_fail(
-            diag, TM_EFULL, "signer.journal", file_name,
-            "no checkpoint has covered the last %llu signatures: nothing more is signed until one does",
-            (unsigned long long)(j->seq - j->covered));
     const uint8_t *before = j->hash;
     for (size_t i = 0; i < n; i++) {
         TM_TRY(entry_record(j->out + i * JOURNAL_RECORD, &e[i], j->seq + 1 + i, before, ret_chain[i]));
         before = ret_chain[i];
     }
+    return TM_OK;
+}
+
+/* Unseen signatures have an end. Checkpoints are not held back by it: they are what makes room. */
+static tm_err check_uncovered(const struct journal *j, size_t n, struct diag *diag)
+{
+    if (j->seq - j->covered + n > ENTRIES_MAX)
+        return diag_fail(
+            diag, TM_EFULL, "signer.journal", file_name,
+            "no checkpoint has covered the last %llu signatures: nothing more is signed until one does",
+            (unsigned long long)(j->seq - j->covered));
     return TM_OK;
 }
 
@@ -449,7 +454,9 @@ tm_err journal_append(struct journal *j, struct signer_entry *e, size_t n, uint8
     if (n == 0)
         return TM_OK;
     pthread_mutex_lock(&j->mutex);
-    tm_err err = append_locked(j, e, n, ret_chain, diag);
+    tm_err err = check_uncovered(j, n, diag);
+    if (err == TM_OK)
+        err = append_locked(j, e, n, ret_chain);
     if (err == TM_OK)
         err = write_records(j, n, diag);
     if (err == TM_OK) {
@@ -560,7 +567,7 @@ tm_err journal_checkpoint_commit(struct journal *j, const struct journal_log *lo
     /* Before the state itself moves on, so that nothing half done is seen when it fails. */
     tm_err err = covered ? hash_at(j, covered, covered_hash, diag) : TM_OK;
     if (err == TM_OK)
-        err = append_locked(j, e, 1, chain, diag);
+        err = append_locked(j, e, 1, chain);
     if (err == TM_OK) {
         log_record(j->out + JOURNAL_RECORD, log, j->seq + 1, covered > j->covered ? covered : j->covered);
         err = write_records(j, 2, diag);
