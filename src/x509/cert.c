@@ -33,26 +33,6 @@ static tm_err validity_read(struct cert *c, struct der_reader *tbs)
     return der_end(&seq);
 }
 
-/* Whole Name TLV, with what is in it checked. */
-static tm_err name_read(struct slice *ret, struct der_reader *r, const char *field)
-{
-    struct name name;
-    TM_TRY(der_read_tlv(r, DER_SEQUENCE, ret));
-    if (name_parse(&name, *ret, r->diag) == TM_OK)
-        return TM_OK;
-    /* The reason is in the diag already; what is wanted here is that the reader stops. */
-    struct diag kept = {0};
-    if (r->diag)
-        kept = *r->diag;
-    tm_err e = der_reject(r, TM_EMALFORMED, "RFC 5280 4.1.2.4", field, "malformed name");
-    if (r->diag) {
-        size_t offset = (size_t)(ret->p - r->start) + kept.offset;
-        *r->diag = kept;
-        r->diag->offset = offset;
-    }
-    return e;
-}
-
 static tm_err serial_read(struct slice *ret, struct der_reader *tbs)
 {
     TM_TRY(der_read_integer(tbs, ret));
@@ -83,16 +63,19 @@ static tm_err unique_ids_skip(const struct cert *c, struct der_reader *tbs)
 static tm_err tbs_read(struct cert *c, struct algid *inner, struct der_reader *tbs)
 {
     struct der_reader wrapper, list;
+    struct name name;
     bool present;
     TM_TRY(version_read(&c->version, tbs));
     TM_TRY(serial_read(&c->serial, tbs));
     TM_TRY(algid_read(inner, tbs));
-    TM_TRY(name_read(&c->issuer, tbs, "tbsCertificate.issuer"));
-    if (c->issuer.n <= 2)
+    TM_TRY(name_read(&name, tbs));
+    c->issuer = name.der;
+    if (name.n == 0)
         return der_reject(tbs, TM_EMALFORMED, "RFC 5280 4.1.2.4", "tbsCertificate.issuer",
                           "an empty issuer name");
     TM_TRY(validity_read(c, tbs));
-    TM_TRY(name_read(&c->subject, tbs, "tbsCertificate.subject"));
+    TM_TRY(name_read(&name, tbs));
+    c->subject = name.der;
     TM_TRY(spki_read(&c->spki, tbs));
     TM_TRY(unique_ids_skip(c, tbs));
     c->exts.n = 0;

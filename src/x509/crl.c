@@ -12,18 +12,15 @@ const char *const crl_reason_names[11] = {
 enum { CRL_NUMBER_MAX = 20 };
 
 /* CRLNumber ::= INTEGER (0..MAX); RFC 5280 5.2.3: at most 20 octets */
-static tm_err number_read(struct slice *ret, struct slice value, struct diag *diag)
+static tm_err number_read(struct slice *ret, struct der_reader *r)
 {
-    struct der_reader r;
     struct slice c;
-    der_reader_init(&r, value, diag);
-    TM_TRY(der_read_integer(&r, &c));
+    TM_TRY(der_read_integer(r, &c));
     if (c.p[0] & 0x80)
-        return der_reject(&r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber", "a negative number");
+        return der_reject(r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber", "a negative number");
     if (c.n > CRL_NUMBER_MAX)
-        return der_reject(&r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber",
-                          "a number of more than 20 octets");
-    TM_TRY(der_end(&r));
+        return der_reject(r, TM_EMALFORMED, "RFC 5280 5.2.3", "cRLNumber", "a number of more than 20 octets");
+    TM_TRY(der_end(r));
     *ret = c;
     return TM_OK;
 }
@@ -31,10 +28,12 @@ static tm_err number_read(struct slice *ret, struct slice value, struct diag *di
 struct slice crl_number(const struct crl *c)
 {
     struct slice number = {0};
+    struct der_reader r;
     const struct ext *e = exts_find(&c->exts, OID_EXT_CRL_NUMBER);
-    if (e && number_read(&number, e->value, NULL) != TM_OK)
-        return (struct slice){0};
-    return number;
+    if (!e)
+        return number;
+    der_reader_init(&r, e->value, NULL);
+    return number_read(&number, &r) == TM_OK ? number : (struct slice){0};
 }
 
 static tm_err extensions_read(struct crl *c, unsigned version, struct der_reader *tbs)
@@ -53,7 +52,11 @@ static tm_err extensions_read(struct crl *c, unsigned version, struct der_reader
     TM_TRY(exts_read_list(&c->exts, &list));
     TM_TRY(der_end(&wrapper));
     const struct ext *e = exts_find(&c->exts, OID_EXT_CRL_NUMBER);
-    return e ? number_read(&number, e->value, tbs->diag) : TM_OK;
+    if (!e)
+        return TM_OK;
+    struct der_reader r = {
+        .start = tbs->start, .p = e->value.p, .end = e->value.p + e->value.n, .diag = tbs->diag};
+    return number_read(&number, &r);
 }
 
 /* TBSCertList ::= SEQUENCE { version INTEGER OPTIONAL (v2), signature, issuer, thisUpdate, nextUpdate OPTIONAL,
@@ -70,8 +73,8 @@ static tm_err tbs_read(struct crl *c, struct algid *inner, struct der_reader *tb
                               "a version other than 2");
     }
     TM_TRY(algid_read(inner, tbs));
-    TM_TRY(der_read_tlv(tbs, DER_SEQUENCE, &c->issuer));
-    TM_TRY(name_parse(&issuer, c->issuer, tbs->diag));
+    TM_TRY(name_read(&issuer, tbs));
+    c->issuer = issuer.der;
     if (issuer.n == 0)
         return der_reject(tbs, TM_EMALFORMED, "RFC 5280 5.1.2.3", "tbsCertList.issuer",
                           "an empty issuer name");

@@ -74,9 +74,9 @@ static tm_err template_read(struct csr *c, struct arena *a, struct der_reader *t
         TM_TRY(validity_read(c, &inner));
     TM_TRY(der_enter_optional(t, DER_CONTEXT_CONS(5), &inner, &present));
     if (present) {
-        TM_TRY(der_read_tlv(&inner, DER_SEQUENCE, &c->subject));
+        TM_TRY(name_read(&name, &inner));
         TM_TRY(der_end(&inner));
-        TM_TRY(name_parse(&name, c->subject, t->diag));
+        c->subject = name.der;
     }
     if (der_peek(t) == DER_CONTEXT_CONS(6))
         TM_TRY(public_key_read(c, a, t));

@@ -114,8 +114,8 @@ static tm_err info_read(struct csr *c, struct der_reader *info)
     TM_TRY(der_read_uint(info, &version));
     if (version != 0)
         return der_reject(info, TM_EMALFORMED, "RFC 2986 4.1", "version", "a version other than v1(0)");
-    TM_TRY(der_read_tlv(info, DER_SEQUENCE, &c->subject));
-    TM_TRY(name_parse(&subject, c->subject, info->diag));
+    TM_TRY(name_read(&subject, info));
+    c->subject = subject.der;
     TM_TRY(spki_read(&c->spki, info));
     /* The attributes are not OPTIONAL, yet some clients leave the empty set out; there is only one way to read that. */
     TM_TRY(der_enter_optional(info, DER_CONTEXT_CONS(0), &attrs, &present));

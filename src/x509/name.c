@@ -197,16 +197,22 @@ static tm_err rdn_parse(struct name *ret, struct der_reader *names, unsigned rdn
 }
 
 /* Name ::= CHOICE { rdnSequence SEQUENCE OF RelativeDistinguishedName } */
-tm_err name_parse(struct name *ret, struct slice tlv, struct diag *diag)
+tm_err name_read(struct name *ret, struct der_reader *r)
 {
-    struct der_reader r, names;
+    struct der_reader tlv = *r, names;
     ret->n = 0;
-    ret->der = tlv;
-    der_reader_init(&r, tlv, diag);
-    TM_TRY(der_enter(&r, DER_SEQUENCE, &names));
+    TM_TRY(der_read_tlv(&tlv, DER_SEQUENCE, &ret->der));
+    TM_TRY(der_enter(r, DER_SEQUENCE, &names));
     for (unsigned rdn = 0; !der_at_end(&names); rdn++)
         TM_TRY(rdn_parse(ret, &names, rdn));
-    TM_TRY(der_end(&names));
+    return der_end(&names);
+}
+
+tm_err name_parse(struct name *ret, struct slice tlv, struct diag *diag)
+{
+    struct der_reader r;
+    der_reader_init(&r, tlv, diag);
+    TM_TRY(name_read(ret, &r));
     return der_end(&r);
 }
 

@@ -29,6 +29,8 @@ struct name {
 
 /* Parse a Name TLV. String types are checked for valid contents; lengths are bounded by RFC 5280's upper bounds times 4. */
 tm_err name_parse(struct name *ret, struct slice tlv, struct diag *diag);
+/* The same from the reader's next element; offsets of failures count in the reader's input. */
+tm_err name_read(struct name *ret, struct der_reader *r);
 
 /* First value of an attribute as UTF-8 text in `a`; TM_ENOTFOUND. */
 tm_err name_get(struct slice *ret, struct arena *a, const struct name *n, enum oid type);
