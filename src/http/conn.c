@@ -102,7 +102,7 @@ static void start_linger(struct conn *c)
         ERR_clear_error();
         SSL_shutdown(c->ssl);
     }
-    if (shutdown(c->fd, SHUT_WR) != 0)
+    if (c->fd < 0 || shutdown(c->fd, SHUT_WR) != 0)
         conn_abort(c);
 }
 

@@ -63,7 +63,7 @@ static int tcp_socket(const struct sockaddr_storage *sa, socklen_t n, bool share
 
 static int port_of(int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof sa;
     if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0)
         return 0;
@@ -114,10 +114,11 @@ static tm_err open_unix(struct server_listener *ln, int *fds, struct diag *diag)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct stat st;
-    if (strlen(ln->config.address) >= sizeof un.sun_path)
+    size_t n = strlen(ln->config.address);
+    if (n >= sizeof un.sun_path)
         return diag_fail(diag, TM_EINVAL, NULL, "listeners", "the path of a unix socket is too long: %s",
                          ln->config.address);
-    strcpy(un.sun_path, ln->config.address);
+    memcpy(un.sun_path, ln->config.address, n + 1);
     /* What a killed server left behind is in the way; a socket that answers, or another kind of file, is not ours to remove. */
     if (lstat(un.sun_path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode) || somebody_listens(&un)) {

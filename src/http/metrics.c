@@ -112,6 +112,9 @@ static struct metric_series *series_add(struct metric *m, struct metric_series *
 struct metric_series *metric_series(struct metric *m, const char *const *values)
 {
     static const char *const others[METRIC_LABELS_MAX] = {"other", "other", "other"};
+    static const char *const none[METRIC_LABELS_MAX] = {"", "", ""};
+    if (!values)
+        values = none;
     struct metric_series *head = atomic_load_explicit(&m->series, memory_order_acquire);
     struct metric_series *s = find(m, head, NULL, values);
     if (s)
@@ -181,7 +184,7 @@ static void put_value(struct buf *b, int64_t v, uint64_t per_unit)
 static void put_labels(struct buf *b, const struct metric *m, const struct metric_series *s, const char *le)
 {
     char between = '{';
-    for (size_t i = 0; i < METRIC_LABELS_MAX && m->labels[i]; i++, between = ',') {
+    for (size_t i = 0; s && i < METRIC_LABELS_MAX && m->labels[i]; i++, between = ',') {
         buf_putc(b, (uint8_t)between);
         buf_puts(b, m->labels[i]);
         buf_puts(b, "=\"");
