@@ -1,9 +1,10 @@
 /* bench_store - what the embedded store does at a given size.
  *
- *   bench_store DIR ROWS [STEP]
+ *   bench_store DIR ROWS [STEP [RATE]]
  *
  * Fills DIR up to ROWS certificates (700 octets of DER, 8 look-up keys, one event of 300 octets each, many in flight), prints the rate and
- * each thread's CPU time at every STEP rows, then the latency of lone commits and of look-ups by every key. An existing DIR is gone on with. */
+ * each thread's CPU time at every STEP rows, then the latency of lone commits and of look-ups by every key. An existing DIR is gone on with.
+ * With RATE, so many certificates a second are submitted, which shows the latency of commits under steady load. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -24,8 +25,13 @@ struct op {
     struct cert_key keys[KEYS];
     char subject[64], cn[32], san[3][48], device[24];
     uint8_t der[DER], body[BODY], salt[16], serial[16], fingerprint[32], spki[32];
+    uint64_t submitted, finished;
     struct op *next;
 };
+
+/* Latencies of a step, in tenths of a millisecond. */
+enum { HISTOGRAM = 10000 };
+static uint32_t histogram[HISTOGRAM];
 
 static struct waiter *waiter;
 static struct op *idle;
@@ -116,10 +122,23 @@ static void op_done(struct task *t)
         if (failures++ == 0)
             fprintf(stderr, "commit: %s\n", o->txn.diag.message);
     }
+    if (o->submitted) {
+        uint64_t tenths = (o->finished - o->submitted) / 100000;
+        histogram[tenths < HISTOGRAM ? tenths : HISTOGRAM - 1]++;
+    }
     o->next = idle;
     idle = o;
     any_idle = true;
 }
+
+/* The end is the moment of the answer, not that of our looking at it. */
+static void timed_post(struct executor *e, struct task *t)
+{
+    TM_CONTAINER(t, struct op, txn.done)->finished = clock_mono_ns();
+    executor_post(waiter_executor(waiter), t);
+}
+
+static struct executor timed = {.post = timed_post};
 
 static struct op *op_take(void)
 {
@@ -169,28 +188,59 @@ static long rss_kib(void)
     return kib;
 }
 
-static void fill_up(struct store *s, uint64_t from, uint64_t to, uint64_t step)
+/* Median, 99th percentile and longest; emptied. */
+static void histogram_print(void)
+{
+    uint64_t n = 0, sum = 0;
+    double median = 0, p99 = 0, longest = 0;
+    for (int i = 0; i < HISTOGRAM; i++)
+        n += histogram[i];
+    for (int i = 0; i < HISTOGRAM; i++) {
+        if (!histogram[i])
+            continue;
+        sum += histogram[i];
+        longest = (i + 1) / 10.0;
+        median = sum * 2 >= n && median == 0 ? longest : median;
+        p99 = sum * 100 >= n * 99 && p99 == 0 ? longest : p99;
+    }
+    memset(histogram, 0, sizeof histogram);
+    printf("    latency: median < %.1f ms, p99 < %.1f ms, longest < %.1f ms;", median, p99, longest);
+}
+
+/* Submit no earlier than the rate wants it. */
+static void keep_rate(uint64_t start, uint64_t n, uint64_t rate)
+{
+    uint64_t due = start + n * 1000000000u / rate, now = clock_mono_ns();
+    if (due > now + 500000)
+        usleep((useconds_t)((due - now) / 1000));
+}
+
+static void fill_up(struct store *s, uint64_t from, uint64_t to, uint64_t step, uint64_t rate)
 {
     struct op *ops = calloc(IN_FLIGHT, sizeof *ops);
     for (int i = 0; i < IN_FLIGHT; i++)
         op_done(&ops[i].txn.done);
-    uint64_t start = clock_mono_ns(), mark = from;
+    uint64_t begin = clock_mono_ns(), start = begin, mark = from;
     struct store_stats before, now;
     s->driver->stats(s, &before);
     for (uint64_t n = from; n < to; n++) {
+        if (rate)
+            keep_rate(begin, n - from, rate);
         struct op *o = op_take();
         fill(o, n);
-        o->txn = (struct store_txn){
-            .done = {.run = op_done}, .reply_to = waiter_executor(waiter), .effects = o->effects, .n = 2};
+        o->txn =
+            (struct store_txn){.done = {.run = op_done}, .reply_to = &timed, .effects = o->effects, .n = 2};
+        o->submitted = clock_mono_ns();
         store_submit(s, &o->txn);
         if (n + 1 - mark != step && n + 1 != to)
             continue;
         uint64_t ns = clock_mono_ns() - start;
         s->driver->stats(s, &now);
         printf("%10" PRIu64 " rows: %7.0f/s, %" PRIu64 " commits, longest so far %.1f ms, %" PRIu64
-               " segments, tail %" PRIu64 ", PSS %ld KiB;",
+               " segments, tail %" PRIu64 ", PSS %ld KiB\n",
                n + 1, (double)(n + 1 - mark) * 1e9 / (double)ns, now.commits - before.commits,
                (double)now.commit_us_max / 1000, now.index_segments, now.index_tail, rss_kib());
+        histogram_print();
         threads_print();
         fflush(stdout);
         before = now;
@@ -270,13 +320,15 @@ static void look_ups(struct store *s, uint64_t rows)
     arena_free(a);
 }
 
-/* A lost index is built again first. */
-static void wait_for_index(struct store *s)
+/* A lost index is built again first: until then look-ups are refused. */
+static void wait_for_index(struct store *s, struct arena *a)
 {
     uint64_t start = clock_mono_ns();
     struct store_stats stats;
-    for (s->driver->stats(s, &stats); stats.index_tail > 20000; s->driver->stats(s, &stats))
+    struct store_read r = {.kind = READ_CERTS_BY_KEY, .key = {CERT_KEY_CN, SLICE_LIT("any")}, .arena = a};
+    while (store_read_now(s, &r) == TM_EUNAVAIL)
         usleep(10000);
+    s->driver->stats(s, &stats);
     printf("index ready after %.1f s, %" PRIu64 " segments\n", (double)(clock_mono_ns() - start) / 1e9,
            stats.index_segments);
 }
@@ -284,7 +336,7 @@ static void wait_for_index(struct store *s)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_store DIR ROWS [STEP]\n");
+        fprintf(stderr, "usage: bench_store DIR ROWS [STEP [RATE]]\n");
         return 2;
     }
     uint64_t rows = strtoull(argv[2], NULL, 10), step = argc > 3 ? strtoull(argv[3], NULL, 10) : rows;
@@ -303,9 +355,9 @@ int main(int argc, char **argv)
     struct store_read r = {.kind = READ_COUNTS, .tenant = TENANT_DEFAULT, .arena = a};
     failures += store_read_now(s, &r) != TM_OK;
     if (r.counts.certs < rows)
-        fill_up(s, r.counts.certs, rows, step);
+        fill_up(s, r.counts.certs, rows, step, argc > 4 ? strtoull(argv[4], NULL, 10) : 0);
     lone_commits(s, rows > r.counts.certs ? rows : r.counts.certs);
-    wait_for_index(s);
+    wait_for_index(s, a);
     look_ups(s, rows);
     sleep(7); /* caches are given back after five seconds without work */
     printf("idle PSS %ld KiB\n", rss_kib());

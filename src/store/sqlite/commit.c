@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/task.h"
 #include "store/sqlite/internal.h"
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@ enum {
     GROUP_MAX = 4096,
     GROUP_NS = 20000000, /* statement time of one group, so that no commit comes near 50 ms */
     IDLE_S = 5,          /* after which caches are given back */
+    PAUSE_NS = 100000,   /* a member of the last group; about what making another certificate takes */
+    PAUSE_NS_MAX = 2000000,
+    PAUSE_ENOUGH = 64, /* waiting: a group worth its commit */
 };
 
 /* ---- state that belongs to the open group ---- */
@@ -199,6 +203,21 @@ static void group_time(struct committer *c, uint64_t start)
         atomic_store_explicit(&c->us_max, us, memory_order_relaxed);
 }
 
+/* A commit costs what the statements of a dozen certificates cost. Under load it therefore begins no sooner after the last one than
+ * others need to make as many certificates again; a lone request waits for nobody. */
+static void group_pause(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    if (c->last_size < 2 || atomic_load_explicit(&c->waiting, memory_order_relaxed) >= PAUSE_ENOUGH)
+        return;
+    uint64_t pause = c->last_size * PAUSE_NS < PAUSE_NS_MAX ? c->last_size * PAUSE_NS : PAUSE_NS_MAX;
+    uint64_t until = c->last_start + pause;
+    if (clock_mono_ns() >= until)
+        return;
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+}
+
 /* Commit as many of `todo` as fit one group; returns the rest. */
 static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *todo)
 {
@@ -226,6 +245,8 @@ static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *
         err = writer_commit(s, &diag);
     else
         writer_rollback(s);
+    s->committer.last_start = start;
+    s->committer.last_size = n;
     group_time(&s->committer, start);
     group_answer(s, &group, err, &diag);
     return todo;
@@ -285,6 +306,8 @@ static void committer_wait(struct sqlite_store *s)
     if (sem_timedwait(&c->wake, &until) == 0)
         return;
     sqlite3_db_release_memory(s->w.db.h);
+    readers_release_memory(s);
+    malloc_trim(0);
     while (sem_wait(&c->wake) != 0)
         ;
 }
@@ -300,25 +323,37 @@ static struct store_txn *committer_take(struct committer *c)
     return list.first;
 }
 
+/* What has been submitted; the wake-ups of it are used up first, so that one that comes later still wakes. */
+static struct store_txn *committer_next(struct sqlite_store *s)
+{
+    struct committer *c = &s->committer;
+    if (atomic_load_explicit(&c->waiting, memory_order_relaxed) > 0)
+        group_pause(s);
+    while (sem_trywait(&c->wake) == 0)
+        ;
+    return committer_take(c);
+}
+
 static void *committer_thread(void *arg)
 {
     struct sqlite_store *s = arg;
     struct committer *c = &s->committer;
     struct store_txn *todo = NULL;
     for (;;) {
+        /* Read before the queue: what was submitted before the stop is found. */
+        bool stopping = atomic_load(&c->stopping);
         if (!todo)
-            todo = committer_take(c);
+            todo = committer_next(s);
+        bool idle = !todo;
         if (todo) {
             wal_finish(s);
             todo = group_commit(s, todo);
         }
         if (atomic_load(&c->has_job))
             job_slice(s);
-        else if (!todo && atomic_load(&c->stopping)) {
-            todo = committer_take(c);
-            if (!todo)
-                return NULL;
-        } else if (!todo && !(todo = committer_take(c)))
+        else if (idle && stopping)
+            return NULL;
+        else if (idle && !atomic_load(&c->stopping))
             committer_wait(s);
     }
 }

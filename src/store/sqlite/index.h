@@ -5,7 +5,7 @@
  * segments of a level are merged into one of the next, all by the index thread in slices. A look-up asks the tail, then every segment,
  * and verifies what it found against the row: dropped rows and colliding hashes fall out there.
  *
- *   block.id = segment << 48 | the upper 48 bits of its first hash (or the id before it + 1)
+ *   block.id = segment << 48 | the upper 48 bits of its last hash (or the id before it + 1)
  *   block.data = entries of 12 octets: hash, then seq - segment.first_seq, big-endian, ascending
  *
  * Invariants: every row with seq <= covered is in a segment; every row with seq > tail_from is in a chunk or in a segment. While

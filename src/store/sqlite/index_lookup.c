@@ -2,6 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Room for the inner pages of an index of 10 million certificates; given back when idle. */
+enum { INDEX_READ_CACHE_KIB = 4096 };
+
 static int seq_descending(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -36,8 +39,8 @@ static tm_err index_connect(struct sqlite_store *s, struct reader *r, struct dia
 {
     if (r->index.h)
         return TM_OK;
-    return db_open(&r->index, s->dir, index_file, &(struct db_options){.mode = DB_READ, .cache_kib = 512},
-                   diag);
+    return db_open(&r->index, s->dir, index_file,
+                   &(struct db_options){.mode = DB_READ, .cache_kib = INDEX_READ_CACHE_KIB}, diag);
 }
 
 /* All segments in one snapshot, which is not older than what the tail has let go. */

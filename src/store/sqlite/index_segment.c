@@ -40,7 +40,8 @@ void segment_writer_init(struct segment_writer *w, struct db *db, unsigned id, u
 
 static tm_err write_block(struct segment_writer *w, struct diag *diag)
 {
-    int64_t id = (int64_t)((uint64_t)w->id << 48 | get_be(w->block, 8) >> 16);
+    uint64_t last = get_be(w->block + (w->n - 1) * INDEX_ENTRY_LEN, 8);
+    int64_t id = (int64_t)((uint64_t)w->id << 48 | last >> 16);
     if (id <= w->last_block)
         id = w->last_block + 1;
     if ((uint64_t)id >> 48 != w->id)
@@ -139,42 +140,23 @@ static size_t block_lower_bound(struct slice block, uint64_t hash)
     return low;
 }
 
-/* Stand on the last block that begins below `hash`, or on the segment's first one. The block's row is current in *q.
- * False: the segment has no block, or an error that query_end() tells. */
-static bool seek_block(struct query *q, struct db *db, const struct index_segment *seg, uint64_t hash)
-{
-    int64_t first = (int64_t)seg->id << 48, at = first | (int64_t)(hash >> 16);
-    for (;;) {
-        query_begin(q, db, SQL_BLOCK_AT);
-        query_int(q, at);
-        if (!query_row(q) || column_int(q, 0) < first)
-            break;
-        struct slice block = column_slice(q, 1);
-        if (block.n < INDEX_ENTRY_LEN || get_be(block.p, 8) < hash)
-            return true;
-        at = column_int(q, 0) - 1;
-        TM_IGNORE(query_end(q, NULL));
-    }
-    if (q->rc != SQLITE_ROW && q->rc != SQLITE_DONE)
-        return false;
-    TM_IGNORE(query_end(q, NULL));
-    query_begin(q, db, SQL_BLOCK_AFTER);
-    query_int(q, first - 1);
-    return query_row(q) && column_int(q, 0) >> 48 == seg->id;
-}
-
 tm_err segment_find(struct db *db, const struct index_segment *seg, uint64_t hash, uint64_t before_seq,
                     uint64_t *ring, uint64_t *out, size_t max, size_t *ret_n, struct diag *diag)
 {
     *ret_n = 0;
     if (seg->entries == 0 || seg->first_seq >= before_seq)
         return TM_OK;
+    /* Blocks before this one end below the hash: their ids do. */
+    int64_t after = (int64_t)((uint64_t)seg->id << 48 | hash >> 16) - 1;
     struct query q;
     size_t seen = 0;
-    bool there = seek_block(&q, db, seg, hash), past = false;
-    while (there && !past) {
+    for (bool past = false;;) {
+        query_begin(&q, db, SQL_BLOCK_AFTER);
+        query_int(&q, after);
+        if (!query_row(&q) || column_int(&q, 0) >> 48 != seg->id)
+            break;
         struct slice block = column_slice(&q, 1);
-        int64_t id = column_int(&q, 0);
+        after = column_int(&q, 0);
         size_t n = block.n / INDEX_ENTRY_LEN;
         for (size_t i = block_lower_bound(block, hash); i < n && !past; i++) {
             uint64_t h;
@@ -187,9 +169,6 @@ tm_err segment_find(struct db *db, const struct index_segment *seg, uint64_t has
         if (past)
             break;
         TM_TRY(query_end(&q, diag));
-        query_begin(&q, db, SQL_BLOCK_AFTER);
-        query_int(&q, id);
-        there = query_row(&q) && column_int(&q, 0) >> 48 == seg->id;
     }
     TM_TRY(query_end(&q, diag));
     *ret_n = seen < max ? seen : max;

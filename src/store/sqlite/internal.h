@@ -83,6 +83,7 @@ struct committer {
     pthread_cond_t job_done;
     struct commit_job *jobs;
     _Atomic bool has_job;
+    uint64_t last_start, last_size; /* of the last group: the thread's */
     _Atomic uint64_t commits, txns, failed, us_max, us_total, waiting;
 };
 
@@ -197,6 +198,8 @@ void wal_finish(struct sqlite_store *s);
 tm_err readers_lease(struct reader **ret, struct sqlite_store *s, struct diag *diag);
 void readers_return(struct sqlite_store *s, struct reader *r);
 void readers_done(struct sqlite_store *s);
+/* Give back the page caches of idle connections. */
+void readers_release_memory(struct sqlite_store *s);
 void sqlite_read(struct store *base, struct store_read *r);
 tm_err sqlite_read_now(struct store *base, struct store_read *r);
 /* Room for one more element of an array in the arena. */

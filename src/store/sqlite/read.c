@@ -68,6 +68,25 @@ void readers_return(struct sqlite_store *s, struct reader *r)
     free(r);
 }
 
+void readers_release_memory(struct sqlite_store *s)
+{
+    struct readers *rs = &s->readers;
+    pthread_mutex_lock(&rs->lock);
+    struct reader *list = rs->free;
+    rs->free = NULL;
+    rs->idle = 0;
+    pthread_mutex_unlock(&rs->lock);
+    for (struct reader *r = list, *next; r; r = next) {
+        next = r->next;
+        pthread_rwlock_rdlock(&s->index.files);
+        sqlite3_db_release_memory(r->db.h);
+        if (r->index.h)
+            sqlite3_db_release_memory(r->index.h);
+        pthread_rwlock_unlock(&s->index.files);
+        readers_return(s, r);
+    }
+}
+
 void readers_done(struct sqlite_store *s)
 {
     for (struct reader *r = s->readers.free, *next; r; r = next) {

@@ -192,7 +192,6 @@ const char *const sql_text[SQL_COUNT] = {
                         "?, ?)",
     [SQL_SEGMENT_DROP] = "DELETE FROM segment WHERE id = ?",
     [SQL_BLOCK_ADD] = "INSERT INTO block (id, data) VALUES (?, ?)",
-    [SQL_BLOCK_AT] = "SELECT id, data FROM block WHERE id <= ? ORDER BY id DESC LIMIT 1",
     [SQL_BLOCK_AFTER] = "SELECT id, data FROM block WHERE id > ? ORDER BY id LIMIT 1",
     [SQL_BLOCK_NEXT_ID] = "SELECT id FROM block WHERE id >= ? ORDER BY id LIMIT 1",
     [SQL_BLOCK_NTH_ID] = "SELECT id FROM block WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?",
