@@ -118,12 +118,6 @@ static tm_err read_file(struct secret *ret, int dir, const char *name, struct di
     return TM_OK;
 }
 
-static tm_err dir_open(int *ret, const char *dir, struct diag *diag)
-{
-    *ret = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return *ret >= 0 ? TM_OK : io_fail(diag, dir, "cannot open the key directory");
-}
-
 /* ---- the seal ---- */
 
 /* File: the canonical JSON, a newline, the key's signature over prefix || JSON in base64, a newline. */
@@ -236,8 +230,9 @@ tm_err key_store(const char *dir, struct key *k, const struct envelope *e, const
         return diag_fail(diag, TM_ELOCKED, NULL, NULL, "a private key is stored under a passphrase only");
     if (mkdir(dir, 0700) != 0 && errno != EEXIST)
         return io_fail(diag, dir, "cannot make the key directory");
-    TM_CLEANUP(tm_close_p) int fd = -1;
-    TM_TRY(dir_open(&fd, dir, diag));
+    TM_CLEANUP(tm_close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_fail(diag, dir, "cannot open the key directory");
 
     struct buf pem, env;
     buf_init(&pem, FILE_MAX);
@@ -261,8 +256,9 @@ tm_err key_reseal(const char *dir, struct key *k, const struct envelope *e, stru
 {
     char key_name[NAME_LEN], env_name[NAME_LEN];
     TM_TRY(names_for(key_name, env_name, e->key_id, diag));
-    TM_CLEANUP(tm_close_p) int fd = -1;
-    TM_TRY(dir_open(&fd, dir, diag));
+    TM_CLEANUP(tm_close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_fail(diag, dir, "cannot open the key directory");
     if (faccessat(fd, key_name, F_OK, 0) != 0)
         return io_fail(diag, key_name, "there is no such key");
     struct buf env;
@@ -317,7 +313,8 @@ tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, 
 tm_err key_load(struct key **ret, struct envelope *ret_env, struct arena *a, const char *dir, const char *id,
                 const struct secret *passphrase, struct diag *diag)
 {
-    TM_CLEANUP(tm_close_p) int fd = -1;
-    TM_TRY(dir_open(&fd, dir, diag));
+    TM_CLEANUP(tm_close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_fail(diag, dir, "cannot open the key directory");
     return key_load_at(ret, ret_env, a, fd, id, passphrase, diag);
 }
