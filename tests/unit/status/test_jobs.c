@@ -1,0 +1,99 @@
+/* A serving house: the signer in its own process, a revocation that is on the CRL a moment later, the key a CRL's only. */
+#include "issue/jobs.h"
+#include "status/publish.h"
+#include "unit/authority/home_test.h"
+#include <time.h>
+
+static int setup(void **state)
+{
+    (void)state;
+    test_dir_make();
+    make_home_with(&(struct init_config){.root_crls = 3});
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free_home();
+    test_dir_remove();
+    return 0;
+}
+
+static bool on_crl(struct house *h, struct arena *a, const struct authority *x,
+                   const uint8_t serial[CERT_SERIAL_LEN])
+{
+    struct crl_row row;
+    struct crl c;
+    struct crl_iter it;
+    struct crl_entry e;
+    assert_int_equal(crl_current(&row, a, h, x), TM_OK);
+    assert_int_equal(crl_parse(&c, row.der, NULL), TM_OK);
+    crl_iter_init(&it, &c, NULL);
+    while (crl_next(&it, &e) == TM_OK)
+        if (slice_eq(e.serial, slice_of(serial, CERT_SERIAL_LEN)))
+            return true;
+    return false;
+}
+
+static void test_status_jobs__revocation_is_published(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct house *h = NULL;
+    struct arena *a = arena_new(0);
+    struct house_config c = {.home = in_test("home"),
+                             .mode = HOUSE_SERVE,
+                             .passphrase = &home_passphrase,
+                             .public_base = home.public_base,
+                             .origin = home.origin};
+    CHECK_OK(house_open(&h, &c, &diag), diag);
+    CHECK_OK(status_open(h), diag);
+    for (size_t i = 0; status_jobs[i]; i++)
+        CHECK_OK(jobs_add(h->jobs, status_jobs[i]), diag);
+    struct catalog *cat = house_catalog(h);
+    const struct authority *ca = authority_of(cat, "issuing-ca");
+    struct issue_request *r = issue_leaf(a, h, "server.example.org");
+    assert_false(on_crl(h, a, ca, r->serial));
+    CHECK_OK(issue_revoke(h, TENANT_DEFAULT, r->serial, CRL_KEY_COMPROMISE, "tester", "", NULL, &diag), diag);
+    bool found = false;
+    for (int i = 0; i < 100 && !found; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        found = on_crl(h, a, ca, r->serial);
+    }
+    assert_true(found);
+
+    /* No ceremony while it serves, and the server's own process has no way to a CA certificate. */
+    struct ceremony by = {.house = h, .by = "tester", .passphrase = &home_passphrase};
+    struct ca_spec spec;
+    struct ca_result made;
+    ca_spec_init(&spec);
+    spec.name = "sneaky";
+    assert_int_equal(ceremony_create_ca(&made, a, &by, &spec, NULL, NULL, &diag), TM_EUNAVAIL);
+    struct ca_signed sub;
+    struct key *k = NULL;
+    CHECK_OK(key_generate(&k, KEY_ALG_EC_P256, 0, &diag), diag);
+    struct ca_plan plan = {.issuer = ca->cert.subject,
+                           .subject = authority_of(cat, "root")->cert.subject,
+                           .spki = key_spki(k),
+                           .issuer_key_id = ca->key_id,
+                           .not_before = clock_now(),
+                           .not_after = clock_now() + 86400,
+                           .sig_alg = ca->sig_alg};
+    assert_int_equal(ca_plan_sign(&sub, a, h->signer, ca->key_ref, &plan, ca->cert.spki.der, &diag),
+                     TM_EDENIED);
+    assert_string_equal(diag.rule, "envelope.allow");
+    key_free(k);
+    catalog_unref(cat);
+    status_close(h);
+    house_close(h);
+    arena_free(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_status_jobs__revocation_is_published),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
