@@ -54,7 +54,14 @@ static tm_err tile_put(struct sqlite_store *s, struct effect *e, struct diag *di
     return query_end(&q, diag);
 }
 
-const struct effect_ops effect_tile_put = {.apply = tile_put};
+static tm_err tile_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    return tile_valid(e->u.tile.level, e->u.tile.index)
+               ? TM_OK
+               : diag_fail(diag, TM_EINVAL, "store", "tile", "no log is that large");
+}
+
+const struct effect_ops effect_tile_put = {.check = tile_check, .apply = tile_put};
 
 static tm_err checkpoint_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
 {

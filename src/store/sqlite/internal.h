@@ -241,7 +241,12 @@ static inline int64_t event_key(tenant_id tenant, uint64_t pos)
 {
     return (int64_t)((uint64_t)tenant << STORE_POS_BITS | pos);
 }
-/* level <= 63, index < 2^37. */
+/* Beyond these a key would be another tenant's. */
+static inline bool tile_valid(unsigned level, uint64_t index)
+{
+    return level < 64 && index < (uint64_t)1 << 37;
+}
+/* Of a valid tile. */
 static inline int64_t tile_key(tenant_id tenant, unsigned level, uint64_t index)
 {
     return (int64_t)((uint64_t)tenant << 43 | (uint64_t)level << 37 | index);

@@ -150,6 +150,8 @@ static tm_err value_of(struct query *q, struct store_read *r, const char *field)
 
 tm_err read_tile(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
+    if (!tile_valid(r->level, r->pos_from))
+        return diag_fail(&r->diag, TM_ENOTFOUND, "store", "tile", "no log is that large");
     struct query q;
     query_begin(&q, &c->db, SQL_TILE_GET);
     query_int(&q, tile_key(r->tenant, r->level, r->pos_from));

@@ -158,6 +158,17 @@ static void test_tile__put_and_read(void **state)
     assert_true(slice_eq(r.value, SLICE_ARR(hashes)));
     r.level = 1;
     assert_err(TM_ENOTFOUND, look(s, &r));
+    /* However it is asked for, another tenant's tile is not there. */
+    for (unsigned shift = 30; shift < 64; shift++) {
+        r = (struct store_read){
+            .kind = READ_TILE, .tenant = 0, .level = 2, .pos_from = 77 + ((uint64_t)1 << shift)};
+        assert_err(TM_ENOTFOUND, look(s, &r));
+        r = (struct store_read){
+            .kind = READ_TILE, .tenant = 0, .level = 2 + (1u << (shift % 31)), .pos_from = 77};
+        assert_err(TM_ENOTFOUND, look(s, &r));
+    }
+    e.u.tile.index = (uint64_t)1 << 37;
+    assert_err(TM_EINVAL, commit1(s, &e));
 }
 
 static void test_meta__put_and_read(void **state)
