@@ -292,11 +292,16 @@ static tm_err is_time(bool *ret, struct making *m, enum crl_when when, const str
     *ret = true;
     if (when == CRL_NOW || !last)
         return TM_OK;
-    if (m->this_update >= last->this_update + m->x->crl_every || m->this_update >= last->next_update - 60)
+    int64_t due = last->this_update + m->x->crl_every;
+    if (due > last->next_update - 60)
+        due = last->next_update - 60;
+    if (m->this_update >= due)
         return TM_OK;
     *ret = false;
-    if (when == CRL_WHEN_DUE)
+    if (when == CRL_WHEN_DUE) {
+        status_due_set(m->h, m->x, due);
         return TM_OK;
+    }
     TM_TRY(changed(ret, m, last, diag));
     buf_reset(&m->tbs);
     m->n = 0;
@@ -341,6 +346,11 @@ tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when whe
                    struct diag *diag)
 {
     bool published = false;
+    if (when == CRL_WHEN_DUE && !x->offline && clock_now() < status_due_at(h, x)) {
+        if (ret_published)
+            *ret_published = false;
+        return TM_OK;
+    }
     struct arena *a = arena_new(CRL_DER_MAX);
     if (!a)
         return TM_ENOMEM;

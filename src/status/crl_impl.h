@@ -36,5 +36,9 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
 tm_err crl_series_watch(struct house *h, struct diag *diag);
 /* Drop what status/publish.c keeps of this authority. */
 void status_forget(struct house *h, const struct authority *x);
+/* When the next regular CRL is due, as far as a serving process remembers; 0: look it up. Spares reading a large CRL every five
+ * seconds only to see its date. */
+int64_t status_due_at(struct house *h, const struct authority *x);
+void status_due_set(struct house *h, const struct authority *x, int64_t at);
 /* True once a process that serves: what was revoked while none ran has to be looked for. */
 bool status_first_look(struct house *h);

@@ -30,6 +30,13 @@ struct blob {
     uint8_t der[];
 };
 
+/* The next regular CRL of an authority. */
+struct due {
+    tenant_id tenant;
+    char authority[64];
+    int64_t every, at;
+};
+
 struct status {
     pthread_mutex_t lock;
     pthread_cond_t idle;
@@ -39,6 +46,8 @@ struct status {
     unsigned in_flight;
     bool closing;
     bool looked;
+    struct due due[ENTRIES_MAX];
+    size_t n_due;
 };
 
 static void blob_unref(struct blob *b)
@@ -94,6 +103,46 @@ void status_forget(struct house *h, const struct authority *x)
     for (size_t i = s->n; i-- > 0;)
         if (s->entries[i]->tenant == x->tenant && strcmp(s->entries[i]->authority, x->name) == 0)
             drop_entry(s, i);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static struct due *find_due(struct status *s, const struct authority *x)
+{
+    for (size_t i = 0; i < s->n_due; i++)
+        if (s->due[i].tenant == x->tenant && strcmp(s->due[i].authority, x->name) == 0)
+            return &s->due[i];
+    return NULL;
+}
+
+int64_t status_due_at(struct house *h, const struct authority *x)
+{
+    struct status *s = h->status;
+    if (!s)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    const struct due *d = find_due(s, x);
+    /* Another period since: what is remembered says nothing. */
+    int64_t at = d && d->every == x->crl_every ? d->at : 0;
+    pthread_mutex_unlock(&s->lock);
+    return at;
+}
+
+void status_due_set(struct house *h, const struct authority *x, int64_t at)
+{
+    struct status *s = h->status;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct due *d = find_due(s, x);
+    if (!d && s->n_due < ENTRIES_MAX) {
+        d = &s->due[s->n_due++];
+        d->tenant = x->tenant;
+        snprintf(d->authority, sizeof d->authority, "%s", x->name);
+    }
+    if (d) {
+        d->every = x->crl_every;
+        d->at = at;
+    }
     pthread_mutex_unlock(&s->lock);
 }
 
