@@ -161,7 +161,7 @@ tm_err effects_run(struct sqlite_store *s, struct store_txn *t);
 
 /* Conditions are checked before anything is written, so that a refusal needs no rollback. `check` may be NULL. */
 struct effect_ops {
-    unsigned family; /* bit: effects of one family see each other's writes; 0: cannot be refused */
+    unsigned family; /* bit: effects of one family see each other's writes; 0: they do not */
     tm_err (*check)(struct sqlite_store *s, struct effect *e, struct diag *diag);
     tm_err (*apply)(struct sqlite_store *s, struct effect *e, struct diag *diag);
 };
