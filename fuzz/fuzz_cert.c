@@ -1,6 +1,7 @@
 /* Certificates, and every decoder of extensions on whatever extensions they have. */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/text.h"
 #include "x509/cert.h"
 #include "x509/ext.h"
 #include <stdlib.h>
@@ -27,13 +28,30 @@ static void names_again(struct arena *a, const struct general_names *names, stru
         abort();
 }
 
+/* Against the certificate's own names, the constraints' bases, and names with all the parts that are taken apart. */
 static void constraints(struct arena *a, const struct general_names *names, const struct name_constraints *nc,
                         struct slice value)
 {
+    static const char *const texts[] = {"*.a.example", "b@a.example", "https://u@a.example:1/p?q",
+                                        "urn:x",       "10.0.0.1",    "::1"};
     struct slice again;
     struct diag d = {0};
     for (size_t i = 0; i < names->n; i++)
         TM_IGNORE(name_constraints_check(nc, &names->v[i], &d));
+    for (size_t i = 0; i < nc->permitted.n; i++)
+        TM_IGNORE(name_constraints_check(nc, &nc->permitted.v[i], &d));
+    for (size_t i = 0; i < nc->excluded.n; i++)
+        TM_IGNORE(name_constraints_check(nc, &nc->excluded.v[i], &d));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct general_name gn = {.type = i == 0   ? GN_DNS
+                                          : i == 1 ? GN_EMAIL
+                                          : i < 4  ? GN_URI
+                                                   : GN_IP,
+                                  .value = slice_str(texts[i])};
+        if (gn.type == GN_IP && general_name_from_text(&gn, a, gn.value, &d) != TM_OK)
+            abort();
+        TM_IGNORE(name_constraints_check(nc, &gn, &d));
+    }
     if (ext_encode_name_constraints(&again, a, nc) != TM_OK || !slice_eq(again, value))
         abort();
 }
@@ -66,6 +84,19 @@ static void extension(struct arena *a, const struct general_names *san, struct s
         constraints(a, san, &nc, value);
 }
 
+/* Whatever type an attribute has, its text is UTF-8. */
+static void subject(struct arena *a, const struct cert *c)
+{
+    struct name n;
+    struct slice text;
+    if (name_parse(&n, c->subject, NULL) != TM_OK || !name_matches(&n, &n))
+        abort(); /* it parsed a moment ago */
+    for (size_t i = 0; i < n.n; i++)
+        if (name_attr_text(&text, a, &n.attrs[i]) == TM_OK && !utf8_valid(text))
+            abort();
+    TM_IGNORE(name_get(&text, a, &n, OID_CN));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct cert c;
@@ -78,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     buf_init(&out, 1 << 20);
     if (cert_parse(&c, der, &d) == TM_OK) {
+        subject(a, &c);
         (void)cert_ski(&c);
         (void)cert_akid(&c);
         (void)cert_is_ca(&c);
