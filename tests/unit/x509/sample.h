@@ -41,7 +41,7 @@ static inline struct slice sample(struct arena *a, const char *name)
 static inline void golden(struct arena *a, const char *name, struct slice got)
 {
     const char *path = arena_printf(a, GOLDEN "%s", name);
-    struct slice want;
+    struct slice want = {0};
     if (getenv("TOUCHMARK_UPDATE_GOLDEN")) {
         FILE *f = fopen(path, "wb");
         assert_non_null(f);
