@@ -1,0 +1,516 @@
+/* The sequencer: new durable events become leaves, full tiles and a signed checkpoint.
+ *
+ * Invariants. A checkpoint is signed only over events that are durable already, so that after a crash the tree of every size that
+ * the signer has signed can be computed from the store. A checkpoint is stored before anyone sees it, and in one transaction with
+ * the tiles that it completes and, for a tenant's log, with the event that anchors it in the house's log. The house's log is the
+ * last of a pass. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/text.h"
+#include "keys/signer.h"
+#include "register/internal.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { TILES_PER_TXN = 64, NOTE_TEXT_MAX = 4096 };
+
+/* ---- open and close ---- */
+
+static tm_err public_key_find(struct reg *r, struct diag *diag)
+{
+    if (r->c.public_key) {
+        memcpy(r->public_key, r->c.public_key, sizeof r->public_key);
+        return TM_OK;
+    }
+    const struct signer_key *k = r->c.signer ? signer_key_find(r->c.signer, r->key_id) : NULL;
+    if (!k)
+        return diag_fail(diag, TM_ENOTFOUND, register_rule, "key",
+                         "the signer has no key \"%s\" for the register", r->key_id);
+    /* SubjectPublicKeyInfo of Ed25519 (RFC 8410 4): 12 octets of header, then the key. */
+    if (k->alg != KEY_ALG_ED25519 || k->spki.n != 12 + sizeof r->public_key)
+        return diag_fail(diag, TM_EUNSUPPORTED, register_rule, "key",
+                         "the register's key \"%s\" is not Ed25519", r->key_id);
+    memcpy(r->public_key, k->spki.p + 12, sizeof r->public_key);
+    return TM_OK;
+}
+
+static tm_err epoch_read(uint64_t *ret, struct store *s)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct slice v;
+    tm_err err = reg_read_meta(&v, a, s, "register/epoch");
+    if (err == TM_OK)
+        *ret = strtoull((const char *)arena_strndup(a, (const char *)v.p, v.n), NULL, 10);
+    arena_free(a);
+    return err == TM_ENOTFOUND ? TM_OK : err;
+}
+
+tm_err register_open(struct reg **ret, const struct register_config *c, struct diag *diag)
+{
+    struct reg *r = calloc(1, sizeof *r);
+    if (!r)
+        return TM_ENOMEM;
+    r->c = *c;
+    pthread_mutex_init(&r->sequencing, NULL);
+    pthread_mutex_init(&r->lock, NULL);
+    r->key_id = strdup(c->key_id ? c->key_id : "register");
+    r->origin = strdup(c->origin);
+    tm_err err = r->key_id && r->origin ? TM_OK : TM_ENOMEM;
+    if (err == TM_OK)
+        err = public_key_find(r, diag);
+    if (err == TM_OK)
+        err = epoch_read(&r->epoch, c->store);
+    if (err != TM_OK) {
+        register_close(r);
+        return err;
+    }
+    r->c.key_id = r->key_id;
+    r->c.origin = r->origin;
+    r->c.public_key = NULL;
+    *ret = r;
+    return TM_OK;
+}
+
+void register_close(struct reg *r)
+{
+    if (!r)
+        return;
+    for (struct reg_log *log = r->logs, *next; log; log = next) {
+        next = log->next;
+        tree_done(&log->tree);
+        free(log);
+    }
+    pthread_mutex_destroy(&r->sequencing);
+    pthread_mutex_destroy(&r->lock);
+    free(r->key_id);
+    free(r->origin);
+    free(r);
+}
+
+/* ---- one log's pass ---- */
+
+struct advance {
+    struct reg *r;
+    tenant_id tenant;
+    struct arena *arena;
+    struct diag *diag;
+    /* what the store's checkpoint has */
+    uint64_t old_size, old_epoch;
+    bool had_checkpoint;
+    /* what it will have */
+    struct tree tree;
+    struct checkpoint checkpoint;
+    struct slice note;
+    struct sign_op op;
+    /* tiles to store, then the checkpoint and what goes with it */
+    struct effect effects[TILES_PER_TXN + 4];
+    size_t n;
+};
+
+static tm_err commit(struct advance *v)
+{
+    if (v->n == 0)
+        return TM_OK;
+    struct store_txn t = {.effects = v->effects, .n = v->n};
+    tm_err err = store_commit(v->r->c.store, &t);
+    if (err != TM_OK && v->diag)
+        *v->diag = t.diag;
+    v->n = 0;
+    return err;
+}
+
+static void tiles_free(struct advance *v)
+{
+    for (size_t i = 0; i < TILES_PER_TXN; i++)
+        if (v->effects[i].kind == EFFECT_TILE_PUT) {
+            free((void *)(uintptr_t)v->effects[i].u.tile.hashes.p);
+            v->effects[i] = (struct effect){0};
+        }
+}
+
+/* A full tile goes into the transaction; where it has no more room, what stands there is committed first: tiles may always be stored
+ * before the checkpoint that covers them. */
+static tm_err tile_full(void *ctx, unsigned level, uint64_t index, const uint8_t *hashes)
+{
+    struct advance *v = ctx;
+    if (v->n == TILES_PER_TXN) {
+        TM_TRY(commit(v));
+        tiles_free(v);
+    }
+    uint8_t *copy = malloc(TREE_TILE_OCTETS);
+    if (!copy)
+        return TM_ENOMEM;
+    memcpy(copy, hashes, TREE_TILE_OCTETS);
+    struct effect *e = &v->effects[v->n++];
+    *e = (struct effect){.kind = EFFECT_TILE_PUT, .tenant = v->tenant};
+    e->u.tile.level = level;
+    e->u.tile.index = index;
+    e->u.tile.hashes = slice_of(copy, TREE_TILE_OCTETS);
+    return TM_OK;
+}
+
+static tm_err tree_extend(struct advance *v, uint64_t size)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    tm_err err = TM_OK;
+    while (err == TM_OK && v->tree.size < size) {
+        uint64_t left = size - v->tree.size;
+        arena_reset(a);
+        struct store_read read = {
+            .arena = a,
+            .kind = READ_LEAVES,
+            .tenant = v->tenant,
+            .pos_from = v->tree.size,
+            .limit = left < LEAVES_PAGE ? (size_t)left : LEAVES_PAGE,
+        };
+        err = store_read_now(v->r->c.store, &read);
+        if (err == TM_OK && (read.n == 0 || read.n > left))
+            err = diag_fail(v->diag, TM_ECORRUPT, register_rule, "leaf",
+                            "event %" PRIu64 " of log %" PRIu32 " is missing from the store", v->tree.size,
+                            v->tenant);
+        for (size_t i = 0; err == TM_OK && i < read.n; i++)
+            err = tree_append(&v->tree, read.leaves + i * MERKLE_HASH, tile_full, v);
+    }
+    arena_free(a);
+    return err;
+}
+
+/* The root before the last restore, which the checkpoints of this epoch name: "<epoch> <size> <hex root>". A log that began later
+ * names the empty tree. */
+static tm_err epoch_line(struct advance *v)
+{
+    v->checkpoint.epoch = v->r->epoch;
+    TM_TRY(merkle_empty_root(v->checkpoint.epoch_root));
+    const char *name = arena_printf(v->arena, "register/epoch/%" PRIu32, v->tenant);
+    struct slice value;
+    if (!name)
+        return TM_ENOMEM;
+    tm_err err = reg_read_meta(&value, v->arena, v->r->c.store, name);
+    if (err == TM_ENOTFOUND)
+        return TM_OK;
+    TM_TRY(err);
+    struct slice root;
+    const char *prefix = arena_printf(v->arena, "%" PRIu64 " ", v->r->epoch);
+    if (!prefix)
+        return TM_ENOMEM;
+    size_t hex = 2 * (size_t)MERKLE_HASH;
+    if (!slice_eq_str(slice_sub(value, 0, strlen(prefix)), prefix))
+        return TM_OK; /* of an earlier epoch: this log was left out of the last restore */
+    if (value.n < hex || hex_decode(&root, v->arena, slice_sub(value, value.n - hex, hex)) != TM_OK)
+        return diag_fail(v->diag, TM_ECORRUPT, register_rule, "epoch",
+                         "the epoch of log %" PRIu32 " is unreadable", v->tenant);
+    memcpy(v->checkpoint.epoch_root, root.p, sizeof v->checkpoint.epoch_root);
+    return TM_OK;
+}
+
+static tm_err sign_once(struct advance *v, struct slice body, uint64_t from)
+{
+    struct reg_tiles tiles = {.store = v->r->c.store, .tenant = v->tenant};
+    struct tile_reader reader;
+    reg_tile_reader(&reader, &tiles);
+    struct tree_source source = {.tree = &v->tree, .reader = &reader};
+    struct merkle_source s = {.subtree = tree_subtree, .ctx = &source};
+    struct slice proof;
+    tm_err err = merkle_prove_consistency(&proof, v->arena, &s, from, v->tree.size);
+    tree_source_done(&source);
+    TM_TRY(err);
+
+    v->op = (struct sign_op){
+        .kind = SIGN_CHECKPOINT, .key_id = v->r->key_id, .alg = SIG_ED25519, .tbs = body, .proof = proof};
+    return v->r->c.sign ? v->r->c.sign(v->r->c.ctx, &v->op) : signer_sign(v->r->c.signer, &v->op);
+}
+
+/* Sign over a proof from the checkpoint that the store has. The signer may remember a newer one, that a crash kept from being
+ * stored: it then answers TM_ECONFLICT with the size it signed last in diag.offset, and gets the proof from there. */
+static tm_err sign(struct advance *v, struct slice body)
+{
+    uint64_t from = v->had_checkpoint && v->old_epoch == v->r->epoch ? v->old_size : 0;
+    tm_err err = sign_once(v, body, from);
+    if (err == TM_ECONFLICT) {
+        uint64_t last = v->op.diag.offset;
+        if (last > v->tree.size || last < from)
+            return diag_fail(
+                v->diag, TM_ECORRUPT, register_rule, "checkpoint",
+                "the signer has signed %s with %" PRIu64 " events, this store holds %" PRIu64 " (%" PRIu64
+                " under a checkpoint): it is an older copy; bring it back with `touchmark restore`",
+                v->checkpoint.origin, last, v->tree.size, from);
+        if (last != from)
+            err = sign_once(v, body, last);
+    }
+    if (err != TM_OK && v->diag)
+        *v->diag = v->op.diag;
+    return err;
+}
+
+static tm_err note_make(struct advance *v)
+{
+    struct buf b;
+    buf_init(&b, NOTE_TEXT_MAX);
+    checkpoint_body_build(&b, &v->checkpoint);
+    tm_err err = buf_err(&b);
+    if (err == TM_OK)
+        err = arena_copy(&v->checkpoint.body, v->arena, buf_slice(&b));
+    if (err == TM_OK)
+        err = sign(v, v->checkpoint.body);
+    if (err == TM_OK) {
+        buf_putc(&b, '\n');
+        note_signature_build(&b, v->checkpoint.origin, v->r->public_key,
+                             slice_of(v->op.signature, v->op.signature_n));
+        err = buf_err(&b);
+    }
+    if (err == TM_OK)
+        err = arena_copy(&v->note, v->arena, buf_slice(&b));
+    buf_done(&b);
+    TM_TRY(err);
+    if (v->r->c.chain_signed)
+        v->r->c.chain_signed(v->r->c.ctx, v->op.chain_seq, v->op.chain_hash);
+    /* A signer with another key, or a broken one, must not get its note stored. */
+    return note_verify(v->note, v->checkpoint.origin, v->r->public_key, v->diag);
+}
+
+/* Where the anchor of this checkpoint will stand: at or behind the present end of the house's log. */
+static tm_err anchor_put(struct advance *v)
+{
+    const struct event_field fields[] = {
+        {.key = "chain", .kind = EVENT_INT, .i = (int64_t)v->op.chain_seq},
+        {.key = "kind", .kind = EVENT_STR, .s = SLICE_LIT("checkpoint")},
+        {.key = "log", .kind = EVENT_STR, .s = slice_str(v->checkpoint.origin)},
+        {.key = "root", .kind = EVENT_HEX, .s = SLICE_ARR(v->checkpoint.root)},
+        {.key = "size", .kind = EVENT_INT, .i = (int64_t)v->checkpoint.size},
+        {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(v->op.tbs_hash)},
+        {.key = "tenant", .kind = EVENT_INT, .i = v->tenant},
+        {.key = NULL},
+    };
+    struct slice body;
+    TM_TRY(register_event_body(&body, v->arena, fields));
+    const char *subject = arena_printf(v->arena, "log/%" PRIu32, v->tenant);
+    const char *name = arena_printf(v->arena, "register/anchor/%" PRIu32, v->tenant);
+    uint64_t end;
+    TM_TRY(reg_read_log_size(&end, v->r->c.store, TENANT_HOUSE));
+    const char *value = arena_printf(v->arena, "%" PRIu64 " %" PRIu64, v->checkpoint.size, end);
+    if (!subject || !name || !value)
+        return TM_ENOMEM;
+    TM_TRY(register_event_effect(&v->effects[v->n++], v->arena, TENANT_HOUSE, "register.anchored", subject,
+                                 body, clock_now_ms()));
+    struct effect *e = &v->effects[v->n++];
+    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = TENANT_HOUSE, .expected_version = -1};
+    e->u.meta.name = name;
+    e->u.meta.value = slice_str(value);
+    return TM_OK;
+}
+
+static tm_err checkpoint_store(struct advance *v)
+{
+    struct effect *e = &v->effects[v->n++];
+    *e = (struct effect){.kind = EFFECT_CHECKPOINT_PUT, .tenant = v->tenant, .expected_version = -1};
+    e->u.checkpoint = (struct checkpoint_row){
+        .size = v->checkpoint.size, .note = v->note, .time = clock_now_ms(), .chain_seq = v->op.chain_seq};
+    memcpy(e->u.checkpoint.root, v->checkpoint.root, sizeof e->u.checkpoint.root);
+    if (v->tenant != TENANT_HOUSE)
+        TM_TRY(anchor_put(v));
+    TM_TRY(commit(v));
+    if (v->r->c.chain_recorded)
+        v->r->c.chain_recorded(v->r->c.ctx, v->op.chain_seq);
+    return TM_OK;
+}
+
+static tm_err advance_begin(struct advance *v)
+{
+    pthread_mutex_lock(&v->r->lock);
+    struct reg_log *log;
+    tm_err err = reg_log_get(&log, v->r, v->tenant, v->diag);
+    if (err == TM_OK)
+        err = tree_clone(&v->tree, &log->tree);
+    if (err == TM_OK) {
+        v->old_size = log->tree.size;
+        v->had_checkpoint = log->has_checkpoint;
+        v->old_epoch = log->epoch;
+    }
+    pthread_mutex_unlock(&v->r->lock);
+    return err;
+}
+
+static tm_err advance_end(struct advance *v)
+{
+    pthread_mutex_lock(&v->r->lock);
+    struct reg_log *log;
+    tm_err err = reg_log_get(&log, v->r, v->tenant, v->diag);
+    if (err == TM_OK) {
+        struct tree old = log->tree;
+        log->tree = v->tree;
+        v->tree = old;
+        memcpy(log->root, v->checkpoint.root, sizeof log->root);
+        log->has_checkpoint = true;
+        log->epoch = v->checkpoint.epoch;
+    }
+    pthread_mutex_unlock(&v->r->lock);
+    return err;
+}
+
+static tm_err advance_run(struct advance *v, uint64_t chain_seq, const uint8_t chain_hash[32])
+{
+    uint64_t size;
+    TM_TRY(advance_begin(v));
+    TM_TRY(reg_read_log_size(&size, v->r->c.store, v->tenant));
+    if (size < v->old_size)
+        return diag_fail(v->diag, TM_ECORRUPT, register_rule, "log",
+                         "log %" PRIu32 " has %" PRIu64 " events, its newest checkpoint covers %" PRIu64
+                         "; restore from a backup",
+                         v->tenant, size, v->old_size);
+    if (size == v->old_size)
+        return TM_OK;
+
+    TM_TRY(tree_extend(v, size));
+    v->checkpoint = (struct checkpoint){.origin = reg_origin(v->arena, v->r->origin, v->tenant, v->r->epoch),
+                                        .size = size};
+    if (!v->checkpoint.origin)
+        return TM_ENOMEM;
+    TM_TRY(tree_root(v->checkpoint.root, &v->tree));
+    if (v->tenant == TENANT_HOUSE) {
+        v->checkpoint.has_chain = true;
+        v->checkpoint.chain_seq = chain_seq;
+        memcpy(v->checkpoint.chain_hash, chain_hash, sizeof v->checkpoint.chain_hash);
+    }
+    if (v->r->epoch)
+        TM_TRY(epoch_line(v));
+    TM_TRY(note_make(v));
+    TM_TRY(checkpoint_store(v));
+    return advance_end(v);
+}
+
+static tm_err advance(struct reg *r, tenant_id tenant, uint64_t chain_seq, const uint8_t chain_hash[32],
+                      struct diag *diag)
+{
+    struct advance *v = calloc(1, sizeof *v);
+    struct arena *a = arena_new(0);
+    tm_err err = TM_ENOMEM;
+    if (v && a) {
+        v->r = r;
+        v->tenant = tenant;
+        v->arena = a;
+        v->diag = diag;
+        err = advance_run(v, chain_seq, chain_hash);
+        tiles_free(v);
+        tree_done(&v->tree);
+    }
+    arena_free(a);
+    free(v);
+    return err;
+}
+
+tm_err register_sequence(struct reg *r, const tenant_id *tenants, size_t n, struct diag *diag)
+{
+    /* Asked for before any log's size is read: what it counts as recorded is durable by now, hence under the checkpoints below. */
+    uint64_t chain_seq = 0;
+    uint8_t chain_hash[32] = {0};
+    pthread_mutex_lock(&r->sequencing);
+    if (r->c.chain_position)
+        r->c.chain_position(r->c.ctx, &chain_seq, chain_hash);
+    tm_err err = TM_OK;
+    for (size_t i = 0; err == TM_OK && i < n; i++)
+        if (tenants[i] != TENANT_HOUSE)
+            err = advance(r, tenants[i], chain_seq, chain_hash, diag);
+    /* The house's log always, whoever is named: it holds the anchors. */
+    if (err == TM_OK)
+        err = advance(r, TENANT_HOUSE, chain_seq, chain_hash, diag);
+    pthread_mutex_unlock(&r->sequencing);
+    return err;
+}
+
+/* ---- a new epoch ---- */
+
+struct epoch_start {
+    struct reg *r;
+    struct arena *arena;
+    struct diag *diag;
+    uint64_t epoch, chain_seq;
+    const uint8_t *chain_hash;
+    struct effect *effects;
+    size_t n;
+};
+
+static tm_err meta_put(struct epoch_start *s, const char *name, const char *value)
+{
+    if (!name || !value)
+        return TM_ENOMEM;
+    struct effect *e = &s->effects[s->n++];
+    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = TENANT_HOUSE, .expected_version = -1};
+    e->u.meta.name = name;
+    e->u.meta.value = slice_str(value);
+    return TM_OK;
+}
+
+static tm_err epoch_event(struct epoch_start *s, tenant_id tenant)
+{
+    struct reg_log *log;
+    TM_TRY(reg_log_get(&log, s->r, tenant, s->diag));
+    struct event_field fields[8] = {
+        {.key = "epoch", .kind = EVENT_INT, .i = (int64_t)s->epoch},
+        {.key = "root", .kind = EVENT_HEX, .s = SLICE_ARR(log->root)},
+        {.key = "size", .kind = EVENT_INT, .i = (int64_t)log->tree.size},
+    };
+    if (tenant == TENANT_HOUSE) {
+        fields[3] = (struct event_field){.key = "chain_from", .kind = EVENT_INT, .i = (int64_t)s->chain_seq};
+        fields[4] =
+            (struct event_field){.key = "chain_hash", .kind = EVENT_HEX, .s = slice_of(s->chain_hash, 32)};
+    }
+    struct slice body;
+    TM_TRY(register_event_body(&body, s->arena, fields));
+    const char *subject = arena_printf(s->arena, "log/%" PRIu32, tenant);
+    if (!subject)
+        return TM_ENOMEM;
+    TM_TRY(register_event_effect(&s->effects[s->n++], s->arena, tenant, "register.epoch", subject, body,
+                                 clock_now_ms()));
+    return meta_put(s, arena_printf(s->arena, "register/epoch/%" PRIu32, tenant),
+                    arena_printf(s->arena, "%" PRIu64 " %" PRIu64 " %s", s->epoch, log->tree.size,
+                                 arena_hex(s->arena, SLICE_ARR(log->root))));
+}
+
+static tm_err epoch_commit(struct epoch_start *s, const tenant_id *tenants, size_t n)
+{
+    s->effects = arena_calloc(s->arena, 2 * (n + 2), sizeof *s->effects);
+    if (!s->effects)
+        return TM_ENOMEM;
+    TM_TRY(epoch_event(s, TENANT_HOUSE));
+    for (size_t i = 0; i < n; i++)
+        if (tenants[i] != TENANT_HOUSE)
+            TM_TRY(epoch_event(s, tenants[i]));
+    TM_TRY(meta_put(s, "register/epoch", arena_printf(s->arena, "%" PRIu64, s->epoch)));
+    struct store_txn t = {.effects = s->effects, .n = s->n};
+    tm_err err = store_commit(s->r->c.store, &t);
+    if (err != TM_OK && s->diag)
+        *s->diag = t.diag;
+    return err;
+}
+
+tm_err register_new_epoch(struct reg *r, const tenant_id *tenants, size_t n, uint64_t chain_seq,
+                          const uint8_t chain_hash[32], uint64_t *ret_epoch, struct diag *diag)
+{
+    struct arena *a = arena_new(64 << 20);
+    if (!a)
+        return TM_ENOMEM;
+    pthread_mutex_lock(&r->sequencing);
+    pthread_mutex_lock(&r->lock);
+    struct epoch_start s = {.r = r,
+                            .arena = a,
+                            .diag = diag,
+                            .epoch = r->epoch + 1,
+                            .chain_seq = chain_seq,
+                            .chain_hash = chain_hash};
+    tm_err err = epoch_commit(&s, tenants, n);
+    if (err == TM_OK) {
+        r->epoch = s.epoch;
+        if (ret_epoch)
+            *ret_epoch = s.epoch;
+    }
+    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->sequencing);
+    arena_free(a);
+    return err;
+}
