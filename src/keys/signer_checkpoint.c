@@ -51,12 +51,15 @@ static tm_err check_text(struct checkpoint *c, const struct envelope *env, struc
     return TM_OK;
 }
 
-/* The new tree must hold the old one. */
+/* The new tree must hold the old one. A refusal has the size that was signed last in diag->offset: after a crash between signature and
+ * record, the register needs it to make the proof from there. */
 static tm_err check_growth(const struct journal_log *last, const struct checkpoint *c, struct slice proof,
                            struct diag *diag)
 {
     uint8_t empty[32];
     TM_TRY(merkle_empty_root(empty));
+    if (diag)
+        diag->offset = (size_t)last->size;
     if (c->size < last->size)
         return diag_fail(diag, TM_EDENIED, "signer.checkpoint", "size",
                          "the log had %llu entries already, now it shall have %llu",

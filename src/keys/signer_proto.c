@@ -97,6 +97,7 @@ void proto_put_status(struct buf *out, tm_err err, const struct diag *diag)
     put_text(out, diag->rule);
     put_text(out, diag->field);
     put_text(out, diag->message);
+    proto_put_uint(out, diag->offset, 8);
 }
 
 static void read_text(struct proto_reader *r, char *out, size_t size)
@@ -123,6 +124,7 @@ tm_err proto_read_status(struct proto_reader *r, struct diag *diag)
     read_text(r, d.rule, sizeof d.rule);
     read_text(r, d.field, sizeof d.field);
     read_text(r, d.message, sizeof d.message);
+    d.offset = (size_t)proto_read_uint(r, 8);
     if (r->failed)
         return TM_EMALFORMED;
     if (diag)

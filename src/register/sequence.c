@@ -226,22 +226,29 @@ static tm_err sign_once(struct advance *v, struct slice body, uint64_t from)
     return v->r->c.sign ? v->r->c.sign(v->r->c.ctx, &v->op) : signer_sign(v->r->c.signer, &v->op);
 }
 
+/* Did the signer refuse because it remembers another size than the proof began at? It says so by the field, and which in the offset. */
+static bool signer_remembers(const struct sign_op *op, tm_err err, uint64_t from)
+{
+    bool about_log = strcmp(op->diag.field, "size") == 0 || strcmp(op->diag.field, "root") == 0;
+    return err == TM_EDENIED && strcmp(op->diag.rule, "signer.checkpoint") == 0 && about_log &&
+           op->diag.offset != from;
+}
+
 /* Sign over a proof from the checkpoint that the store has. The signer may remember a newer one, that a crash kept from being
- * stored: it then answers TM_ECONFLICT with the size it signed last in diag.offset, and gets the proof from there. */
+ * stored: then the proof begins there. */
 static tm_err sign(struct advance *v, struct slice body)
 {
     uint64_t from = v->had_checkpoint && v->old_epoch == v->r->epoch ? v->old_size : 0;
     tm_err err = sign_once(v, body, from);
-    if (err == TM_ECONFLICT) {
+    if (signer_remembers(&v->op, err, from)) {
         uint64_t last = v->op.diag.offset;
         if (last > v->tree.size || last < from)
-            return diag_fail(
-                v->diag, TM_ECORRUPT, register_rule, "checkpoint",
-                "the signer has signed %s with %" PRIu64 " events, this store holds %" PRIu64 " (%" PRIu64
-                " under a checkpoint): it is an older copy; bring it back with `touchmark restore`",
-                v->checkpoint.origin, last, v->tree.size, from);
-        if (last != from)
-            err = sign_once(v, body, last);
+            return diag_fail(v->diag, TM_ECORRUPT, register_rule, "checkpoint",
+                             "the signer has signed %s with %" PRIu64 " events, this store holds %" PRIu64
+                             " (%" PRIu64
+                             " under a checkpoint): one of them is an older copy; use `touchmark restore`",
+                             v->checkpoint.origin, last, v->tree.size, from);
+        err = sign_once(v, body, last);
     }
     if (err != TM_OK && v->diag)
         *v->diag = v->op.diag;

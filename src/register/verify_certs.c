@@ -102,23 +102,25 @@ static tm_err cert_take(struct matcher *m, const struct cert_row *row)
 static tm_err certs_collect(struct matcher *m)
 {
     uint8_t after[CERT_SERIAL_LEN];
-    struct store_read r = {.kind = READ_CERTS,
-                           .tenant = m->tenant,
-                           .filter = {.revoked = -1, .source = CERT_ISSUED},
-                           .limit = READ_PAGE,
-                           .with_der = true};
-    do {
+    struct slice from = {0};
+    for (bool more = true; more;) {
         arena_reset(m->page);
-        r.arena = m->page;
-        r.n = 0;
+        struct store_read r = {.arena = m->page,
+                               .kind = READ_CERTS,
+                               .tenant = m->tenant,
+                               .filter = {.revoked = -1, .source = CERT_ISSUED},
+                               .after = from,
+                               .limit = READ_PAGE,
+                               .with_der = true};
         TM_TRY(store_read_now(m->r->c.store, &r));
         for (size_t i = 0; i < r.n; i++)
             TM_TRY(cert_take(m, &r.certs[i]));
-        if (r.n) {
-            memcpy(after, r.certs[r.n - 1].id, sizeof after);
-            r.after = SLICE_ARR(after);
+        more = r.more && r.page_next.n == sizeof after;
+        if (more) {
+            memcpy(after, r.page_next.p, sizeof after);
+            from = SLICE_ARR(after);
         }
-    } while (r.n);
+    }
     return TM_OK;
 }
 
@@ -168,7 +170,8 @@ static tm_err event_missing(struct matcher *m, const struct event_row *e)
 
 static tm_err events_each(struct matcher *m, tm_err (*take)(struct matcher *m, const struct event_row *e))
 {
-    for (uint64_t pos = 0;;) {
+    uint64_t pos = 0;
+    for (bool more = true; more;) {
         arena_reset(m->page);
         struct store_read r = {.arena = m->page,
                                .kind = READ_EVENTS,
@@ -177,13 +180,13 @@ static tm_err events_each(struct matcher *m, tm_err (*take)(struct matcher *m, c
                                .pos_from = pos,
                                .limit = READ_PAGE};
         TM_TRY(store_read_now(m->r->c.store, &r));
-        if (r.n == 0)
-            return TM_OK;
         for (size_t i = 0; i < r.n; i++)
             if (strcmp(r.events[i].type, "certificate.issued") == 0)
                 TM_TRY(take(m, &r.events[i]));
-        pos = r.events[r.n - 1].pos + 1;
+        pos = r.pos_next;
+        more = r.more;
     }
+    return TM_OK;
 }
 
 /* ---- the comparison ---- */
@@ -202,23 +205,22 @@ static tm_err round_compare(struct matcher *m)
     qsort(m->events.v, m->events.n, sizeof *m->events.v, entry_order);
     size_t i = 0, j = 0;
     while (i < m->certs.n || j < m->events.n) {
-        const struct cert_entry *c = i < m->certs.n ? &m->certs.v[i] : NULL;
-        const struct cert_entry *e = j < m->events.n ? &m->events.v[j] : NULL;
-        if (c && (!e || c->id < e->id))
-            return cert_unknown(m, c, "has no certificate.issued event");
-        if (!c || e->id < c->id) {
-            if (!month_reached(e->id)) {
-                if (m->n_missing == MISSING_MAX)
-                    break; /* enough to name the first by */
-                m->missing[m->n_missing++] = e->id;
-            }
-            j++;
+        bool no_cert = i == m->certs.n || (j < m->events.n && m->events.v[j].id < m->certs.v[i].id);
+        bool no_event = j == m->events.n || (i < m->certs.n && m->certs.v[i].id < m->events.v[j].id);
+        if (no_event)
+            return cert_unknown(m, &m->certs.v[i], "has no certificate.issued event");
+        const struct cert_entry *e = &m->events.v[j++];
+        if (no_cert) {
+            if (month_reached(e->id))
+                continue;
+            if (m->n_missing == MISSING_MAX)
+                break; /* enough to name the first by */
+            m->missing[m->n_missing++] = e->id;
             continue;
         }
-        if (e->fingerprint && c->fingerprint != e->fingerprint)
-            return cert_unknown(m, c, "is not the one that its event records");
+        if (e->fingerprint && m->certs.v[i].fingerprint != e->fingerprint)
+            return cert_unknown(m, &m->certs.v[i], "is not the one that its event records");
         i++;
-        j++;
     }
     /* In the order of events.v, which is that of the ids. */
     return m->n_missing ? events_each(m, event_missing) : TM_OK;

@@ -170,7 +170,8 @@ static tm_err source_add(struct chainer *c, tenant_id tenant)
 static tm_err sources_find(struct chainer *c)
 {
     TM_TRY(source_add(c, TENANT_HOUSE));
-    for (uint64_t pos = 0;;) {
+    uint64_t pos = 0;
+    for (bool more = true; more;) {
         arena_reset(c->page);
         struct store_read r = {.arena = c->page,
                                .kind = READ_EVENTS,
@@ -179,15 +180,15 @@ static tm_err sources_find(struct chainer *c)
                                .pos_from = pos,
                                .limit = READ_PAGE};
         TM_TRY(store_read_now(c->r->c.store, &r));
-        if (r.n == 0)
-            return TM_OK;
         for (size_t i = 0; i < r.n; i++) {
             uint64_t tenant;
             if (event_find_number(&tenant, r.events[i].body, "tenant") && tenant <= UINT32_MAX)
                 TM_TRY(source_add(c, (tenant_id)tenant));
         }
-        pos = r.events[r.n - 1].pos + 1;
+        pos = r.pos_next;
+        more = r.more;
     }
+    return TM_OK;
 }
 
 /* ---- the chain ---- */
