@@ -34,7 +34,8 @@ struct reg_log {
     struct tree tree;
     uint8_t root[32];
     bool has_checkpoint;
-    uint64_t epoch; /* of that checkpoint */
+    uint64_t epoch; /* of that checkpoint, and the root that it names */
+    uint8_t epoch_root[32];
     struct reg_log *next;
 };
 

@@ -145,6 +145,7 @@ static tm_err log_load(struct reg_log *log, struct reg *r, struct arena *a, stru
     memcpy(log->root, row.root, sizeof log->root);
     log->has_checkpoint = true;
     log->epoch = c.epoch;
+    memcpy(log->epoch_root, c.epoch_root, sizeof log->epoch_root);
     return err;
 }
 

@@ -43,8 +43,11 @@ static tm_err epoch_read(uint64_t *ret, struct store *s)
         return TM_ENOMEM;
     struct slice v;
     tm_err err = reg_read_meta(&v, a, s, "register/epoch");
-    if (err == TM_OK)
-        *ret = strtoull((const char *)arena_strndup(a, (const char *)v.p, v.n), NULL, 10);
+    const char *text = err == TM_OK ? arena_strndup(a, (const char *)v.p, v.n) : NULL;
+    if (text)
+        *ret = strtoull(text, NULL, 10);
+    else if (err == TM_OK)
+        err = TM_ENOMEM;
     arena_free(a);
     return err == TM_ENOTFOUND ? TM_OK : err;
 }
@@ -100,6 +103,7 @@ struct advance {
     struct diag *diag;
     /* what the store's checkpoint has */
     uint64_t old_size, old_epoch;
+    uint8_t old_root[MERKLE_HASH], old_epoch_root[MERKLE_HASH];
     bool had_checkpoint;
     /* what it will have */
     struct tree tree;
@@ -181,32 +185,12 @@ static tm_err tree_extend(struct advance *v, uint64_t size)
     return err;
 }
 
-/* The root before the last restore, which the checkpoints of this epoch name: "<epoch> <size> <hex root>". A log that began later
- * names the empty tree. */
-static tm_err epoch_line(struct advance *v)
+/* The root that stood when the epoch began, which the checkpoints of this epoch name: the last one of the epoch before. */
+static void epoch_line(struct advance *v)
 {
     v->checkpoint.epoch = v->r->epoch;
-    TM_TRY(merkle_empty_root(v->checkpoint.epoch_root));
-    const char *name = arena_printf(v->arena, "register/epoch/%" PRIu32, v->tenant);
-    struct slice value;
-    if (!name)
-        return TM_ENOMEM;
-    tm_err err = reg_read_meta(&value, v->arena, v->r->c.store, name);
-    if (err == TM_ENOTFOUND)
-        return TM_OK;
-    TM_TRY(err);
-    struct slice root;
-    const char *prefix = arena_printf(v->arena, "%" PRIu64 " ", v->r->epoch);
-    if (!prefix)
-        return TM_ENOMEM;
-    size_t hex = 2 * (size_t)MERKLE_HASH;
-    if (!slice_eq_str(slice_sub(value, 0, strlen(prefix)), prefix))
-        return TM_OK; /* of an earlier epoch: this log was left out of the last restore */
-    if (value.n < hex || hex_decode(&root, v->arena, slice_sub(value, value.n - hex, hex)) != TM_OK)
-        return diag_fail(v->diag, TM_ECORRUPT, register_rule, "epoch",
-                         "the epoch of log %" PRIu32 " is unreadable", v->tenant);
-    memcpy(v->checkpoint.epoch_root, root.p, sizeof v->checkpoint.epoch_root);
-    return TM_OK;
+    memcpy(v->checkpoint.epoch_root, v->old_epoch == v->r->epoch ? v->old_epoch_root : v->old_root,
+           MERKLE_HASH);
 }
 
 static tm_err sign_once(struct advance *v, struct slice body, uint64_t from)
@@ -226,12 +210,11 @@ static tm_err sign_once(struct advance *v, struct slice body, uint64_t from)
     return v->r->c.sign ? v->r->c.sign(v->r->c.ctx, &v->op) : signer_sign(v->r->c.signer, &v->op);
 }
 
-/* Did the signer refuse because it remembers another size than the proof began at? It says so by the field, and which in the offset. */
-static bool signer_remembers(const struct sign_op *op, tm_err err, uint64_t from)
+/* Did the signer refuse because this log does not extend the one that it remembers? That one's size is in the offset then. */
+static bool signer_remembers(const struct sign_op *op, tm_err err)
 {
     bool about_log = strcmp(op->diag.field, "size") == 0 || strcmp(op->diag.field, "root") == 0;
-    return err == TM_EDENIED && strcmp(op->diag.rule, "signer.checkpoint") == 0 && about_log &&
-           op->diag.offset != from;
+    return err == TM_EDENIED && strcmp(op->diag.rule, "signer.checkpoint") == 0 && about_log;
 }
 
 /* Sign over a proof from the checkpoint that the store has. The signer may remember a newer one, that a crash kept from being
@@ -240,16 +223,15 @@ static tm_err sign(struct advance *v, struct slice body)
 {
     uint64_t from = v->had_checkpoint && v->old_epoch == v->r->epoch ? v->old_size : 0;
     tm_err err = sign_once(v, body, from);
-    if (signer_remembers(&v->op, err, from)) {
-        uint64_t last = v->op.diag.offset;
-        if (last > v->tree.size || last < from)
-            return diag_fail(v->diag, TM_ECORRUPT, register_rule, "checkpoint",
-                             "the signer has signed %s with %" PRIu64 " events, this store holds %" PRIu64
-                             " (%" PRIu64
-                             " under a checkpoint): one of them is an older copy; use `touchmark restore`",
-                             v->checkpoint.origin, last, v->tree.size, from);
+    uint64_t last = v->op.diag.offset;
+    if (signer_remembers(&v->op, err) && last > from && last <= v->tree.size)
         err = sign_once(v, body, last);
-    }
+    if (signer_remembers(&v->op, err))
+        return diag_fail(v->diag, TM_ECORRUPT, register_rule, "checkpoint",
+                         "the signer has signed %s with %" PRIu64 " events; the %" PRIu64
+                         " of this store, %" PRIu64
+                         " under a checkpoint, do not extend it: an older copy? use `touchmark restore`",
+                         v->checkpoint.origin, last, v->tree.size, from);
     if (err != TM_OK && v->diag)
         *v->diag = v->op.diag;
     return err;
@@ -338,6 +320,8 @@ static tm_err advance_begin(struct advance *v)
         v->old_size = log->tree.size;
         v->had_checkpoint = log->has_checkpoint;
         v->old_epoch = log->epoch;
+        memcpy(v->old_root, log->root, sizeof v->old_root);
+        memcpy(v->old_epoch_root, log->epoch_root, sizeof v->old_epoch_root);
     }
     pthread_mutex_unlock(&v->r->lock);
     return err;
@@ -355,6 +339,7 @@ static tm_err advance_end(struct advance *v)
         memcpy(log->root, v->checkpoint.root, sizeof log->root);
         log->has_checkpoint = true;
         log->epoch = v->checkpoint.epoch;
+        memcpy(log->epoch_root, v->checkpoint.epoch_root, sizeof log->epoch_root);
     }
     pthread_mutex_unlock(&v->r->lock);
     return err;
@@ -385,7 +370,7 @@ static tm_err advance_run(struct advance *v, uint64_t chain_seq, const uint8_t c
         memcpy(v->checkpoint.chain_hash, chain_hash, sizeof v->checkpoint.chain_hash);
     }
     if (v->r->epoch)
-        TM_TRY(epoch_line(v));
+        epoch_line(v);
     TM_TRY(note_make(v));
     TM_TRY(checkpoint_store(v));
     return advance_end(v);
@@ -442,17 +427,6 @@ struct epoch_start {
     size_t n;
 };
 
-static tm_err meta_put(struct epoch_start *s, const char *name, const char *value)
-{
-    if (!name || !value)
-        return TM_ENOMEM;
-    struct effect *e = &s->effects[s->n++];
-    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = TENANT_HOUSE, .expected_version = -1};
-    e->u.meta.name = name;
-    e->u.meta.value = slice_str(value);
-    return TM_OK;
-}
-
 static tm_err epoch_event(struct epoch_start *s, tenant_id tenant)
 {
     struct reg_log *log;
@@ -472,23 +446,26 @@ static tm_err epoch_event(struct epoch_start *s, tenant_id tenant)
     const char *subject = arena_printf(s->arena, "log/%" PRIu32, tenant);
     if (!subject)
         return TM_ENOMEM;
-    TM_TRY(register_event_effect(&s->effects[s->n++], s->arena, tenant, "register.epoch", subject, body,
-                                 clock_now_ms()));
-    return meta_put(s, arena_printf(s->arena, "register/epoch/%" PRIu32, tenant),
-                    arena_printf(s->arena, "%" PRIu64 " %" PRIu64 " %s", s->epoch, log->tree.size,
-                                 arena_hex(s->arena, SLICE_ARR(log->root))));
+    return register_event_effect(&s->effects[s->n++], s->arena, tenant, "register.epoch", subject, body,
+                                 clock_now_ms());
 }
 
 static tm_err epoch_commit(struct epoch_start *s, const tenant_id *tenants, size_t n)
 {
-    s->effects = arena_calloc(s->arena, 2 * (n + 2), sizeof *s->effects);
+    s->effects = arena_calloc(s->arena, n + 2, sizeof *s->effects);
     if (!s->effects)
         return TM_ENOMEM;
     TM_TRY(epoch_event(s, TENANT_HOUSE));
     for (size_t i = 0; i < n; i++)
         if (tenants[i] != TENANT_HOUSE)
             TM_TRY(epoch_event(s, tenants[i]));
-    TM_TRY(meta_put(s, "register/epoch", arena_printf(s->arena, "%" PRIu64, s->epoch)));
+    const char *value = arena_printf(s->arena, "%" PRIu64, s->epoch);
+    if (!value)
+        return TM_ENOMEM;
+    struct effect *e = &s->effects[s->n++];
+    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = TENANT_HOUSE, .expected_version = -1};
+    e->u.meta.name = "register/epoch";
+    e->u.meta.value = slice_str(value);
     struct store_txn t = {.effects = s->effects, .n = s->n};
     tm_err err = store_commit(s->r->c.store, &t);
     if (err != TM_OK && s->diag)

@@ -222,9 +222,9 @@ static tm_err lines_compare(struct chainer *c)
                           c->line_size, c->line_seq);
         if (memcmp(c->line_hash, c->hash, sizeof c->hash) != 0)
             return BROKEN(c, "signer-chain",
-                          "up to %" PRIu64 " the recorded signatures do not give the chain that the house's"
-                          " checkpoint of size %" PRIu64 " names",
-                          c->line_seq, c->line_size);
+                          "the signatures recorded between %" PRIu64 " and %" PRIu64
+                          " do not give the chain that the house's checkpoint of size %" PRIu64 " names",
+                          c->report->chain_seq + 1, c->line_seq, c->line_size);
         c->report->chain_seq = c->seq;
         TM_TRY(line_next(c));
     }
