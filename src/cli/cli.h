@@ -90,3 +90,6 @@ void cli_progress_end(struct cli_progress *p);
 
 /* Print rows as an aligned table: `columns` headings ended by NULL, cells row by row. */
 void cli_table(const char *const *columns, const char *const *cells, size_t rows);
+
+/* sd_notify("READY=1") without the library. */
+void cli_notify_ready(const char *socket_path);

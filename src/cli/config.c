@@ -71,6 +71,8 @@ const struct json_field config_schema[] = {
     JSON_FIELD(struct config, limits, JSON_K_OBJECT, .sub = limits_schema),
     JSON_FIELD(struct config, log, JSON_K_OBJECT, .sub = log_schema),
     JSON_FIELD(struct config, loops, JSON_K_INT, .min = 0, .max = 256, .doc = "event loops; 0: one a core"),
+    {.key = "free-ports", .kind = JSON_K_BOOL, .offset = offsetof(struct config, free_ports),
+     .doc = "a listener without a port takes a free one, written to run/ports.json"},
     {.key = "crypto-threads", .kind = JSON_K_INT, .offset = offsetof(struct config, crypto_threads), .min = 0, .max = 256},
     {0},
 };

@@ -37,6 +37,7 @@ struct config {
         int level, format;
     } log;
     int64_t loops, crypto_threads;
+    bool free_ports; /* listeners without a port take a free one instead of the usual: tests and the demo */
 };
 extern const struct json_field config_schema[];
 

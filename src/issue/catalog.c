@@ -327,14 +327,7 @@ static tm_err for_each_resource(struct build *b, tenant_id tenant, const char *k
                 b->on_bad(b->arg, r.resources[i].kind, r.resources[i].name, &why);
         }
         more = r.more && r.n > 0;
-        if (more) {
-            const struct resource_row *last = &r.resources[r.n - 1];
-            const char *key = arena_printf(page, "%s/%s", last->kind, last->name);
-            if (!key)
-                e = TM_ENOMEM;
-            else
-                after = slice_str(key);
-        }
+        after = r.page_next;
     }
     arena_free(page);
     return e;

@@ -87,6 +87,8 @@ struct token_spec {
     size_t n_names;
     int64_t ttl;      /* seconds */
     int64_t max_uses; /* 1 by default */
+    /* An API token instead: who it acts as, and a comma-separated subset of the principal\'s roles ("" all of them). */
+    const char *principal, *roles;
     const char *by;
 };
 tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
