@@ -201,8 +201,12 @@ static tm_err cert_unknown(struct matcher *m, const struct cert_entry *c, const 
 
 static tm_err round_compare(struct matcher *m)
 {
-    qsort(m->certs.v, m->certs.n, sizeof *m->certs.v, entry_order);
-    qsort(m->events.v, m->events.n, sizeof *m->events.v, entry_order);
+    struct cert_entry *certs = m->certs.v;
+    struct cert_entry *events = m->events.v;
+    if (certs)
+        qsort(certs, m->certs.n, sizeof *certs, entry_order);
+    if (events)
+        qsort(events, m->events.n, sizeof *events, entry_order);
     size_t i = 0, j = 0;
     while (i < m->certs.n || j < m->events.n) {
         bool no_cert = i == m->certs.n || (j < m->events.n && m->events.v[j].id < m->certs.v[i].id);
