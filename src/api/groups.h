@@ -1,0 +1,34 @@
+/* api/groups.h - the groups of routes that make up /api/v1, and what they share. Layer 5, private to api/. */
+#pragma once
+#include "api/api.h"
+#include "issue/house.h"
+
+extern const struct api_route system_api_routes[];
+extern const struct api_route certificate_api_routes[];
+extern const struct api_route token_api_routes[];
+extern const struct api_route request_api_routes[];
+extern const struct api_route device_api_routes[];
+extern const struct api_route register_api_routes[];
+extern const struct api_route authority_api_routes[];
+extern const struct api_route openapi_api_routes[];
+
+enum { API_READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
+
+/* A read on this thread for the call's tenant: fills tenant and arena, gives the diag on. */
+tm_err api_read(struct api_call *c, struct store_read *q, struct diag *diag);
+/* "limit" of the query, 1..max. */
+tm_err api_limit(size_t *ret, const struct api_call *c, size_t otherwise, size_t max, struct diag *diag);
+/* Members of a JSON object under way: ,"key":… (the caller opens it; `first` has no comma). */
+void api_put_text(struct buf *out, const char *key, const char *value);
+/* RFC 3339 of unix seconds; null for 0; "never" as the far date it is. */
+void api_put_time(struct buf *out, const char *key, int64_t unix_seconds);
+void api_put_int(struct buf *out, const char *key, int64_t value);
+void api_put_bool(struct buf *out, const char *key, bool value);
+/* Close a list "items" and, while there is more, say where it goes on; `hex`: octets that are no text. */
+void api_put_next(struct buf *out, const struct store_read *q, bool hex);
+/* Does Accept name this media type? */
+bool api_accepts(const struct api_call *c, const char *type);
+/* One inventory row as an object; `pem` adds the certificate itself. */
+void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
+/* A serial or inventory id in hex. */
+tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char *text, struct diag *diag);

@@ -1,0 +1,79 @@
+/* What the handlers share: reads, lists and the members of answers. */
+#include "api/groups.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include <string.h>
+
+tm_err api_read(struct api_call *c, struct store_read *q, struct diag *diag)
+{
+    q->tenant = c->tenant->id;
+    q->arena = c->arena;
+    tm_err e = store_read_now(c->house->store, q);
+    if (e != TM_OK)
+        *diag = q->diag;
+    return e;
+}
+
+tm_err api_limit(size_t *ret, const struct api_call *c, size_t otherwise, size_t max, struct diag *diag)
+{
+    int64_t limit;
+    TM_TRY(api_query_int(&limit, c, "limit", (int64_t)otherwise, (int64_t)max, diag));
+    *ret = limit < 1 ? 1 : (size_t)limit;
+    return TM_OK;
+}
+
+void api_put_text(struct buf *out, const char *key, const char *value)
+{
+    buf_printf(out, ",\"%s\":", key);
+    buf_put_json_string(out, slice_str(value ? value : ""));
+}
+
+void api_put_time(struct buf *out, const char *key, int64_t unix_seconds)
+{
+    if (unix_seconds == 0) {
+        buf_printf(out, ",\"%s\":null", key);
+        return;
+    }
+    char time[21];
+    clock_format_rfc3339(time, unix_seconds);
+    buf_printf(out, ",\"%s\":\"%s\"", key, time);
+}
+
+void api_put_int(struct buf *out, const char *key, int64_t value)
+{
+    buf_printf(out, ",\"%s\":%lld", key, (long long)value);
+}
+
+void api_put_bool(struct buf *out, const char *key, bool value)
+{
+    buf_printf(out, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+void api_put_next(struct buf *out, const struct store_read *q, bool hex)
+{
+    buf_puts(out, "]");
+    if (q->more && hex) {
+        buf_puts(out, ",\"next\":\"");
+        buf_put_hex(out, q->page_next);
+        buf_puts(out, "\"");
+    } else if (q->more) {
+        buf_puts(out, ",\"next\":");
+        buf_put_json_string(out, q->page_next);
+    }
+    buf_puts(out, "}\n");
+}
+
+bool api_accepts(const struct api_call *c, const char *type)
+{
+    return c->accept && strstr(c->accept, type) != NULL;
+}
+
+tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char *text, struct diag *diag)
+{
+    struct slice id;
+    if (hex_decode(&id, c->arena, slice_str(text)) != TM_OK || id.n != CERT_SERIAL_LEN)
+        return diag_fail(diag, TM_EINVAL, NULL, "serial", "a serial has %d octets in hex", CERT_SERIAL_LEN);
+    memcpy(ret, id.p, CERT_SERIAL_LEN);
+    return TM_OK;
+}
