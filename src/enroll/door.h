@@ -6,8 +6,8 @@
 
 struct door_descriptor {
     enum door id;
-    const char *name;              /* "est" */
-    const char *title;             /* "Enrollment over Secure Transport (RFC 7030)" */
+    const char *name;                /* "est" */
+    const char *title;               /* "Enrollment over Secure Transport (RFC 7030)" */
     const struct http_route *routes; /* ended by a NULL pattern; http_request.app is the struct house */
 };
 extern const struct door_descriptor *const doors[]; /* NULL-terminated */

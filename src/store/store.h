@@ -25,10 +25,10 @@ enum cert_source { CERT_ISSUED, CERT_IMPORTED, CERT_DISCOVERED };
 enum cert_key_kind {
     CERT_KEY_SUBJECT = 1, /* RFC 4514 text of the whole name */
     CERT_KEY_CN,          /* the common name alone */
-    CERT_KEY_SAN,         /* one a SAN: "dns:example.org", "ip:192.0.2.1", "uri:…", "email:…", "other:<oid>:<hex>" */
-    CERT_KEY_FINGERPRINT, /* SHA-256 of the DER, 32 octets */
-    CERT_KEY_SPKI,        /* SHA-256 of the SPKI, 32 octets */
-    CERT_KEY_DEVICE,      /* device id */
+    CERT_KEY_SAN, /* one a SAN: "dns:example.org", "ip:192.0.2.1", "uri:…", "email:…", "other:<oid>:<hex>" */
+    CERT_KEY_FINGERPRINT,    /* SHA-256 of the DER, 32 octets */
+    CERT_KEY_SPKI,           /* SHA-256 of the SPKI, 32 octets */
+    CERT_KEY_DEVICE,         /* device id */
     CERT_KEY_FOREIGN_SERIAL, /* serial of an imported certificate */
 };
 struct cert_key {
@@ -37,33 +37,35 @@ struct cert_key {
 };
 
 struct cert_row {
-    uint8_t id[CERT_SERIAL_LEN]; /* issued here: the serial. Imported: expiry/time prefix with the top bit set, random rest */
+    uint8_t id
+        [CERT_SERIAL_LEN]; /* issued here: the serial. Imported: expiry/time prefix with the top bit set, random rest */
     enum cert_source source;
-    struct slice serial;         /* as in the certificate (magnitude) */
-    const char *authority;       /* our authority's name, or the issuer's text for foreign ones */
+    struct slice serial;   /* as in the certificate (magnitude) */
+    const char *authority; /* our authority's name, or the issuer's text for foreign ones */
     const char *profile;
     int64_t profile_version;
-    const char *subject;         /* RFC 4514 text */
-    const char *device;          /* id; "" when none */
+    const char *subject; /* RFC 4514 text */
+    const char *device;  /* id; "" when none */
     const char *endpoint;
     int door;
-    int64_t issued_at;           /* unix ms */
+    int64_t issued_at; /* unix ms */
     int64_t not_before, not_after;
     uint8_t fingerprint[32], spki_hash[32];
-    int retention;               /* enum retention of policy/profile.h */
-    int64_t keep_until;          /* unix seconds: when retention may drop the row; TM_TIME_NEVER keeps it */
-    struct slice der;            /* empty under minimal and metadata retention */
+    int retention;      /* enum retention of policy/profile.h */
+    int64_t keep_until; /* unix seconds: when retention may drop the row; TM_TIME_NEVER keeps it */
+    struct slice der;   /* empty under minimal and metadata retention */
     /* status, joined from its own table */
-    int64_t revoked_at;          /* 0: not revoked */
-    int reason;                  /* enum crl_reason */
+    int64_t revoked_at; /* 0: not revoked */
+    int reason;         /* enum crl_reason */
 };
 
 struct device_row {
-    const char *id;     /* unique in the tenant: by default the serial number */
+    const char *id; /* unique in the tenant: by default the serial number */
     const char *serial, *model, *vendor, *owner, *place, *batch;
-    int state;          /* enum device_state of policy/enrollment.h */
-    const char *identifiers; /* JSON object of further identifiers: eui64, ueid, imei, urn, product-instance-uri, mac … */
-    const char *tags;   /* JSON object of strings */
+    int state; /* enum device_state of policy/enrollment.h */
+    const char *
+        identifiers; /* JSON object of further identifiers: eui64, ueid, imei, urn, product-instance-uri, mac … */
+    const char *tags;               /* JSON object of strings */
     int64_t created_at, updated_at; /* unix ms */
     int64_t version;
 };
@@ -79,13 +81,13 @@ struct resource_row {
 
 /* One-time or limited enrollment secrets; only a hash of the secret is kept. */
 struct token_row {
-    const char *id;         /* public part */
+    const char *id; /* public part */
     uint8_t secret_hash[32];
-    const char *claims;     /* JSON: endpoint, profile, device, names */
-    int64_t expires_at;     /* unix seconds */
-    int64_t max_uses;       /* 1: one-time */
+    const char *claims; /* JSON: endpoint, profile, device, names */
+    int64_t expires_at; /* unix seconds */
+    int64_t max_uses;   /* 1: one-time */
     int64_t uses;
-    uint8_t bound_spki[32]; /* zero until first used */
+    uint8_t bound_spki[32];              /* zero until first used */
     uint8_t bound_cert[CERT_SERIAL_LEN]; /* what it got */
     int64_t bound_at;
     const char *created_by;
@@ -105,11 +107,12 @@ struct event_row {
 
 /* A durable continuation: something that waits and that any node and any door can finish. */
 struct continuation_row {
-    const char *id;      /* opaque, unguessable */
-    const char *kind;    /* "enrollment" … */
-    const char *key;     /* what finds it again when the caller asks anew: e.g. hash of tenant, endpoint, caller and CSR */
-    struct slice state;  /* JSON */
-    const char *status;  /* "pending", "approved", "rejected", "done" */
+    const char *id;   /* opaque, unguessable */
+    const char *kind; /* "enrollment" … */
+    const char *
+        key; /* what finds it again when the caller asks anew: e.g. hash of tenant, endpoint, caller and CSR */
+    struct slice state;             /* JSON */
+    const char *status;             /* "pending", "approved", "rejected", "done" */
     int64_t created_at, expires_at; /* unix seconds */
     int64_t version;
 };
@@ -125,34 +128,34 @@ struct crl_row {
 struct checkpoint_row {
     uint64_t size;
     uint8_t root[32];
-    struct slice note;   /* signed note text */
-    int64_t time;        /* unix ms */
-    uint64_t chain_seq;  /* the signer's chain entry of this signature */
+    struct slice note;  /* signed note text */
+    int64_t time;       /* unix ms */
+    uint64_t chain_seq; /* the signer's chain entry of this signature */
 };
 
 /* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 enum effect_kind {
-    EFFECT_CERT_ADD,      /* cert + keys: append; the secondary index takes the keys */
-    EFFECT_CERT_REVOKE,   /* cert.id, cert.authority, cert.serial, revoked_at, reason; TM_ENOTFOUND; TM_ECONFLICT when revoked (hold may be changed) */
+    EFFECT_CERT_ADD,    /* cert + keys: append; the secondary index takes the keys */
+    EFFECT_CERT_REVOKE, /* cert.id, cert.authority, cert.serial, revoked_at, reason; TM_ENOTFOUND; TM_ECONFLICT when revoked (hold may be changed) */
     EFFECT_CERT_UNREVOKE, /* only from certificateHold */
     EFFECT_EVENT,         /* event.type/subject/time/salt/body/leaf; pos is assigned and returned */
-    EFFECT_RESOURCE_PUT,  /* resource; expected_version: -1 any, 0 must not exist, n must be n; new version returned in resource.version */
+    EFFECT_RESOURCE_PUT, /* resource; expected_version: -1 any, 0 must not exist, n must be n; new version returned in resource.version */
     EFFECT_RESOURCE_DELETE,
-    EFFECT_DEVICE_PUT,    /* device; expected_version as above */
+    EFFECT_DEVICE_PUT, /* device; expected_version as above */
     EFFECT_TOKEN_ADD,
-    EFFECT_TOKEN_USE,     /* token.id, bound_spki, bound_cert: conditional: known (TM_ENOTFOUND), not expired at `now` (TM_EEXPIRED), not revoked
+    EFFECT_TOKEN_USE, /* token.id, bound_spki, bound_cert: conditional: known (TM_ENOTFOUND), not expired at `now` (TM_EEXPIRED), not revoked
                              and, with max_uses 1, not bound to another key (TM_EFORBIDDEN), uses < max_uses (TM_EQUOTA). A token for
                              several uses is for several keys: it keeps the last one */
     EFFECT_TOKEN_REVOKE,
-    EFFECT_QUOTA_TAKE,    /* quota: conditional: taken in the window < max; TM_EQUOTA */
-    EFFECT_IDEMPOTENCY,   /* idem key -> cert id; TM_ECONFLICT when it exists and is not over (the reader then answers with what it names) */
+    EFFECT_QUOTA_TAKE,  /* quota: conditional: taken in the window < max; TM_EQUOTA */
+    EFFECT_IDEMPOTENCY, /* idem key -> cert id; TM_ECONFLICT when it exists and is not over (the reader then answers with what it names) */
     EFFECT_CONTINUATION_PUT, /* expected_version as above */
-    EFFECT_CRL_PUT,       /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
-    EFFECT_CHECKPOINT_PUT,/* refuses a smaller size */
+    EFFECT_CRL_PUT,          /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
+    EFFECT_CHECKPOINT_PUT,   /* refuses a smaller size */
     EFFECT_TILE_PUT,
-    EFFECT_META_PUT,      /* small named values of the house: epoch, counters */
-    EFFECT_EVENT_ERASE,   /* event.pos: salt and body become empty, the leaf stays; TM_ENOTFOUND */
+    EFFECT_META_PUT,    /* small named values of the house: epoch, counters */
+    EFFECT_EVENT_ERASE, /* event.pos: salt and body become empty, the leaf stays; TM_ENOTFOUND */
 };
 
 struct effect {
@@ -205,8 +208,8 @@ struct store_txn {
     struct effect *effects;
     size_t n;
     /* answer */
-    tm_err err;       /* TM_OK: durable */
-    size_t failed;    /* index of the effect that refused */
+    tm_err err;    /* TM_OK: durable */
+    size_t failed; /* index of the effect that refused */
     struct diag diag;
     struct store_txn *next;
 };
@@ -214,31 +217,31 @@ struct store_txn {
 /* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 enum store_read_kind {
-    READ_CERT,           /* by id */
-    READ_CERTS_BY_KEY,   /* exact look-up through the secondary index; newest first */
-    READ_CERTS,          /* page through the inventory by filter, ordered by id; goes on after `page_next` (rows that the filter passes over are
+    READ_CERT,         /* by id */
+    READ_CERTS_BY_KEY, /* exact look-up through the secondary index; newest first */
+    READ_CERTS, /* page through the inventory by filter, ordered by id; goes on after `page_next` (rows that the filter passes over are
                             bounded, so that a page may be short or empty while there is more) */
-    READ_REVOKED,        /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
-    READ_RESOURCE,       /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
-    READ_RESOURCES,      /* kind ("" all); newest versions, deleted left out */
+    READ_REVOKED,   /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
+    READ_RESOURCE,  /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
+    READ_RESOURCES, /* kind ("" all); newest versions, deleted left out */
     READ_RESOURCE_HISTORY,
     READ_DEVICE,
-    READ_DEVICES,        /* by filter, ordered by id */
+    READ_DEVICES, /* by filter, ordered by id */
     READ_TOKEN,
     READ_TOKENS,
-    READ_EVENTS,         /* from pos_from, at most limit; optional type prefix (name) and subject (text); goes on at pos_next */
-    READ_LEAVES,         /* leaf hashes only: [pos_from, pos_from+limit) */
-    READ_LOG_SIZE,       /* number of durable events of the tenant -> count */
+    READ_EVENTS, /* from pos_from, at most limit; optional type prefix (name) and subject (text); goes on at pos_next */
+    READ_LEAVES,   /* leaf hashes only: [pos_from, pos_from+limit) */
+    READ_LOG_SIZE, /* number of durable events of the tenant -> count */
     READ_IDEMPOTENCY,
-    READ_CONTINUATION,   /* by id (name) or, with name NULL, by key (name2): the newest */
-    READ_CONTINUATIONS,  /* by status */
+    READ_CONTINUATION,  /* by id (name) or, with name NULL, by key (name2): the newest */
+    READ_CONTINUATIONS, /* by status */
     READ_CRL,
-    READ_CHECKPOINT,     /* newest, or the one of pos_from size */
-    READ_CHECKPOINTS,    /* ascending by size from pos_from */
+    READ_CHECKPOINT,  /* newest, or the one of pos_from size */
+    READ_CHECKPOINTS, /* ascending by size from pos_from */
     READ_TILE,
     READ_META,
-    READ_COUNTS,         /* certs, live, revoked, devices, events -> counts */
-    READ_QUOTA,          /* name, window_start -> count */
+    READ_COUNTS, /* certs, live, revoked, devices, events -> counts */
+    READ_QUOTA,  /* name, window_start -> count */
 };
 
 struct cert_filter {
@@ -259,14 +262,14 @@ struct store_read {
     struct cert_key key;
     struct cert_filter filter;
     const char *name, *name2; /* resource kind/name, device id, token id, meta name … */
-    const char *text;         /* devices: substring-free prefix of id; events: subject; continuations: status */
-    int device_state;         /* 0: any */
+    const char *text; /* devices: substring-free prefix of id; events: subject; continuations: status */
+    int device_state; /* 0: any */
     int64_t version;
     int64_t window_start;
     unsigned level;
     uint64_t pos_from;
-    struct slice after;       /* page: continue after this id (cert id octets, or text) */
-    size_t limit;             /* 0: 100; at most 10000 */
+    struct slice after; /* page: continue after this id (cert id octets, or text) */
+    size_t limit;       /* 0: 100; at most 10000 */
     bool with_der;
     /* answer */
     tm_err err;
@@ -278,13 +281,13 @@ struct store_read {
     struct device_row *devices;
     struct token_row *tokens;
     struct event_row *events;
-    uint8_t *leaves;          /* n * 32 */
+    uint8_t *leaves; /* n * 32 */
     struct continuation_row *continuations;
     struct crl_row crl;
     struct checkpoint_row *checkpoints;
     struct slice value;
-    struct slice page_next;   /* what `after` is for the next page, while there is more */
-    uint64_t pos_next;        /* events: the same for pos_from */
+    struct slice page_next; /* what `after` is for the next page, while there is more */
+    uint64_t pos_next;      /* events: the same for pos_from */
     uint64_t count;
     struct {
         uint64_t certs, revoked, devices, events, expired;
@@ -302,9 +305,9 @@ struct store_read {
 /* ---- the store --------------------------------------------------------------------------------------------------- */
 
 struct store_config {
-    const char *driver;    /* "sqlite" */
-    const char *path;      /* sqlite: directory for touchmark.db and index.db */
-    bool create;           /* make it when absent */
+    const char *driver; /* "sqlite" */
+    const char *path;   /* sqlite: directory for touchmark.db and index.db */
+    bool create;        /* make it when absent */
     bool read_only;
     unsigned read_threads; /* 0: 2 */
     size_t group_max;      /* most transactions a commit; 0: 4096 */
@@ -314,7 +317,7 @@ struct store_config {
 struct store_stats {
     uint64_t commits, txns, failed;
     uint64_t commit_us_max, commit_us_total;
-    uint64_t queue;        /* waiting now */
+    uint64_t queue; /* waiting now */
     uint64_t index_segments, index_tail;
 };
 
@@ -324,13 +327,15 @@ struct store_driver {
     tm_err (*open)(struct store **ret, const struct store_config *c, struct diag *diag);
     void (*close)(struct store *s);
     void (*submit)(struct store *s, struct store_txn *t);
-    void (*read)(struct store *s, struct store_read *r);      /* asynchronous */
+    void (*read)(struct store *s, struct store_read *r);       /* asynchronous */
     tm_err (*read_now)(struct store *s, struct store_read *r); /* on the calling thread */
     /* One file at `path` (must not exist), checked before it gets that name. */
-    tm_err (*backup)(struct store *s, const char *path, void (*progress)(void *arg, int percent), void *arg, struct diag *diag);
-    tm_err (*expire)(struct store *s, int64_t now, uint64_t *ret_removed, struct diag *diag); /* apply retention */
+    tm_err (*backup)(struct store *s, const char *path, void (*progress)(void *arg, int percent), void *arg,
+                     struct diag *diag);
+    tm_err (*expire)(struct store *s, int64_t now, uint64_t *ret_removed,
+                     struct diag *diag); /* apply retention */
     void (*stats)(struct store *s, struct store_stats *ret);
-    tm_err (*check)(struct store *s, struct diag *diag);       /* integrity of the files */
+    tm_err (*check)(struct store *s, struct diag *diag); /* integrity of the files */
 };
 extern const struct store_driver *const store_drivers[]; /* NULL-terminated */
 
@@ -361,7 +366,8 @@ static inline tm_err store_read_now(struct store *s, struct store_read *r)
 
 /* Helpers shared by drivers and callers. */
 /* The look-up keys of a parsed certificate, in `a`; at most 32 (the first SANs win). */
-tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c, const char *device);
+tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
+                         const char *device);
 /* The first two octets of an id: months since 2000 of an expiry in unix seconds, 0..0x7FFF. */
 uint16_t cert_id_month(int64_t not_after);
 /* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, der. */
