@@ -71,6 +71,11 @@ tm_err reg_read_checkpoint(struct checkpoint_row *ret, struct arena *a, struct s
 tm_err reg_read_meta(struct slice *ret, struct arena *a, struct store *s, const char *name);
 tm_err reg_read_log_size(uint64_t *ret, struct store *s, tenant_id tenant);
 
+/* ---- proof documents ---- */
+
+enum { PROOF_DOCUMENT_MAX = 8 << 20, PROOF_MEMORY = 64 << 20 };
+extern const char register_proof_format[];
+
 /* ---- verification's parts ---- */
 /* Stored checkpoints in ascending order. Zero it but for the tenant; a row is valid until the next call. */
 struct checkpoint_cursor {
