@@ -125,6 +125,24 @@ static tm_err certificate_stored(bool *ret, struct house *h, struct catalog *cat
     return TM_OK;
 }
 
+/* Is it the signature of a tenant's newest checkpoint? */
+static tm_err checkpoint_stored(bool *ret, struct house *h, struct catalog *cat, const struct signer_entry *e,
+                                struct arena *a)
+{
+    const struct tenant *tenants;
+    size_t n = catalog_tenants(cat, &tenants);
+    *ret = false;
+    for (size_t i = 0; i < n && !*ret; i++) {
+        struct store_read r = {.kind = READ_CHECKPOINT, .tenant = tenants[i].id, .arena = a};
+        tm_err err = store_read_now(h->store, &r);
+        if (err == TM_OK)
+            *ret = r.checkpoints[0].chain_seq == e->seq;
+        else if (err != TM_ENOTFOUND)
+            return err;
+    }
+    return TM_OK;
+}
+
 static tm_err record_orphan(struct house *h, const struct signer_entry *e, struct arena *a, struct diag *diag)
 {
     log_warn(NULL, "signature.orphaned", LOG_S("key", e->key_id), LOG_S("kind", sign_kind_names[e->kind]),
@@ -161,7 +179,9 @@ static tm_err reconcile(struct house *h, struct diag *diag)
         bool stored = false;
         if (v[i].kind == SIGN_LEAF || v[i].kind == SIGN_CA)
             err = certificate_stored(&stored, h, cat, &v[i], scratch);
-        /* Anything else (a CRL, a checkpoint) may stand in the register already; recording it twice does no harm, a gap would. */
+        else if (v[i].kind == SIGN_CHECKPOINT)
+            err = checkpoint_stored(&stored, h, cat, &v[i], scratch);
+        /* Anything else (a CRL, an older checkpoint) may stand in the register already; recording it twice does no harm, a gap would. */
         if (err == TM_OK && !stored)
             err = record_orphan(h, &v[i], scratch, diag);
         arena_reset(scratch);
