@@ -3,3 +3,4 @@
 struct command;
 
 extern const struct command serve_commands[];
+extern const struct command bench_commands[];
