@@ -1,0 +1,175 @@
+#include "cli/show.h"
+#include "base/arena.h"
+#include "base/json.h"
+#include "cli/call.h"
+#include "cli/yaml.h"
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOW_MAX = 1 << 30, SHOW_PAGE = 1000, KEY_MAX = 256 };
+
+static int put_document(struct cli *c, const json_t *v)
+{
+    struct buf b;
+    buf_init(&b, SHOW_MAX);
+    if (c->output == OUTPUT_YAML)
+        yaml_dump(&b, v);
+    else
+        buf_put_json(&b, v, true);
+    if (b.n && b.p[b.n - 1] != '\n')
+        buf_putc(&b, '\n');
+    bool ok = buf_err(&b) == TM_OK && fwrite(b.p, 1, b.n, stdout) == b.n;
+    buf_done(&b);
+    return ok ? 0 : cli_fail(c, "the answer could not be printed");
+}
+
+/* One cell. Numbers and texts as they are, lists of texts with commas. */
+static const char *cell(struct cli *c, const json_t *v)
+{
+    if (!v || json_is_null(v))
+        return "";
+    if (json_is_string(v))
+        return json_string_value(v);
+    if (json_is_boolean(v))
+        return json_is_true(v) ? "yes" : "no";
+    if (json_is_integer(v))
+        return arena_printf(c->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    size_t i;
+    const json_t *x;
+    bool texts = json_is_array(v);
+    json_array_foreach(v, i, x) texts = texts && json_is_string(x);
+    if (texts) {
+        json_array_foreach(v, i, x)
+        {
+            buf_puts(&b, i ? ", " : "");
+            buf_puts(&b, json_string_value(x));
+        }
+    } else {
+        buf_put_json(&b, v, false);
+    }
+    const char *s = arena_strdup(c->arena, buf_str(&b));
+    buf_done(&b);
+    return s ? s : "";
+}
+
+/* Control characters in names would reach the terminal. */
+static void put_plain(const char *s)
+{
+    for (; *s; s++)
+        putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+}
+
+static size_t widest(const json_t *v, size_t prefix)
+{
+    size_t w = 0;
+    const char *key;
+    const json_t *x;
+    json_object_foreach((json_t *)(uintptr_t)v, key, x)
+    {
+        size_t n = prefix + strlen(key);
+        if (json_is_object(x))
+            n = widest(x, n + 1);
+        w = n > w ? n : w;
+    }
+    return w;
+}
+
+static void put_object(struct cli *c, const json_t *v, const char *prefix, size_t width)
+{
+    const char *key;
+    const json_t *x;
+    json_object_foreach((json_t *)(uintptr_t)v, key, x)
+    {
+        char name[KEY_MAX];
+        snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] ? "." : "", key);
+        if (json_is_object(x)) {
+            put_object(c, x, name, width);
+            continue;
+        }
+        const char *text = cell(c, x);
+        printf("%-*s  ", (int)width, name);
+        if (strchr(text, '\n')) { /* PEM and the like: below, as it is */
+            printf("\n%s", text);
+            continue;
+        }
+        put_plain(text);
+        putchar('\n');
+    }
+}
+
+int show_value(struct cli *c, const json_t *v)
+{
+    if (c->output != OUTPUT_TABLE || !json_is_object(v))
+        return put_document(c, v);
+    put_object(c, v, "", widest(v, 0));
+    return 0;
+}
+
+int show_items(struct cli *c, const json_t *items, const struct show_column *columns)
+{
+    if (c->output != OUTPUT_TABLE)
+        return put_document(c, items);
+    size_t n_columns = 0;
+    while (columns[n_columns].heading)
+        n_columns++;
+    size_t rows = json_array_size(items);
+    const char **headings = arena_calloc(c->arena, n_columns + 1, sizeof *headings);
+    const char **cells = arena_calloc(c->arena, n_columns * rows + 1, sizeof *cells);
+    if (!headings || !cells)
+        return cli_fail(c, "too many rows for a table; use -o json or --limit");
+    for (size_t k = 0; k < n_columns; k++)
+        headings[k] = columns[k].heading;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t k = 0; k < n_columns; k++)
+            cells[i * n_columns + k] = cell(c, json_object_get(json_array_get(items, i), columns[k].key));
+    cli_table(headings, cells, rows);
+    return 0;
+}
+
+int show_list(struct cli *c, const char *path, const struct show_column *columns, size_t max)
+{
+    json_t *all = json_array();
+    const char *after = NULL;
+    bool more = all != NULL;
+    while (more) {
+        size_t have = json_array_size(all);
+        size_t page = max && max - have < SHOW_PAGE ? max - have : SHOW_PAGE;
+        const char *url = arena_printf(c->arena, "%s%slimit=%zu%s%s", path, strchr(path, '?') ? "&" : "?",
+                                       page, after ? "&after=" : "", after ? show_escape(c, after) : "");
+        struct cli_reply r;
+        if (!url || !cli_call_ok(c, "GET", url, slice_of(NULL, 0), NULL, &r)) {
+            json_decref(all);
+            return 1;
+        }
+        json_t *items = json_is_array(r.json) ? r.json : json_object_get(r.json, "items");
+        if (json_is_array(items))
+            json_array_extend(all, items);
+        const json_t *next = json_object_get(r.json, "next");
+        const char *text = next ? cell(c, next) : "";
+        after = text[0] ? arena_strdup(c->arena, text) : NULL;
+        more = after && (max == 0 || json_array_size(all) < max);
+    }
+    int status = show_items(c, all, columns);
+    json_decref(all);
+    return status;
+}
+
+const char *show_escape(struct cli *c, const char *s)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (; *s; s++) {
+        if (isalnum((unsigned char)*s) || strchr("-._~", *s))
+            buf_putc(&b, (uint8_t)*s);
+        else
+            buf_printf(&b, "%%%02X", (unsigned char)*s);
+    }
+    const char *out = arena_strdup(c->arena, buf_str(&b));
+    buf_done(&b);
+    return out ? out : "";
+}

@@ -1,0 +1,19 @@
+/* cli/show.h - answers of the API for people: tables of rows, and one object as "key  value" lines. Layer 6.
+ *
+ * With -o json or yaml the same values are printed whole. Everything returns an exit status. */
+#pragma once
+#include "cli/cli.h"
+#include <jansson.h>
+
+struct show_column {
+    const char *heading, *key; /* the list ends with a NULL heading */
+};
+
+/* One value. As a table: objects become "a.b  value" lines. Borrows `v`. */
+int show_value(struct cli *c, const json_t *v);
+/* Rows: an array of objects. Borrows `items`. */
+int show_items(struct cli *c, const json_t *items, const struct show_column *columns);
+/* Every page of a list ({"items", "next"}) up to `max` rows (0: all), then show_items(). `path` may have a query. */
+int show_list(struct cli *c, const char *path, const struct show_column *columns, size_t max);
+/* `s` with all but unreserved characters as %XX, for paths and queries (RFC 3986 2.3). In the arena. */
+const char *show_escape(struct cli *c, const char *s);
