@@ -261,8 +261,9 @@ static int order(const void *a, const void *b)
 static void times_print(const char *what, uint64_t *ns, size_t n)
 {
     qsort(ns, n, sizeof *ns, order);
-    printf("%-14s median %8.1f us, p99 %8.1f us, longest %8.1f us\n", what, (double)ns[n / 2] / 1e3,
-           (double)ns[n * 99 / 100] / 1e3, (double)ns[n - 1] / 1e3);
+    size_t middle = n / 2, p99 = n * 99 / 100;
+    printf("%-14s median %8.1f us, p99 %8.1f us, longest %8.1f us\n", what, (double)ns[middle] / 1e3,
+           (double)ns[p99] / 1e3, (double)ns[n - 1] / 1e3);
 }
 
 static void lone_commits(struct store *s, uint64_t from)

@@ -121,7 +121,9 @@ tm_err certs_in_path(struct ca_path *ret, struct arena *a, const struct cert *v,
                      const struct catalog *cat, struct diag *diag)
 {
     (void)a;
-    const struct cert *at = spki.n ? NULL : &v[0];
+    if (!v)
+        n = 0;
+    const struct cert *at = spki.n || n == 0 ? NULL : &v[0];
     for (size_t i = 0; i < n && !at; i++)
         if (slice_eq(v[i].spki.der, spki))
             at = &v[i];

@@ -155,7 +155,7 @@ static bool take_pattern(struct slice *s, const char *pattern, int *out)
         out += in_number;
         in_number = false;
         bool letter = pattern[i] >= 'A' && pattern[i] <= 'Z';
-        if (c != pattern[i] && !(letter && c == (pattern[i] | 0x20)))
+        if (c != (unsigned char)pattern[i] && !(letter && c == ((unsigned char)pattern[i] | 0x20)))
             return false;
     }
     *s = slice_sub(*s, n, s->n);

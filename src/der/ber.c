@@ -113,8 +113,8 @@ static tm_err segments(struct ber *b, const struct head *h, const uint8_t *end, 
         return malformed(b, b->p, "X.690 8.7", "nested too deeply");
     end = inner_end(b, h, end);
     for (;;) {
-        bool again;
-        struct head seg;
+        bool again = false;
+        struct head seg = {0};
         TM_TRY(more(b, h, end, &again));
         if (!again)
             return TM_OK;
@@ -176,7 +176,7 @@ static size_t open_element(struct ber *b, unsigned tag)
 
 static tm_err element(struct ber *b, const uint8_t *end, unsigned depth)
 {
-    struct head h;
+    struct head h = {0};
     const uint8_t *at = b->p;
     if (depth >= DEPTH_MAX)
         return malformed(b, at, "X.690 8.1", "nested too deeply");
@@ -198,7 +198,7 @@ static tm_err element(struct ber *b, const uint8_t *end, unsigned depth)
             b->out->p[out_at] = (uint8_t)unused;
     } else {
         end = inner_end(b, &h, end);
-        for (bool again;;) {
+        for (bool again = false;;) {
             TM_TRY(more(b, &h, end, &again));
             if (!again)
                 break;

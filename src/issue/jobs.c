@@ -38,7 +38,7 @@ static void run_one(struct jobs *j, struct slot *s)
     st->failures += e != TM_OK;
     st->failing = e != TM_OK;
     st->last_ms = (int64_t)((ended - begun) / 1000000);
-    strcpy(st->why, diag.message);
+    memcpy(st->why, diag.message, sizeof st->why);
     pthread_mutex_unlock(&j->lock);
 
     /* A job that fails every second says so once, and once more when it is well again. */

@@ -203,17 +203,18 @@ static tm_err round_compare(struct matcher *m)
 {
     struct cert_entry *certs = m->certs.v;
     struct cert_entry *events = m->events.v;
-    if (certs)
-        qsort(certs, m->certs.n, sizeof *certs, entry_order);
-    if (events)
-        qsort(events, m->events.n, sizeof *events, entry_order);
+    size_t n_certs = certs ? m->certs.n : 0, n_events = events ? m->events.n : 0;
+    if (n_certs)
+        qsort(certs, n_certs, sizeof *certs, entry_order);
+    if (n_events)
+        qsort(events, n_events, sizeof *events, entry_order);
     size_t i = 0, j = 0;
-    while (i < m->certs.n || j < m->events.n) {
-        bool no_cert = i == m->certs.n || (j < m->events.n && m->events.v[j].id < m->certs.v[i].id);
-        bool no_event = j == m->events.n || (i < m->certs.n && m->certs.v[i].id < m->events.v[j].id);
+    while (i < n_certs || j < n_events) {
+        bool no_cert = i == n_certs || (j < n_events && events[j].id < certs[i].id);
+        bool no_event = j == n_events || (i < n_certs && certs[i].id < events[j].id);
         if (no_event)
-            return cert_unknown(m, &m->certs.v[i], "has no certificate.issued event");
-        const struct cert_entry *e = &m->events.v[j++];
+            return cert_unknown(m, &certs[i], "has no certificate.issued event");
+        const struct cert_entry *e = &events[j++];
         if (no_cert) {
             if (month_reached(e->id))
                 continue;
@@ -222,8 +223,8 @@ static tm_err round_compare(struct matcher *m)
             m->missing[m->n_missing++] = e->id;
             continue;
         }
-        if (e->fingerprint && m->certs.v[i].fingerprint != e->fingerprint)
-            return cert_unknown(m, &m->certs.v[i], "is not the one that its event records");
+        if (e->fingerprint && certs[i].fingerprint != e->fingerprint)
+            return cert_unknown(m, &certs[i], "is not the one that its event records");
         i++;
     }
     /* In the order of events.v, which is that of the ids. */

@@ -303,7 +303,7 @@ static tm_err blob_make(struct blob **ret, const struct authority *x, const stru
     snprintf(b->ski, sizeof b->ski, "%s", x->key_id_hex);
     b->etag[0] = '"';
     hex_encode(b->etag + 1, slice_of(hash, 16));
-    strcat(b->etag, "\"");
+    memcpy(b->etag + 33, "\"", 2);
     b->this_update = row->this_update;
     b->next_update = row->next_update;
     b->n = row->der.n;
@@ -392,7 +392,7 @@ static void get_ca(struct http_request *r)
         reply_error(r, TM_ENOTFOUND);
     } else {
         hex_encode(etag + 1, slice_of(hash, 16));
-        strcat(etag, "\"");
+        memcpy(etag + 33, "\"", 2);
         struct representation v = {.type = "application/pkix-cert",
                                    .body = x->der,
                                    .etag = etag,

@@ -32,8 +32,9 @@ tm_err tile_path_parse(unsigned *ret_level, uint64_t *ret_index, unsigned *ret_w
     const char *p = path;
     unsigned level, width = WIDTH;
     uint64_t index = 0;
-    if (!number(&level, &p, LEVEL_MAX) || *p++ != '/')
+    if (!number(&level, &p, LEVEL_MAX) || *p != '/')
         return TM_EINVAL;
+    p++;
     for (size_t groups = 0;; groups++) {
         bool more = *p == 'x';
         p += more;

@@ -95,7 +95,7 @@ static tm_err tbs_read(struct cert *c, struct algid *inner, struct der_reader *t
 tm_err cert_parse(struct cert *ret, struct slice der, struct diag *diag)
 {
     struct der_reader r, seq, tbs;
-    struct algid inner;
+    struct algid inner = {0};
     if (der.n > CERT_DER_MAX)
         return diag_fail(diag, TM_ETOOBIG, NULL, "certificate", "more than %d bytes", CERT_DER_MAX);
     ret->der = der;

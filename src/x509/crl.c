@@ -94,7 +94,7 @@ static tm_err tbs_read(struct crl *c, struct algid *inner, struct der_reader *tb
 tm_err crl_parse(struct crl *ret, struct slice der, struct diag *diag)
 {
     struct der_reader r, seq, tbs;
-    struct algid inner;
+    struct algid inner = {0};
     if (der.n > CRL_DER_MAX)
         return diag_fail(diag, TM_ETOOBIG, NULL, "certificateList", "more than %d bytes", CRL_DER_MAX);
     ret->der = der;
