@@ -48,6 +48,26 @@ static void put_string(struct buf *b, struct slice s)
     p[s.n + 1] = '"';
 }
 
+static void put_int(struct buf *b, int64_t i)
+{
+    char text[20], *p = text + sizeof text;
+    uint64_t n = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    if (i < 0)
+        *--p = '-';
+    buf_put(b, p, (size_t)(text + sizeof text - p));
+}
+
+/* Room at once for what is usual, so that a body costs one allocation. */
+static void body_begin(struct buf *b, size_t room)
+{
+    buf_init(b, EVENT_BODY_MAX);
+    (void)buf_extend(b, room);
+    buf_reset(b);
+}
+
 static void put_field(struct buf *b, const struct event_field *f)
 {
     put_string(b, slice_str(f->key));
@@ -57,7 +77,7 @@ static void put_field(struct buf *b, const struct event_field *f)
         put_string(b, f->s);
         break;
     case EVENT_INT:
-        buf_printf(b, "%" PRId64, f->i);
+        put_int(b, f->i);
         break;
     case EVENT_HEX:
         buf_putc(b, '"');
@@ -90,7 +110,7 @@ tm_err register_event_body(struct slice *ret, struct arena *a, const struct even
     }
 
     struct buf b;
-    buf_init(&b, EVENT_BODY_MAX);
+    body_begin(&b, 1000);
     buf_putc(&b, '{');
     for (size_t i = 0; i < n; i++) {
         if (i)
@@ -203,7 +223,9 @@ void event_head_build(struct buf *b, const char *type, const char *subject, int6
 {
     buf_puts(b, "{\"@subject\":");
     put_string(b, slice_str(subject));
-    buf_printf(b, ",\"@time\":%" PRId64 ",\"@type\":", time_ms);
+    buf_puts(b, ",\"@time\":");
+    put_int(b, time_ms);
+    buf_puts(b, ",\"@type\":");
     put_string(b, slice_str(type));
 }
 
@@ -242,7 +264,7 @@ tm_err register_event_effect(struct effect *ret, struct arena *a, tenant_id tena
         return TM_EINVAL;
 
     struct buf head;
-    buf_init(&head, EVENT_BODY_MAX);
+    body_begin(&head, 200);
     event_head_build(&head, type, subject ? subject : "", time_ms);
     if (!empty)
         buf_putc(&head, ',');

@@ -11,6 +11,7 @@ enum {
     READ_PAGE = 1000, /* events in one read */
     EVENT_PAGE_MEMORY = 1 << 30,
     CHECKPOINT_PAGE = 500,
+    REG_ORPHANS_MAX = 64,
     LEAVES_PAGE = 8192, /* leaf hashes in one read; the store gives at most 10000 */
 };
 
@@ -39,12 +40,20 @@ struct reg_log {
     struct reg_log *next;
 };
 
+/* A checkpoint that was signed but could not be stored: its place in the signer's chain has to be recorded all the same. */
+struct reg_orphan {
+    uint64_t seq;
+    uint8_t tbs[32];
+};
+
 struct reg {
     struct register_config c;
     char *key_id, *origin;
     uint8_t public_key[32];
-    pthread_mutex_t sequencing; /* held for a whole pass */
-    pthread_mutex_t lock;       /* guards what follows; never held over a signature or a commit */
+    pthread_mutex_t sequencing; /* held for a whole pass; guards the orphans */
+    struct reg_orphan orphans[REG_ORPHANS_MAX];
+    size_t n_orphans;
+    pthread_mutex_t lock; /* guards what follows; never held over a signature or a commit */
     struct reg_log *logs;
     uint64_t epoch;
 };

@@ -294,6 +294,17 @@ static tm_err anchor_put(struct advance *v)
     return TM_OK;
 }
 
+/* The next pass records it, or after a restart who reads the signer's journal; past the maximum only the latter. */
+static void orphan_keep(struct advance *v)
+{
+    struct reg *r = v->r;
+    if (r->n_orphans == REG_ORPHANS_MAX)
+        return;
+    struct reg_orphan *o = &r->orphans[r->n_orphans++];
+    o->seq = v->op.chain_seq;
+    memcpy(o->tbs, v->op.tbs_hash, sizeof o->tbs);
+}
+
 static tm_err checkpoint_store(struct advance *v)
 {
     struct effect *e = &v->effects[v->n++];
@@ -301,9 +312,13 @@ static tm_err checkpoint_store(struct advance *v)
     e->u.checkpoint = (struct checkpoint_row){
         .size = v->checkpoint.size, .note = v->note, .time = clock_now_ms(), .chain_seq = v->op.chain_seq};
     memcpy(e->u.checkpoint.root, v->checkpoint.root, sizeof e->u.checkpoint.root);
-    if (v->tenant != TENANT_HOUSE)
-        TM_TRY(anchor_put(v));
-    TM_TRY(commit(v));
+    tm_err err = v->tenant != TENANT_HOUSE ? anchor_put(v) : TM_OK;
+    if (err == TM_OK)
+        err = commit(v);
+    if (err != TM_OK) {
+        orphan_keep(v);
+        return err;
+    }
     if (v->r->c.chain_recorded)
         v->r->c.chain_recorded(v->r->c.ctx, v->op.chain_seq);
     return TM_OK;
@@ -396,15 +411,56 @@ static tm_err advance(struct reg *r, tenant_id tenant, uint64_t chain_seq, const
     return err;
 }
 
+static tm_err orphans_build(struct effect *effects, struct arena *a, const struct reg *r)
+{
+    const char *subject = arena_printf(a, "key/%s", r->key_id);
+    if (!subject)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < r->n_orphans; i++) {
+        const struct event_field fields[] = {
+            {.key = "chain", .kind = EVENT_INT, .i = (int64_t)r->orphans[i].seq},
+            {.key = "key", .kind = EVENT_STR, .s = slice_str(r->key_id)},
+            {.key = "kind", .kind = EVENT_STR, .s = SLICE_LIT("checkpoint")},
+            {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(r->orphans[i].tbs)},
+            {.key = NULL},
+        };
+        struct slice body;
+        TM_TRY(register_event_body(&body, a, fields));
+        TM_TRY(register_event_effect(&effects[i], a, TENANT_HOUSE, "signature.orphaned", subject, body,
+                                     clock_now_ms()));
+    }
+    return TM_OK;
+}
+
+/* Record the checkpoints that an earlier pass signed and could not store, so that the chain has no gap. */
+static tm_err orphans_record(struct reg *r, struct diag *diag)
+{
+    struct effect effects[REG_ORPHANS_MAX];
+    struct store_txn t = {.effects = effects, .n = r->n_orphans};
+    struct arena *a = r->n_orphans ? arena_new(0) : NULL;
+    if (r->n_orphans == 0)
+        return TM_OK;
+    tm_err err = a ? orphans_build(effects, a, r) : TM_ENOMEM;
+    if (err == TM_OK && (err = store_commit(r->c.store, &t)) != TM_OK && diag)
+        *diag = t.diag;
+    arena_free(a);
+    TM_TRY(err);
+    for (size_t i = 0; i < r->n_orphans; i++)
+        if (r->c.chain_recorded)
+            r->c.chain_recorded(r->c.ctx, r->orphans[i].seq);
+    r->n_orphans = 0;
+    return TM_OK;
+}
+
 tm_err register_sequence(struct reg *r, const tenant_id *tenants, size_t n, struct diag *diag)
 {
     /* Asked for before any log's size is read: what it counts as recorded is durable by now, hence under the checkpoints below. */
     uint64_t chain_seq = 0;
     uint8_t chain_hash[32] = {0};
     pthread_mutex_lock(&r->sequencing);
-    if (r->c.chain_position)
+    tm_err err = orphans_record(r, diag);
+    if (err == TM_OK && r->c.chain_position)
         r->c.chain_position(r->c.ctx, &chain_seq, chain_hash);
-    tm_err err = TM_OK;
     for (size_t i = 0; err == TM_OK && i < n; i++)
         if (tenants[i] != TENANT_HOUSE)
             err = advance(r, tenants[i], chain_seq, chain_hash, diag);

@@ -145,6 +145,46 @@ static void test_sequence__signer_refuses(void **state)
     house_verify(h, 0);
 }
 
+/* The signature is there, the disk is full: the pass fails, the next one records what was signed and goes on. */
+static struct store_driver full_driver;
+static const struct store_driver *real_driver;
+static int full_commits;
+
+static void full_submit(struct store *s, struct store_txn *t)
+{
+    if (full_commits-- > 0) {
+        t->err = diag_fail(&t->diag, TM_EFULL, "store", NULL, "the disk is full");
+        executor_post(t->reply_to, &t->done);
+        return;
+    }
+    real_driver->submit(s, t);
+}
+
+static void test_sequence__disk_full(void **state)
+{
+    struct house *h = *state;
+    struct diag diag = {0};
+    house_issue(h, 1, 3);
+    real_driver = h->store->driver;
+    full_driver = *real_driver;
+    full_driver.submit = full_submit;
+    h->store->driver = &full_driver;
+    full_commits = 1;
+    assert_err(TM_EFULL, house_try_sequence(h, &diag));
+    assert_string_equal(diag.message, "the disk is full");
+    full_commits = 1;
+    assert_err(TM_EFULL, house_try_sequence(h, &diag)); /* the orphan's own record */
+    house_sequence(h);
+    house_sequence(h);
+    h->store->driver = real_driver;
+    house_issue(h, 1, 1);
+    house_sequence(h);
+    assert_int_equal(house_checkpoint(h, 1).size, 4);
+    assert_int_equal(h->signer.watermark, h->signer.seq);
+    house_verify(h, 1);
+    assert_true(house_verify(h, 0).chain_seq > 3);
+}
+
 static void keep(struct house *h, const char *name, bool restore)
 {
     const char *db = arena_printf(test_arena, "%s/touchmark.db", h->dir);
@@ -277,6 +317,7 @@ int main(void)
         HOUSE_TEST(test_sequence__tiles),
         HOUSE_TEST(test_sequence__signed_but_not_stored),
         HOUSE_TEST(test_sequence__signer_refuses),
+        HOUSE_TEST(test_sequence__disk_full),
         HOUSE_TEST(test_sequence__older_copy_is_refused),
         HOUSE_TEST(test_sequence__threads),
     };
