@@ -1,6 +1,20 @@
 /* cli/commands.h - the tables of commands, one a file. Layer 6. */
 #pragma once
-struct command;
+#include "cli/cli.h"
 
 extern const struct command serve_commands[];
+extern const struct command init_commands[];
+extern const struct command resource_commands[];
+extern const struct command cert_commands[];
+extern const struct command profile_commands[];
+extern const struct command token_commands[];
+extern const struct command request_commands[];
+extern const struct command ca_commands[];
+extern const struct command ca_offline_commands[];
+extern const struct command device_commands[];
+extern const struct command register_commands[];
+extern const struct command crl_commands[];
+extern const struct command status_commands[];
+extern const struct command backup_commands[];
 extern const struct command bench_commands[];
+extern const struct command misc_commands[];

@@ -1,8 +1,7 @@
 /* cli/help.h - help texts out of the verb table: overview, one noun, one command; completion and man pages from the same rows. Layer 6. */
 #pragma once
 #include <stdio.h>
-struct command;
-struct cli_option;
+#include "cli/cli.h"
 
 extern const struct cli_option cli_common_options[];
 void help_overview(FILE *f);

@@ -1,0 +1,28 @@
+/* http/client.h - one blocking HTTP/1.1 exchange over a unix socket: how the command line talks to the server of its own home. Layer 2. */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include <stdbool.h>
+
+struct arena;
+
+struct http_exchange {
+    /* request */
+    const char *method, *target, *content_type; /* content_type: NULL without a body */
+    struct slice body;
+    /* Takes the body of an answer below 400 piece by piece instead of `out`; false ends the exchange. */
+    bool (*write)(void *arg, struct slice data);
+    void *write_arg;
+    size_t max; /* of the answer in `out` */
+
+    /* answer */
+    int status;
+    char type[128]; /* Content-Type, "" without one */
+    struct buf out; /* buf_done() it */
+};
+
+/* TM_EUNAVAIL when nobody listens, TM_EIO when the answer ends early, TM_EMALFORMED, TM_ETOOBIG. */
+tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag);
+/* Is there a listener? */
+bool http_unix_listens(const char *socket_path);
