@@ -167,7 +167,7 @@ static tm_err make_dir(struct offline_bundle *b, struct diag *diag)
 {
     static const char *const places[] = {"/dev/shm/touchmark-XXXXXX", "/tmp/touchmark-XXXXXX"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        strcpy(b->dir, places[i]);
+        snprintf(b->dir, sizeof b->dir, "%s", places[i]);
         if (mkdtemp(b->dir))
             return TM_OK;
     }
