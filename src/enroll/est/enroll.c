@@ -1,0 +1,199 @@
+/* What is asked for: body, proof of the connection, profile; then into the pipeline. */
+#include "base/arena.h"
+#include "base/text.h"
+#include "enroll/est/est.h"
+#include "keys/key.h"
+#include "policy/profile.h"
+#include <string.h>
+
+/* ---- the body ---- */
+
+tm_err est_body_decode(struct slice *ret_der, struct arena *a, struct slice body, struct diag *diag)
+{
+    struct slice s = slice_trim(body);
+    if (s.n == 0)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 7030 4.2.1", "body", "the request has no body");
+    /* base64 of a SEQUENCE begins with 'M'; 0x30 is DER. */
+    if (body.p[0] == 0x30) {
+        *ret_der = body;
+        return TM_OK;
+    }
+    if (s.n > 10 && memcmp(s.p, "-----BEGIN", 10) == 0) {
+        char *label;
+        if (pem_next(ret_der, &label, a, &s, NULL) != TM_OK ||
+            (strcmp(label, "CERTIFICATE REQUEST") != 0 && strcmp(label, "NEW CERTIFICATE REQUEST") != 0))
+            return diag_fail(diag, TM_EMALFORMED, "RFC 7468 7", "body",
+                             "the body is PEM of something else than a certificate request");
+        return TM_OK;
+    }
+    if (base64_decode(ret_der, a, s, BASE64_STD) != TM_OK)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 8951 3", "body", "the body is not base64");
+    return TM_OK;
+}
+
+tm_err est_binding_check(struct slice challenge, struct slice binding, bool required, struct arena *a,
+                         struct diag *diag)
+{
+    struct slice given = {0};
+    bool decodes = challenge.n > 0 && base64_decode(&given, a, challenge, BASE64_STD) == TM_OK;
+    bool is_one = decodes && binding.n > 0 && given.n == binding.n;
+    if (is_one && slice_ct_eq(given, binding))
+        return TM_OK;
+    /* Many clients put passwords of their own there: only what has the form of a binding is held to be one. */
+    if (!required && !is_one)
+        return TM_OK;
+    return diag_fail(diag, TM_EDENIED, "RFC 7030 3.5", "challengePassword",
+                     challenge.n
+                         ? "the request is not bound to this TLS connection"
+                         : "the request must carry the TLS connection's binding as challengePassword");
+}
+
+/* ---- the profile ---- */
+
+static bool offers(const struct endpoint *e, const char *profile)
+{
+    for (size_t i = 0; i < e->n_profiles; i++)
+        if (strcmp(e->profiles[i], profile) == 0)
+            return true;
+    return false;
+}
+
+/* The token's; for a renewal the predecessor's, where the endpoint offers it; else the endpoint's first. */
+static tm_err choose_profile(struct est_exchange *x, struct diag *diag)
+{
+    const struct endpoint *ep = x->endpoint;
+    const char *by_token = x->issue.e.profile, *old = x->predecessor_profile;
+    if (by_token && by_token[0] && !offers(ep, by_token))
+        return diag_fail(diag, TM_EDENIED, "endpoint.profiles", "Authorization",
+                         "endpoint \"%s\" does not offer the token's profile", ep->name);
+    if (by_token && by_token[0])
+        return TM_OK;
+    if (ep->n_profiles == 0)
+        return diag_fail(diag, TM_EUNAVAIL, "endpoint.profiles", NULL, "endpoint \"%s\" offers no profile",
+                         ep->name);
+    bool keep = x->issue.e.kind == ENROLL_RENEW && old && offers(ep, old);
+    x->issue.e.profile = keep ? old : ep->profiles[0];
+    return TM_OK;
+}
+
+/* ---- keys made here (RFC 7030 4.4) ---- */
+
+static bool wants_encryption(const struct csr *c)
+{
+    /* DecryptKeyIdentifier, RFC 4108: id-aa-decryptKeyID */
+    static const uint8_t symmetric[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x25};
+    for (size_t i = 0; i < c->n_attrs; i++)
+        if (c->attrs[i].id == OID_AA_ASYMM_DECRYPT_KEY_ID || slice_eq(c->attrs[i].oid, SLICE_ARR(symmetric)))
+            return true;
+    return false;
+}
+
+static tm_err check_keygen(struct est_exchange *x, struct diag *diag)
+{
+    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, x->issue.e.profile);
+    if (!p || !profile_server_keygen(p))
+        return diag_fail(diag, TM_EDENIED, "profile.server-keygen", NULL,
+                         "keys of this profile are made by their holders only");
+    /* The key lives for the length of this request, it can't wait for anybody. */
+    if (profile_needs_approval(p))
+        return diag_fail(diag, TM_EDENIED, "profile.approval", NULL,
+                         "a key can't be made here for a profile that needs approval");
+    /* RFC 7030 4.4.1.2: a server that can't encrypt as it was asked to answers with an error. */
+    if (wants_encryption(&x->csr))
+        return diag_fail(diag, TM_EUNSUPPORTED, "RFC 7030 4.4.1", "attributes",
+                         "private keys are given out under TLS alone, without further encryption");
+    return TM_OK;
+}
+
+static void refuse(struct est_exchange *x, tm_err e)
+{
+    x->err = e;
+    if (tm_err_class(e) == TM_CLASS_CALLER || tm_err_class(e) == TM_CLASS_DENIED)
+        refusal_note(x->house, x->endpoint->tenant, DOOR_EST, x->endpoint->name, x->request->peer,
+                     x->diag.rule, x->diag.message);
+    executor_post(http_request_executor(x->request), &x->refused);
+}
+
+static tm_err make_key(struct est_exchange *x, struct diag *diag)
+{
+    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, x->issue.e.profile);
+    enum key_alg alg;
+    unsigned bits = 0;
+    TM_TRY(key_alg_from_name(&alg, &bits, slice_str(profile_server_keygen_alg(p))));
+    TM_TRY(key_generate(&x->key, alg, bits, diag));
+    struct enrollment *e = &x->issue.e;
+    TM_TRY(spki_parse(&e->spki, key_spki(x->key), diag));
+    TM_TRY(pubkey_info(&e->key, &e->spki, diag));
+    /* The request's own key and signature are placeholders (RFC 7030 4.4.1). */
+    x->issue.csr = NULL;
+    e->pop_verified = true;
+    e->key_origin = KEY_ORIGIN_SERVER;
+    return TM_OK;
+}
+
+static void keygen_work(struct task *t)
+{
+    struct est_exchange *x = TM_CONTAINER(t, struct est_exchange, keygen);
+    tm_err e = make_key(x, &x->diag);
+    if (e != TM_OK) {
+        refuse(x, e);
+        return;
+    }
+    issue_submit(&x->issue);
+}
+
+/* ---- the work ---- */
+
+static tm_err prepare(struct est_exchange *x, struct diag *diag)
+{
+    struct http_request *r = x->request;
+    struct issue_request *i = &x->issue;
+    const struct endpoint *ep = x->endpoint;
+    const struct tenant *tenant = catalog_tenant_by_id(x->catalog, ep->tenant);
+    i->house = x->house;
+    i->arena = r->arena;
+    i->tenant = ep->tenant;
+    i->authority = ep->authority[0] ? ep->authority : NULL;
+    i->e.request_id = r->id;
+    i->e.tenant = tenant ? tenant->name : "";
+    i->e.endpoint = ep->name;
+    i->e.door = DOOR_EST;
+    i->e.caller.peer = r->peer;
+    TM_TRY(est_authenticate(x, diag));
+    if (x->op == EST_REENROLL) {
+        /* RFC 7030 4.2.2: by the certificate that is to be renewed */
+        if (x->predecessor.n == 0)
+            return diag_fail(
+                diag, TM_EAUTH, "RFC 7030 4.2.2", "certificate",
+                "a renewal is asked for with the certificate to be renewed as TLS client certificate");
+        i->e.kind = ENROLL_RENEW;
+        i->predecessor = x->predecessor;
+    }
+    i->device_id = i->e.caller.device_id;
+    struct slice der;
+    TM_TRY(est_body_decode(&der, r->arena, r->body, diag));
+    TM_TRY(csr_parse_pkcs10(&x->csr, der, diag));
+    TM_TRY(est_binding_check(x->csr.challenge_password, x->binding, ep->require_channel_binding, r->arena,
+                             diag));
+    TM_TRY(issue_from_csr(i, &x->csr, diag));
+    TM_TRY(choose_profile(x, diag));
+    if (x->op == EST_KEYGEN)
+        TM_TRY(check_keygen(x, diag));
+    return est_register_device(x, diag);
+}
+
+void est_enroll_work(struct task *t)
+{
+    struct est_exchange *x = TM_CONTAINER(t, struct est_exchange, work);
+    tm_err e = prepare(x, &x->diag);
+    if (e != TM_OK) {
+        refuse(x, e);
+        return;
+    }
+    if (x->op == EST_KEYGEN) {
+        x->keygen.run = keygen_work;
+        executor_post(pool_executor(x->house->crypto), &x->keygen);
+        return;
+    }
+    issue_submit(&x->issue);
+}

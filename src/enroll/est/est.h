@@ -1,0 +1,62 @@
+/* enroll/est/est.h - Enrollment over Secure Transport (RFC 7030, RFC 8951, RFC 9908).
+ *
+ * Layer 5. A request begins on its loop, is authenticated and read on a blocking thread, passes through the pipeline and is answered on
+ * its loop. est.c has the routes and what needs no pipeline, auth.c says who asks, enroll.c what for, answer.c speaks HTTP. */
+#pragma once
+#include "base/buf.h"
+#include "enroll/door.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include "issue/trust.h"
+
+struct key;
+
+enum est_op { EST_ENROLL, EST_REENROLL, EST_KEYGEN };
+
+struct est_exchange {
+    struct http_request *request;
+    struct house *house;
+    struct catalog *catalog; /* a reference, until the answer */
+    const struct endpoint *endpoint;
+    enum est_op op;
+    struct task work, keygen, refused;
+    struct slice binding; /* of the TLS connection; empty when it has none */
+
+    /* who asks */
+    struct cert peer;
+    struct slice predecessor;        /* the client certificate, once it is vouched for */
+    const char *predecessor_profile; /* as the inventory has it; NULL when it is not ours */
+    const struct trust_set *birth;   /* the set that vouched for it; NULL when it is ours */
+
+    struct csr csr;
+    struct key *key; /* EST_KEYGEN: made here, given away once */
+    struct issue_request issue;
+    tm_err err; /* of a refusal before the pipeline */
+    struct diag diag;
+};
+
+extern const struct door_descriptor est_door;
+
+/* auth.c: fill issue.e.caller, issue.token_id, issue.e.profile ("" unless a token names one) and `predecessor`. Blocking.
+ * TM_EAUTH and other refusals with the rule in `diag`. */
+tm_err est_authenticate(struct est_exchange *x, struct diag *diag);
+/* Register the device that a trust set vouches for, where the set wants that and the device is unknown. Blocking. */
+tm_err est_register_device(struct est_exchange *x, struct diag *diag);
+
+/* enroll.c: the work of an enrollment on a blocking thread; ends at est_answer() or est_refuse(). */
+void est_enroll_work(struct task *t);
+/* base64 of PKCS#10 in any of the forms that clients send: with PEM lines, any white space or none, or plain DER. */
+tm_err est_body_decode(struct slice *ret_der, struct arena *a, struct slice body, struct diag *diag);
+/* Is challengePassword this connection's binding (RFC 7030 3.5)? TM_EDENIED when it must be and is not. */
+tm_err est_binding_check(struct slice challenge, struct slice binding, bool required, struct arena *a,
+                         struct diag *diag);
+
+/* answer.c, on the loop */
+int est_status_of(tm_err e);
+/* The task of a finished issue_request, and of a refusal before it. */
+void est_answer(struct task *t);
+void est_answer_refused(struct task *t);
+/* One line of text, with the headers that belong to the status. */
+void est_reply_error(struct http_request *r, tm_err e, const char *rule, const char *reason);
+/* base64 of `der`. */
+void est_reply_base64(struct http_request *r, const char *type, struct slice der);
