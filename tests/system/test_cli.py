@@ -1,0 +1,131 @@
+"""The command line: help, wrong usage, resources that are wrong, and a house from its first day."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+
+def run(program, *args):
+    return subprocess.run([program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+
+def commands(program):
+    """Every "noun verb" of the overview."""
+    listed = run(program, "--help")
+    assert listed.returncode == 0
+    rows = re.findall(r"^  ([a-z][a-z-]*(?: [a-z][a-z-]*)?) {1,} ", listed.stdout, re.MULTILINE)
+    assert len(rows) > 10, listed.stdout
+    return rows
+
+
+def test_help_of_every_command(program):
+    for row in commands(program):
+        done = run(program, *row.split(), "--help")
+        assert done.returncode == 0, f"{row}: {done.stderr}"
+        assert "Usage: touchmark " + row in done.stdout
+        assert "Example:" in done.stdout, row
+
+
+def test_no_arguments(program):
+    done = run(program)
+    assert done.returncode == 2 and "Usage:" in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("args", [["frobnicate"], ["cert", "frobnicate"], ["cert", "list", "--frobnicate"], ["-o", "json"]])
+def test_unknown(program, args):
+    done = run(program, *args)
+    assert done.returncode == 2
+    assert "--help" in done.stderr
+
+
+def test_no_home(program, tmp_path):
+    done = run(program, "ca", "list", "--home", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert len(done.stderr.strip().split("\n")) == 1
+
+
+def test_init__prints_fingerprint_and_next_steps(house):
+    text = house.init.stdout
+    assert re.search(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", text)
+    assert text.count("touchmark ") >= 3
+
+
+def test_init__twice_is_refused(house, program):
+    done = run(program, "init", "--home", house.home, "--generate-passphrase")
+    assert done.returncode == 1 and "not empty" in done.stderr
+
+
+def test_init__leaves_nothing_open(house):
+    for path in ("keys", "store", "admin", "root"):
+        assert os.stat(os.path.join(house.home, path)).st_mode & 0o077 == 0
+    assert os.stat(os.path.join(house.home, "admin", "token")).st_mode & 0o077 == 0
+
+
+PROFILE = """kind: Profile
+name: cli-printers
+authority: issuing-ca
+lifetime: { default: 30d }
+san:
+  allow:
+    dns: { suffixes: [print.example.org] }
+usage:
+  eku: [serverAuth]
+"""
+
+
+@pytest.mark.parametrize("old, new, line", [
+    ("lifetime: { default: 30d }", "lifetime: { defualt: 30d }", 4),
+    ("lifetime: { default: 30d }", "lifetime: { default: [30d] }", 4),
+    ("  eku: [serverAuth]", "  ekus: [serverAuth]", 9),
+    ("    dns: { suffixes: [print.example.org] }", "    dns: { suffixes: 7 }", 7),
+])
+def test_apply__says_where_it_is_wrong(house, tmp_path, old, new, line):
+    path = tmp_path / "bad.yaml"
+    path.write_text(PROFILE.replace(old, new))
+    done = house.cli("apply", "-f", str(path), ok=False)
+    assert done.returncode == 1
+    assert re.search(rf"bad\.yaml:{line}:\d+: ", done.stderr), done.stderr
+
+
+def test_apply__dry_run_changes_nothing(house, tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text(PROFILE.replace("cli-printers", "cli-dry"))
+    house.cli("apply", "-f", str(path), "--dry-run")
+    assert house.cli("get", "profiles", "cli-dry", ok=None).returncode == 1
+
+
+def test_apply_get_delete(house, tmp_path):
+    path = tmp_path / "good.yaml"
+    path.write_text(PROFILE)
+    house.cli("apply", "-f", str(path))
+    got = house.cli_json("get", "profiles", "cli-printers")
+    assert "print.example.org" in json.dumps(got)
+    assert "cli-printers" in house.cli("get", "profiles").stdout
+    house.cli("delete", "profiles", "cli-printers")
+    assert house.cli("get", "profiles", "cli-printers", ok=None).returncode == 1
+
+
+def test_profile_test__explains(house, openssl):
+    good = openssl.csr("good", "/CN=a.example.org", "DNS:a.example.org")
+    text = house.cli("profile", "test", "--profile", "server-internal-1y", "--csr", good).stdout
+    assert "issue" in text
+    openssl.run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "weak.key")
+    weak = openssl.csr("weak", "/CN=a.example.org", "DNS:a.example.org", key=openssl.file("weak.key"))
+    done = house.cli("profile", "test", "--profile", "server-internal-1y", "--csr", weak, ok=False)
+    assert done.returncode == 1
+    assert "key." in done.stdout + done.stderr
+
+
+def test_cert_show__any_object(house, openssl):
+    csr = openssl.csr("show", "/CN=show.example.org", "DNS:show.example.org")
+    assert "show.example.org" in house.cli("cert", "show", csr).stdout
+
+
+def test_offline__same_commands_without_a_server(new_house, openssl):
+    h = new_house()
+    csr = openssl.csr("off", "/CN=off.example.org", "DNS:off.example.org")
+    h.cli("cert", "issue", "--profile", "server-internal-1y", "--csr", csr, "--out", openssl.file("off.pem"))
+    assert "off.example.org" in openssl.text("x509", "-in", "off.pem", "-noout", "-text")
+    h.cli("register", "verify")

@@ -1,0 +1,147 @@
+"""The REST API from outside: enrollment, idempotency, bulk streams, roles, its own description."""
+import base64
+import json
+import re
+
+import pytest
+
+
+def enroll(house, openssl, name, **more):
+    csr = openssl.csr(name, f"/CN={name}.example.org", f"DNS:{name}.example.org")
+    with open(csr, encoding="ascii") as f:
+        return house.api("POST", "/enroll", {"csr": f.read(), "profile": "server-internal-1y", **more})
+
+
+def test_enroll(house, openssl):
+    reply = enroll(house, openssl, "rest-one", id="mine")
+    assert reply.status == 201, reply
+    got = reply.json
+    assert got["id"] == "mine" and got["status"] == "issued" and len(got["serial"]) == 32
+    chain = openssl.file("chain.pem")
+    with open(chain, "w", encoding="ascii") as f:
+        f.write(got["chain"])
+    with open(openssl.file("leaf.pem"), "w", encoding="ascii") as f:
+        f.write(got["certificate"])
+    assert "leaf.pem: OK" in openssl.text("verify", "-CAfile", house.ca_bundle, "-untrusted", chain, "leaf.pem")
+    row = house.api("GET", "/certificates/" + got["serial"]).json
+    assert row["status"] == "valid" and "rest-one.example.org" in row["subject"]
+
+
+@pytest.mark.parametrize("accept, form", [("application/pkix-cert", "DER"), ("application/pem-certificate-chain", "PEM")])
+def test_enroll__forms(house, openssl, accept, form):
+    csr = openssl.csr("form", "/CN=form.example.org", "DNS:form.example.org")
+    reply = house.api("POST", "/enroll?profile=server-internal-1y", openssl.der(csr), content_type="application/pkcs10",
+                      headers={"Accept": accept})
+    assert reply.status == 201 and reply.headers["Content-Type"].startswith(accept)
+    assert b"form.example.org" in openssl.run("x509", "-inform", form, "-noout", "-text", data=reply.body).stdout
+
+
+def test_enroll__idempotency_key(house, openssl):
+    csr = openssl.csr("idem", "/CN=idem.example.org", "DNS:idem.example.org")
+    with open(csr, encoding="ascii") as f:
+        body = {"csr": f.read(), "profile": "server-internal-1y"}
+    first = house.api("POST", "/enroll", body, headers={"Idempotency-Key": "order-1"})
+    again = house.api("POST", "/enroll", body, headers={"Idempotency-Key": "order-1"})
+    assert first.status == 201 and again.status == 200
+    assert again.json["serial"] == first.json["serial"] and again.json["replayed"] is True
+
+
+def test_enroll__refused_with_its_rule(house, openssl):
+    openssl.run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "weak.key")
+    csr = openssl.csr("weak", "/CN=weak.example.org", "DNS:weak.example.org", key=openssl.file("weak.key"))
+    reply = house.api("POST", "/enroll?profile=server-internal-1y", openssl.der(csr), content_type="application/pkcs10")
+    assert 400 <= reply.status < 500
+    assert reply.headers["Content-Type"].startswith("application/problem+json")
+    assert reply.json["rule"].startswith("key.")
+    assert reply.json["request_id"]
+
+
+def test_enroll__dry_run_issues_nothing(house, openssl):
+    reply = enroll(house, openssl, "rest-dry", dry_run=True)
+    assert reply.status == 200 and "decision" in reply.json and "serial" not in reply.json
+    assert house.api("GET", "/certificates?cn=rest-dry.example.org").json["items"] == []
+
+
+def test_enroll__rubbish(house):
+    for body in ({"csr": "AAAA"}, {"csr": "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"},
+                 {"crs": ""}, [], b"{"):
+        reply = house.api("POST", "/enroll", body)
+        assert reply.status == 400, (body, reply)
+
+
+def test_bulk(house, openssl):
+    lines = []
+    for i in range(20):
+        csr = openssl.csr(f"bulk{i}", f"/CN=bulk{i}.example.org", f"DNS:bulk{i}.example.org")
+        lines.append(json.dumps({"id": f"n{i}", "csr": base64.b64encode(openssl.der(csr)).decode()}))
+    lines.insert(7, "this is no JSON")
+    lines.insert(9, json.dumps({"id": "bad", "csr": "AAAA"}))
+    reply = house.api("POST", "/enroll/bulk?profile=server-internal-1y", "\n".join(lines) + "\n", content_type="application/x-ndjson")
+    assert reply.status == 200
+    results = [json.loads(line) for line in reply.body.decode().splitlines()]
+    issued = {r["id"]: r for r in results if r["status"] == "issued"}
+    assert sorted(issued) == sorted(f"n{i}" for i in range(20))
+    assert len({r["serial"] for r in issued.values()}) == 20
+    others = [r for r in results if r["status"] != "issued"]
+    assert len(others) == 2 and "bad" in {r.get("id") for r in others}
+    der = base64.b64decode(issued["n3"]["certificate"])
+    assert b"bulk3.example.org" in openssl.run("x509", "-inform", "DER", "-noout", "-text", data=der).stdout
+
+
+def test_openapi(house):
+    reply = house.api("GET", "/openapi.json")
+    assert reply.status == 200
+    doc = reply.json
+    assert doc["openapi"].startswith("3.1") and doc["info"]["title"]
+    for path in ("/api/v1/enroll", "/api/v1/certificates", "/api/v1/certificates/{serial}/revoke", "/api/v1/resources/{kind}",
+                 "/api/v1/devices", "/api/v1/tokens"):
+        assert path in doc["paths"] or path.removeprefix("/api/v1") in doc["paths"], path
+    ids = [op["operationId"] for item in doc["paths"].values() for name, op in item.items() if name != "parameters"]
+    assert len(ids) == len(set(ids))
+    # Every reference leads somewhere, and every {name} of a path is declared.
+    for ref in re.findall(r'"\$ref": ?"#/([^"]+)"', reply.body.decode()):
+        at = doc
+        for part in ref.split("/"):
+            at = at[part]
+    for path, item in doc["paths"].items():
+        for name, op in item.items():
+            if name == "parameters":
+                continue
+            declared = {p["name"] for p in op.get("parameters", []) + item.get("parameters", []) if p.get("in") == "path"}
+            assert declared == set(re.findall(r"{(\w+)}", path)), path
+
+
+def test_nobody(house):
+    assert house.api("GET", "/certificates", token="").status == 401
+    assert house.api("GET", "/certificates", token="aaaa.bbbb").status == 401
+
+
+@pytest.fixture(scope="module")
+def auditor(house):
+    """A token of a principal who may read and nothing else."""
+    doc = {"kind": "Principal", "name": "rest-auditor", "roles": ["auditor"]}
+    assert house.api("PUT", "/resources/principals/rest-auditor", doc).status in (200, 201)
+    reply = house.api("POST", "/tokens", {"type": "api", "principal": "rest-auditor", "ttl": "1h"})
+    assert reply.status == 201, reply
+    return reply.json["token"]
+
+
+def test_roles(house, auditor, openssl):
+    assert house.api("GET", "/certificates", token=auditor).status == 200
+    assert house.api("GET", "/resources/profiles/server-internal-1y", token=auditor).status == 200
+    with open(openssl.csr("aud", "/CN=a.example.org", "DNS:a.example.org"), encoding="ascii") as f:
+        assert house.api("POST", "/enroll", {"csr": f.read(), "profile": "server-internal-1y"}, token=auditor).status == 403
+    assert house.api("POST", "/tokens", {"endpoint": "servers"}, token=auditor).status == 403
+    assert house.api("DELETE", "/resources/profiles/vpn", token=auditor).status == 403
+
+
+def test_resources__if_match(house):
+    path = "/resources/trustsets/rest-set"
+    kinds = house.api("GET", path)
+    assert kinds.status == 404
+    doc = {"kind": "Profile", "name": "rest-profile", "authority": "issuing-ca", "lifetime": {"default": "30d"}}
+    assert house.api("PUT", "/resources/profiles/rest-profile", doc).status in (200, 201)
+    etag = house.api("GET", "/resources/profiles/rest-profile").headers["ETag"]
+    assert house.api("PUT", "/resources/profiles/rest-profile", doc, headers={"If-Match": '"999"'}).status in (409, 412)
+    assert house.api("PUT", "/resources/profiles/rest-profile", doc, headers={"If-Match": etag}).status == 200
+    assert house.api("DELETE", "/resources/profiles/rest-profile").status in (200, 204)
