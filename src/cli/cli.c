@@ -32,7 +32,7 @@ const struct cli_option cli_common_options[] = {
 
 /* ---- saying things ---- */
 
-static void say(const struct cli *c, const char *fmt, va_list ap)
+[[gnu::format(printf, 2, 0)]] static void say(const struct cli *c, const char *fmt, va_list ap)
 {
     char line[1024];
     vsnprintf(line, sizeof line, fmt, ap);
