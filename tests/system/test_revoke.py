@@ -80,7 +80,7 @@ def test_revoke__bad_reason(house, openssl):
 
 def test_revoked__cannot_renew(house, openssl, factory):
     birth, key = factory.idevid("SN-revoked")
-    csr = openssl.csr("dev", "/CN=dev.example.org")
+    csr = openssl.csr("dev", "/CN=SN-revoked.example.org")
     body = openssl.run("base64", data=openssl.der(csr)).stdout
     headers = {"Content-Type": "application/pkcs10"}
     reply = house.request("POST", "/.well-known/est/devices/simpleenroll", body, headers, birth, key)
