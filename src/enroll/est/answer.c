@@ -55,8 +55,8 @@ void est_reply_base64(struct http_request *r, const char *type, struct slice der
     static const struct http_header headers[] = {{"Content-Transfer-Encoding", "base64"}, {NULL, NULL}};
     struct buf b;
     buf_init(&b, 2 * ANSWER_MAX);
-    buf_put_base64(&b, der, BASE64_STD, 64);
-    buf_putc(&b, '\n');
+    buf_put_base64(&b, der, BASE64_STD,
+                   0); /* RFC 8951 3 by RFC 4648 3.1: no line feeds; some clients choke on them */
     if (buf_err(&b) == TM_OK)
         http_reply(r, 200, type, buf_slice(&b), headers);
     else
@@ -67,7 +67,7 @@ void est_reply_base64(struct http_request *r, const char *type, struct slice der
 static void put_part(struct buf *b, const char *boundary, const char *type, struct slice der)
 {
     buf_printf(b, "--%s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n", boundary, type);
-    buf_put_base64(b, der, BASE64_STD, 64);
+    buf_put_base64(b, der, BASE64_STD, 0);
     buf_puts(b, "\r\n");
 }
 
