@@ -50,8 +50,6 @@ static int register_device(struct cli *c)
     for (size_t i = 0; v && fields[i]; i++)
         if (cli_has(c, fields[i]))
             json_object_set_new(v, fields[i], json_string(cli_get(c, fields[i])));
-    if (v && cli_has(c, "state"))
-        json_object_set_new(v, "state", json_string(cli_get(c, "state")));
     struct cli_reply r;
     if (!send_json(c, "PUT", device_path(c, c->args[0], ""), v, &r))
         return 1;
@@ -128,14 +126,13 @@ struct importing {
 
 static uint64_t count_of(const json_t *v, const char *key)
 {
-    const json_t *x = json_object_get(v, key);
-    return json_is_array(x) ? json_array_size(x) : (uint64_t)json_integer_value(x);
+    return (uint64_t)json_integer_value(json_object_get(v, key));
 }
 
 /* Errors of a chunk carry the line within it: say where that is in the file. */
 static void tell_errors(struct importing *m, const json_t *answer)
 {
-    const json_t *errors = json_object_get(answer, "errors"), *e;
+    const json_t *errors = json_object_get(answer, "failed"), *e;
     size_t i;
     json_array_foreach(errors, i, e)
     {
@@ -143,10 +140,9 @@ static void tell_errors(struct importing *m, const json_t *answer)
             continue;
         uint64_t at = (uint64_t)json_integer_value(json_object_get(e, "line"));
         uint64_t within = at > (uint64_t)m->csv ? at - 1 - (uint64_t)m->csv : 0;
-        const char *detail = json_string_value(json_object_get(e, "detail"));
-        const char *field = json_string_value(json_object_get(e, "field"));
-        fprintf(stderr, "%s:%" PRIu64 ": %s%s%s\n", m->path, m->chunk_line + within, field ? field : "",
-                field && field[0] ? ": " : "", detail ? detail : "refused");
+        const char *why = json_string_value(json_object_get(e, "why"));
+        fprintf(stderr, "%s:%" PRIu64 ": %s
+", m->path, m->chunk_line + within, why ? why : "refused");
     }
 }
 
@@ -165,9 +161,9 @@ static bool send_chunk(struct importing *m)
     }
     tell_errors(m, r.json);
     m->created += count_of(r.json, "created");
-    m->changed += count_of(r.json, "changed") + count_of(r.json, "updated");
+    m->changed += count_of(r.json, "updated");
     m->same += count_of(r.json, "unchanged");
-    m->failed += json_object_get(r.json, "failed") ? count_of(r.json, "failed") : count_of(r.json, "errors");
+    m->failed += count_of(r.json, "failures");
     cli_progress_step(&m->progress, m->octets);
     buf_reset(&m->chunk);
     return true;
@@ -222,6 +218,8 @@ static bool read_lines(struct importing *m)
         } else if (line[strspn(line, " \t\r\n")]) {
             ok = add_line(m, line, (size_t)n);
             inside = m->csv && quotes_in(line) % 2 == 1;
+        } else if (m->chunk.n) {
+            buf_putc(&m->chunk, '\n'); /* so that the lines after it keep their numbers */
         }
     }
     if (ok && ferror(m->file)) {
@@ -235,7 +233,7 @@ static bool read_lines(struct importing *m)
 static int tell_result(struct importing *m)
 {
     json_t *v = json_pack("{s:I,s:I,s:I,s:I,s:I}", "rows", (json_int_t)m->rows, "created",
-                          (json_int_t)m->created, "changed", (json_int_t)m->changed, "unchanged",
+                          (json_int_t)m->created, "updated", (json_int_t)m->changed, "unchanged",
                           (json_int_t)m->same, "failed", (json_int_t)m->failed);
     int status = v ? show_value(m->c, v) : 1;
     json_decref(v);
@@ -282,7 +280,6 @@ static const struct cli_option register_options[] = {
     {"owner", 0, "TEXT", "whose it is", false},
     {"place", 0, "TEXT", "where it is", false},
     {"batch", 0, "TEXT", "the batch it came from", false},
-    {"state", 0, "STATE", "made, shipped, onboarded, operating, transferred or retired", false},
     {0},
 };
 static const struct cli_option import_options[] = {

@@ -1,0 +1,328 @@
+/* register: what happened, that nothing of it was changed, and proofs to hand out. */
+#include "base/arena.h"
+#include "base/json.h"
+#include "cli/call.h"
+#include "cli/commands.h"
+#include "cli/show.h"
+#include "issue/house.h"
+#include "register/register.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROOF_MAX = 16 << 20, VKEY_MAX = 4096, PERCENT = 100, EVENTS_SHOWN = 50 };
+
+/* ---- verify ---- */
+
+static void on_progress(void *arg, int percent)
+{
+    cli_progress_step(arg, (uint64_t)percent);
+}
+
+/* A key as text, or a file that holds it. */
+static bool read_vkey(struct slice *ret, struct cli *c, const char *text)
+{
+    if (strchr(text, '+') && access(text, R_OK) != 0) {
+        *ret = slice_str(text);
+        return true;
+    }
+    if (!cli_read_file(c, text, VKEY_MAX, ret))
+        return false;
+    *ret = slice_trim(*ret);
+    return true;
+}
+
+/* The house's own register, or one opened here under a key that somebody noted elsewhere: then the house needs no passphrase and is only
+ * read. */
+static tm_err open_to_verify(struct reg **ret, struct reg **ret_own, struct cli *c, struct house *h,
+                             struct diag *diag)
+{
+    struct slice vkey;
+    char *name;
+    uint8_t public_key[32];
+    if (!cli_has(c, "key")) {
+        *ret = h->reg;
+        return h->reg ? TM_OK
+                      : diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "give the register's key: --key VKEY");
+    }
+    if (!read_vkey(&vkey, c, cli_get(c, "key")))
+        return diag_fail(diag, TM_EIO, NULL, NULL, "the key could not be read");
+    TM_TRY(note_vkey_parse(&name, public_key, c->arena, vkey, diag));
+    struct register_config rc = {
+        .store = h->store, .key_id = "register", .origin = h->origin, .public_key = public_key};
+    TM_TRY(register_open(ret_own, &rc, diag));
+    *ret = *ret_own;
+    return TM_OK;
+}
+
+static json_t *report_json(const struct register_report *r, const char *tenant)
+{
+    return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "tenant", tenant, "events", (json_int_t)r->events,
+                     "certificates", (json_int_t)r->certificates, "checkpoints", (json_int_t)r->checkpoints,
+                     "chain", (json_int_t)r->chain_seq, "gaps", (json_int_t)r->chain_gaps, "erased",
+                     (json_int_t)r->erased, "waiting", (json_int_t)r->waiting);
+}
+
+static const struct show_column report_columns[] = {
+    {"TENANT", "tenant"},           {"EVENTS", "events"},   {"CERTIFICATES", "certificates"},
+    {"CHECKPOINTS", "checkpoints"}, {"CHAIN", "chain"},     {"GAPS", "gaps"},
+    {"ERASED", "erased"},           {"WAITING", "waiting"}, {0}};
+
+static int tell_verified(struct cli *c, const json_t *rows)
+{
+    int status = show_items(c, rows, report_columns);
+    if (status == 0 && c->output == OUTPUT_TABLE)
+        printf(
+            "\nThe register is whole: every event's commitment, every root and signature, every certificate's event and the\n"
+            "signer's chain were computed again and agree.\n");
+    return status;
+}
+
+static int verify_house(struct cli *c, struct house *h, struct reg *reg)
+{
+    struct catalog *cat = house_catalog(h);
+    const struct tenant *v;
+    size_t n = catalog_tenants(cat, &v);
+    bool house_listed = false;
+    json_t *rows = json_array();
+    int status = rows ? 0 : 1;
+    for (size_t i = 0; i <= n && status == 0; i++) {
+        if (i == n && house_listed)
+            break;
+        tenant_id id = i < n ? v[i].id : TENANT_HOUSE;
+        const char *name = i < n ? v[i].name : "(house)";
+        house_listed = house_listed || id == TENANT_HOUSE;
+        struct register_report r = {0};
+        struct diag diag = {0};
+        struct cli_progress p = {0};
+        cli_progress_begin(&p, c, name, PERCENT);
+        tm_err e = register_verify(&r, reg, id, on_progress, &p, &diag);
+        cli_progress_end(&p);
+        if (e != TM_OK)
+            status = cli_fail_diag(c, e, &diag, arena_printf(c->arena, "tenant %s does not verify", name));
+        else
+            json_array_append_new(rows, report_json(&r, name));
+    }
+    if (status == 0)
+        status = tell_verified(c, rows);
+    json_decref(rows);
+    catalog_unref(cat);
+    return status;
+}
+
+static int verify(struct cli *c)
+{
+    if (cli_server_running(c)) {
+        struct cli_reply r;
+        if (cli_has(c, "key"))
+            return cli_fail(
+                c,
+                "with --key the files themselves are read: stop the server first, or verify without --key");
+        if (!cli_call_ok(c, "POST", "/api/v1/register/verify", slice_of(NULL, 0), NULL, &r))
+            return 1;
+        return show_value(c, r.json);
+    }
+    struct house *h = cli_house(c, cli_has(c, "key") ? HOUSE_READ : HOUSE_OFFLINE);
+    if (!h)
+        return 1;
+    struct diag diag = {0};
+    struct reg *reg = NULL, *own = NULL;
+    tm_err e = open_to_verify(&reg, &own, c, h, &diag);
+    int status = e == TM_OK ? verify_house(c, h, reg) : cli_fail_diag(c, e, &diag, NULL);
+    register_close(own);
+    return status;
+}
+
+/* ---- proofs ---- */
+
+static bool is_position(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n > 0 && n <= 15 && s[n] == '\0';
+}
+
+static int prove(struct cli *c)
+{
+    const char *what = c->args[0];
+    const char *path =
+        arena_printf(c->arena, "/api/v1/register/%s/%s", is_position(what) ? "proofs" : "certificate-proofs",
+                     show_escape(c, what));
+    struct cli_reply r;
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+        return 1;
+    return cli_write_file(c, cli_get(c, "out"), r.body, 0644) ? 0 : 1;
+}
+
+static int verify_proof(struct cli *c)
+{
+    struct slice proof, vkey;
+    if (!cli_has(c, "key"))
+        return cli_usage(
+            c, "--key VKEY is missing: the register's key as you noted it, not as it came with the proof");
+    if (!cli_read_file(c, c->args[0], PROOF_MAX, &proof) || !read_vkey(&vkey, c, cli_get(c, "key")))
+        return 1;
+    struct diag diag = {0};
+    struct buf report;
+    buf_init(&report, PROOF_MAX);
+    tm_err e = register_verify_proof(proof, vkey, &report, &diag);
+    int status = e == TM_OK ? 0 : cli_fail_diag(c, e, &diag, c->args[0]);
+    if (status == 0) {
+        fwrite(report.p, 1, report.n, stdout);
+        if (report.n && report.p[report.n - 1] != '\n')
+            putchar('\n');
+    }
+    buf_done(&report);
+    return status;
+}
+
+/* ---- looking ---- */
+
+static bool write_out(void *arg, struct slice data)
+{
+    return fwrite(data.p, 1, data.n, arg) == data.n;
+}
+
+static int export(struct cli *c)
+{
+    const char *path = cli_get(c, "out");
+    bool named = path && strcmp(path, "-") != 0;
+    FILE *f = named ? fopen(path, "we") : stdout;
+    if (!f)
+        return cli_fail(c, "%s: %s", path, strerror(errno));
+    struct cli_reply r;
+    bool ok = cli_call_stream(c, "GET", "/api/v1/register/export", slice_of(NULL, 0), NULL, write_out, f, &r);
+    if (ok && r.status >= 400) {
+        const char *detail = json_string_value(json_object_get(r.json, "detail"));
+        cli_fail(c, "%s", detail ? detail : "the register could not be read");
+        ok = false;
+    }
+    bool bad = ferror(f) != 0;
+    if (named && (fflush(f) != 0 || fsync(fileno(f)) != 0 || fclose(f) != 0))
+        bad = true;
+    if (ok && bad)
+        return cli_fail(c, "%s: %s", named ? path : "standard output", strerror(errno));
+    return ok ? 0 : 1;
+}
+
+static int show(struct cli *c)
+{
+    static const struct show_column columns[] = {
+        {"POS", "pos"}, {"TIME", "time"}, {"TYPE", "type"}, {"SUBJECT", "subject"}, {0}};
+    const char *limit = cli_get(c, "limit"), *path = "/api/v1/register/events";
+    if (limit && !is_position(limit))
+        return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
+    static const char *const filters[] = {"type", "subject", "from", NULL};
+    char sep = '?';
+    for (size_t i = 0; filters[i] && path; i++) {
+        if (!cli_has(c, filters[i]))
+            continue;
+        path = arena_printf(c->arena, "%s%c%s=%s", path, sep, filters[i],
+                            show_escape(c, cli_get(c, filters[i])));
+        sep = '&';
+    }
+    return path ? show_list(c, path, columns, limit ? strtoul(limit, NULL, 10) : EVENTS_SHOWN) : 1;
+}
+
+static int key(struct cli *c)
+{
+    struct cli_reply r;
+    if (!cli_call_ok(c, "GET", "/api/v1/register/key", slice_of(NULL, 0), NULL, &r))
+        return 1;
+    const char *text = json_string_value(json_object_get(r.json, "key"));
+    if (c->output != OUTPUT_TABLE && r.json)
+        return show_value(c, r.json);
+    if (text)
+        puts(text);
+    else
+        fwrite(r.body.p, 1, r.body.n, stdout);
+    return 0;
+}
+
+static const struct cli_option verify_options[] = {
+    {"key", 0, "VKEY",
+     "the register's key as noted elsewhere, or a file with it: only reads, needs no passphrase", false},
+    {"passphrase-file", 0, "FILE", "the house's passphrase, where neither a server runs nor --key is given",
+     false},
+    {0},
+};
+static const struct cli_option prove_options[] = {
+    {"out", 'O', "FILE", "where to; standard output else", false},
+    {0},
+};
+static const struct cli_option proof_options[] = {
+    {"key", 0, "VKEY", "the register's key, or a file with it", false},
+    {0},
+};
+static const struct cli_option show_options[] = {
+    {"type", 0, "TYPE", "only events whose type begins so: certificate, device.changed …", false},
+    {"subject", 0, "SUBJECT", "only about this: device/SN-0001, certificate/<serial> …", false},
+    {"from", 0, "POS", "from this position on", false},
+    {"limit", 0, "N", "at most so many (50)", false},
+    {0},
+};
+
+const struct command register_commands[] = {
+    {.noun = "register",
+     .verb = "verify",
+     .summary = "compute the whole register again",
+     .arguments = "",
+     .description =
+         "Commitments, roots of every checkpoint, signatures, that every certificate has its event and every issuing event\n"
+         "its certificate, and the signer's chain. Fails with the first thing that does not agree.",
+     .example = "touchmark register verify\ntouchmark register verify --key register.vkey",
+     .options = verify_options,
+     .run = verify},
+    {.noun = "register",
+     .verb = "prove",
+     .summary = "write a proof that an event stands in the register",
+     .arguments = "POS|SERIAL",
+     .description =
+         "A document of its own: the event, its way to a signed root. Position of an event, or serial of a certificate for its\n"
+         "issuing.",
+     .example = "touchmark register prove 42 -O proof.json",
+     .options = prove_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = prove},
+    {.noun = "register",
+     .verb = "verify-proof",
+     .summary = "check such a proof, offline",
+     .arguments = "FILE",
+     .description = "Needs no house, only the register's key (\"touchmark register key\").",
+     .example = "touchmark register verify-proof proof.json --key register.vkey",
+     .options = proof_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = verify_proof},
+    {.noun = "register",
+     .verb = "export",
+     .summary = "write every event, one JSON object a line",
+     .arguments = "",
+     .description =
+         "Position, time, type, subject, salt, body and leaf hash: enough to compute the tree elsewhere.",
+     .example = "touchmark register export -O register.ndjson",
+     .options = prove_options,
+     .run = export},
+    {.noun = "register",
+     .verb = "show",
+     .summary = "show events",
+     .arguments = "",
+     .description = "What happened, in its order.",
+     .example = "touchmark register show --type certificate --limit 20",
+     .options = show_options,
+     .run = show},
+    {.noun = "register",
+     .verb = "key",
+     .summary = "print the register's public key",
+     .arguments = "",
+     .description =
+         "The text that verify-proof and any C2SP signed-note reader take. Note it where the house can't change it.",
+     .example = "touchmark register key > register.vkey",
+     .run = key},
+    {0},
+};
