@@ -141,8 +141,7 @@ static void tell_errors(struct importing *m, const json_t *answer)
         uint64_t at = (uint64_t)json_integer_value(json_object_get(e, "line"));
         uint64_t within = at > (uint64_t)m->csv ? at - 1 - (uint64_t)m->csv : 0;
         const char *why = json_string_value(json_object_get(e, "why"));
-        fprintf(stderr, "%s:%" PRIu64 ": %s
-", m->path, m->chunk_line + within, why ? why : "refused");
+        fprintf(stderr, "%s:%" PRIu64 ": %s\n", m->path, m->chunk_line + within, why ? why : "refused");
     }
 }
 
