@@ -190,13 +190,8 @@ class House:
         """PEM of the root, which signs (through the issuing CA) the server's certificate; made once."""
         path = self.home + ".ca.pem"
         if not os.path.exists(path):
-            with open(path, "w", encoding="ascii") as f:
-                f.write(self.authority("root")["certificate"])
+            self.cli("ca", "export", "root", "--out", path)
         return path
-
-    def authority(self, name):
-        """The authority's resource document."""
-        return self.cli_json("get", "authorities", name)
 
     @property
     def admin_token(self):
