@@ -1,4 +1,6 @@
 #include "api/enroll.h"
+#include "api/groups.h"
+#include "api/schemas.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -15,7 +17,7 @@ struct enroll_doc {
     int64_t not_before, not_after;
     bool dry_run;
 };
-static const struct json_field enroll_schema[] = {
+const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, csr, JSON_K_STRING, .required = true, .max = REQUEST_MAX,
                .doc = "PEM, or base64 of DER: PKCS#10, CRMF or SPKAC"),
     JSON_FIELD(struct enroll_doc, profile, JSON_K_STRING, .max = 63, .def = "",
@@ -34,19 +36,6 @@ static const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, dry_run, JSON_K_BOOL, .doc = "decide and explain, issue nothing"),
     {0},
 };
-
-/* "admin,operator" of the call's roles, as policy reads them. */
-static const char *roles_text(struct arena *a, unsigned roles)
-{
-    struct buf b;
-    buf_init(&b, 256);
-    for (unsigned i = 0; api_role_names[i]; i++)
-        if (roles & (1u << i))
-            buf_printf(&b, "%s%s", b.n ? "," : "", api_role_names[i]);
-    const char *s = arena_strdup(a, buf_str(&b));
-    buf_done(&b);
-    return s;
-}
 
 /* The endpoint and, within what it offers, the profile. */
 static tm_err choose_profile(struct issue_request *ret, struct arena *a, const struct api_call *c,
@@ -111,7 +100,7 @@ tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_
             {
                 .kind = CALLER_PRINCIPAL,
                 .id = arena_strdup(a, c->principal ? c->principal : ""),
-                .roles = roles_text(a, c->roles),
+                .roles = api_roles_text(a, c->roles),
                 .device_id = d.device,
                 .peer = c->peer ? arena_strdup(a, c->peer) : "",
             },
@@ -234,24 +223,19 @@ static tm_err doc_from_raw(json_t **ret, struct api_call *c)
     return TM_OK;
 }
 
-static bool wants(const struct api_call *c, const char *type)
-{
-    return c->accept && strstr(c->accept, type) != NULL;
-}
-
 /* The certificate in the form that Accept names (A15); JSON with PEM inside otherwise. */
 static tm_err answer_issued(struct api_call *c, const struct issue_request *r, const char *id)
 {
     c->status = r->replayed ? 200 : 201;
-    if (wants(c, "application/pkix-cert")) {
+    if (api_accepts(c, "application/pkix-cert")) {
         c->answer_type = "application/pkix-cert";
         buf_put_slice(&c->out, r->cert);
-    } else if (wants(c, "application/pem-certificate-chain")) {
+    } else if (api_accepts(c, "application/pem-certificate-chain")) {
         c->answer_type = "application/pem-certificate-chain";
         buf_put_pem(&c->out, "CERTIFICATE", r->cert);
         for (size_t i = 0; i + 1 < r->n_chain; i++)
             buf_put_pem(&c->out, "CERTIFICATE", r->chain[i]);
-    } else if (wants(c, "application/pkcs7-mime")) {
+    } else if (api_accepts(c, "application/pkcs7-mime")) {
         c->answer_type = "application/pkcs7-mime; smime-type=certs-only";
         struct slice all[CHAIN_MAX + 1] = {r->cert};
         size_t n = 1;

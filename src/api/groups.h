@@ -9,8 +9,9 @@ extern const struct api_route token_api_routes[];
 extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
 extern const struct api_route register_api_routes[];
-extern const struct api_route authority_api_routes[];
 extern const struct api_route openapi_api_routes[];
+extern const struct api_route backup_api_routes[];
+extern const struct api_route crl_api_routes[];
 
 enum { API_READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
 
@@ -32,3 +33,9 @@ bool api_accepts(const struct api_call *c, const char *type);
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
 /* A serial or inventory id in hex. */
 tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char *text, struct diag *diag);
+/* Whoever has one of `roles` may; an owner may where the device is theirs. "" is nobody's device. */
+tm_err api_may_device(struct api_call *c, unsigned roles, const char *device, struct diag *diag);
+/* "admin,operator": the call's roles as policy reads them. */
+const char *api_roles_text(struct arena *a, unsigned roles);
+/* The optional "comment" of a body that may be empty; "" without one. In the call's arena. */
+tm_err api_comment(const char **ret, struct api_call *c, struct diag *diag);

@@ -77,3 +77,52 @@ tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char 
     memcpy(ret, id.p, CERT_SERIAL_LEN);
     return TM_OK;
 }
+
+tm_err api_may_device(struct api_call *c, unsigned roles, const char *device, struct diag *diag)
+{
+    if (c->roles & (roles | ROLE_HOUSE_ADMIN))
+        return TM_OK;
+    struct store_read q = {.kind = READ_DEVICE, .name = device ? device : ""};
+    if ((c->roles & ROLE_OWNER) && c->owner_of && c->owner_of[0] && q.name[0]) {
+        tm_err e = api_read(c, &q, diag);
+        if (e != TM_OK && e != TM_ENOTFOUND)
+            return e;
+        if (e == TM_OK && strcmp(q.devices[0].owner, c->owner_of) == 0)
+            return TM_OK;
+    }
+    return diag_fail(diag, TM_EFORBIDDEN, "role", NULL, "this is not one of your devices");
+}
+
+const char *api_roles_text(struct arena *a, unsigned roles)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    for (unsigned i = 0; api_role_names[i]; i++)
+        if (roles & (1u << i))
+            buf_printf(&b, "%s%s", b.n ? "," : "", api_role_names[i]);
+    const char *s = arena_strdup(a, buf_str(&b));
+    buf_done(&b);
+    return s;
+}
+
+tm_err api_comment(const char **ret, struct api_call *c, struct diag *diag)
+{
+    struct comment {
+        const char *comment;
+    } doc = {0};
+    static const struct json_field schema[] = {
+        JSON_FIELD(struct comment, comment, JSON_K_STRING, .max = 1000, .def = "",
+                   .doc = "why, for the register"),
+        {0},
+    };
+    *ret = "";
+    if (c->body.n == 0)
+        return TM_OK;
+    json_t *json = NULL;
+    TM_TRY(api_body_json(&json, c, diag));
+    tm_err e = json_bind(&doc, schema, json, "", c->arena, diag);
+    json_decref(json);
+    if (e == TM_OK)
+        *ret = doc.comment;
+    return e;
+}

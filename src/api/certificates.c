@@ -1,0 +1,369 @@
+/* The inventory: look up, list, fetch and revoke certificates, and bring foreign ones in. */
+#include "api/groups.h"
+#include "api/schemas.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "issue/issue.h"
+#include "policy/enrollment.h"
+#include "policy/profile.h"
+#include "x509/cms/certs_only.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAIN_MAX = 16, IMPORT_MAX = 16 << 20, SMALL_BODY = 8 << 10, LIST_DEFAULT = 100, LIST_MAX = 1000 };
+
+static const char *const source_names[] = {"issued", "imported", "discovered"};
+
+void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
+{
+    bool revoked = row->revoked_at != 0;
+    int64_t now = clock_now();
+    buf_puts(out, "{\"serial\":\"");
+    buf_put_hex(out, SLICE_ARR(row->id));
+    buf_puts(out, "\"");
+    api_put_text(out, "status",
+                 revoked                ? row->reason == CRL_CERTIFICATE_HOLD ? "on-hold" : "revoked"
+                 : row->not_after < now ? "expired"
+                                        : "valid");
+    api_put_text(out, "source", (unsigned)row->source < 3 ? source_names[row->source] : "");
+    if (row->source != CERT_ISSUED) {
+        buf_puts(out, ",\"foreign_serial\":\"");
+        buf_put_hex(out, row->serial);
+        buf_puts(out, "\"");
+    }
+    api_put_text(out, "subject", row->subject);
+    api_put_text(out, "authority", row->authority);
+    api_put_text(out, "profile", row->profile);
+    api_put_int(out, "profile_version", row->profile_version);
+    api_put_text(out, "device", row->device);
+    api_put_text(out, "endpoint", row->endpoint);
+    api_put_time(out, "issued_at", row->issued_at / 1000);
+    api_put_time(out, "not_before", row->not_before);
+    api_put_time(out, "not_after", row->not_after);
+    buf_puts(out, ",\"fingerprint\":\"");
+    buf_put_hex(out, SLICE_ARR(row->fingerprint));
+    buf_puts(out, "\"");
+    if (revoked) {
+        api_put_time(out, "revoked_at", row->revoked_at);
+        api_put_text(out, "reason", crl_reason_names[row->reason]);
+    }
+    if (pem && row->der.n) {
+        struct buf text;
+        buf_init(&text, 1 << 20);
+        buf_put_pem(&text, "CERTIFICATE", row->der);
+        api_put_text(out, "certificate", buf_str(&text));
+        buf_done(&text);
+    }
+    buf_putc(out, '}');
+}
+
+/* ---- list ---- */
+
+static tm_err query_time(int64_t *ret, const struct api_call *c, const char *name, struct diag *diag)
+{
+    const char *s = api_query(c, name);
+    if (s && clock_parse_rfc3339(ret, slice_str(s)) != TM_OK)
+        return diag_fail(diag, TM_EINVAL, "RFC 3339", name,
+                         "must be a date or a time such as 2027-01-31T00:00:00Z");
+    return TM_OK;
+}
+
+/* The exact look-up that the query asks for, if any. */
+static tm_err look_up(struct store_read *q, struct api_call *c, struct diag *diag)
+{
+    static const struct {
+        const char *name;
+        enum cert_key_kind kind;
+        bool hex;
+    } keys[] = {
+        {"subject", CERT_KEY_SUBJECT, false},
+        {"cn", CERT_KEY_CN, false},
+        {"san", CERT_KEY_SAN, false},
+        {"fingerprint", CERT_KEY_FINGERPRINT, true},
+        {"spki", CERT_KEY_SPKI, true},
+        {"device", CERT_KEY_DEVICE, false},
+        {"serial", CERT_KEY_FOREIGN_SERIAL, true},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *value = api_query(c, keys[i].name);
+        if (!value || !value[0])
+            continue;
+        if (q->kind == READ_CERTS_BY_KEY)
+            return diag_fail(diag, TM_EINVAL, NULL, keys[i].name,
+                             "look up by one of subject, cn, san, serial, "
+                             "fingerprint, spki and device at a time");
+        q->kind = READ_CERTS_BY_KEY;
+        q->key = (struct cert_key){.kind = keys[i].kind, .value = slice_str(value)};
+        if (keys[i].hex && hex_decode(&q->key.value, c->arena, slice_str(value)) != TM_OK)
+            return diag_fail(diag, TM_EINVAL, NULL, keys[i].name, "must be hexadecimal");
+    }
+    return TM_OK;
+}
+
+static tm_err list_filter(struct store_read *q, struct api_call *c, struct diag *diag)
+{
+    q->filter = (struct cert_filter){
+        .authority = api_query(c, "authority"),
+        .profile = api_query(c, "profile"),
+        .revoked = -1,
+        .source = -1,
+    };
+    const char *revoked = api_query(c, "revoked"), *source = api_query(c, "source");
+    if (revoked)
+        q->filter.revoked = strcmp(revoked, "true") == 0 || strcmp(revoked, "1") == 0;
+    for (int i = 0; source && i < 3; i++)
+        if (strcmp(source, source_names[i]) == 0)
+            q->filter.source = i;
+    if (source && q->filter.source < 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "source", "must be issued, imported or discovered");
+    TM_TRY(query_time(&q->filter.not_after_to, c, "expires_before", diag));
+    return query_time(&q->filter.not_after_from, c, "expires_after", diag);
+}
+
+/* What a look-up found is filtered here; the store filters its pages itself. */
+static bool passes(const struct cert_row *r, const struct store_read *q)
+{
+    const struct cert_filter *f = &q->filter;
+    if (q->kind != READ_CERTS_BY_KEY)
+        return true;
+    return (!f->authority || strcmp(f->authority, r->authority) == 0) &&
+           (!f->profile || strcmp(f->profile, r->profile) == 0) &&
+           (f->revoked < 0 || f->revoked == (r->revoked_at != 0)) &&
+           (f->source < 0 || f->source == (int)r->source) &&
+           (!f->not_after_from || r->not_after >= f->not_after_from) &&
+           (!f->not_after_to || r->not_after <= f->not_after_to);
+}
+
+static tm_err list(struct api_call *c, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_CERTS};
+    TM_TRY(api_limit(&q.limit, c, LIST_DEFAULT, LIST_MAX, diag));
+    TM_TRY(look_up(&q, c, diag));
+    TM_TRY(list_filter(&q, c, diag));
+    const char *after = api_query(c, "after"), *device = api_query(c, "device");
+    if (!(c->roles & (API_READERS | ROLE_HOUSE_ADMIN)))
+        TM_TRY(api_may_device(c, 0, device, diag));
+    if (after && (hex_decode(&q.after, c->arena, slice_str(after)) != TM_OK || q.after.n != CERT_SERIAL_LEN))
+        return diag_fail(diag, TM_EINVAL, NULL, "after", "must be what \"next\" of the page before said");
+    tm_err e = TM_ENOTFOUND;
+    /* Our own serials are the inventory's ids; foreign ones have an index. */
+    if (q.kind == READ_CERTS_BY_KEY && q.key.kind == CERT_KEY_FOREIGN_SERIAL &&
+        q.key.value.n == CERT_SERIAL_LEN) {
+        struct store_read one = {.kind = READ_CERT};
+        memcpy(one.id, q.key.value.p, CERT_SERIAL_LEN);
+        e = api_read(c, &one, diag);
+        if (e == TM_OK) {
+            q.certs = one.certs;
+            q.n = 1;
+        }
+    }
+    if (e == TM_ENOTFOUND)
+        e = api_read(c, &q, diag);
+    if (e != TM_OK && e != TM_ENOTFOUND)
+        return e;
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0, shown = 0; i < q.n; i++) {
+        if (!passes(&q.certs[i], &q))
+            continue;
+        buf_puts(&c->out, shown++ ? "," : "");
+        api_put_cert(&c->out, &q.certs[i], false);
+    }
+    api_put_next(&c->out, &q, true);
+    return TM_OK;
+}
+
+/* ---- one ---- */
+
+static tm_err find(struct cert_row *ret, struct api_call *c, unsigned roles, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_CERT, .with_der = true};
+    TM_TRY(api_cert_id(q.id, c, api_param(c, "serial"), diag));
+    tm_err e = api_read(c, &q, diag);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "serial",
+                         "there is no certificate with this serial in the inventory");
+    TM_TRY(e);
+    *ret = q.certs[0];
+    return api_may_device(c, roles, ret->device, diag);
+}
+
+/* The certificate, then its issuers up to and with the root; the number of them. */
+static size_t chain_of(struct slice all[CHAIN_MAX + 2], const struct api_call *c, const struct cert_row *row)
+{
+    size_t n = 0;
+    all[n++] = row->der;
+    const struct authority *x =
+        row->source == CERT_ISSUED ? catalog_authority(c->catalog, c->tenant->id, row->authority) : NULL;
+    if (!x)
+        return n;
+    if (!slice_eq(x->der, row->der))
+        all[n++] = x->der;
+    for (size_t i = 0; i < x->n_chain && n < CHAIN_MAX + 2; i++)
+        all[n++] = x->chain[i];
+    return n;
+}
+
+static tm_err get(struct api_call *c, struct diag *diag)
+{
+    struct cert_row row;
+    TM_TRY(find(&row, c, API_READERS, diag));
+    bool der = api_accepts(c, "application/pkix-cert");
+    bool pem = api_accepts(c, "application/pem-certificate-chain");
+    bool cms = api_accepts(c, "application/pkcs7-mime");
+    if ((der || pem || cms) && row.der.n == 0)
+        return diag_fail(diag, TM_ENOTFOUND, "profile.retention", "serial",
+                         "the certificate itself is not kept, by its profile's retention");
+    struct slice all[CHAIN_MAX + 2];
+    size_t n = row.der.n ? chain_of(all, c, &row) : 0;
+    if (der) {
+        c->answer_type = "application/pkix-cert";
+        buf_put_slice(&c->out, row.der);
+    } else if (pem) {
+        c->answer_type = "application/pem-certificate-chain";
+        for (size_t i = 0; i < n; i++)
+            if (n < 3 || i + 1 < n)
+                buf_put_pem(&c->out, "CERTIFICATE", all[i]);
+    } else if (cms) {
+        c->answer_type = "application/pkcs7-mime; smime-type=certs-only";
+        TM_TRY(certs_only_build(&c->out, all, n, NULL, 0));
+    } else {
+        api_put_cert(&c->out, &row, true);
+        buf_putc(&c->out, '\n');
+    }
+    return TM_OK;
+}
+
+/* ---- revocation ---- */
+
+struct revoke_doc {
+    const char *reason, *comment;
+};
+const struct json_field revoke_schema[] = {
+    JSON_FIELD(struct revoke_doc, reason, JSON_K_STRING, .max = 40, .def = "unspecified",
+               .doc = "keyCompromise, superseded, cessationOfOperation, … (RFC 5280 5.3.1)"),
+    JSON_FIELD(struct revoke_doc, comment, JSON_K_STRING, .max = 1000, .def = "", .doc = "for the register"),
+    {0},
+};
+
+static int reason_of(const char *name)
+{
+    for (int i = 0; i <= CRL_AA_COMPROMISE; i++)
+        if (crl_reason_names[i] && strcmp(crl_reason_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static tm_err revoke(struct api_call *c, struct diag *diag)
+{
+    struct revoke_doc d = {.reason = "unspecified", .comment = ""};
+    if (c->body.n) {
+        json_t *doc = NULL;
+        TM_TRY(api_body_json(&doc, c, diag));
+        tm_err e = json_bind(&d, revoke_schema, doc, "", c->arena, diag);
+        json_decref(doc);
+        TM_TRY(e);
+    }
+    int reason = reason_of(d.reason);
+    if (reason < 0)
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "/reason", "there is no reason \"%s\"", d.reason);
+    struct cert_row row;
+    TM_TRY(find(&row, c, ROLE_ADMIN | ROLE_OPERATOR, diag));
+    bool staff = c->roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN);
+    const struct profile *p = catalog_profile(c->catalog, c->tenant->id, row.profile);
+    if (!staff && (!p || !profile_allows_reason(p, (enum crl_reason)reason)))
+        return diag_fail(diag, TM_EFORBIDDEN, "profile.revocation", "/reason",
+                         "the profile does not let owners revoke for this reason");
+    int64_t at = 0;
+    TM_TRY(issue_revoke(c->house, c->tenant->id, row.id, reason, c->principal, d.comment, &at, diag));
+    row.revoked_at = at;
+    row.reason = reason;
+    api_put_cert(&c->out, &row, false);
+    buf_putc(&c->out, '\n');
+    return TM_OK;
+}
+
+static tm_err release(struct api_call *c, struct diag *diag)
+{
+    struct cert_row row;
+    TM_TRY(find(&row, c, ROLE_ADMIN | ROLE_OPERATOR, diag));
+    TM_TRY(issue_unrevoke(c->house, c->tenant->id, row.id, c->principal, diag));
+    row.revoked_at = 0;
+    api_put_cert(&c->out, &row, false);
+    buf_putc(&c->out, '\n');
+    return TM_OK;
+}
+
+/* ---- import ---- */
+
+struct import_count {
+    size_t created, known, failed, n;
+};
+
+static void import_one(struct api_call *c, struct slice der, struct import_count *count)
+{
+    uint8_t id[CERT_SERIAL_LEN];
+    bool fresh = false;
+    struct diag why = {0};
+    tm_err e = issue_import(c->house, c->tenant->id, der, c->principal, id, &fresh, &why);
+    buf_printf(&c->out, "%s{\"index\":%zu", count->n ? "," : "", count->n);
+    count->n++;
+    if (e != TM_OK) {
+        count->failed++;
+        api_put_text(&c->out, "status", "failed");
+        api_put_text(&c->out, "detail", why.message);
+    } else {
+        fresh ? count->created++ : count->known++;
+        api_put_text(&c->out, "status", fresh ? "created" : "known");
+        buf_puts(&c->out, ",\"serial\":\"");
+        buf_put_hex(&c->out, SLICE_ARR(id));
+        buf_puts(&c->out, "\"");
+    }
+    buf_putc(&c->out, '}');
+}
+
+static tm_err import(struct api_call *c, struct diag *diag)
+{
+    struct import_count count = {0};
+    buf_puts(&c->out, "{\"items\":[");
+    if (c->body.n && c->body.p[0] == 0x30) {
+        import_one(c, c->body, &count);
+    } else {
+        struct arena *scratch = arena_new(0);
+        if (!scratch)
+            return TM_ENOMEM;
+        struct slice rest = c->body, der;
+        while (pem_next(&der, NULL, scratch, &rest, "CERTIFICATE") == TM_OK) {
+            import_one(c, der, &count);
+            arena_reset(scratch);
+        }
+        arena_free(scratch);
+    }
+    if (count.n == 0)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 7468", "body",
+                         "there is no certificate: PEM blocks or one in DER");
+    buf_printf(&c->out, "],\"created\":%zu,\"known\":%zu,\"failed\":%zu}\n", count.created, count.known,
+               count.failed);
+    return TM_OK;
+}
+
+enum { SELVES = API_READERS | ROLE_OWNER, HANDS = ROLE_ADMIN | ROLE_OPERATOR | ROLE_OWNER };
+
+const struct api_route certificate_api_routes[] = {
+    {HTTP_M_GET, "/api/v1/certificates", SELVES, list, 0, "listCertificates",
+     "Look certificates up by subject, cn, san, serial, fingerprint, spki or device, or page through them all",
+     "certificates", NULL, "CertificateList"},
+    {HTTP_M_POST, "/api/v1/certificates/import", ROLE_ADMIN | ROLE_OPERATOR, import, IMPORT_MAX,
+     "importCertificates",
+     "Bring certificates of other issuers into the inventory: PEM blocks, or one in DER", "certificates",
+     NULL, "ImportResult"},
+    {HTTP_M_GET, "/api/v1/certificates/{serial}", SELVES, get, 0, "getCertificate",
+     "One certificate: JSON with PEM, or by Accept as DER, PEM chain or PKCS#7", "certificates", NULL,
+     "Certificate"},
+    {HTTP_M_POST, "/api/v1/certificates/{serial}/revoke", HANDS, revoke, SMALL_BODY, "revokeCertificate",
+     "Revoke a certificate; an owner may for what the profile allows", "certificates", "Revocation",
+     "Certificate"},
+    {HTTP_M_POST, "/api/v1/certificates/{serial}/release", ROLE_ADMIN | ROLE_OPERATOR, release, SMALL_BODY,
+     "releaseCertificate", "Take a certificate off hold", "certificates", NULL, "Certificate"},
+    {0},
+};

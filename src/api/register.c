@@ -1,0 +1,147 @@
+/* The register over REST: events, checkpoints, proofs, export and verification. */
+#include "register/register.h"
+#include "api/groups.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENTS_DEFAULT = 100, EVENTS_MAX = 1000 };
+
+static tm_err checkpoint(struct api_call *c, struct diag *diag)
+{
+    struct slice note;
+    tm_err e = register_checkpoint(&note, c->arena, c->house->reg, c->tenant->id);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, NULL, "this register has no checkpoint yet");
+    TM_TRY(e);
+    c->answer_type = "text/plain; charset=utf-8";
+    buf_put_slice(&c->out, note);
+    return TM_OK;
+}
+
+static tm_err key(struct api_call *c, struct diag *diag)
+{
+    (void)diag;
+    c->answer_type = "text/plain; charset=utf-8";
+    TM_TRY(register_vkey(&c->out, c->house->reg));
+    if (c->out.n && c->out.p[c->out.n - 1] != '\n')
+        buf_putc(&c->out, '\n');
+    return TM_OK;
+}
+
+static void put_event(struct buf *out, const struct event_row *v)
+{
+    buf_printf(out, "{\"pos\":%llu", (unsigned long long)v->pos);
+    char time[21];
+    clock_format_rfc3339(time, v->time / 1000);
+    api_put_text(out, "time", time);
+    api_put_int(out, "time_ms", v->time);
+    api_put_text(out, "type", v->type);
+    api_put_text(out, "subject", v->subject);
+    buf_puts(out, ",\"leaf\":\"");
+    buf_put_hex(out, SLICE_ARR(v->leaf));
+    buf_puts(out, "\",\"body\":");
+    if (v->body.n)
+        buf_put_slice(out, v->body);
+    else
+        buf_puts(out, "null");
+    buf_putc(out, '}');
+}
+
+static tm_err events(struct api_call *c, struct diag *diag)
+{
+    int64_t from;
+    struct store_read q = {
+        .kind = READ_EVENTS, .name = api_query(c, "type"), .text = api_query(c, "subject")};
+    TM_TRY(api_query_int(&from, c, "from", 0, INT64_MAX / 2, diag));
+    TM_TRY(api_limit(&q.limit, c, EVENTS_DEFAULT, EVENTS_MAX, diag));
+    q.pos_from = (uint64_t)from;
+    TM_TRY(api_read(c, &q, diag));
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0; i < q.n; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        put_event(&c->out, &q.events[i]);
+    }
+    buf_puts(&c->out, "]");
+    if (q.more)
+        buf_printf(&c->out, ",\"next\":%llu", (unsigned long long)q.pos_next);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+static tm_err write_line(void *arg, struct slice line)
+{
+    struct api_call *c = arg;
+    if (c->write)
+        return c->write(c, line);
+    buf_put_slice(&c->out, line);
+    return buf_err(&c->out);
+}
+
+static tm_err export(struct api_call *c, struct diag *diag)
+{
+    c->answer_type = "application/x-ndjson";
+    return register_export(c->house->reg, c->tenant->id, write_line, c, diag);
+}
+
+static tm_err proof(struct api_call *c, struct diag *diag)
+{
+    const char *text = api_param(c, "pos");
+    char *end = NULL;
+    uint64_t pos = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || strlen(text) > 18)
+        return diag_fail(diag, TM_EINVAL, NULL, "pos", "must be the number of an event");
+    return register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
+}
+
+static tm_err verify(struct api_call *c, struct diag *diag)
+{
+    struct register_report r = {0};
+    TM_TRY(register_verify(&r, c->house->reg, c->tenant->id, NULL, NULL, diag));
+    buf_puts(&c->out, "{\"ok\":true");
+    api_put_int(&c->out, "events", (int64_t)r.events);
+    api_put_int(&c->out, "certificates", (int64_t)r.certificates);
+    api_put_int(&c->out, "erased", (int64_t)r.erased);
+    api_put_int(&c->out, "checkpoints", (int64_t)r.checkpoints);
+    api_put_int(&c->out, "chain_seq", (int64_t)r.chain_seq);
+    api_put_int(&c->out, "chain_gaps", (int64_t)r.chain_gaps);
+    api_put_int(&c->out, "waiting", (int64_t)r.waiting);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+/* Found tampering is the answer, not a fault of the server. */
+static tm_err verify_report(struct api_call *c, struct diag *diag)
+{
+    struct diag found = {0};
+    tm_err e = verify(c, &found);
+    if (e != TM_ECORRUPT && e != TM_EBADSIG) {
+        *diag = found;
+        return e;
+    }
+    buf_reset(&c->out);
+    buf_printf(&c->out, "{\"ok\":false,\"error\":\"%s\"", tm_err_name(e));
+    api_put_text(&c->out, "rule", found.rule);
+    api_put_text(&c->out, "field", found.field);
+    api_put_text(&c->out, "detail", found.message);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+const struct api_route register_api_routes[] = {
+    {HTTP_M_GET, "/api/v1/register/checkpoint", 0, checkpoint, 0, "getCheckpoint",
+     "The newest signed checkpoint", "register", NULL, NULL},
+    {HTTP_M_GET, "/api/v1/register/key", 0, key, 0, "getRegisterKey",
+     "The key that checkpoints verify with (vkey)", "register", NULL, NULL},
+    {HTTP_M_GET, "/api/v1/register/events", API_READERS, events, 0, "listEvents",
+     "Events from a position on, by type prefix and subject", "register", NULL, "EventList"},
+    {HTTP_M_GET, "/api/v1/register/export", API_READERS, export, 0, "exportRegister",
+     "The whole register, one event a line", "register", NULL, NULL},
+    {HTTP_M_GET, "/api/v1/register/proof/{pos}", API_READERS, proof, 0, "proveEvent",
+     "A proof that an event stands in the register; verifies offline", "register", NULL, "Proof"},
+    {HTTP_M_POST, "/api/v1/register/verify", API_READERS, verify_report, 4096, "verifyRegister",
+     "Recompute everything from the store and say what does not hold", "register", NULL, "VerifyReport"},
+    {0},
+};

@@ -1,0 +1,9 @@
+/* api/schemas.h - schemas of request bodies that the OpenAPI document shows. Layer 5, private to api/. */
+#pragma once
+#include "base/json.h"
+
+extern const struct json_field enroll_schema[];
+extern const struct json_field revoke_schema[];
+extern const struct json_field token_schema[];
+extern const struct json_field device_schema[];
+extern const struct json_field device_state_schema[];

@@ -1,0 +1,153 @@
+/* Enrollment tokens and API tokens: made, listed, revoked. The secret is in the answer that makes one and nowhere else. */
+#include "api/groups.h"
+#include "api/schemas.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "issue/issue.h"
+#include <string.h>
+
+enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_DEFAULT = 86400 };
+
+struct token_doc {
+    const char *type, *endpoint, *profile, *device, *principal;
+    struct json_strings names, roles;
+    int64_t ttl, uses;
+};
+const struct json_field token_schema[] = {
+    JSON_FIELD(struct token_doc, type, JSON_K_STRING, .max = 20, .def = "enrollment",
+               .doc = "\"enrollment\" or \"api\""),
+    JSON_FIELD(struct token_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",
+               .doc = "where it may be used; \"\" any"),
+    JSON_FIELD(struct token_doc, profile, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "what it may get; \"\" the endpoint's"),
+    JSON_FIELD(struct token_doc, device, JSON_K_STRING, .max = 200, .def = "",
+               .doc = "device it is for; \"\" any"),
+    JSON_FIELD(struct token_doc, principal, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "api: who it acts as"),
+    JSON_FIELD(struct token_doc, names, JSON_K_STRINGS, .max = NAMES_MAX,
+               .doc = "names it may ask for: \"DNS:…\", \"IP:…\", \"CN=…\""),
+    JSON_FIELD(struct token_doc, roles, JSON_K_STRINGS, .max = 5,
+               .doc = "api: only these of the principal's roles"),
+    JSON_FIELD(struct token_doc, ttl, JSON_K_DURATION, .min = 1, .def = "1d", .doc = "how long it lives"),
+    JSON_FIELD(struct token_doc, uses, JSON_K_INT, .min = 1, .max = 1000000, .def = "1",
+               .doc = "how often it may be used"),
+    {0},
+};
+
+static void put_token(struct buf *out, const struct token_row *t)
+{
+    int64_t now = clock_now();
+    buf_puts(out, "{\"id\":");
+    buf_put_json_string(out, slice_str(t->id));
+    api_put_text(out, "status",
+                 t->revoked               ? "revoked"
+                 : t->expires_at < now    ? "expired"
+                 : t->uses >= t->max_uses ? "used"
+                                          : "open");
+    buf_puts(out, ",\"claims\":");
+    buf_puts(out, t->claims && t->claims[0] ? t->claims : "{}");
+    api_put_time(out, "expires_at", t->expires_at);
+    if (t->max_uses < INT64_MAX) {
+        api_put_int(out, "uses", t->uses);
+        api_put_int(out, "max_uses", t->max_uses);
+    }
+    api_put_time(out, "created_at", t->created_at);
+    api_put_text(out, "created_by", t->created_by);
+    buf_putc(out, '}');
+}
+
+static tm_err list(struct api_call *c, struct diag *diag)
+{
+    const char *after = api_query(c, "after");
+    struct store_read q = {.kind = READ_TOKENS, .after = slice_str(after ? after : "")};
+    TM_TRY(api_limit(&q.limit, c, 100, 1000, diag));
+    TM_TRY(api_read(c, &q, diag));
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0; i < q.n; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        put_token(&c->out, &q.tokens[i]);
+    }
+    api_put_next(&c->out, &q, false);
+    return TM_OK;
+}
+
+static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct token_doc *d,
+                        struct diag *diag)
+{
+    *ret = (struct token_spec){
+        .endpoint = d->endpoint,
+        .profile = d->profile,
+        .device = d->device,
+        .names = (const char *const *)d->names.v,
+        .n_names = d->names.n,
+        .ttl = d->ttl,
+        .max_uses = d->uses,
+        .by = c->principal,
+    };
+    if (strcmp(d->type, "enrollment") == 0)
+        return d->principal[0]
+                   ? diag_fail(diag, TM_EINVAL, NULL, "/principal", "is for tokens of type \"api\"")
+                   : TM_OK;
+    if (strcmp(d->type, "api") != 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/type", "must be \"enrollment\" or \"api\"");
+    if (!(c->roles & (ROLE_ADMIN | ROLE_HOUSE_ADMIN)))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/type", "only an administrator may make API tokens");
+    const struct principal *p = catalog_principal(c->catalog, c->tenant->id, d->principal);
+    if (!p || p->disabled)
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "/principal", "there is no principal \"%s\"",
+                         d->principal);
+    /* Nobody makes a token that reaches further than they do. */
+    if (p->all_tenants && !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/principal",
+                         "only an administrator of the house may make tokens for this principal");
+    struct buf roles;
+    buf_init(&roles, 1024);
+    for (size_t i = 0; i < d->roles.n; i++)
+        buf_printf(&roles, "%s%s", i ? "," : "", d->roles.v[i]);
+    ret->principal = d->principal;
+    ret->roles = arena_strdup(c->arena, buf_str(&roles));
+    buf_done(&roles);
+    return ret->roles ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err create(struct api_call *c, struct diag *diag)
+{
+    struct token_doc d = {0};
+    json_t *doc = NULL;
+    TM_TRY(api_body_json(&doc, c, diag));
+    tm_err e = json_bind(&d, token_schema, doc, "", c->arena, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    struct token_spec s;
+    TM_TRY(fill_spec(&s, c, &d, diag));
+    char *id, *secret;
+    TM_TRY(token_create(&id, &secret, c->arena, c->house, c->tenant->id, &s, diag));
+    c->status = 201;
+    c->location = arena_printf(c->arena, "/api/v1/tokens/%s", id);
+    buf_puts(&c->out, "{\"id\":");
+    buf_put_json_string(&c->out, slice_str(id));
+    api_put_text(&c->out, "secret", secret);
+    buf_printf(&c->out, ",\"token\":\"%s.%s\"", id, secret);
+    int64_t now = clock_now();
+    api_put_time(&c->out, "expires_at", d.ttl >= TM_TIME_NEVER - now ? TM_TIME_NEVER : now + d.ttl);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+static tm_err delete(struct api_call *c, struct diag *diag)
+{
+    TM_TRY(token_revoke(c->house, c->tenant->id, api_param(c, "id"), c->principal, diag));
+    c->status = 204;
+    return TM_OK;
+}
+
+const struct api_route token_api_routes[] = {
+    {HTTP_M_GET, "/api/v1/tokens", API_READERS, list, 0, "listTokens",
+     "List tokens; their secrets are not kept", "tokens", NULL, "TokenList"},
+    {HTTP_M_POST, "/api/v1/tokens", ROLE_ADMIN | ROLE_OPERATOR, create, TOKEN_BODY, "createToken",
+     "Make an enrollment token or an API token; the secret is shown this once", "tokens", "TokenRequest",
+     "Token"},
+    {HTTP_M_DELETE, "/api/v1/tokens/{id}", ROLE_ADMIN | ROLE_OPERATOR, delete, 0, "revokeToken",
+     "Revoke a token", "tokens", NULL, NULL},
+    {0},
+};
