@@ -6,7 +6,7 @@
 #include "issue/issue.h"
 #include <string.h>
 
-enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_DEFAULT = 86400 };
+enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
 
 struct token_doc {
     const char *type, *endpoint, *profile, *device, *principal;
@@ -28,7 +28,8 @@ const struct json_field token_schema[] = {
                .doc = "names it may ask for: \"DNS:…\", \"IP:…\", \"CN=…\""),
     JSON_FIELD(struct token_doc, roles, JSON_K_STRINGS, .max = 5,
                .doc = "api: only these of the principal's roles"),
-    JSON_FIELD(struct token_doc, ttl, JSON_K_DURATION, .min = 1, .def = "1d", .doc = "how long it lives"),
+    JSON_FIELD(struct token_doc, ttl, JSON_K_DURATION, .min = 1, .max = TTL_MAX, .def = "1d",
+               .doc = "how long it lives"),
     JSON_FIELD(struct token_doc, uses, JSON_K_INT, .min = 1, .max = 1000000, .def = "1",
                .doc = "how often it may be used"),
     {0},
