@@ -1,0 +1,232 @@
+"""EST (RFC 7030) from outside: plain HTTPS clients, openssl for requests and answers, strongSwan's client where it is installed."""
+import base64
+import email
+import re
+import shutil
+import subprocess
+
+import pytest
+
+EST = "/.well-known/est"
+PKCS10 = {"Content-Type": "application/pkcs10"}
+
+
+def post(house, openssl, path, csr, headers=None, cert=None, key=None):
+    body = base64.b64encode(openssl.der(csr))
+    return house.request("POST", EST + path, body, {**PKCS10, **(headers or {})}, cert, key)
+
+
+def certificates(openssl, reply, name):
+    """The certificates of a certs-only answer as a PEM file; (path, how many)."""
+    assert b"\n" not in reply.body, "base64 has no line feeds here (RFC 8951)"
+    der = base64.b64decode(reply.body, validate=True)
+    pem = openssl.run("pkcs7", "-inform", "DER", "-print_certs", data=der).stdout.decode()
+    with open(openssl.file(name), "w", encoding="ascii") as f:
+        f.write("".join(re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", pem, re.S)))
+    return openssl.file(name), pem.count("BEGIN CERTIFICATE")
+
+
+def subject(openssl, cert):
+    return openssl.text("x509", "-in", cert, "-noout", "-subject", "-nameopt", "RFC2253").strip()
+
+
+def serial(openssl, cert):
+    return openssl.text("x509", "-in", cert, "-noout", "-serial").strip().split("=")[1].lower()
+
+
+def token(house, **claims):
+    reply = house.api("POST", "/tokens", claims)
+    assert reply.status == 201, reply
+    return reply.json
+
+
+def basic(made):
+    return {"Authorization": "Basic " + base64.b64encode(f"{made['id']}:{made['secret']}".encode()).decode()}
+
+
+def enroll(house, openssl, factory, device):
+    """A device with its first certificate: (certificate, key)."""
+    birth, birth_key = factory.idevid(device)
+    csr = openssl.csr(device, f"/serialNumber={device}")
+    reply = post(house, openssl, "/devices/simpleenroll", csr, cert=birth, key=birth_key)
+    assert reply.status == 200, reply
+    cert, n = certificates(openssl, reply, device + ".pem")
+    assert n == 1
+    return cert, openssl.file(device + ".key")
+
+
+# ---- without authentication ----
+
+
+@pytest.mark.parametrize("label", ["", "/devices", "/servers"])
+def test_cacerts__chain_up_to_the_root(house, openssl, label):
+    reply = house.request("GET", EST + label + "/cacerts")
+    assert reply.status == 200 and reply.headers["Content-Type"] == "application/pkcs7-mime"
+    assert reply.headers["Content-Transfer-Encoding"] == "base64"
+    path, n = certificates(openssl, reply, "ca.pem")
+    assert n == 2
+    assert "OK" in openssl.text("verify", "-CAfile", house.ca_bundle, path)
+
+
+def test_cacerts__unknown_endpoint(house):
+    assert house.request("GET", EST + "/nowhere/cacerts").status == 404
+    assert house.request("GET", EST + "/rest/cacerts").status == 404
+
+
+def test_csrattrs(house, openssl):
+    reply = house.request("GET", EST + "/devices/csrattrs")
+    assert reply.status == 200 and reply.headers["Content-Type"] == "application/csrattrs"
+    text = openssl.run("asn1parse", "-inform", "DER", data=base64.b64decode(reply.body)).stdout.decode()
+    assert "id-ecPublicKey" in text and "prime256v1" in text
+
+
+def test_simpleenroll__nobody(house, openssl):
+    reply = post(house, openssl, "/devices/simpleenroll", openssl.csr("nobody", "/serialNumber=N"))
+    assert reply.status == 401
+    assert reply.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert reply.body.startswith(b"authentication.missing: ")
+
+
+# ---- devices with birth certificates ----
+
+
+def test_simpleenroll__birth_certificate(house, openssl, factory):
+    cert, _ = enroll(house, openssl, factory, "EST-1")
+    assert "serialNumber=EST-1" in subject(openssl, cert)
+    ca, _ = certificates(openssl, house.request("GET", EST + "/devices/cacerts"), "ca.pem")
+    assert "OK" in openssl.text("verify", "-CAfile", house.ca_bundle, "-untrusted", ca, cert)
+    device = house.api("GET", "/devices/EST-1")
+    assert device.status == 200 and device.json["state"] == "onboarded"
+
+
+def test_simpleenroll__for_another_device(house, openssl, factory):
+    birth, key = factory.idevid("EST-2")
+    reply = post(house, openssl, "/devices/simpleenroll", openssl.csr("other", "/serialNumber=EST-OTHER"), cert=birth, key=key)
+    if reply.status == 200:  # the profile writes the device's own number, whatever was asked for
+        cert, _ = certificates(openssl, reply, "other.pem")
+        assert "serialNumber=EST-2" in subject(openssl, cert) and "OTHER" not in subject(openssl, cert)
+    else:
+        assert reply.status == 403
+
+
+def test_simpleenroll__foreign_certificate(house, openssl):
+    key = openssl.key("stranger")
+    openssl.run("req", "-x509", "-new", "-key", key, "-subj", "/O=Factory/CN=Model 7/serialNumber=X", "-out", "stranger.pem")
+    reply = post(house, openssl, "/devices/simpleenroll", openssl.csr("x", "/serialNumber=X"), cert=openssl.file("stranger.pem"), key=key)
+    assert reply.status == 401
+
+
+@pytest.mark.parametrize("form", ["lines", "crlf", "pem", "der"])
+def test_simpleenroll__forms_of_the_body(house, openssl, factory, form):
+    birth, key = factory.idevid("EST-" + form)
+    csr = openssl.csr("form", "/serialNumber=EST-" + form)
+    with open(csr, "rb") as f:
+        pem = f.read()
+    lines = base64.encodebytes(openssl.der(csr))
+    body = {"lines": lines, "crlf": lines.replace(b"\n", b"\r\n"), "pem": pem, "der": openssl.der(csr)}[form]
+    assert house.request("POST", EST + "/devices/simpleenroll", body, PKCS10, birth, key).status == 200
+
+
+def test_simpleenroll__not_a_request(house, factory):
+    birth, key = factory.idevid("EST-BAD")
+    for body in (b"", b"*", b"AAAA", b"MAMCAQU=", b"\x30\x82\xff\xff"):
+        reply = house.request("POST", EST + "/devices/simpleenroll", body, PKCS10, birth, key)
+        assert reply.status == 400, reply
+
+
+def test_simplereenroll(house, openssl, factory):
+    cert, key = enroll(house, openssl, factory, "EST-3")
+    reply = post(house, openssl, "/devices/simplereenroll", openssl.csr("again", "/serialNumber=EST-3"), cert=cert, key=key)
+    assert reply.status == 200, reply
+    renewed, _ = certificates(openssl, reply, "renewed.pem")
+    assert subject(openssl, renewed) == subject(openssl, cert) and serial(openssl, renewed) != serial(openssl, cert)
+
+
+def test_simplereenroll__revoked(house, openssl, factory):
+    cert, key = enroll(house, openssl, factory, "EST-4")
+    assert house.api("POST", f"/certificates/{serial(openssl, cert)}/revoke", {"reason": "superseded"}).status == 200
+    reply = post(house, openssl, "/devices/simplereenroll", openssl.csr("late", "/serialNumber=EST-4"), cert=cert, key=key)
+    assert reply.status == 401 and b"certificate.revoked" in reply.body
+
+
+def test_simplereenroll__needs_the_certificate(house, openssl):
+    made = token(house, endpoint="devices", device="EST-5")
+    reply = post(house, openssl, "/devices/simplereenroll", openssl.csr("bare", "/serialNumber=EST-5"), basic(made))
+    assert reply.status == 401
+
+
+def test_serverkeygen(house, openssl, factory):
+    cert, key = enroll(house, openssl, factory, "EST-6")
+    reply = post(house, openssl, "/devices/serverkeygen", openssl.csr("skg", "/serialNumber=EST-6"), cert=cert, key=key)
+    assert reply.status == 200, reply
+    message = email.message_from_bytes(b"Content-Type: " + reply.headers["Content-Type"].encode() + b"\r\n\r\n" + reply.body)
+    made, certs = message.get_payload()
+    assert made.get_content_type() == "application/pkcs8" and certs.get_content_type() == "application/pkcs7-mime"
+    public = openssl.run("pkey", "-inform", "DER", "-pubout", data=made.get_payload(decode=True)).stdout
+    pem = openssl.run("pkcs7", "-inform", "DER", "-print_certs", data=certs.get_payload(decode=True)).stdout
+    assert openssl.run("x509", "-noout", "-pubkey", data=pem).stdout == public
+
+
+# ---- servers with tokens ----
+
+
+def test_token__once_for_its_names(house, openssl):
+    made = token(house, endpoint="servers", names=["DNS:est-a.example.org"])
+    other = openssl.csr("b", "/", "DNS:est-b.example.org")
+    reply = post(house, openssl, "/servers/simpleenroll", other, basic(made))
+    assert reply.status == 403 and reply.body.startswith(b"token.")
+    csr = openssl.csr("a", "/", "DNS:est-a.example.org")
+    first = post(house, openssl, "/servers/simpleenroll", csr, basic(made))
+    assert first.status == 200, first
+    again = post(house, openssl, "/servers/simpleenroll", csr, {"Authorization": "Bearer " + made["token"]})
+    assert again.status == 200 and again.body == first.body, "a lost reply is given again to the same key"
+    fresh = openssl.csr("a2", "/", "DNS:est-a.example.org")
+    assert post(house, openssl, "/servers/simpleenroll", fresh, basic(made)).status == 403
+
+
+@pytest.mark.parametrize("header", ["Basic !!!", "Basic eDp5", "Bearer x", "Bearer a.b", "Digest x", "Basic " + "QUFB" * 1000])
+def test_token__wrong(house, openssl, header):
+    csr = openssl.csr("w", "/", "DNS:est-w.example.org")
+    assert post(house, openssl, "/servers/simpleenroll", csr, {"Authorization": header}).status == 401
+
+
+def test_token__another_endpoint(house, openssl):
+    made = token(house, endpoint="devices")
+    reply = post(house, openssl, "/servers/simpleenroll", openssl.csr("e", "/", "DNS:est-e.example.org"), basic(made))
+    assert reply.status == 401 and reply.body.startswith(b"token.endpoint")
+
+
+def test_token__profile(house, openssl):
+    made = token(house, endpoint="servers", profile="gateway", names=["DNS:est-g.example.org"])
+    reply = post(house, openssl, "/servers/simpleenroll", openssl.csr("g", "/", "DNS:est-g.example.org"), basic(made))
+    assert reply.status == 403 and reply.body.startswith(b"endpoint.profiles")
+
+
+# ---- a client that others wrote ----
+
+
+@pytest.fixture
+def pki(openssl):
+    path = shutil.which("pki")
+    help_text = subprocess.run([path, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout if path else b""
+    if b"--estca" not in help_text:
+        pytest.skip("strongSwan's pki with EST is not installed")
+    return lambda *args: subprocess.run([path, *args], cwd=openssl.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+
+
+def test_strongswan(house, openssl, factory, pki):
+    birth, birth_key = factory.idevid("EST-SWAN")
+    done = pki("--estca", "--url", house.url, "--cacert", house.ca_bundle, "--caout", "ca", "--outform", "pem", "--force")
+    assert done.returncode == 0, done.stderr
+    ca = openssl.file("all.pem")
+    with open(ca, "w", encoding="ascii") as f:
+        f.write(openssl.text("x509", "-in", "ca-1.pem"))
+    trust = ["--cacert", house.ca_bundle, "--cacert", ca, "--outform", "pem"]
+    first = pki("--est", "--url", house.url, "--in", openssl.csr("s1", "/serialNumber=EST-SWAN"), *trust,
+                "--cert", birth, "--key", birth_key)
+    assert first.returncode == 0, first.stderr
+    with open(openssl.file("s1.pem"), "wb") as f:
+        f.write(first.stdout)
+    again = pki("--est", "--url", house.url, "--in", openssl.csr("s2", "/serialNumber=EST-SWAN"), *trust,
+                "--cert", "s1.pem", "--key", "s1.key")
+    assert again.returncode == 0 and b"BEGIN CERTIFICATE" in again.stdout, again.stderr
