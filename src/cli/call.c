@@ -22,6 +22,7 @@ static struct {
     struct house *house;
     json_t *json;
     struct secret passphrase;
+    const char *accept; /* of the call under way; NULL: any */
 } opened;
 
 /* ---- the passphrase ---- */
@@ -262,6 +263,7 @@ static bool call_inside(struct cli *c, struct api_call *call, const char *target
     call->arena = c->arena;
     call->request_id = "cli";
     call->peer = "local";
+    call->accept = opened.accept;
     call->query = query_params(c->arena, q ? q + 1 : "");
     if (w->write) {
         call->write = write_piece;
@@ -298,6 +300,7 @@ static bool call_server(struct cli *c, const char *sock, const char *method, con
 {
     struct http_exchange x = {.method = method,
                               .target = target,
+                              .accept = opened.accept,
                               .content_type = body.n ? type : NULL,
                               .body = body,
                               .write = w->write,
@@ -379,4 +382,28 @@ bool cli_call_ok(struct cli *c, const char *method, const char *path, struct sli
              rule[0] || field[0] ? " (" : "", rule, rule[0] && field[0] ? ", " : "", field,
              rule[0] || field[0] ? ")" : "", next, request[0] ? " " : "", request);
     return false;
+}
+
+bool cli_send_json(struct cli *c, const char *method, const char *path, json_t *v, struct cli_reply *ret)
+{
+    struct buf b;
+    buf_init(&b, 64 << 20);
+    if (v)
+        buf_put_json(&b, v, false);
+    bool ok = v && path && buf_err(&b) == TM_OK;
+    if (!ok)
+        cli_fail(c, "out of memory");
+    else
+        ok = cli_call_ok(c, method, path, buf_slice(&b), "application/json", ret);
+    buf_done(&b);
+    json_decref(v);
+    return ok;
+}
+
+bool cli_get_as(struct cli *c, const char *path, const char *accept, struct cli_reply *ret)
+{
+    opened.accept = accept;
+    bool ok = cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, ret);
+    opened.accept = NULL;
+    return ok;
 }

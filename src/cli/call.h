@@ -19,12 +19,19 @@ struct cli_reply {
 
 /* Method "GET", "POST", "PUT", "DELETE"; `path` without the tenant prefix ("/api/v1/devices"), which --tenant adds. Returns false after
  * complaining when the house can't be reached or opened; an HTTP error is a reply. */
-bool cli_call(struct cli *c, const char *method, const char *path, struct slice body, const char *content_type, struct cli_reply *ret);
+bool cli_call(struct cli *c, const char *method, const char *path, struct slice body,
+              const char *content_type, struct cli_reply *ret);
 /* The same, but complains on a status of 400 and above with the problem's own words, and returns false. */
-bool cli_call_ok(struct cli *c, const char *method, const char *path, struct slice body, const char *content_type, struct cli_reply *ret);
+bool cli_call_ok(struct cli *c, const char *method, const char *path, struct slice body,
+                 const char *content_type, struct cli_reply *ret);
+/* cli_call_ok() with `v` (taken) as the JSON body. */
+bool cli_send_json(struct cli *c, const char *method, const char *path, json_t *v, struct cli_reply *ret);
+/* cli_call_ok() of a GET that asks for a media type. */
+bool cli_get_as(struct cli *c, const char *path, const char *accept, struct cli_reply *ret);
 /* Streaming answers: `write` gets the body piece by piece. */
-bool cli_call_stream(struct cli *c, const char *method, const char *path, struct slice body, const char *content_type,
-                     bool (*write)(void *arg, struct slice data), void *arg, struct cli_reply *ret);
+bool cli_call_stream(struct cli *c, const char *method, const char *path, struct slice body,
+                     const char *content_type, bool (*write)(void *arg, struct slice data), void *arg,
+                     struct cli_reply *ret);
 /* Is a server running on this home (it holds the admin socket)? */
 bool cli_server_running(const struct cli *c);
 /* The house itself, for offline commands (ca ceremonies, verify): NULL after complaining, also when a server runs. `mode` is enum house_mode. */

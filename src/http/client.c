@@ -165,6 +165,8 @@ tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, stru
     struct buf head;
     buf_init(&head, HEAD_MAX);
     buf_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", x->method, x->target);
+    if (x->accept)
+        buf_printf(&head, "Accept: %s\r\n", x->accept);
     if (x->content_type)
         buf_printf(&head, "Content-Type: %s\r\n", x->content_type);
     if (x->body.n || x->content_type)

@@ -9,7 +9,9 @@ struct arena;
 
 struct http_exchange {
     /* request */
-    const char *method, *target, *content_type; /* content_type: NULL without a body */
+    const char *method, *target;
+    const char *content_type; /* NULL without a body */
+    const char *accept;       /* NULL: any */
     struct slice body;
     /* Takes the body of an answer below 400 piece by piece instead of `out`; false ends the exchange. */
     bool (*write)(void *arg, struct slice data);

@@ -1,0 +1,415 @@
+/* cert: certificates in files and in the inventory. */
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/call.h"
+#include "cli/commands.h"
+#include "cli/csr_in.h"
+#include "cli/show.h"
+#include "cli/yaml.h"
+#include "x509/print.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MAX = 16 << 20, TEXT_MAX = 256 << 20, SERIAL_HEX = 32, FINGERPRINT_HEX = 64 };
+
+static const struct show_column cert_columns[] = {{"SERIAL", "serial"},
+                                                  {"STATUS", "status"},
+                                                  {"SUBJECT", "subject"},
+                                                  {"PROFILE", "profile"},
+                                                  {"AUTHORITY", "authority"},
+                                                  {"NOT AFTER", "not_after"},
+                                                  {0}};
+
+/* ---- show: files, without a house ---- */
+
+static bool show_json(struct cli *c, json_t *all, const char *file, struct slice bytes)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    struct diag diag = {0};
+    json_t *v = NULL;
+    tm_err e = x509_print_any_json(&b, bytes, &diag);
+    if (e == TM_OK)
+        e = json_parse(&v, buf_slice(&b), TEXT_MAX, &diag);
+    buf_done(&b);
+    if (e != TM_OK)
+        cli_fail_diag(c, e, &diag, file);
+    else
+        json_array_extend(all, v);
+    json_decref(v);
+    return e == TM_OK;
+}
+
+static bool show_text(struct cli *c, const char *file, struct slice bytes)
+{
+    struct buf b;
+    buf_init(&b, TEXT_MAX);
+    struct diag diag = {0};
+    tm_err e = x509_print_any(&b, bytes, &diag);
+    if (e != TM_OK) {
+        cli_fail_diag(c, e, &diag, file);
+    } else {
+        if (c->n_args > 1)
+            printf("%s:\n", file);
+        fwrite(b.p, 1, b.n, stdout);
+    }
+    buf_done(&b);
+    return e == TM_OK;
+}
+
+static int show(struct cli *c)
+{
+    json_t *all = json_array();
+    bool ok = all != NULL;
+    for (int i = 0; i < c->n_args && all; i++) {
+        struct slice bytes;
+        if (!cli_read_file(c, c->args[i], FILE_MAX, &bytes))
+            ok = false;
+        else if (c->output == OUTPUT_TABLE)
+            ok = show_text(c, c->args[i], bytes) && ok;
+        else
+            ok = show_json(c, all, c->args[i], bytes) && ok;
+    }
+    if (c->output != OUTPUT_TABLE && json_array_size(all) && show_value(c, all) != 0)
+        ok = false;
+    json_decref(all);
+    return ok ? 0 : 1;
+}
+
+/* ---- the inventory ---- */
+
+static int list(struct cli *c)
+{
+    static const struct {
+        const char *option, *query;
+    } filters[] = {{"authority", "authority"},
+                   {"profile", "profile"},
+                   {"device", "device"},
+                   {"subject", "subject"},
+                   {"cn", "cn"},
+                   {"san", "san"},
+                   {"serial", "serial"},
+                   {"fingerprint", "fingerprint"},
+                   {"expires-before", "expires_before"},
+                   {"source", "source"},
+                   {NULL, NULL}};
+    const char *path = "/api/v1/certificates";
+    for (size_t i = 0; path && filters[i].option; i++)
+        if (cli_has(c, filters[i].option))
+            path = arena_printf(c->arena, "%s%c%s=%s", path, strchr(path, '?') ? '&' : '?', filters[i].query,
+                                show_escape(c, cli_get(c, filters[i].option)));
+    if (path && cli_has(c, "revoked"))
+        path = arena_printf(c->arena, "%s%crevoked=true", path, strchr(path, '?') ? '&' : '?');
+    const char *limit = cli_get(c, "limit");
+    char *end = NULL;
+    unsigned long max = limit ? strtoul(limit, &end, 10) : 0;
+    if (limit && (*end || end == limit || limit[0] == '-'))
+        return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
+    return path ? show_list(c, path, cert_columns, max) : cli_fail(c, "out of memory");
+}
+
+static const char *cert_path(struct cli *c, const char *serial, const char *tail)
+{
+    /* As openssl and browsers show it: with colons, upper case. */
+    char *plain = arena_strdup(c->arena, serial);
+    if (!plain)
+        return NULL;
+    size_t n = 0;
+    for (const char *s = serial; *s; s++)
+        if (*s != ':' && *s != ' ')
+            plain[n++] = (char)(*s >= 'A' && *s <= 'F' ? *s + 'a' - 'A' : *s);
+    plain[n] = '\0';
+    return arena_printf(c->arena, "/api/v1/certificates/%s%s", show_escape(c, plain), tail);
+}
+
+static int get(struct cli *c)
+{
+    static const struct {
+        const char *form, *type;
+    } forms[] = {{"der", "application/pkix-cert"},
+                 {"chain", "application/pem-certificate-chain"},
+                 {"pkcs7", "application/pkcs7-mime"}};
+    const char *form = cli_get(c, "form"), *accept = NULL;
+    for (size_t i = 0; form && i < sizeof forms / sizeof *forms; i++)
+        if (strcmp(forms[i].form, form) == 0)
+            accept = forms[i].type;
+    if (form && !accept && strcmp(form, "pem") != 0)
+        return cli_usage(c, "--form takes pem, der, chain or pkcs7, not \"%s\"", form);
+    struct cli_reply r;
+    const char *path = cert_path(c, c->args[0], "");
+    if (!path || !cli_get_as(c, path, accept, &r))
+        return 1;
+    if (accept)
+        return cli_write_file(c, cli_get(c, "out"), r.body, 0644) ? 0 : 1;
+    const char *pem = json_string_value(json_object_get(r.json, "certificate"));
+    if (!form && !cli_has(c, "out"))
+        return show_value(c, r.json);
+    if (!pem || !pem[0])
+        return cli_fail(c, "the certificate itself is not kept, by its profile's retention");
+    return cli_write_file(c, cli_get(c, "out"), slice_str(pem), 0644) ? 0 : 1;
+}
+
+static bool is_hex(const char *s, size_t *ret_digits)
+{
+    size_t n = 0;
+    for (; *s; s++) {
+        if (*s == ':')
+            continue;
+        if (!strchr("0123456789abcdefABCDEF", *s))
+            return false;
+        n++;
+    }
+    *ret_digits = n;
+    return n >= 8 && n % 2 == 0;
+}
+
+static bool find_by(struct cli *c, json_t *all, const char *key, const char *value)
+{
+    struct cli_reply r;
+    const char *path =
+        arena_printf(c->arena, "/api/v1/certificates?limit=1000&%s=%s", key, show_escape(c, value));
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+        return false;
+    size_t i, k;
+    json_t *x, *y;
+    json_array_foreach(json_object_get(r.json, "items"), i, x)
+    {
+        bool known = false;
+        json_array_foreach(all, k, y) known =
+            known || json_equal(json_object_get(x, "serial"), json_object_get(y, "serial"));
+        if (!known)
+            json_array_append(all, x);
+    }
+    return true;
+}
+
+static int find(struct cli *c)
+{
+    const char *q = c->args[0];
+    size_t digits;
+    json_t *all = json_array();
+    bool ok = all != NULL;
+    if (is_hex(q, &digits)) {
+        struct cli_reply r;
+        const char *path = cert_path(c, q, "");
+        if (ok && digits == SERIAL_HEX && path && cli_call(c, "GET", path, slice_of(NULL, 0), NULL, &r) &&
+            r.status < 400) {
+            json_object_del(r.json, "certificate");
+            json_array_append(all, r.json);
+        }
+        if (ok && digits == FINGERPRINT_HEX)
+            ok = find_by(c, all, "fingerprint", q) && find_by(c, all, "spki", q);
+        ok = ok && find_by(c, all, "serial", q);
+    }
+    static const char *const keys[] = {"cn", "san", "device", "subject", NULL};
+    for (size_t i = 0; ok && keys[i]; i++)
+        ok = find_by(c, all, keys[i], q);
+    int status = 1;
+    if (ok && json_array_size(all) == 0)
+        status = cli_fail(c, "there is no certificate with this serial, fingerprint, name or device");
+    else if (ok)
+        status = show_items(c, all, cert_columns);
+    json_decref(all);
+    return status;
+}
+
+static int revoke(struct cli *c)
+{
+    json_t *doc = json_pack("{s:s}", "reason", cli_has(c, "reason") ? cli_get(c, "reason") : "unspecified");
+    if (doc && cli_has(c, "comment"))
+        json_object_set_new(doc, "comment", json_string(cli_get(c, "comment")));
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST", cert_path(c, c->args[0], "/revoke"), doc, &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
+static int release(struct cli *c)
+{
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST", cert_path(c, c->args[0], "/release"), json_object(), &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
+static int issue(struct cli *c)
+{
+    if (!cli_has(c, "csr"))
+        return cli_usage(c, "needs --csr FILE");
+    json_t *doc = csr_document(c, cli_get(c, "csr"));
+    if (!doc)
+        return 1;
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST", "/api/v1/enroll", doc, &r))
+        return 1;
+    const char *pem = json_string_value(json_object_get(r.json, "certificate"));
+    const char *chain = json_string_value(json_object_get(r.json, "chain"));
+    const char *request = json_string_value(json_object_get(r.json, "request"));
+    if (c->output != OUTPUT_TABLE && !cli_has(c, "out"))
+        return show_value(c, r.json);
+    if (!pem && request) {
+        printf("waits for approval: touchmark request approve %s\n", request);
+        return 0;
+    }
+    if (!pem)
+        return cli_fail(c, "the answer holds no certificate");
+    const char *whole = arena_printf(c->arena, "%s%s", pem, cli_has(c, "no-chain") || !chain ? "" : chain);
+    return whole && cli_write_file(c, cli_get(c, "out"), slice_str(whole), 0644) ? 0 : 1;
+}
+
+static int import(struct cli *c)
+{
+    long long created = 0, known = 0, failed = 0;
+    for (int i = 0; i < c->n_args; i++) {
+        struct slice bytes;
+        struct cli_reply r;
+        if (!cli_read_file(c, c->args[i], FILE_MAX, &bytes))
+            return 1;
+        const char *type = bytes.n && bytes.p[0] == 0x30 ? "application/pkix-cert" : "application/x-pem-file";
+        if (!cli_call_ok(c, "POST", "/api/v1/certificates/import", bytes, type, &r))
+            return 1;
+        created += json_integer_value(json_object_get(r.json, "created"));
+        known += json_integer_value(json_object_get(r.json, "known"));
+        failed += json_integer_value(json_object_get(r.json, "failed"));
+        size_t k;
+        const json_t *x;
+        json_array_foreach(json_object_get(r.json, "items"), k, x)
+        {
+            const char *detail = json_string_value(json_object_get(x, "detail"));
+            if (detail)
+                cli_fail(c, "%s: certificate %zu: %s", c->args[i], k + 1, detail);
+        }
+    }
+    json_t *sum = json_pack("{s:I,s:I,s:I}", "created", (json_int_t)created, "known", (json_int_t)known,
+                            "failed", (json_int_t)failed);
+    int bad = show_value(c, sum);
+    json_decref(sum);
+    return bad || failed ? 1 : 0;
+}
+
+/* ---- the table ---- */
+
+static const struct cli_option list_options[] = {
+    {"authority", 0, "NAME", "issued by", false},
+    {"profile", 0, "NAME", "made under", false},
+    {"device", 0, "ID", "of a device", false},
+    {"subject", 0, "DN", "with this subject", false},
+    {"cn", 0, "TEXT", "with this common name", false},
+    {"san", 0, "NAME", "with this subject alternative name", false},
+    {"serial", 0, "HEX", "imported, with its own serial", false},
+    {"fingerprint", 0, "HEX", "with this SHA-256 fingerprint", false},
+    {"expires-before", 0, "TIME", "that end before", false},
+    {"source", 0, "WORD", "issued, imported or discovered", false},
+    {"revoked", 0, NULL, "only revoked ones", false},
+    {"limit", 0, "N", "at most so many", false},
+    {0},
+};
+static const struct cli_option get_options[] = {
+    {"form", 0, "FORM", "pem, der, chain (PEM with issuers) or pkcs7", false},
+    {"out", 0, "FILE", "write there", false},
+    {0},
+};
+static const struct cli_option revoke_options[] = {
+    {"reason", 0, "REASON",
+     "keyCompromise, superseded, cessationOfOperation, certificateHold, ... (unspecified)", false},
+    {"comment", 0, "TEXT", "for the register", false},
+    {0},
+};
+static const struct cli_option issue_options[] = {
+    {"csr", 0, "FILE", "PKCS#10, CRMF or SPKAC, PEM or DER; - is standard input", false},
+    {"profile", 'p', "NAME", "the profile; the endpoint's first when left out", false},
+    {"endpoint", 0, "NAME", "REST endpoint (rest)", false},
+    {"device", 0, "ID", "for this device", false},
+    {"renews", 0, "SERIAL", "replaces this certificate", false},
+    {"out", 0, "FILE", "write there", false},
+    {"no-chain", 0, NULL, "without the issuers", false},
+    {0},
+};
+
+const struct command cert_commands[] = {
+    {
+        .noun = "cert",
+        .verb = "show",
+        .summary = "print certificates, requests and CRLs from files",
+        .arguments = "FILE...",
+        .description = "Works without a house. PEM or DER; every extension is decoded.",
+        .example = "touchmark cert show server.pem -o json",
+        .min_args = 1,
+        .max_args = -1,
+        .run = show,
+    },
+    {
+        .noun = "cert",
+        .verb = "list",
+        .summary = "list the inventory",
+        .arguments = "",
+        .example = "touchmark cert list --profile server-internal-1y --expires-before 2027-01-31",
+        .options = list_options,
+        .run = list,
+    },
+    {
+        .noun = "cert",
+        .verb = "get",
+        .summary = "one certificate of the inventory",
+        .arguments = "SERIAL",
+        .example = "touchmark cert get 014e6b013abacc77221c86a61bd3114c --form chain --out server.pem",
+        .options = get_options,
+        .min_args = 1,
+        .max_args = 1,
+        .run = get,
+    },
+    {
+        .noun = "cert",
+        .verb = "find",
+        .summary = "find by serial, fingerprint, name or device",
+        .arguments = "QUERY",
+        .example = "touchmark cert find server.example.org",
+        .min_args = 1,
+        .max_args = 1,
+        .run = find,
+    },
+    {
+        .noun = "cert",
+        .verb = "issue",
+        .summary = "issue a certificate for a request",
+        .arguments = "",
+        .description = "Prints the certificate and its issuers, or says which approval it waits for.",
+        .example = "touchmark cert issue --csr server.csr --profile server-internal-1y --out server.pem",
+        .options = issue_options,
+        .run = issue,
+    },
+    {
+        .noun = "cert",
+        .verb = "revoke",
+        .summary = "revoke a certificate",
+        .arguments = "SERIAL",
+        .example = "touchmark cert revoke 014e6b013abacc77221c86a61bd3114c --reason keyCompromise",
+        .options = revoke_options,
+        .min_args = 1,
+        .max_args = 1,
+        .run = revoke,
+    },
+    {
+        .noun = "cert",
+        .verb = "release",
+        .summary = "take a certificate off hold",
+        .arguments = "SERIAL",
+        .example = "touchmark cert release 014e6b013abacc77221c86a61bd3114c",
+        .min_args = 1,
+        .max_args = 1,
+        .run = release,
+    },
+    {
+        .noun = "cert",
+        .verb = "import",
+        .summary = "take certificates of other CAs into the inventory",
+        .arguments = "FILE...",
+        .example = "touchmark cert import old-servers.pem",
+        .min_args = 1,
+        .max_args = -1,
+        .run = import,
+    },
+    {0},
+};
