@@ -82,7 +82,7 @@ static int list(struct cli *c)
     unsigned long max = limit ? strtoul(limit, &end, 10) : 0;
     if (limit && (*end || end == limit || limit[0] == '-'))
         return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
-    return path ? show_list(c, path, device_columns, max) : cli_fail(c, "out of memory");
+    return path ? show_list(c, path, "after", device_columns, max) : cli_fail(c, "out of memory");
 }
 
 static int put_state(struct cli *c, const char *id, const char *state)

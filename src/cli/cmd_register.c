@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROOF_MAX = 16 << 20, VKEY_MAX = 4096, PERCENT = 100, EVENTS_SHOWN = 50 };
+enum { PROOF_MAX = 16 << 20, VKEY_MAX = 4096, PERCENT = 100, EVENTS_SHOWN = 50, CERT_SERIAL_TEXT = 128 };
 
 /* ---- verify ---- */
 
@@ -115,18 +115,26 @@ static int verify_house(struct cli *c, struct house *h, struct reg *reg)
     return status;
 }
 
+/* The running server computes it and says what it found. */
+static int verify_by_server(struct cli *c)
+{
+    struct cli_reply r;
+    if (cli_has(c, "key"))
+        return cli_fail(
+            c, "with --key the files themselves are read: stop the server first, or verify without --key");
+    if (!cli_call_ok(c, "POST", "/api/v1/register/verify", slice_of(NULL, 0), NULL, &r))
+        return 1;
+    int status = show_value(c, r.json);
+    if (json_is_true(json_object_get(r.json, "ok")))
+        return status;
+    const char *why = json_string_value(json_object_get(r.json, "detail"));
+    return cli_fail(c, "the register does not verify: %s", why ? why : "see above");
+}
+
 static int verify(struct cli *c)
 {
-    if (cli_server_running(c)) {
-        struct cli_reply r;
-        if (cli_has(c, "key"))
-            return cli_fail(
-                c,
-                "with --key the files themselves are read: stop the server first, or verify without --key");
-        if (!cli_call_ok(c, "POST", "/api/v1/register/verify", slice_of(NULL, 0), NULL, &r))
-            return 1;
-        return show_value(c, r.json);
-    }
+    if (cli_server_running(c))
+        return verify_by_server(c);
     struct house *h = cli_house(c, cli_has(c, "key") ? HOUSE_READ : HOUSE_OFFLINE);
     if (!h)
         return 1;
@@ -146,12 +154,33 @@ static bool is_position(const char *s)
     return n > 0 && n <= 15 && s[n] == '\0';
 }
 
+/* Where the issuing of a certificate stands. NULL after complaining. */
+static const char *position_of_serial(struct cli *c, const char *serial)
+{
+    char lower[CERT_SERIAL_TEXT];
+    size_t n = 0;
+    for (; *serial && n + 1 < sizeof lower; serial++)
+        if (*serial != ':')
+            lower[n++] = (char)tolower((unsigned char)*serial);
+    lower[n] = '\0';
+    const char *path =
+        arena_printf(c->arena, "/api/v1/register/events?limit=1&type=certificate&subject=certificate%%2F%s",
+                     show_escape(c, lower));
+    struct cli_reply r;
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+        return NULL;
+    const json_t *pos = json_object_get(json_array_get(json_object_get(r.json, "items"), 0), "pos");
+    if (!json_is_integer(pos)) {
+        cli_fail(c, "no event is about a certificate \"%s\"; see: touchmark register show", lower);
+        return NULL;
+    }
+    return arena_printf(c->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(pos));
+}
+
 static int prove(struct cli *c)
 {
-    const char *what = c->args[0];
-    const char *path =
-        arena_printf(c->arena, "/api/v1/register/%s/%s", is_position(what) ? "proofs" : "certificate-proofs",
-                     show_escape(c, what));
+    const char *pos = is_position(c->args[0]) ? c->args[0] : position_of_serial(c, c->args[0]);
+    const char *path = pos ? arena_printf(c->arena, "/api/v1/register/proof/%s", pos) : NULL;
     struct cli_reply r;
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
@@ -225,7 +254,7 @@ static int show(struct cli *c)
                             show_escape(c, cli_get(c, filters[i])));
         sep = '&';
     }
-    return path ? show_list(c, path, columns, limit ? strtoul(limit, NULL, 10) : EVENTS_SHOWN) : 1;
+    return path ? show_list(c, path, "from", columns, limit ? strtoul(limit, NULL, 10) : EVENTS_SHOWN) : 1;
 }
 
 static int key(struct cli *c)

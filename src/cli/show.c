@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOW_MAX = 1 << 30, SHOW_PAGE = 1000, KEY_MAX = 256 };
+enum { SHOW_MAX = 1 << 30, SHOW_PAGE = 1000, KEY_MAX = 256, ROWS_COLUMNS = 10 };
 
 static int put_document(struct cli *c, const json_t *v)
 {
@@ -64,6 +64,12 @@ static void put_plain(const char *s)
         putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
 }
 
+/* A list that is shown as a table of its own. */
+static bool is_rows(const json_t *v)
+{
+    return json_is_array(v) && json_is_object(json_array_get(v, 0));
+}
+
 static size_t widest(const json_t *v, size_t prefix)
 {
     size_t w = 0;
@@ -71,7 +77,7 @@ static size_t widest(const json_t *v, size_t prefix)
     const json_t *x;
     json_object_foreach((json_t *)(uintptr_t)v, key, x)
     {
-        size_t n = prefix + strlen(key);
+        size_t n = is_rows(x) ? 0 : prefix + strlen(key);
         if (json_is_object(x))
             n = widest(x, n + 1);
         w = n > w ? n : w;
@@ -91,6 +97,8 @@ static void put_object(struct cli *c, const json_t *v, const char *prefix, size_
             put_object(c, x, name, width);
             continue;
         }
+        if (is_rows(x))
+            continue;
         const char *text = cell(c, x);
         printf("%-*s  ", (int)width, name);
         if (strchr(text, '\n')) { /* PEM and the like: below, as it is */
@@ -102,11 +110,33 @@ static void put_object(struct cli *c, const json_t *v, const char *prefix, size_
     }
 }
 
+static bool put_rows(struct cli *c, const char *title, const json_t *rows)
+{
+    struct show_column columns[ROWS_COLUMNS + 1] = {0};
+    size_t n = 0;
+    const char *key;
+    const json_t *x;
+    json_object_foreach(json_array_get(rows, 0), key, x)
+    {
+        if (json_is_object(x) || json_is_array(x) || n == ROWS_COLUMNS)
+            continue;
+        char *heading = arena_strdup(c->arena, key);
+        for (char *p = heading; p && *p; p++)
+            *p = (char)(*p == '_' ? ' ' : toupper((unsigned char)*p));
+        columns[n++] = (struct show_column){heading, key};
+    }
+    printf("\n%s\n", title);
+    return show_items(c, rows, columns) == 0;
+}
+
 int show_value(struct cli *c, const json_t *v)
 {
     if (c->output != OUTPUT_TABLE || !json_is_object(v))
         return put_document(c, v);
     put_object(c, v, "", widest(v, 0));
+    const char *key;
+    const json_t *x;
+    json_object_foreach((json_t *)(uintptr_t)v, key, x) if (is_rows(x) && !put_rows(c, key, x)) return 1;
     return 0;
 }
 
@@ -131,16 +161,18 @@ int show_items(struct cli *c, const json_t *items, const struct show_column *col
     return 0;
 }
 
-int show_list(struct cli *c, const char *path, const struct show_column *columns, size_t max)
+int show_list(struct cli *c, const char *path, const char *after, const struct show_column *columns,
+              size_t max)
 {
     json_t *all = json_array();
-    const char *after = NULL;
+    const char *next = NULL;
     bool more = all != NULL;
     while (more) {
         size_t have = json_array_size(all);
         size_t page = max && max - have < SHOW_PAGE ? max - have : SHOW_PAGE;
-        const char *url = arena_printf(c->arena, "%s%slimit=%zu%s%s", path, strchr(path, '?') ? "&" : "?",
-                                       page, after ? "&after=" : "", after ? show_escape(c, after) : "");
+        const char *url = arena_printf(c->arena, "%s%slimit=%zu%s%s%s%s", path, strchr(path, '?') ? "&" : "?",
+                                       page, next ? "&" : "", next ? after : "", next ? "=" : "",
+                                       next ? show_escape(c, next) : "");
         struct cli_reply r;
         if (!url || !cli_call_ok(c, "GET", url, slice_of(NULL, 0), NULL, &r)) {
             json_decref(all);
@@ -149,10 +181,9 @@ int show_list(struct cli *c, const char *path, const struct show_column *columns
         json_t *items = json_is_array(r.json) ? r.json : json_object_get(r.json, "items");
         if (json_is_array(items))
             json_array_extend(all, items);
-        const json_t *next = json_object_get(r.json, "next");
-        const char *text = next ? cell(c, next) : "";
-        after = text[0] ? arena_strdup(c->arena, text) : NULL;
-        more = after && (max == 0 || json_array_size(all) < max);
+        const char *text = cell(c, json_object_get(r.json, "next"));
+        next = text[0] ? arena_strdup(c->arena, text) : NULL;
+        more = next && (max == 0 || json_array_size(all) < max);
     }
     int status = show_items(c, all, columns);
     json_decref(all);

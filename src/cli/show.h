@@ -9,11 +9,13 @@ struct show_column {
     const char *heading, *key; /* the list ends with a NULL heading */
 };
 
-/* One value. As a table: objects become "a.b  value" lines. Borrows `v`. */
+/* One value. As a table: objects become "a.b  value" lines, lists of objects tables below them. Borrows `v`. */
 int show_value(struct cli *c, const json_t *v);
 /* Rows: an array of objects. Borrows `items`. */
 int show_items(struct cli *c, const json_t *items, const struct show_column *columns);
-/* Every page of a list ({"items", "next"}) up to `max` rows (0: all), then show_items(). `path` may have a query. */
-int show_list(struct cli *c, const char *path, const struct show_column *columns, size_t max);
+/* Every page of a list ({"items", "next"}) up to `max` rows (0: all), then show_items(). `path` may have a query; `after` is the query's key
+ * that takes "next". */
+int show_list(struct cli *c, const char *path, const char *after, const struct show_column *columns,
+              size_t max);
 /* `s` with all but unreserved characters as %XX, for paths and queries (RFC 3986 2.3). In the arena. */
 const char *show_escape(struct cli *c, const char *s);
