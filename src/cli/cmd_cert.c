@@ -107,7 +107,7 @@ static int list(struct cli *c)
     unsigned long max = limit ? strtoul(limit, &end, 10) : 0;
     if (limit && (*end || end == limit || limit[0] == '-'))
         return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
-    return path ? show_list(c, path, cert_columns, max) : cli_fail(c, "out of memory");
+    return path ? show_list(c, path, "after", cert_columns, max) : cli_fail(c, "out of memory");
 }
 
 static const char *cert_path(struct cli *c, const char *serial, const char *tail)

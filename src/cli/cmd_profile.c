@@ -35,6 +35,17 @@ static void print_trace(const json_t *trace)
     }
 }
 
+/* In a table their names are enough. */
+static void name_extensions(json_t *plan)
+{
+    json_t *names = json_array();
+    size_t i;
+    const json_t *x;
+    json_array_foreach(json_object_get(plan, "extensions"), i, x)
+        json_array_append(names, json_object_get(x, "oid"));
+    json_object_set_new(plan, "extensions", names);
+}
+
 static int print_decision(struct cli *c, const json_t *d)
 {
     const char *verdict = text(d, "verdict");
@@ -48,9 +59,10 @@ static int print_decision(struct cli *c, const json_t *d)
             printf(": %s (%s)", text(d, "reason"), text(d, "rule"));
         printf("\n\n");
         print_trace(json_object_get(d, "trace"));
-        const json_t *plan = json_object_get(d, "plan");
+        json_t *plan = json_object_get(d, "plan");
         if (json_is_object(plan)) {
             printf("\nplan\n");
+            name_extensions(plan);
             show_value(c, plan);
         }
     }

@@ -54,6 +54,26 @@ const struct resource_kind *resource_kind_named(struct cli *c, const char *word)
 
 /* ---- get ---- */
 
+/* What it is first, what the house added last. */
+static json_t *in_reading_order(json_t *doc)
+{
+    static const char *const first[] = {"kind", "name", "tenant", "title", "description", NULL};
+    json_t *out = json_object();
+    for (size_t i = 0; out && first[i]; i++)
+        if (json_object_get(doc, first[i]))
+            json_object_set(out, first[i], json_object_get(doc, first[i]));
+    const char *key;
+    json_t *x;
+    json_object_foreach(doc, key, x)
+    {
+        if (out && !json_object_get(out, key) && strcmp(key, "metadata") != 0)
+            json_object_set(out, key, x);
+    }
+    if (out && json_object_get(doc, "metadata"))
+        json_object_set(out, "metadata", json_object_get(doc, "metadata"));
+    return out;
+}
+
 int resource_get(struct cli *c, const char *word, const char *name)
 {
     const struct resource_kind *k = resource_kind_named(c, word);
@@ -66,7 +86,10 @@ int resource_get(struct cli *c, const char *word, const char *name)
             return 1;
         if (c->output == OUTPUT_TABLE)
             c->output = OUTPUT_YAML; /* ready for apply */
-        return show_value(c, r.json);
+        json_t *ordered = in_reading_order(r.json);
+        int status = ordered ? show_value(c, ordered) : cli_fail(c, "out of memory");
+        json_decref(ordered);
+        return status;
     }
     const char *path = arena_printf(c->arena, "/api/v1/resources/%s?limit=%d", k->plural, LIST_MAX);
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))

@@ -70,7 +70,7 @@ static int list(struct cli *c)
     static const struct show_column columns[] = {
         {"ID", "id"},       {"STATUS", "status"}, {"EXPIRES", "expires_at"}, {"USES", "uses"},
         {"OF", "max_uses"}, {"BY", "created_by"}, {"CLAIMS", "claims"},      {0}};
-    return show_list(c, "/api/v1/tokens", columns, 0);
+    return show_list(c, "/api/v1/tokens", "after", columns, 0);
 }
 
 static int revoke(struct cli *c)
@@ -97,7 +97,7 @@ static int list_requests(struct cli *c)
     const char *status = cli_get(c, "status");
     const char *path = status ? arena_printf(c->arena, "/api/v1/requests?status=%s", show_escape(c, status))
                               : "/api/v1/requests";
-    return path ? show_list(c, path, columns, 0) : cli_fail(c, "out of memory");
+    return path ? show_list(c, path, "after", columns, 0) : cli_fail(c, "out of memory");
 }
 
 static int show_request(struct cli *c)

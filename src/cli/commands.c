@@ -2,8 +2,21 @@
 
 /* In the order in which help shows them. */
 const struct command *const cli_commands[] = {
-    init_commands,     serve_commands,  status_commands,     resource_commands,
-    profile_commands,  cert_commands,   request_commands,    token_commands,
-    device_commands,   ca_commands,     ca_offline_commands, crl_commands,
-    register_commands, backup_commands, bench_commands,      NULL,
+    init_commands,
+    serve_commands,
+    status_commands,
+    resource_commands,
+    profile_commands,
+    cert_commands,
+    request_commands,
+    token_commands,
+    device_commands,
+    ca_commands,
+    ca_offline_commands,
+    crl_commands,
+    register_commands,
+    backup_commands,
+    bench_commands,
+    misc_commands,
+    NULL,
 };
