@@ -47,12 +47,12 @@ def test_enroll__idempotency_key(house, openssl):
 
 
 def test_enroll__refused_with_its_rule(house, openssl):
-    openssl.run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", "weak.key")
-    csr = openssl.csr("weak", "/CN=weak.example.org", "DNS:weak.example.org", key=openssl.file("weak.key"))
+    openssl.run("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521", "-out", "p521.key")
+    csr = openssl.csr("weak", "/CN=weak.example.org", "DNS:weak.example.org", key=openssl.file("p521.key"))
     reply = house.api("POST", "/enroll?profile=server-internal-1y", openssl.der(csr), content_type="application/pkcs10")
     assert 400 <= reply.status < 500
     assert reply.headers["Content-Type"].startswith("application/problem+json")
-    assert reply.json["rule"].startswith("key.")
+    assert reply.json.get("rule", "").startswith("key."), reply
     assert reply.json["request_id"]
 
 
