@@ -1,8 +1,10 @@
 """EST (RFC 7030) from outside: plain HTTPS clients, openssl for requests and answers, strongSwan's client where it is installed."""
 import base64
 import email
+import http.client
 import re
 import shutil
+import ssl
 import subprocess
 
 import pytest
@@ -230,3 +232,77 @@ def test_strongswan(house, openssl, factory, pki):
     again = pki("--est", "--url", house.url, "--in", openssl.csr("s2", "/serialNumber=EST-SWAN"), *trust,
                 "--cert", "s1.pem", "--key", "s1.key")
     assert again.returncode == 0 and b"BEGIN CERTIFICATE" in again.stdout, again.stderr
+
+
+# ---- endpoints that want more ----
+
+
+@pytest.fixture
+def strict(house):
+    """Makes an EST endpoint for servers with further demands; its label."""
+    made = []
+
+    def make(name, **authentication):
+        document = {"kind": "Endpoint", "name": name, "protocol": "est", "profiles": ["server-internal-1y"],
+                    "authentication": {"token": True, "certificate": True, **authentication}}
+        reply = house.api("PUT", "/resources/endpoints/" + name, document)
+        assert reply.status in (200, 201), reply
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        house.api("DELETE", "/resources/endpoints/" + name)
+
+
+def test_both(house, openssl, strict):
+    label = strict("est-both", both=True)
+    first = token(house, endpoint="servers", names=["DNS:est-both.example.org"])
+    csr = openssl.csr("both", "/", "DNS:est-both.example.org")
+    cert, _ = certificates(openssl, post(house, openssl, "/servers/simpleenroll", csr, basic(first)), "both.pem")
+    second = token(house, endpoint=label, names=["DNS:est-both.example.org"])
+    shown = {"cert": cert, "key": openssl.file("both.key")}
+    again = openssl.csr("both2", "/", "DNS:est-both.example.org")
+    assert post(house, openssl, f"/{label}/simpleenroll", again, **shown).status == 401
+    assert post(house, openssl, f"/{label}/simpleenroll", again, basic(second)).status == 401
+    assert post(house, openssl, f"/{label}/simpleenroll", again, basic(second), **shown).status == 200
+
+
+def bound_request(openssl, name, san, binding):
+    """PKCS#10 with the binding as its challengePassword, base64."""
+    with open(openssl.file(name + ".cnf"), "w", encoding="ascii") as f:
+        f.write("[req]\nprompt=no\ndistinguished_name=dn\nattributes=attrs\nreq_extensions=exts\n[dn]\nO=Example\n"
+                f"[attrs]\nchallengePassword={base64.b64encode(binding).decode()}\n[exts]\nsubjectAltName={san}\n")
+    openssl.run("req", "-new", "-key", openssl.key(name), "-config", name + ".cnf", "-outform", "DER", "-out", name + ".der")
+    with open(openssl.file(name + ".der"), "rb") as f:
+        return base64.b64encode(f.read())
+
+
+def test_channel_binding(house, openssl, strict):
+    label = strict("est-bound", **{"channel-binding": True})
+    made = token(house, endpoint=label, names=["DNS:est-bound.example.org"])
+    plain = openssl.csr("unbound", "/", "DNS:est-bound.example.org")
+    reply = post(house, openssl, f"/{label}/simpleenroll", plain, basic(made))
+    assert reply.status == 403 and reply.body.startswith(b"RFC 7030 3.5")
+    context = house.tls()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # Python tells tls-unique only
+    for wrong in (True, False):
+        connection = http.client.HTTPSConnection("127.0.0.1", house.ports["enrollment"], context=context, timeout=30)
+        connection.connect()
+        binding = bytes(12) if wrong else connection.sock.get_channel_binding("tls-unique")
+        body = bound_request(openssl, f"bound-{wrong}", "DNS:est-bound.example.org", binding)
+        connection.request("POST", f"{EST}/{label}/simpleenroll", body, {**PKCS10, **basic(made)})
+        reply = connection.getresponse()
+        text = reply.read()
+        connection.close()
+        assert reply.status == (403 if wrong else 200), text
+
+
+def test_serverkeygen__asked_to_encrypt(house, openssl, factory):
+    cert, key = enroll(house, openssl, factory, "EST-7")
+    with open(openssl.file("enc.cnf"), "w", encoding="ascii") as f:
+        f.write("oid_section=oids\n[oids]\nasymmDecryptKeyID=1.2.840.113549.1.9.16.2.54\n[req]\nprompt=no\ndistinguished_name=dn\n"
+                "attributes=attrs\n[dn]\nserialNumber=EST-7\n[attrs]\nasymmDecryptKeyID=some key\n")
+    openssl.run("req", "-new", "-key", openssl.key("enc"), "-config", "enc.cnf", "-out", "enc.csr")
+    reply = post(house, openssl, "/devices/serverkeygen", openssl.file("enc.csr"), cert=cert, key=key)
+    assert reply.status == 400 and b"RFC 7030 4.4.1" in reply.body
