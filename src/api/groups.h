@@ -8,6 +8,7 @@ extern const struct api_route certificate_api_routes[];
 extern const struct api_route token_api_routes[];
 extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
+extern const struct api_route crl_api_routes[];
 extern const struct api_route register_api_routes[];
 extern const struct api_route openapi_api_routes[];
 extern const struct api_route backup_api_routes[];

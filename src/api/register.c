@@ -24,11 +24,22 @@ static tm_err checkpoint(struct api_call *c, struct diag *diag)
 static tm_err key(struct api_call *c, struct diag *diag)
 {
     (void)diag;
-    c->answer_type = "text/plain; charset=utf-8";
-    TM_TRY(register_vkey(&c->out, c->house->reg));
-    if (c->out.n && c->out.p[c->out.n - 1] != '\n')
+    struct buf text;
+    buf_init(&text, 4096);
+    tm_err e = register_vkey(&text, c->house->reg);
+    struct slice vkey = slice_trim(buf_slice(&text));
+    if (e == TM_OK && api_accepts(c, "text/plain")) {
+        c->answer_type = "text/plain; charset=utf-8";
+        buf_put_slice(&c->out, vkey);
         buf_putc(&c->out, '\n');
-    return TM_OK;
+    } else if (e == TM_OK) {
+        buf_puts(&c->out, "{\"key\":");
+        buf_put_json_string(&c->out, vkey);
+        api_put_text(&c->out, "origin", c->house->origin);
+        buf_puts(&c->out, "}\n");
+    }
+    buf_done(&text);
+    return e;
 }
 
 static void put_event(struct buf *out, const struct event_row *v)
@@ -96,6 +107,25 @@ static tm_err proof(struct api_call *c, struct diag *diag)
     return register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
 }
 
+/* The event that made a certificate known: issued here, or imported. */
+static tm_err certificate_proof(struct api_call *c, struct diag *diag)
+{
+    uint8_t id[CERT_SERIAL_LEN];
+    TM_TRY(api_cert_id(id, c, api_param(c, "serial"), diag));
+    const char *hex = arena_hex(c->arena, SLICE_ARR(id));
+    const char *about = hex ? arena_printf(c->arena, "certificate/%s", hex) : NULL;
+    if (!about)
+        return TM_ENOMEM;
+    struct store_read q = {.kind = READ_EVENTS, .name = "certificate.", .text = about, .limit = 1};
+    do {
+        TM_TRY(api_read(c, &q, diag));
+        q.pos_from = q.pos_next;
+    } while (q.n == 0 && q.more);
+    if (q.n == 0)
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "serial", "the register has no event of this certificate");
+    return register_prove(&c->out, c->house->reg, c->tenant->id, q.events[0].pos, diag);
+}
+
 static tm_err verify(struct api_call *c, struct diag *diag)
 {
     struct register_report r = {0};
@@ -139,8 +169,10 @@ const struct api_route register_api_routes[] = {
      "Events from a position on, by type prefix and subject", "register", NULL, "EventList"},
     {HTTP_M_GET, "/api/v1/register/export", API_READERS, export, 0, "exportRegister",
      "The whole register, one event a line", "register", NULL, NULL},
-    {HTTP_M_GET, "/api/v1/register/proof/{pos}", API_READERS, proof, 0, "proveEvent",
+    {HTTP_M_GET, "/api/v1/register/proofs/{pos}", API_READERS, proof, 0, "proveEvent",
      "A proof that an event stands in the register; verifies offline", "register", NULL, "Proof"},
+    {HTTP_M_GET, "/api/v1/register/certificate-proofs/{serial}", API_READERS, certificate_proof, 0,
+     "proveCertificate", "A proof of the event that made a certificate known", "register", NULL, "Proof"},
     {HTTP_M_POST, "/api/v1/register/verify", API_READERS, verify_report, 4096, "verifyRegister",
      "Recompute everything from the store and say what does not hold", "register", NULL, "VerifyReport"},
     {0},

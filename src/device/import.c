@@ -22,30 +22,35 @@ static bool begins(struct slice s, const char *prefix)
 
 /* ---- CSV ---- */
 
+/* A quoted cell; *ret_end is behind its closing quote. Two quotes stand for one. */
+static tm_err csv_quoted(struct slice *ret, size_t *ret_end, struct slice s, struct arena *a, uint64_t *line,
+                         struct diag *diag)
+{
+    size_t end = 1, n = 0;
+    while (end < s.n && end <= IMPORT_ROW_MAX && (s.p[end] != '"' || (end + 1 < s.n && s.p[end + 1] == '"')))
+        end += s.p[end] == '"' ? 2 : 1;
+    if (end >= s.n || end > IMPORT_ROW_MAX)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 4180 2", "line", "a quoted cell has no end");
+    char *text = arena_alloc(a, end);
+    if (!text)
+        return TM_ENOMEM;
+    for (size_t i = 1; i < end; i++) {
+        i += s.p[i] == '"';
+        *line += s.p[i] == '\n';
+        text[n++] = (char)s.p[i];
+    }
+    *ret = slice_of(text, n);
+    *ret_end = end + 1;
+    return TM_OK;
+}
+
 /* One cell at the front of *s, unquoted into `a` where it is quoted; *ret_last when the row ends behind it. A quoted cell may hold line ends. */
 static tm_err csv_cell(struct slice *ret, struct slice *s, struct arena *a, bool *ret_last, uint64_t *line,
                        struct diag *diag)
 {
     size_t i = 0;
     if (s->n && s->p[0] == '"') {
-        char *text = arena_alloc(a, IMPORT_ROW_MAX);
-        size_t n = 0;
-        if (!text)
-            return TM_ENOMEM;
-        for (i = 1; i < s->n; i++) {
-            if (s->p[i] == '"' && !(i + 1 < s->n && s->p[i + 1] == '"'))
-                break;
-            i += s->p[i] == '"';
-            *line += s->p[i] == '\n';
-            if (n + 1 == IMPORT_ROW_MAX)
-                return diag_fail(diag, TM_ETOOBIG, NULL, "line", "a cell is longer than a row may be");
-            text[n++] = (char)s->p[i];
-        }
-        if (i == s->n)
-            return diag_fail(diag, TM_EMALFORMED, "RFC 4180 2", "line", "a quoted cell has no end");
-        text[n] = '\0';
-        *ret = slice_of(text, n);
-        i++;
+        TM_TRY(csv_quoted(ret, &i, *s, a, line, diag));
     } else {
         while (i < s->n && s->p[i] != ',' && s->p[i] != '\n')
             i++;
