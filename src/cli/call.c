@@ -368,9 +368,9 @@ bool cli_call_ok(struct cli *c, const char *method, const char *path, struct sli
     const char *detail = member(ret->json, "detail"), *rule = member(ret->json, "rule"),
                *field = member(ret->json, "field");
     const char *next = "";
-    if (ret->status == 404)
+    if (ret->status == 404 && strcmp(method, "POST") != 0)
         next = "; the matching list command shows what there is";
-    else if (ret->status == 403)
+    else if (ret->status == 403 && strcmp(rule, "role") == 0)
         next = "; ask an administrator for the role";
     else if (ret->status == 503)
         next = "; see \"touchmark status\", then try again";

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -189,6 +190,7 @@ static int init(struct cli *c)
     struct init_result result = {0};
     struct diag diag = {0};
     int status = 1;
+    log_configure(LOG_ERROR, LOG_AUTO);
     if (fill(&m, &ic)) {
         cli_progress_begin(&m.bar, c, "Making the house", PERCENT);
         tm_err e = house_init(&result, c->arena, &ic, on_progress, &m, &diag);

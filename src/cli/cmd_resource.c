@@ -81,7 +81,8 @@ int resource_get(struct cli *c, const char *word, const char *name)
         return 2;
     struct cli_reply r;
     if (name) {
-        const char *path = arena_printf(c->arena, "/api/v1/resources/%s/%s", k->plural, show_escape(c, name));
+        const char *path = arena_printf(c->arena, "/api/v1/resources/%s/%s%s", k->plural,
+                                        show_escape(c, name), cli_has(c, "house") ? "?house=1" : "");
         if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
             return 1;
         if (c->output == OUTPUT_TABLE)
@@ -91,7 +92,8 @@ int resource_get(struct cli *c, const char *word, const char *name)
         json_decref(ordered);
         return status;
     }
-    const char *path = arena_printf(c->arena, "/api/v1/resources/%s?limit=%d", k->plural, LIST_MAX);
+    const char *path = arena_printf(c->arena, "/api/v1/resources/%s?limit=%d%s", k->plural, LIST_MAX,
+                                    cli_has(c, "house") ? "&house=1" : "");
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
     json_t *items = json_object_get(r.json, "items");
@@ -132,8 +134,8 @@ static int delete(struct cli *c)
     if (!k)
         return 2;
     struct cli_reply r;
-    const char *path =
-        arena_printf(c->arena, "/api/v1/resources/%s/%s", k->plural, show_escape(c, c->args[1]));
+    const char *path = arena_printf(c->arena, "/api/v1/resources/%s/%s%s", k->plural,
+                                    show_escape(c, c->args[1]), cli_has(c, "house") ? "?house=1" : "");
     if (!path || !cli_call_ok(c, "DELETE", path, slice_of(NULL, 0), NULL, &r))
         return 1;
     if (!c->quiet)
@@ -237,8 +239,12 @@ static bool put(struct cli *c, const struct sheet *s, bool dry)
     struct buf b;
     buf_init(&b, YAML_TEXT_MAX);
     buf_put_json(&b, s->doc.value, false);
-    const char *path = arena_printf(c->arena, "/api/v1/resources/%s/%s%s", s->kind->plural,
-                                    show_escape(c, s->name), dry ? "?dry_run=1" : "");
+    /* Who acts in all tenants is kept with the house. */
+    bool house =
+        json_is_true(json_object_get(s->doc.value, "all-tenants")) && strcmp(s->kind->kind, "Principal") == 0;
+    const char *query = dry && house ? "?dry_run=1&house=1" : dry ? "?dry_run=1" : house ? "?house=1" : "";
+    const char *path =
+        arena_printf(c->arena, "/api/v1/resources/%s/%s%s", s->kind->plural, show_escape(c, s->name), query);
     const char *before = c->tenant, *own = json_string_value(json_object_get(s->doc.value, "tenant"));
     if (own && own[0] && !s->kind->house_wide && !cli_has(c, "tenant"))
         c->tenant = own;
@@ -298,6 +304,10 @@ static int apply(struct cli *c)
     return status;
 }
 
+static const struct cli_option house_options[] = {
+    {"house", 0, NULL, "principals of the whole house, not of the tenant", false},
+    {0},
+};
 static const struct cli_option apply_options[] = {
     {"file", 'f', "FILE", "YAML or JSON, one or many documents; - is standard input", true},
     {"dry-run", 0, NULL, "check, and change nothing", false},
@@ -310,10 +320,12 @@ static const struct cli_option apply_options[] = {
      .summary = "list the " what "s",                                                                        \
      .arguments = "",                                                                                        \
      .example = "touchmark " word " list",                                                                   \
+     .options = house_options,                                                                               \
      .run = list_own},                                                                                       \
     {                                                                                                        \
         .noun = word, .verb = "show", .summary = "show one " what " as YAML", .arguments = "NAME",           \
-        .min_args = 1, .max_args = 1, .example = "touchmark " word " show NAME", .run = show_own             \
+        .min_args = 1, .max_args = 1, .example = "touchmark " word " show NAME", .options = house_options,   \
+        .run = show_own                                                                                      \
     }
 
 const struct command resource_commands[] = {
@@ -339,6 +351,7 @@ const struct command resource_commands[] = {
         .example = "touchmark get profiles device-ldevid-1y -o yaml",
         .min_args = 1,
         .max_args = 2,
+        .options = house_options,
         .run = get,
     },
     {
@@ -350,6 +363,7 @@ const struct command resource_commands[] = {
         .example = "touchmark delete endpoint old-fleet",
         .min_args = 2,
         .max_args = 2,
+        .options = house_options,
         .run = delete,
     },
     OWN_KIND("endpoint", "endpoint"),
