@@ -242,8 +242,8 @@ def strict(house):
     """Makes an EST endpoint for servers with further demands; its label."""
     made = []
 
-    def make(name, **authentication):
-        document = {"kind": "Endpoint", "name": name, "protocol": "est", "profiles": ["server-internal-1y"],
+    def make(name, profile="server-internal-1y", **authentication):
+        document = {"kind": "Endpoint", "name": name, "protocol": "est", "profiles": [profile],
                     "authentication": {"token": True, "certificate": True, **authentication}}
         reply = house.api("PUT", "/resources/endpoints/" + name, document)
         assert reply.status in (200, 201), reply
@@ -266,6 +266,26 @@ def test_both(house, openssl, strict):
     assert post(house, openssl, f"/{label}/simpleenroll", again, **shown).status == 401
     assert post(house, openssl, f"/{label}/simpleenroll", again, basic(second)).status == 401
     assert post(house, openssl, f"/{label}/simpleenroll", again, basic(second), **shown).status == 200
+
+
+@pytest.mark.parametrize("verdict, status", [("approve", 200), ("reject", 403)])
+def test_approval(house, openssl, strict, verdict, status):
+    profile = house.cli_json("get", "profiles", "server-internal-1y")
+    document = {k: v for k, v in profile.items() if k != "version"}
+    document.update(name="est-four-eyes", approval={"required": True})
+    assert house.api("PUT", "/resources/profiles/est-four-eyes", document).status in (200, 201)
+    label = strict("est-approval", profile="est-four-eyes")
+    name = f"est-{verdict}.example.org"
+    made = token(house, endpoint=label, names=["DNS:" + name])
+    csr = openssl.csr(verdict, "/", "DNS:" + name)
+    waiting = post(house, openssl, f"/{label}/simpleenroll", csr, basic(made))
+    assert waiting.status == 202 and int(waiting.headers["Retry-After"]) > 0, waiting
+    assert post(house, openssl, f"/{label}/simpleenroll", csr, basic(made)).status == 202
+    requests = house.api("GET", "/requests?status=pending").json["items"]
+    assert len(requests) == 1, requests
+    assert house.api("POST", f"/requests/{requests[0]['id']}/{verdict}", {"comment": "seen"}).status == 200
+    reply = post(house, openssl, f"/{label}/simpleenroll", csr, basic(made))
+    assert reply.status == status, reply
 
 
 def bound_request(openssl, name, san, binding):
