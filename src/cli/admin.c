@@ -15,8 +15,33 @@ enum { METRICS_MAX = 8 << 20, JOBS_MAX = 64 };
 
 static _Atomic(struct http_server *) watched;
 
+static struct metric replies = {
+    .name = "http_requests_total",
+    .help = "Replies by route and status.",
+    .kind = METRIC_COUNTER,
+    .labels = {"route", "status"},
+};
+static struct metric times = {
+    .name = "http_request_seconds",
+    .help = "Time from the end of a request's headers to its reply, by route.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = {"route"},
+    .bounds = metric_bounds_micros,
+    .per_unit = 1000000,
+};
+static struct metric *const admin_table[] = {&replies, &times, NULL};
+
+void admin_count(const char *route, int status, uint64_t micros)
+{
+    char code[12];
+    snprintf(code, sizeof code, "%d", status);
+    metric_add(&replies, METRIC_LABELS(route, code), 1);
+    metric_observe(&times, METRIC_LABELS(route), micros);
+}
+
 void admin_watch(struct http_server *s)
 {
+    metrics_register(admin_table);
     atomic_store(&watched, s);
 }
 

@@ -113,6 +113,7 @@ static void collect_routes(struct serving *s)
 static void on_reply(void *app, const struct http_request *r, int status, uint64_t micros, uint64_t octets_out, const char *metric)
 {
     (void)app;
+    admin_count(metric, status, micros);
     log_debug(r->id, "http", LOG_S("path", r->path), LOG_I("status", status), LOG_I("us", (int64_t)micros),
               LOG_I("octets", (int64_t)octets_out), LOG_S("peer", r->peer), LOG_S("route", metric));
 }
