@@ -177,7 +177,7 @@ static tm_err member(struct loader *l, const char *pointer, unsigned depth, json
     const char *at = name ? pointer_add(l->a, pointer, name) : NULL;
     if (!at)
         return TM_ENOMEM;
-    if (strcmp(name, "<<") == 0)
+    if (l->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(name, "<<") == 0)
         return refuse(l, &l->event.start_mark, "merge keys are not taken");
     if (json_object_get(object, name))
         return refuse(l, &l->event.start_mark, "this key stands twice");
