@@ -6,7 +6,6 @@
 #include "cli/show.h"
 #include "issue/house.h"
 #include "register/register.h"
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROOF_MAX = 16 << 20, VKEY_MAX = 4096, PERCENT = 100, EVENTS_SHOWN = 50, CERT_SERIAL_TEXT = 128 };
+enum { PROOF_MAX = 16 << 20, VKEY_MAX = 4096, PERCENT = 100, EVENTS_SHOWN = 50 };
 
 /* ---- verify ---- */
 
@@ -154,33 +153,11 @@ static bool is_position(const char *s)
     return n > 0 && n <= 15 && s[n] == '\0';
 }
 
-/* Where the issuing of a certificate stands. NULL after complaining. */
-static const char *position_of_serial(struct cli *c, const char *serial)
-{
-    char lower[CERT_SERIAL_TEXT];
-    size_t n = 0;
-    for (; *serial && n + 1 < sizeof lower; serial++)
-        if (*serial != ':')
-            lower[n++] = (char)tolower((unsigned char)*serial);
-    lower[n] = '\0';
-    const char *path =
-        arena_printf(c->arena, "/api/v1/register/events?limit=1&type=certificate&subject=certificate%%2F%s",
-                     show_escape(c, lower));
-    struct cli_reply r;
-    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
-        return NULL;
-    const json_t *pos = json_object_get(json_array_get(json_object_get(r.json, "items"), 0), "pos");
-    if (!json_is_integer(pos)) {
-        cli_fail(c, "no event is about a certificate \"%s\"; see: touchmark register show", lower);
-        return NULL;
-    }
-    return arena_printf(c->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(pos));
-}
-
 static int prove(struct cli *c)
 {
-    const char *pos = is_position(c->args[0]) ? c->args[0] : position_of_serial(c, c->args[0]);
-    const char *path = pos ? arena_printf(c->arena, "/api/v1/register/proof/%s", pos) : NULL;
+    const char *what = c->args[0];
+    const char *group = is_position(what) ? "proofs" : "certificate-proofs";
+    const char *path = arena_printf(c->arena, "/api/v1/register/%s/%s", group, show_escape(c, what));
     struct cli_reply r;
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
