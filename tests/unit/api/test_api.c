@@ -175,6 +175,33 @@ static void test_certificates__found_held_released_revoked(void **state)
     arena_free(a);
 }
 
+static void test_devices__retiring_revokes(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    expect(201, ROLE_OPERATOR, HTTP_M_PUT, "/api/v1/devices/gw-2", "{}");
+    const char *const names[] = {"gw-2.example.org"};
+    struct buf pem, body;
+    buf_init(&pem, 1 << 16);
+    buf_init(&body, 1 << 16);
+    buf_put_pem(&pem, "CERTIFICATE REQUEST", make_csr(a, "CN=gw-2.example.org", names, 1));
+    buf_puts(&body, "{\"device\":\"gw-2\",\"profile\":\"server-internal-1y\",\"csr\":");
+    buf_put_json_string(&body, buf_slice(&pem));
+    buf_puts(&body, "}");
+    json_decref(good(ROLE_ADMIN, HTTP_M_POST, "/api/v1/enroll", NULL, "application/json", buf_str(&body)));
+    json_t *doc =
+        good(ROLE_OPERATOR, HTTP_M_POST, "/api/v1/devices/gw-2/state", NULL, NULL, "{\"state\":\"retired\"}");
+    assert_int_equal(json_integer_value(json_object_get(doc, "revoked")), 1);
+    json_decref(doc);
+    doc = good(ROLE_AUDITOR, HTTP_M_GET, "/api/v1/devices/gw-2", NULL, NULL, "");
+    const json_t *held = json_array_get(json_object_get(doc, "certificates"), 0);
+    assert_string_equal(json_string_value(json_object_get(held, "reason")), "cessationOfOperation");
+    json_decref(doc);
+    buf_done(&pem);
+    buf_done(&body);
+    arena_free(a);
+}
+
 static void test_api__everything_that_reads_answers(void **state)
 {
     (void)state;
@@ -215,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_devices_import__again_changes_nothing),
         cmocka_unit_test(test_tokens__made_listed_revoked),
         cmocka_unit_test(test_certificates__found_held_released_revoked),
+        cmocka_unit_test(test_devices__retiring_revokes),
         cmocka_unit_test(test_api__everything_that_reads_answers),
         cmocka_unit_test(test_api_openapi__has_every_route),
     };
