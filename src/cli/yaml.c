@@ -9,7 +9,14 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { DEPTH_MAX = 32, NODES_MAX = 100000, DOCS_MAX = 10000, DOC_MARKS_FIRST = 64, LINE_MAX_PLAIN = 200 };
+enum {
+    DEPTH_MAX = 32,
+    NODES_MAX = 100000,
+    DOCS_MAX = 10000,
+    DOC_MARKS_FIRST = 64,
+    LINE_MAX_PLAIN = 200,
+    KEY_PLAIN_MAX = 150
+};
 
 struct loader {
     yaml_parser_t parser;
@@ -316,6 +323,55 @@ struct yaml_mark yaml_mark_find(const struct yaml_doc *d, const char *pointer)
 
 /* ---- writing ---- */
 
+/* Characters that YAML has no room for outside escapes, and line ends of other scripts (YAML 1.2, 5.1 and 5.4). */
+static bool awkward(unsigned u)
+{
+    return u < 0x20 || (u >= 0x7f && u < 0xa0) || u == 0x2028 || u == 0x2029 || u == 0xfeff || u == 0xfffe ||
+           u == 0xffff;
+}
+
+static unsigned decode(const uint8_t *p, size_t n)
+{
+    if (n < 2)
+        return p[0];
+    unsigned u = p[0] & (0x7fU >> n);
+    for (size_t i = 1; i < n; i++)
+        u = u << 6 | (p[i] & 0x3f);
+    return u;
+}
+
+/* Nothing awkward but, where they are welcome, line ends. */
+static bool tame(struct slice s, bool line_ends)
+{
+    while (s.n) {
+        size_t n = utf8_step(s);
+        unsigned u = n ? decode(s.p, n) : 0;
+        if (awkward(u) && !(line_ends && u == '\n'))
+            return false;
+        s = slice_sub(s, n, SIZE_MAX);
+    }
+    return true;
+}
+
+static void put_quoted(struct buf *out, struct slice s)
+{
+    buf_putc(out, '"');
+    while (s.n) {
+        size_t n = utf8_step(s);
+        unsigned u = n ? decode(s.p, n) : 0xfffd;
+        if (u == '"' || u == '\\')
+            buf_printf(out, "\\%c", (int)u);
+        else if (u == '\n')
+            buf_puts(out, "\\n");
+        else if (awkward(u) || n == 0)
+            buf_printf(out, "\\u%04x", u);
+        else
+            buf_put(out, s.p, n);
+        s = slice_sub(s, n ? n : 1, SIZE_MAX);
+    }
+    buf_putc(out, '"');
+}
+
 /* Would a reader take the bare word for a string again? */
 static bool bare(const char *s, size_t n)
 {
@@ -335,12 +391,12 @@ static bool bare(const char *s, size_t n)
             (ch == '#' && s[i - 1] == ' '))
             return false;
     }
-    return s[n - 1] != ' ' && utf8_valid(slice_of(s, n));
+    return s[n - 1] != ' ' && tame(slice_of(s, n), false);
 }
 
 static bool block_text(const char *s, size_t n)
 {
-    if (n < 2 || !memchr(s, '\n', n - 1) || s[0] == ' ' || s[0] == '\n' || !utf8_valid(slice_of(s, n)))
+    if (n < 2 || !memchr(s, '\n', n - 1) || s[0] == ' ' || s[0] == '\n' || !tame(slice_of(s, n), true))
         return false;
     for (size_t i = 0; i < n; i++)
         if (((unsigned char)s[i] < 0x20 && s[i] != '\n') || s[i] == 0x7f ||
@@ -353,7 +409,7 @@ static void put_string(struct buf *out, const char *s, size_t n, unsigned indent
 {
     if (bare(s, n)) {
         buf_put(out, s, n);
-    } else if (block_text(s, n)) {
+    } else if (indent && block_text(s, n)) {
         buf_puts(out, s[n - 1] == '\n' ? "|" : "|-");
         for (size_t i = 0; i < n;) {
             const char *end = memchr(s + i, '\n', n - i);
@@ -365,8 +421,18 @@ static void put_string(struct buf *out, const char *s, size_t n, unsigned indent
             i += len + 1;
         }
     } else {
-        buf_put_json_string(out, slice_of(s, n));
+        put_quoted(out, slice_of(s, n));
     }
+}
+
+/* With a point, so that it stays one. */
+static void put_real(struct buf *out, double v)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", v);
+    buf_puts(out, text);
+    if (!strpbrk(text, ".e"))
+        buf_puts(out, ".0");
 }
 
 static void put_leaf(struct buf *out, const json_t *v, unsigned indent)
@@ -379,7 +445,7 @@ static void put_leaf(struct buf *out, const json_t *v, unsigned indent)
         buf_printf(out, "%lld", (long long)json_integer_value(v));
         break;
     case JSON_REAL:
-        buf_printf(out, "%.17g", json_real_value(v));
+        put_real(out, json_real_value(v));
         break;
     case JSON_TRUE:
         buf_puts(out, "true");
@@ -426,10 +492,16 @@ static void put_node(struct buf *out, const json_t *v, unsigned indent, bool han
     {
         buf_printf(out, "%*s", hang ? 0 : (int)indent, "");
         hang = false;
+        /* A reader looks for the colon of a plain key within 1024 characters. */
+        bool lengthy = strlen(key) > KEY_PLAIN_MAX;
+        if (lengthy)
+            buf_puts(out, "? ");
         if (bare(key, strlen(key)))
             buf_puts(out, key);
         else
-            buf_put_json_string(out, slice_str(key));
+            put_quoted(out, slice_str(key));
+        if (lengthy)
+            buf_printf(out, "\n%*s", (int)indent, "");
         buf_puts(out, is_leaf(child) ? ": " : ":\n");
         put_node(out, child, indent + 2, false);
     }
