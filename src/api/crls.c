@@ -1,87 +1,94 @@
 /* Revocation lists: what is published, and publishing at once. */
 #include "api/groups.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/text.h"
+#include "issue/house.h"
 #include "status/crl.h"
 #include "x509/crl.h"
 
-static tm_err count_entries(uint64_t *ret, struct slice der, struct diag *diag)
+static tm_err authority_wanted(const struct authority **ret, const struct api_call *c, struct diag *diag)
 {
-    struct crl crl;
-    struct crl_iter it;
-    struct crl_entry entry;
-    TM_TRY(crl_parse(&crl, der, diag));
-    crl_iter_init(&it, &crl, diag);
-    *ret = 0;
-    tm_err e;
-    while ((e = crl_next(&it, &entry)) == TM_OK)
-        ++*ret;
-    return e == TM_ENOTFOUND ? TM_OK : e;
+    *ret = catalog_authority(c->catalog, c->tenant->id, api_param(c, "authority"));
+    if (!*ret)
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "authority", "there is no authority \"%s\"",
+                         api_param(c, "authority"));
+    return TM_OK;
 }
 
-static tm_err show(struct api_call *c, const struct authority *x, struct diag *diag)
+static tm_err put_series(struct api_call *c, const struct authority *x, struct diag *diag)
 {
-    struct crl_row row;
+    struct crl_series s;
+    tm_err e = crl_series_state(&s, c->house, x, diag);
+    if (e == TM_ENOTFOUND)
+        return TM_OK;
+    TM_TRY(e);
+    buf_puts(&c->out, ",\"series\":{");
+    buf_printf(&c->out, "\"count\":%zu", s.count);
+    api_put_time(&c->out, "last", s.last);
+    api_put_time(&c->out, "ends", s.ends);
+    api_put_int(&c->out, "missing", (int64_t)s.missing);
+    buf_puts(&c->out, "}");
+    return TM_OK;
+}
+
+static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag *diag)
+{
+    struct crl_row row = {0};
+    struct crl crl;
     tm_err e = crl_current(&row, c->arena, c->house, x);
     if (e == TM_ENOTFOUND)
-        return diag_fail(diag, e, NULL, "name", "\"%s\" has not published a CRL yet", x->name);
+        return diag_fail(diag, e, NULL, "authority", "\"%s\" has published no CRL yet", x->name);
     TM_TRY(e);
-    if (api_accepts(c, "application/pkix-crl")) {
-        c->answer_type = "application/pkix-crl";
-        buf_put_slice(&c->out, row.der);
-        return TM_OK;
-    }
-    uint64_t revoked;
-    TM_TRY(count_entries(&revoked, row.der, diag));
+    TM_TRY(crl_parse(&crl, row.der, diag));
+    struct crl_iter it;
+    struct crl_entry entry;
+    size_t entries = 0;
+    crl_iter_init(&it, &crl, diag);
+    while ((e = crl_next(&it, &entry)) == TM_OK)
+        entries++;
+    if (e != TM_ENOTFOUND)
+        return e;
+    const char *number = arena_hex(c->arena, row.number), *crl_url, *ca_url;
+    TM_TRY(house_authority_urls(&crl_url, &ca_url, c->arena, c->house, x));
+    struct buf pem;
+    buf_init(&pem, 256 << 20);
+    buf_put_pem(&pem, "X509 CRL", row.der);
     buf_puts(&c->out, "{\"authority\":");
     buf_put_json_string(&c->out, slice_str(x->name));
-    buf_puts(&c->out, ",\"number\":\"");
-    buf_put_hex(&c->out, row.number);
-    buf_puts(&c->out, "\"");
+    api_put_text(&c->out, "number", number ? number : "");
     api_put_time(&c->out, "this_update", row.this_update);
     api_put_time(&c->out, "next_update", row.next_update);
-    api_put_int(&c->out, "revoked", (int64_t)revoked);
+    api_put_int(&c->out, "revoked", (int64_t)entries);
     api_put_int(&c->out, "octets", (int64_t)row.der.n);
-    if (api_query(c, "pem")) {
-        struct buf pem;
-        buf_init(&pem, (size_t)1 << 30);
-        buf_put_pem(&pem, "X509 CRL", row.der);
+    api_put_text(&c->out, "url", crl_url);
+    e = put_series(c, x, diag);
+    if (api_query(c, "pem"))
         api_put_text(&c->out, "crl", buf_str(&pem));
-        e = buf_err(&pem);
-        buf_done(&pem);
-    }
+    buf_done(&pem);
     buf_puts(&c->out, "}\n");
     return e;
-}
-
-static tm_err find(const struct authority **ret, struct api_call *c, struct diag *diag)
-{
-    *ret = catalog_authority(c->catalog, c->tenant->id, api_param(c, "name"));
-    return *ret ? TM_OK
-                : diag_fail(diag, TM_ENOTFOUND, NULL, "name", "there is no authority \"%s\"",
-                            api_param(c, "name"));
 }
 
 static tm_err get(struct api_call *c, struct diag *diag)
 {
     const struct authority *x;
-    TM_TRY(find(&x, c, diag));
-    return show(c, x, diag);
+    TM_TRY(authority_wanted(&x, c, diag));
+    return put_crl(c, x, diag);
 }
 
 static tm_err publish(struct api_call *c, struct diag *diag)
 {
     const struct authority *x;
-    TM_TRY(find(&x, c, diag));
+    TM_TRY(authority_wanted(&x, c, diag));
     TM_TRY(crl_publish(c->house, x, CRL_NOW, NULL, diag));
-    return show(c, x, diag);
+    return put_crl(c, x, diag);
 }
 
 const struct api_route crl_api_routes[] = {
-    {HTTP_M_GET, "/api/v1/crls/{name}", API_READERS, get, 0, "getCrl",
-     "The published CRL of an authority: facts, with ?pem the list itself, or DER by Accept", "crls", NULL,
-     "Crl"},
-    {HTTP_M_POST, "/api/v1/crls/{name}/publish", ROLE_ADMIN | ROLE_OPERATOR, publish, 4096, "publishCrl",
-     "Sign and publish a new CRL now", "crls", NULL, "Crl"},
+    {HTTP_M_GET, "/api/v1/crls/{authority}", API_READERS, get, 0, "getCrl",
+     "The published CRL of an authority; ?pem adds the list itself", "authorities", NULL, NULL},
+    {HTTP_M_POST, "/api/v1/crls/{authority}/publish", ROLE_ADMIN | ROLE_OPERATOR, publish, 4096, "publishCrl",
+     "Make and publish an authority's CRL now", "authorities", NULL, NULL},
     {0},
 };

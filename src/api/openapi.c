@@ -9,7 +9,7 @@ static const struct {
     const struct json_field *fields;
 } bound[] = {
     {"EnrollRequest", enroll_schema}, {"Revocation", revoke_schema},        {"TokenRequest", token_schema},
-    {"Device", device_schema},        {"DeviceState", device_state_schema}, {"Backup", backup_schema},
+    {"Device", device_schema},        {"DeviceState", device_state_schema},
 };
 
 /* ---- schemas ---- */

@@ -1,6 +1,5 @@
 /* The state of the house, and the certificates that others need to trust it. */
 #include "api/groups.h"
-#include "api/schemas.h"
 #include "authority/ceremony.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -129,40 +128,9 @@ static tm_err trust_bundle(struct api_call *c, struct diag *diag)
     return authority_roots(&c->out, c->house, c->tenant->id);
 }
 
-struct backup_doc {
-    const char *path;
-};
-const struct json_field backup_schema[] = {
-    JSON_FIELD(struct backup_doc, path, JSON_K_STRING, .required = true, .min = 2, .max = 4095,
-               .doc = "absolute path of the file to make, on the server's machine"),
-    {0},
-};
-
-/* A file on this machine at a place of the caller's choosing: only for who sits at it, through the unix socket or in-process. */
-static tm_err backup(struct api_call *c, struct diag *diag)
-{
-    if (!c->principal || strncmp(c->principal, "local:", 6) != 0)
-        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL, "backups are made on the server's own machine");
-    struct backup_doc d = {0};
-    json_t *doc = NULL;
-    TM_TRY(api_body_json(&doc, c, diag));
-    tm_err e = json_bind(&d, backup_schema, doc, "", c->arena, diag);
-    json_decref(doc);
-    TM_TRY(e);
-    if (d.path[0] != '/')
-        return diag_fail(diag, TM_EINVAL, NULL, "/path", "must be an absolute path");
-    TM_TRY(c->house->store->driver->backup(c->house->store, d.path, NULL, NULL, diag));
-    buf_puts(&c->out, "{\"path\":");
-    buf_put_json_string(&c->out, slice_str(d.path));
-    buf_puts(&c->out, "}\n");
-    return TM_OK;
-}
-
 const struct api_route system_api_routes[] = {
     {HTTP_M_GET, "/api/v1/status", API_READERS, status, 0, "getStatus",
      "How the house is: counts, authorities, register, signer, jobs", "system", NULL, "Status"},
-    {HTTP_M_POST, "/api/v1/backup", ROLE_HOUSE_ADMIN, backup, 16 << 10, "backup",
-     "Copy the store into a file, while it runs; local callers only", "system", "Backup", "BackupResult"},
     {HTTP_M_GET, "/api/v1/authorities/{name}/chain", 0, chain, 0, "getAuthorityChain",
      "The certificate of an authority and its issuers up to the root, as PEM", "trust", NULL, NULL},
     {HTTP_M_GET, "/api/v1/trust-bundle", 0, trust_bundle, 0, "getTrustBundle",
