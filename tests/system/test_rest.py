@@ -146,3 +146,24 @@ def test_resources__if_match(house):
     assert house.api("PUT", "/resources/profiles/rest-profile", doc, headers={"If-Match": '"999"'}).status in (409, 412)
     assert house.api("PUT", "/resources/profiles/rest-profile", doc, headers={"If-Match": etag}).status == 200
     assert house.api("DELETE", "/resources/profiles/rest-profile").status in (200, 204)
+
+
+@pytest.mark.parametrize("profile, subject, san, ends", [
+    ("enterprise-tls-47d", "/CN=ready.example.com", "DNS:ready.example.com", None),
+    ("device-idevid-20y", "/CN=RDY-1/serialNumber=RDY-1", None, None),
+    ("device-idevid-never", "/CN=RDY-1/serialNumber=RDY-1", None, "Dec 31 23:59:59 9999 GMT"),
+    ("device-ldevid-1y", "/CN=RDY-1", None, None),
+])
+def test_ready_profiles__side_by_side(house, openssl, profile, subject, san, ends):
+    csr = openssl.csr("ready-" + profile, subject, san)
+    reply = house.api("POST", "/enroll?profile=" + profile, openssl.der(csr), content_type="application/pkcs10",
+                      headers={"Accept": "application/pkix-cert"})
+    assert reply.status == 201, reply
+    text = openssl.run("x509", "-inform", "DER", "-noout", "-text", data=reply.body).stdout.decode()
+    days = {"enterprise-tls-47d": 47, "device-idevid-20y": 7300, "device-ldevid-1y": 365}.get(profile)
+    if ends:
+        assert ends in text
+    else:
+        end = openssl.run("x509", "-inform", "DER", "-noout", "-checkend", str((days + 1) * 86400), data=reply.body, ok=False)
+        assert end.returncode == 1
+        openssl.run("x509", "-inform", "DER", "-noout", "-checkend", str((days - 2) * 86400), data=reply.body)
