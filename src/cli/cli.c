@@ -37,7 +37,8 @@ const struct cli_option cli_common_options[] = {
     char line[1024];
     vsnprintf(line, sizeof line, fmt, ap);
     if (c && c->command)
-        fprintf(stderr, "touchmark %s%s%s: %s\n", c->command->noun, c->command->verb[0] ? " " : "", c->command->verb, line);
+        fprintf(stderr, "touchmark %s%s%s: %s\n", c->command->noun, c->command->verb[0] ? " " : "",
+                c->command->verb, line);
     else
         fprintf(stderr, "touchmark: %s\n", line);
 }
@@ -59,7 +60,8 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     if (c && c->command)
-        cli_fail(c, "%s; see: touchmark %s%s%s --help", line, c->command->noun, c->command->verb[0] ? " " : "", c->command->verb);
+        cli_fail(c, "%s; see: touchmark %s%s%s --help", line, c->command->noun,
+                 c->command->verb[0] ? " " : "", c->command->verb);
     else
         cli_fail(c, "%s; see: touchmark --help", line);
     return 2;
@@ -99,12 +101,14 @@ int cli_fail_diag(const struct cli *c, tm_err e, const struct diag *diag, const 
 static const struct cli_option *find_in(const struct cli_option *o, const char *name, size_t n, char letter)
 {
     for (; o && o->name; o++)
-        if ((name && strlen(o->name) == n && memcmp(o->name, name, n) == 0) || (letter && o->letter == letter))
+        if ((name && strlen(o->name) == n && memcmp(o->name, name, n) == 0) ||
+            (letter && o->letter == letter))
             return o;
     return NULL;
 }
 
-static const struct cli_option *find_option(const struct command *cmd, const char *name, size_t n, char letter)
+static const struct cli_option *find_option(const struct command *cmd, const char *name, size_t n,
+                                            char letter)
 {
     const struct cli_option *o = find_in(cmd->options, name, n, letter);
     return o ? o : find_in(cli_common_options, name, n, letter);
@@ -423,7 +427,8 @@ void cli_notify_ready(const char *socket_path)
     if (fd < 0)
         return;
     static const char ready[] = "READY=1";
-    if (sendto(fd, ready, sizeof ready - 1, MSG_NOSIGNAL, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+    if (sendto(fd, ready, sizeof ready - 1, MSG_NOSIGNAL, (struct sockaddr *)&sa,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
         fprintf(stderr, "touchmark: NOTIFY_SOCKET: %s\n", strerror(errno));
     close(fd);
 }

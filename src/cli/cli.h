@@ -17,7 +17,7 @@ struct cli_option {
     char letter;       /* 'O' or 0 */
     const char *value; /* placeholder "FILE"; NULL: a switch */
     const char *help;
-    bool many;         /* may stand several times */
+    bool many; /* may stand several times */
 };
 
 struct cli_value {
@@ -28,13 +28,14 @@ struct cli_value {
 struct cli;
 
 struct command {
-    const char *noun, *verb;  /* verb "" where the noun stands alone */
-    const char *summary;      /* one line */
-    const char *arguments;    /* "FILE..." or "" */
-    const char *description;  /* a paragraph or two, plain text */
-    const char *example;      /* whole command lines */
-    const struct cli_option *options; /* ended by a NULL name; the common ones (--home, -o, --help) come by themselves */
-    int min_args, max_args;   /* max -1: any */
+    const char *noun, *verb; /* verb "" where the noun stands alone */
+    const char *summary;     /* one line */
+    const char *arguments;   /* "FILE..." or "" */
+    const char *description; /* a paragraph or two, plain text */
+    const char *example;     /* whole command lines */
+    const struct cli_option
+        *options; /* ended by a NULL name; the common ones (--home, -o, --help) come by themselves */
+    int min_args, max_args; /* max -1: any */
     int (*run)(struct cli *c);
 };
 /* Tables of all commands, each ended by a NULL noun; the list by NULL. */
@@ -44,10 +45,10 @@ extern const struct command *const cli_commands[];
 struct cli {
     const struct command *command;
     struct arena *arena;
-    const char *home;         /* --home, TOUCHMARK_HOME, or what cli_home_default() says */
+    const char *home; /* --home, TOUCHMARK_HOME, or what cli_home_default() says */
     enum cli_output output;
     bool output_given;
-    const char *tenant;       /* --tenant, "default" */
+    const char *tenant; /* --tenant, "default" */
     bool quiet;
     const char **args;
     int n_args;

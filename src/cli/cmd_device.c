@@ -259,7 +259,10 @@ static int import(struct cli *c)
     uint64_t total = 0;
     if (m.file != stdin && fseeko(m.file, 0, SEEK_END) == 0) {
         total = (uint64_t)ftello(m.file);
-        rewind(m.file);
+        if (fseeko(m.file, 0, SEEK_SET) != 0) {
+            fclose(m.file);
+            return cli_fail(c, "%s: %s", m.path, strerror(errno));
+        }
     }
     buf_init(&m.chunk, CHUNK_MAX + 2 * LINE_MAX_OCTETS + HEADER_MAX + (4 << 20));
     cli_progress_begin(&m.progress, c, "importing", total);

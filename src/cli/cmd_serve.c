@@ -64,7 +64,8 @@ static void reload_tls(void *arg)
     log_info(NULL, "tls.reloaded");
 }
 
-static void add_listener(struct serving *s, const struct config_listener *c, const char *address, int port, unsigned kind, bool tls, bool ask)
+static void add_listener(struct serving *s, const struct config_listener *c, const char *address, int port,
+                         unsigned kind, bool tls, bool ask)
 {
     if (c->disabled)
         return;
@@ -81,10 +82,13 @@ static void add_listener(struct serving *s, const struct config_listener *c, con
 static bool choose_listeners(struct serving *s)
 {
     const struct config *c = &s->config;
-    add_listener(s, &c->listen.enrollment, "::", c->free_ports ? -1 : 8443, HTTP_LISTENER_PUBLIC_TLS, true, true);
+    add_listener(s, &c->listen.enrollment, "::", c->free_ports ? -1 : 8443, HTTP_LISTENER_PUBLIC_TLS, true,
+                 true);
     add_listener(s, &c->listen.plain, "::", c->free_ports ? -1 : 8080, HTTP_LISTENER_PLAIN, false, false);
-    add_listener(s, &c->listen.console, "127.0.0.1", c->free_ports ? -1 : 9443, HTTP_LISTENER_CONSOLE, true, false);
-    add_listener(s, &c->listen.admin, "127.0.0.1", c->free_ports ? -1 : 9090, HTTP_LISTENER_ADMIN, false, false);
+    add_listener(s, &c->listen.console, "127.0.0.1", c->free_ports ? -1 : 9443, HTTP_LISTENER_CONSOLE, true,
+                 false);
+    add_listener(s, &c->listen.admin, "127.0.0.1", c->free_ports ? -1 : 9090, HTTP_LISTENER_ADMIN, false,
+                 false);
     const char *dir = arena_printf(s->cli->arena, "%s/run", s->cli->home);
     s->socket_path = arena_printf(s->cli->arena, "%s/run/admin.sock", s->cli->home);
     if (!dir || !s->socket_path)
@@ -94,7 +98,8 @@ static bool choose_listeners(struct serving *s)
         return false;
     }
     unlink(s->socket_path); /* left by a server that was killed; the store's lock says that none runs */
-    s->listeners[s->n_listeners++] = (struct http_listener){.address = s->socket_path, .kind = HTTP_LISTENER_UNIX, .unix_mode = 0600};
+    s->listeners[s->n_listeners++] =
+        (struct http_listener){.address = s->socket_path, .kind = HTTP_LISTENER_UNIX, .unix_mode = 0600};
     return true;
 }
 
@@ -110,7 +115,8 @@ static void collect_routes(struct serving *s)
     s->routes[n] = NULL;
 }
 
-static void on_reply(void *app, const struct http_request *r, int status, uint64_t micros, uint64_t octets_out, const char *metric)
+static void on_reply(void *app, const struct http_request *r, int status, uint64_t micros,
+                     uint64_t octets_out, const char *metric)
 {
     (void)app;
     admin_count(metric, status, micros);
@@ -124,14 +130,18 @@ static bool write_ports(struct serving *s)
     static const struct {
         unsigned kind;
         const char *name;
-    } names[] = {{HTTP_LISTENER_PUBLIC_TLS, "enrollment"}, {HTTP_LISTENER_PLAIN, "plain"}, {HTTP_LISTENER_CONSOLE, "console"}, {HTTP_LISTENER_ADMIN, "admin"}};
+    } names[] = {{HTTP_LISTENER_PUBLIC_TLS, "enrollment"},
+                 {HTTP_LISTENER_PLAIN, "plain"},
+                 {HTTP_LISTENER_CONSOLE, "console"},
+                 {HTTP_LISTENER_ADMIN, "admin"}};
     struct buf b;
     buf_init(&b, 1024);
     buf_puts(&b, "{");
     for (size_t i = 0; i < s->n_listeners; i++)
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)
             if (s->listeners[i].kind == names[k].kind)
-                buf_printf(&b, "%s\"%s\": %d", b.n > 1 ? ", " : "", names[k].name, http_server_port(s->server, i));
+                buf_printf(&b, "%s\"%s\": %d", b.n > 1 ? ", " : "", names[k].name,
+                           http_server_port(s->server, i));
     buf_puts(&b, "}\n");
     char *path = arena_printf(s->cli->arena, "%s/run/ports.json", s->cli->home);
     bool ok = path && cli_write_file(s->cli, path, buf_slice(&b), 0644);
@@ -161,10 +171,12 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         .public_base = s->config.public_base,
         .origin = s->config.origin,
         .crypto_threads = (unsigned)s->config.crypto_threads,
-        .store_unsafe_async = getenv("TOUCHMARK_UNSAFE_ASYNC") != NULL, /* the torture's counter-proof; logged below */
+        .store_unsafe_async =
+            getenv("TOUCHMARK_UNSAFE_ASYNC") != NULL, /* the torture's counter-proof; logged below */
     };
     if (hc.store_unsafe_async)
-        log_error(NULL, "store.unsafe", LOG_S("why", "TOUCHMARK_UNSAFE_ASYNC is set: a power cut loses acknowledged certificates"));
+        log_error(NULL, "store.unsafe",
+                  LOG_S("why", "TOUCHMARK_UNSAFE_ASYNC is set: a power cut loses acknowledged certificates"));
     TM_TRY(house_open(&s->house, &hc, diag));
     TM_TRY(status_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
@@ -231,7 +243,8 @@ static void announce(struct serving *s)
     for (size_t i = 0; i < s->n_listeners; i++) {
         char port[16];
         snprintf(port, sizeof port, "%d", http_server_port(s->server, i));
-        log_info(NULL, "listening", LOG_S("address", s->listeners[i].address), LOG_S("port", s->listeners[i].kind == HTTP_LISTENER_UNIX ? "" : port),
+        log_info(NULL, "listening", LOG_S("address", s->listeners[i].address),
+                 LOG_S("port", s->listeners[i].kind == HTTP_LISTENER_UNIX ? "" : port),
                  LOG_S("tls", s->listeners[i].tls ? "yes" : "no"));
     }
     struct event_field fields[] = {{.key = "version", .kind = EVENT_STR, .s = slice_str(TM_VERSION)}, {0}};
@@ -302,7 +315,8 @@ static int serve(struct cli *c)
 }
 
 static const struct cli_option serve_options[] = {
-    {"passphrase-file", 0, "FILE", "read the keys' passphrase from here instead of where touchmark.yaml says", false},
+    {"passphrase-file", 0, "FILE", "read the keys' passphrase from here instead of where touchmark.yaml says",
+     false},
     {0},
 };
 
@@ -312,8 +326,9 @@ const struct command serve_commands[] = {
         .verb = "",
         .summary = "run the server in the foreground",
         .arguments = "",
-        .description = "Starts the signer in a process of its own, then the server with the listeners of touchmark.yaml.\n"
-                       "SIGTERM or SIGINT stop it gracefully; SIGHUP reads keys, TLS files and resources again.",
+        .description =
+            "Starts the signer in a process of its own, then the server with the listeners of touchmark.yaml.\n"
+            "SIGTERM or SIGINT stop it gracefully; SIGHUP reads keys, TLS files and resources again.",
         .example = "touchmark serve --home /var/lib/touchmark",
         .options = serve_options,
         .run = serve,

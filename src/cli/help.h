@@ -1,7 +1,7 @@
 /* cli/help.h - help texts out of the verb table: overview, one noun, one command; completion and man pages from the same rows. Layer 6. */
 #pragma once
-#include <stdio.h>
 #include "cli/cli.h"
+#include <stdio.h>
 
 extern const struct cli_option cli_common_options[];
 void help_overview(FILE *f);
