@@ -129,3 +129,14 @@ def test_offline__same_commands_without_a_server(new_house, openssl):
     h.cli("cert", "issue", "--profile", "server-internal-1y", "--csr", csr, "--out", openssl.file("off.pem"))
     assert "off.example.org" in openssl.text("x509", "-in", "off.pem", "-noout", "-text")
     h.cli("register", "verify")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(program, shell):
+    done = run(program, "completion", shell)
+    assert done.returncode == 0 and "touchmark" in done.stdout
+
+
+def test_man(program):
+    done = run(program, "man")
+    assert done.returncode == 0 and done.stdout.lstrip().startswith((".TH", ".\\\"", "'\\\""))
