@@ -23,10 +23,16 @@ void io_want_write(struct conn *c, bool on)
     if (on == c->write_on || c->fd < 0)
         return;
     c->write_on = on;
-    if (on)
-        event_add(&c->write_ev, NULL);
-    else
+    if (!on) {
         event_del(&c->write_ev);
+        return;
+    }
+    /* libevent does not insert an event that is active already (a kick): it would run once and never hear of the socket again. */
+    if (c->kicked)
+        event_del(&c->write_ev);
+    event_add(&c->write_ev, NULL);
+    if (c->kicked)
+        event_active(&c->write_ev, EV_WRITE, 1);
 }
 
 /* ---- reading ---- */
