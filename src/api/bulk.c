@@ -64,6 +64,7 @@ static void finish_if_over(struct bulk *b)
     if (!b->ended || b->under_way > 0 || b->flushing)
         return;
     struct http_request *r = b->request;
+    http_reply_on_drain(r, NULL);
     http_reply_end(r);
     buf_done(&b->lines);
     buf_done(&b->out);
@@ -258,7 +259,7 @@ static void take_lines(struct bulk *b)
 void bulk_body(struct http_request *r, struct slice data)
 {
     struct bulk *b = r->handler_data;
-    if (!b || b->err != TM_OK)
+    if (!b || (b->authorized && b->err != TM_OK))
         return;
     buf_put_slice(&b->lines, data);
     if (buf_err(&b->lines) != TM_OK) {
@@ -291,6 +292,12 @@ void bulk_end(struct http_request *r, bool ok)
 
 /* ---- begin ---- */
 
+/* The output has drained: the body may go on. */
+static void drained(struct http_request *r)
+{
+    take_lines(r->handler_data);
+}
+
 static void opened(struct task *t)
 {
     struct bulk *b = TM_CONTAINER(t, struct bulk, opened);
@@ -311,6 +318,7 @@ static void opened(struct task *t)
     }
     b->authorized = true;
     http_reply_begin(r, 200, "application/x-ndjson", NULL);
+    http_reply_on_drain(r, drained);
     b->paused = false;
     http_body_resume(r);
     take_lines(b);

@@ -64,6 +64,12 @@ static tm_err choose_profile(struct issue_request *ret, struct arena *a, const s
                      "endpoint \"%s\" does not offer profile \"%s\"", name, ret->e.profile);
 }
 
+/* May the caller ask for anything, within policy? Owners ask for their own devices only. */
+static bool runs_enrollment(const struct api_call *c)
+{
+    return (c->roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN)) != 0;
+}
+
 static tm_err find_predecessor(struct issue_request *ret, struct arena *a, const struct api_call *c,
                                const char *serial, struct diag *diag)
 {
@@ -79,6 +85,9 @@ static tm_err find_predecessor(struct issue_request *ret, struct arena *a, const
         *diag = q.diag;
         return e;
     }
+    if (!runs_enrollment(c) && strcmp(q.certs[0].device, ret->device_id) != 0)
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/renews",
+                         "this certificate is not of the device that you name");
     ret->predecessor = q.certs[0].der;
     ret->e.kind = ENROLL_RENEW;
     return TM_OK;
@@ -259,6 +268,11 @@ static tm_err post_enroll(struct api_call *c, struct diag *diag)
     const char *given = json_string_value(json_object_get(doc, "id"));
     const char *id = arena_strdup(c->arena, given ? given : "");
     json_decref(doc);
+    if (e == TM_OK && !runs_enrollment(c) && !r->device_id[0])
+        e = diag_fail(diag, TM_EFORBIDDEN, "role", "/device",
+                      "an owner names the device that the certificate is for");
+    if (e == TM_OK)
+        e = api_may_device(c, ROLE_ADMIN | ROLE_OPERATOR, r->device_id, diag);
     if (e != TM_OK)
         return e;
     if (c->idempotency_key)

@@ -27,12 +27,15 @@ struct exchange {
     struct api_call call;
     struct task work, answer;
     struct buf pending; /* of a streaming answer, not handed to the loop yet */
+    bool streamed;      /* something has been handed over */
     struct stream stream;
 };
 
 struct chunk {
     struct task task;
     struct exchange *x;
+    int status; /* of the answer, for the first chunk to begin it with */
+    const char *type;
     size_t n;
     uint8_t data[];
 };
@@ -48,12 +51,12 @@ static void on_drain(struct http_request *r)
     pthread_mutex_unlock(&x->stream.lock);
 }
 
-static void begin_on_loop(struct exchange *x)
+static void begin_on_loop(struct exchange *x, const struct chunk *first)
 {
     if (x->stream.begun)
         return;
     x->stream.begun = true;
-    http_reply_begin(x->request, x->call.status, x->call.answer_type, NULL);
+    http_reply_begin(x->request, first->status, first->type, NULL);
     http_reply_on_drain(x->request, on_drain);
 }
 
@@ -61,7 +64,7 @@ static void send_chunk(struct task *t)
 {
     struct chunk *c = TM_CONTAINER(t, struct chunk, task);
     struct exchange *x = c->x;
-    begin_on_loop(x);
+    begin_on_loop(x, c);
     http_reply_chunk(x->request, slice_of(c->data, c->n));
     pthread_mutex_lock(&x->stream.lock);
     x->stream.gone = http_request_aborted(x->request);
@@ -78,7 +81,9 @@ static tm_err flush_pending(struct exchange *x)
     struct chunk *c = malloc(sizeof *c + x->pending.n);
     if (!c)
         return TM_ENOMEM;
-    *c = (struct chunk){.task.run = send_chunk, .x = x, .n = x->pending.n};
+    *c = (struct chunk){
+        .task.run = send_chunk, .x = x, .status = 200, .type = x->call.answer_type, .n = x->pending.n};
+    x->streamed = true;
     memcpy(c->data, x->pending.p, x->pending.n);
     buf_reset(&x->pending);
     pthread_mutex_lock(&x->stream.lock);
@@ -188,8 +193,11 @@ static void work(struct task *t)
         problem(x, e, &diag);
     else
         api_dispatch(c);
-    /* What a streaming handler left; when it failed before its first chunk, the problem document is the answer. */
-    if (x->pending.n > 0 && c->status < 400)
+    /* What a streaming handler left. When it failed before its first chunk, the problem document is the answer; after that it is the
+     * stream's last line, so that a list that was cut short does not look whole. */
+    if (x->streamed && c->status >= 400)
+        buf_put_slice(&x->pending, buf_slice(&c->out));
+    if (x->pending.n > 0 && (x->streamed || c->status < 400))
         TM_IGNORE(flush_pending(x));
     executor_post(http_request_executor(x->request), &x->answer);
 }

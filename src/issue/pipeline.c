@@ -190,6 +190,11 @@ static tm_err request_hash(struct run *run)
         SLICE_LIT("\n"),
         slice_str(r->e.profile),
         SLICE_LIT("\n"),
+        slice_str(r->e.caller.id ? r->e.caller.id : ""),
+        SLICE_LIT("\n"),
+        slice_str(r->device_id ? r->device_id : ""),
+        SLICE_LIT("\n"),
+        r->predecessor,
         r->csr ? r->csr->der : r->e.spki.der,
     };
     return sha256_many(run->request_hash, parts, sizeof parts / sizeof *parts);
