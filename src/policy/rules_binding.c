@@ -142,7 +142,8 @@ static bool token_names_san(struct deciding *s, const struct general_name *gn)
 tm_err rule_token_names(struct deciding *s)
 {
     const struct caller *c = &s->e->caller;
-    if (c->kind != CALLER_TOKEN || c->n_names == 0)
+    /* Also where a certificate came with the token: the narrower of both counts. */
+    if (c->n_names == 0)
         return TM_OK;
     static const char reason[] = "the enrollment token does not allow this name";
     for (size_t i = 0; i < s->n_attrs; i++) {

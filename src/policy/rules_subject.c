@@ -47,10 +47,8 @@ static const char *device_value(const struct facts *f, enum template_device whic
 
 static struct slice token_value(const struct caller *c, enum template_token which)
 {
-    if (c->kind != CALLER_TOKEN)
-        return (struct slice){0};
     if (which == TOKEN_ID)
-        return slice_str(c->id);
+        return c->kind == CALLER_TOKEN ? slice_str(c->id) : (struct slice){0};
     for (size_t i = 0; i < c->n_names; i++)
         if (strncmp(c->names[i], "CN=", 3) == 0)
             return slice_str(c->names[i] + 3);

