@@ -10,6 +10,8 @@ extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
 extern const struct api_route crl_api_routes[];
 extern const struct api_route register_api_routes[];
+extern const struct api_route summary_api_routes[];
+extern const struct api_route describe_api_routes[];
 extern const struct api_route openapi_api_routes[];
 extern const struct api_route backup_api_routes[];
 extern const struct api_route crl_api_routes[];

@@ -4,7 +4,11 @@
 #include "api/resources.h"
 
 const struct api_route *const api_routes[] = {
-    system_api_routes,   enroll_api_routes, certificate_api_routes, token_api_routes,
-    request_api_routes,  device_api_routes, crl_api_routes,         register_api_routes,
-    resource_api_routes, backup_api_routes, openapi_api_routes,     NULL,
+    system_api_routes,      enroll_api_routes,
+    certificate_api_routes, token_api_routes,
+    request_api_routes,     device_api_routes,
+    crl_api_routes,         register_api_routes,
+    resource_api_routes,    backup_api_routes,
+    summary_api_routes,     describe_api_routes,
+    openapi_api_routes,     NULL,
 };
