@@ -52,10 +52,11 @@ enum caller_kind {
     CALLER_CERTIFICATE, /* TLS client certificate that we issued */
     CALLER_TOKEN,       /* one-time or shared enrollment token */
     CALLER_PRINCIPAL,   /* API principal with a role */
+    CALLER_ACCOUNT,     /* ACME account; it speaks for the names that it has proven */
     CALLER_COUNT
 };
 extern const char *const
-    caller_kind_names[CALLER_COUNT + 1]; /* "anonymous", "device", "certificate", "token", "principal" */
+    caller_kind_names[CALLER_COUNT + 1]; /* "anonymous", "device", "certificate", "token", "principal", "account" */
 
 /* Who asks, as the door authenticated them. */
 struct caller {
@@ -67,7 +68,7 @@ struct caller {
     const char *roles;     /* PRINCIPAL: comma-separated roles in this tenant */
     const char *device_id; /* a device this credential is bound to; "" or NULL when none */
     const char *const *
-        names; /* TOKEN: names ("DNS:…", "IP:…", "CN=…") it may ask for; NULL with n_names 0: any the profile allows */
+        names; /* TOKEN, ACCOUNT: names ("DNS:…", "IP:…", "CN=…") it may ask for; NULL with n_names 0: any the profile allows */
     size_t n_names;
     const char *peer; /* network address, for the record */
 };

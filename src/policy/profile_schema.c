@@ -318,7 +318,7 @@ const struct json_field profile_schema[] = {
     DOC("doors", doors, JSON_K_ENUMS, "protocols that may carry it", .names = door_names,
         .def = "rest,est,acme,scep,cmp,coap,factory,ceremony", .min = 1),
     DOC("callers", callers, JSON_K_ENUMS, "who may ask; anonymous only where written",
-        .names = caller_kind_names, .def = "device,certificate,token,principal", .min = 1),
+        .names = caller_kind_names, .def = "device,certificate,token,principal,account", .min = 1),
     DOC("roles", roles, JSON_K_STRINGS, "roles of which a principal must hold one", .def = "admin,operator",
         .max = 16),
     DOC("caller-names", caller_names, JSON_K_ENUM,

@@ -106,7 +106,7 @@ tm_err rule_device_names(struct deciding *s)
     return TM_OK;
 }
 
-/* ---- tokens ---- */
+/* ---- tokens and accounts ---- */
 
 static bool token_names_cn(const struct caller *c, struct slice cn)
 {
@@ -145,20 +145,23 @@ tm_err rule_token_names(struct deciding *s)
     /* Also where a certificate came with the token: the narrower of both counts. */
     if (c->n_names == 0)
         return TM_OK;
-    static const char reason[] = "the enrollment token does not allow this name";
+    bool account = c->kind == CALLER_ACCOUNT;
+    const char *rule = account ? "account.names" : "token.names";
+    const char *reason =
+        account ? "the account has not proven this name" : "the enrollment token does not allow this name";
+    const char *among = account ? " is not among the names that the account has proven"
+                                : " is not among the names of the token";
     for (size_t i = 0; i < s->n_attrs; i++) {
         const struct planned_attr *t = &s->attrs[i];
         bool names_subject =
             t->attr->oid == OID_CN || t->attr->oid == OID_SERIAL_NUMBER || t->attr->oid == OID_UID;
         if (names_subject && t->from_request && !token_names_cn(c, t->value))
-            return REFUSE(s, TM_EDENIED, "token.names", reason, t->attr->name, " ", say_slice(s, t->value),
-                          " is not among the names of the token");
+            return REFUSE(s, TM_EDENIED, rule, reason, t->attr->name, " ", say_slice(s, t->value), among);
     }
     for (size_t i = 0; i < s->n_names; i++)
         if (s->names[i].from_request && !token_names_san(s, &s->names[i].gn))
-            return REFUSE(s, TM_EDENIED, "token.names", reason, say_name(s, &s->names[i].gn),
-                          " is not among the names of the token");
-    PASS(s, "token.names", "the token allows these names");
+            return REFUSE(s, TM_EDENIED, rule, reason, say_name(s, &s->names[i].gn), among);
+    PASS(s, rule, account ? "the account has proven these names" : "the token allows these names");
     return TM_OK;
 }
 
