@@ -224,6 +224,8 @@ static void put_config(struct buf *b, const struct new_home *n)
         b,
         "\n# Proxies whose PROXY v2 header and Client-Cert header (RFC 9440) count.\n# trusted-proxies: [10.0.0.0/8]\n"
         "\nlimits:\n  connections: 20000\n  connections-per-peer: 1024\n  requests-per-peer: 200   # a second; 0: no limit\n"
+        "\n# Lists of keys known to be bad (Debian's of 2008, compromised ones): a file or a directory. Without this line: weak-keys/ here.\n"
+        "# weak-keys: /path/to/lists\n"
         "\nlog:\n  level: info      # debug, info, warn, error\n  format: auto     # json, text\n");
 }
 

@@ -22,7 +22,8 @@ static struct {
     struct house *house;
     json_t *json;
     struct secret passphrase;
-    const char *accept; /* of the call under way; NULL: any */
+    const char *accept;  /* of the call under way; NULL: any */
+    unsigned patience_s; /* for the next answer; 0: as usual */
 } opened;
 
 /* ---- the passphrase ---- */
@@ -49,14 +50,18 @@ static bool from_file(struct cli *c, struct secret *ret, const char **ret_file, 
     return true;
 }
 
-static const char *configured_file(struct cli *c, const struct config *config)
+const char *cli_passphrase_configured(struct cli *c)
 {
-    const char *file = config->signer.passphrase_file;
+    struct config config = {0};
+    struct diag diag = {0};
+    if (config_load(&config, c->arena, c->home, &diag) != TM_OK)
+        return NULL; /* whoever opens the house says why */
+    const char *file = config.signer.passphrase_file;
     if (file && file[0])
         return file[0] == '/' ? file : arena_printf(c->arena, "%s/%s", c->home, file);
     const char *dir = getenv("CREDENTIALS_DIRECTORY");
-    if (config->signer.credential && config->signer.credential[0] && dir)
-        return arena_printf(c->arena, "%s/%s", dir, config->signer.credential);
+    if (config.signer.credential && config.signer.credential[0] && dir)
+        return arena_printf(c->arena, "%s/%s", dir, config.signer.credential);
     return NULL;
 }
 
@@ -86,12 +91,9 @@ bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file)
             cli_fail_diag(c, e, &diag, "TOUCHMARK_PASSPHRASE_FD");
         return e == TM_OK;
     }
-    struct config config = {0};
-    if (config_load(&config, c->arena, c->home, &diag) == TM_OK) {
-        path = configured_file(c, &config);
-        if (path)
-            return from_file(c, ret, ret_file, path);
-    }
+    path = cli_passphrase_configured(c);
+    if (path)
+        return from_file(c, ret, ret_file, path);
     diag_clear(&diag);
     e = secret_prompt(ret, "Passphrase of the house's keys: ", &diag);
     if (e == TM_EUNAVAIL)
@@ -143,6 +145,7 @@ static struct house *open_house(struct cli *c, int mode)
         .public_base = config.public_base,
         .origin = config.origin,
         .crypto_threads = (unsigned)config.crypto_threads,
+        .weak_keys = config.weak_keys && config.weak_keys[0] ? config.weak_keys : NULL,
     };
     e = house_open(&opened.house, &hc, &diag);
     if (e == TM_OK)
@@ -305,7 +308,9 @@ static bool call_server(struct cli *c, const char *sock, const char *method, con
                               .body = body,
                               .write = w->write,
                               .write_arg = w->arg,
-                              .max = ANSWER_MAX};
+                              .max = ANSWER_MAX,
+                              .answer_s = opened.patience_s};
+    opened.patience_s = 0;
     struct diag diag = {0};
     tm_err e = http_unix_exchange(&x, sock, &diag);
     bool ok = e == TM_OK;
@@ -335,6 +340,11 @@ static bool call_any(struct cli *c, const char *method, const char *path, struct
         return call_server(c, sock, method, target, body, type, w, ret);
     struct api_call call = {.method = method_of(method), .body = body, .content_type = type};
     return call_inside(c, &call, target, w, ret);
+}
+
+void cli_call_patience(unsigned seconds)
+{
+    opened.patience_s = seconds;
 }
 
 bool cli_call(struct cli *c, const char *method, const char *path, struct slice body,

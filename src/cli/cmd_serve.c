@@ -40,6 +40,7 @@ struct serving {
     const char *passphrase_file;
     struct house *house;
     SSL_CTX *tls;
+    const char *tls_certificate, *tls_key; /* files of touchmark.yaml; NULL: the house's own */
     struct http_listener listeners[LISTENERS_MAX];
     size_t n_listeners;
     const struct http_route *routes[ROUTE_TABLES_MAX];
@@ -48,14 +49,40 @@ struct serving {
 };
 
 static struct http_server *running; /* for the renewal callback, which comes from the job thread */
-static struct house *running_house;
+static const struct serving *running_serving;
 
+static const char *in_home(const struct serving *s, const char *path)
+{
+    return path[0] == '/' ? path : arena_printf(s->cli->arena, "%s/%s", s->cli->home, path);
+}
+
+/* Files of one's own where touchmark.yaml names some, else the house's. A certificate's file may hold its key as well. */
+static tm_err choose_tls_files(struct serving *s, struct diag *diag)
+{
+    const char *certificate = s->config.tls.certificate, *key = s->config.tls.key;
+    if (key[0] && !certificate[0])
+        return diag_fail(diag, TM_EINVAL, NULL, "tls.key",
+                         "touchmark.yaml names a key without its certificate: set tls.certificate too");
+    if (!certificate[0])
+        return TM_OK;
+    s->tls_certificate = in_home(s, certificate);
+    s->tls_key = in_home(s, key[0] ? key : certificate);
+    return s->tls_certificate && s->tls_key ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err tls_context(SSL_CTX **ret, const struct serving *s, struct diag *diag)
+{
+    return s->tls_certificate ? tls_context_load(ret, s->tls_certificate, s->tls_key, diag)
+                              : tls_server_context(ret, s->house, diag);
+}
+
+/* What can't be loaded changes nothing: the listeners go on with what they have. */
 static void reload_tls(void *arg)
 {
     (void)arg;
     SSL_CTX *fresh = NULL;
     struct diag diag = {0};
-    if (tls_server_context(&fresh, running_house, &diag) != TM_OK) {
+    if (tls_context(&fresh, running_serving, &diag) != TM_OK) {
         log_error(NULL, "tls.reload", LOG_S("why", diag.message));
         return;
     }
@@ -171,6 +198,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         .public_base = s->config.public_base,
         .origin = s->config.origin,
         .crypto_threads = (unsigned)s->config.crypto_threads,
+        .weak_keys = s->config.weak_keys[0] ? s->config.weak_keys : NULL,
         .store_unsafe_async =
             getenv("TOUCHMARK_UNSAFE_ASYNC") != NULL, /* the torture's counter-proof; logged below */
     };
@@ -188,7 +216,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
 
 static tm_err start_server(struct serving *s, struct diag *diag)
 {
-    TM_TRY(tls_server_context(&s->tls, s->house, diag));
+    TM_TRY(choose_tls_files(s, diag));
+    TM_TRY(tls_context(&s->tls, s, diag));
     collect_routes(s);
     const char **proxies = arena_calloc(s->cli->arena, s->config.trusted_proxies.n + 1, sizeof *proxies);
     if (!proxies)
@@ -210,7 +239,7 @@ static tm_err start_server(struct serving *s, struct diag *diag)
     };
     TM_TRY(http_server_start(&s->server, &hc, diag));
     running = s->server;
-    running_house = s->house;
+    running_serving = s;
     admin_watch(s->server);
     tls_server_on_renewal(reload_tls, NULL);
     return TM_OK;

@@ -78,8 +78,18 @@ static const struct json_field listen_schema[] = {
     {0},
 };
 static const struct json_field tls_schema[] = {
-    {.key = "certificate", .kind = JSON_K_STRING, .offset = IN(tls, certificate), .max = 4000, .def = ""},
-    {.key = "key", .kind = JSON_K_STRING, .offset = IN(tls, key), .max = 4000, .def = ""},
+    {.key = "certificate",
+     .kind = JSON_K_STRING,
+     .offset = IN(tls, certificate),
+     .max = 4000,
+     .def = "",
+     .doc = "PEM, the chain behind it; the house's own, renewed by itself, when left out. Read again on SIGHUP"},
+    {.key = "key",
+     .kind = JSON_K_STRING,
+     .offset = IN(tls, key),
+     .max = 4000,
+     .def = "",
+     .doc = "its key, PEM without a passphrase; in the certificate's file when left out"},
     {0},
 };
 static const struct json_field limits_schema[] = {
@@ -135,6 +145,13 @@ const struct json_field config_schema[] = {
      .kind = JSON_K_BOOL,
      .offset = offsetof(struct config, free_ports),
      .doc = "a listener without a port takes a free one, written to run/ports.json"},
+    {.key = "weak-keys",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct config, weak_keys),
+     .max = 4000,
+     .def = "",
+     .doc =
+         "lists of keys known to be bad, a file or a directory of files; <home>/weak-keys, if there, when left out"},
     {.key = "crypto-threads",
      .kind = JSON_K_INT,
      .offset = offsetof(struct config, crypto_threads),

@@ -28,7 +28,7 @@ struct config {
     } listen;
     struct json_strings trusted_proxies;
     struct {
-        const char *certificate, *key; /* PEM files; default <home>/tls */
+        const char *certificate, *key; /* PEM files, relative to the home; "": <home>/tls/server.pem */
     } tls;
     struct {
         int64_t connections, connections_per_peer, requests_per_peer;
@@ -36,6 +36,7 @@ struct config {
     struct {
         int level, format;
     } log;
+    const char *weak_keys; /* lists of bad keys */
     int64_t loops, crypto_threads;
     bool free_ports; /* listeners without a port take a free one instead of the usual: tests and the demo */
 };

@@ -142,6 +142,18 @@ static void signer_died(struct task *t)
     jobs_kick(h->jobs, "signer.restart");
 }
 
+/* Lists that were named have to be there; those that lie in the home are taken where somebody put them. */
+static tm_err open_weak_keys(struct house *h, const struct house_config *c, struct diag *diag)
+{
+    char standard[4096];
+    snprintf(standard, sizeof standard, "%s/weak-keys", h->home);
+    if (!c->weak_keys && access(standard, F_OK) != 0)
+        return TM_OK;
+    TM_TRY(key_blocklist_load(&h->blocklist, c->weak_keys ? c->weak_keys : standard, diag));
+    log_info(NULL, "weak-keys", LOG_I("entries", (int64_t)key_blocklist_size(h->blocklist)));
+    return TM_OK;
+}
+
 static tm_err open_parts(struct house *h, const struct house_config *c, struct diag *diag)
 {
     /* The signer forks before any thread exists. */
@@ -149,10 +161,7 @@ static tm_err open_parts(struct house *h, const struct house_config *c, struct d
     TM_TRY(open_store(h, c, diag));
     TM_TRY(open_pools(h, c));
     TM_TRY(refusals_new(&h->refusals));
-    char blocklist[4096];
-    snprintf(blocklist, sizeof blocklist, "%s/blocklist.bin", h->home);
-    if (access(blocklist, R_OK) == 0)
-        TM_TRY(key_blocklist_load(&h->blocklist, blocklist, diag));
+    TM_TRY(open_weak_keys(h, c, diag));
     TM_TRY(house_reload(h, diag));
     if (c->mode == HOUSE_READ) {
         /* Its key is known to the signer only: readers who have the key's text open the register themselves. */

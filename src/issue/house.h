@@ -35,9 +35,11 @@ struct house_config {
     const char *passphrase_file;     /* where the signer may read it again after a crash; NULL: it may not */
     const char *public_base;         /* "http://pki.example.org": goes into AIA and CDP */
     const char *origin;              /* register origin */
-    unsigned crypto_threads;         /* 0: one a core */
-    unsigned blocking_threads;       /* 0: 4 */
-    bool store_unsafe_async;         /* torture's counter-proof only */
+    const char
+        *weak_keys; /* lists of bad keys, a file or a directory; NULL: <home>/weak-keys where it exists */
+    unsigned crypto_threads;   /* 0: one a core */
+    unsigned blocking_threads; /* 0: 4 */
+    bool store_unsafe_async;   /* torture's counter-proof only */
 };
 
 struct house {

@@ -1,79 +1,7 @@
 #include "keys/quality.h"
 #include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/digest.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "keys/blocklist.h"
 #include <openssl/bn.h>
-#include <sys/stat.h>
-
-/* ---- block-list ---- */
-
-enum { PREFIX = 16, BLOCKLIST_MAX = 64 << 20 };
-
-struct key_blocklist {
-    size_t n;
-    uint8_t prefixes[][PREFIX];
-};
-
-static tm_err read_all(int fd, uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t got = read(fd, p, n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return TM_EIO;
-        p += got;
-        n -= (size_t)got;
-    }
-    return TM_OK;
-}
-
-tm_err key_blocklist_load(struct key_blocklist **ret, const char *path, struct diag *diag)
-{
-    TM_CLEANUP(tm_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return diag_fail(diag, errno == ENOENT ? TM_ENOTFOUND : TM_EIO, NULL, path,
-                         "cannot open the block-list: %s", strerror(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size > BLOCKLIST_MAX)
-        return diag_fail(diag, TM_ETOOBIG, NULL, path, "not a file of at most %d bytes", BLOCKLIST_MAX);
-    if (st.st_size % PREFIX != 0)
-        return diag_fail(diag, TM_EMALFORMED, NULL, path, "the size is not a multiple of 16");
-    size_t n = (size_t)st.st_size;
-    struct key_blocklist *b = malloc(sizeof *b + n);
-    if (!b)
-        return TM_ENOMEM;
-    b->n = n / PREFIX;
-    if (read_all(fd, b->prefixes[0], n) != TM_OK) {
-        free(b);
-        return diag_fail(diag, TM_EIO, NULL, path, "cannot read the block-list");
-    }
-    for (size_t i = 1; i < b->n; i++) {
-        if (memcmp(b->prefixes[i - 1], b->prefixes[i], PREFIX) >= 0) {
-            free(b);
-            return diag_fail(diag, TM_EMALFORMED, NULL, path, "entry %zu is not in order", i);
-        }
-    }
-    *ret = b;
-    return TM_OK;
-}
-
-void key_blocklist_free(struct key_blocklist *b)
-{
-    free(b);
-}
-
-static int prefix_cmp(const void *a, const void *b)
-{
-    return memcmp(a, b, PREFIX);
-}
-
-static bool blocklisted(const struct key_blocklist *b, const uint8_t hash[SHA256_LEN])
-{
-    return b && b->n && bsearch(hash, b->prefixes, b->n, PREFIX, prefix_cmp) != NULL;
-}
 
 /* ---- RSA: residues ---- */
 
@@ -278,10 +206,10 @@ tm_err key_quality_check(struct key_quality *ret, const struct pubkey_info *info
                          const struct key_blocklist *blocklist)
 {
     struct key_quality q = {0};
-    if (blocklist && blocklist->n) {
-        uint8_t hash[SHA256_LEN];
-        TM_TRY(sha256(hash, spki->der));
-        if (blocklisted(blocklist, hash))
+    if (blocklist) {
+        bool listed = false;
+        TM_TRY(key_blocklisted(&listed, blocklist, info, spki));
+        if (listed)
             q = (struct key_quality){"key.blocklisted", "The key is on the list of known weak keys."};
     }
     if (!q.rule && info->alg == KEY_ALG_RSA)

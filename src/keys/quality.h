@@ -4,8 +4,17 @@
 #include "base/err.h"
 #include "keys/pubkey.h"
 
-struct key_blocklist; /* sorted 16-octet prefixes of SHA-256(SPKI) */
+/* Keys that are known to be weak or whose private half is known. Text, one key a line, '#' begins a comment: 20 hexadecimal digits, the end of
+ * SHA-1("Modulus=" modulus "\n"), as the openssl-blacklist lists of Debian's weak keys (CVE-2008-0166) have them, or 64, SHA-256 of
+ * the SubjectPublicKeyInfo. */
+struct key_blocklist;
+enum { KEY_BLOCKLIST_BYTES = 256 << 20, KEY_BLOCKLIST_FILES = 256 };
+/* `path` is a list or a directory of lists, hidden files left out. TM_ENOTFOUND, TM_ETOOBIG, TM_EMALFORMED (diag: file and line). */
 tm_err key_blocklist_load(struct key_blocklist **ret, const char *path, struct diag *diag);
+/* The same from memory; `name` is for diag. */
+tm_err key_blocklist_parse(struct key_blocklist **ret, struct slice text, const char *name,
+                           struct diag *diag);
+size_t key_blocklist_size(const struct key_blocklist *b);
 void key_blocklist_free(struct key_blocklist *b);
 
 struct key_quality {
