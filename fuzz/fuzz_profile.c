@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* A template over made-up names may give something that is too long; a crash it may not give. */
     TM_IGNORE(profile_snapshot(&out, p));
     buf_reset(&out);
-    if (profile_csrattrs(&out, p) != TM_OK)
+    if (profile_csrattrs(&out, p, true) != TM_OK)
         abort();
     if (profile_from_json(&again, profile_source(p), 1, &diag) != TM_OK)
         abort();

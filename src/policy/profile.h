@@ -56,8 +56,9 @@ bool role_listed(const char *roles, const char *role);
 
 /* The stable text snapshot that tests diff: every field, defaults spelt out, and a sample TBS. */
 tm_err profile_snapshot(struct buf *out, const struct profile *p);
-/* The RFC 9908 view: which attributes, extensions and key type a CSR for this profile needs; CsrAttrs DER appended. */
-tm_err profile_csrattrs(struct buf *out, const struct profile *p);
+/* The RFC 9908 view: which attributes, extensions and key type a CSR for this profile needs; CsrAttrs DER appended. `bound`: it must
+ * also carry its connection's binding (RFC 7030 3.5). */
+tm_err profile_csrattrs(struct buf *out, const struct profile *p, bool bound);
 /* The JSON document it was made from, canonical. */
 struct slice profile_source(const struct profile *p);
 

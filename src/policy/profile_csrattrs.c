@@ -70,8 +70,30 @@ static const struct key_oids *key_oids_find(enum key_alg alg)
     return NULL;
 }
 
-/* subjectPKInfo [0] SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey OPTIONAL }: the profile's first choice. An RSA
- * size cannot be said here without a key; the plain attribute below says it. */
+static unsigned rsa_bits(const struct key_rule *rule)
+{
+    return rule->min_bits ? rule->min_bits : 2048;
+}
+
+/* RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }. RFC 9908 3.4: a placeholder whose modulus has the length that
+ * is wanted says the size of an RSA key; with any other kind there is no key here. */
+static void put_rsa_placeholder(struct der_builder *b, unsigned bits)
+{
+    uint8_t modulus[8192 / 8];
+    size_t n = (bits + 7) / 8;
+    if (n > sizeof modulus)
+        n = sizeof modulus;
+    memset(modulus, 0xff, n);
+    modulus[0] = (uint8_t)(0xff >> (8 * n - bits) % 8);
+    der_open_bits(b);
+    der_open(b, DER_SEQUENCE);
+    der_put_unsigned(b, slice_of(modulus, n));
+    der_put_uint(b, 65537);
+    der_close(b);
+    der_close(b);
+}
+
+/* subjectPKInfo [0] SEQUENCE { algorithm AlgorithmIdentifier, subjectPublicKey BIT STRING OPTIONAL }: the profile's first choice. */
 static void put_key_template(struct der_builder *b, const struct profile *p)
 {
     const struct key_oids *k = key_oids_find(p->keys[0].alg);
@@ -83,6 +105,8 @@ static void put_key_template(struct der_builder *b, const struct profile *p)
     else if (k->curve != OID_UNKNOWN)
         put_oid(b, k->curve);
     der_close(b);
+    if (!k)
+        put_rsa_placeholder(b, rsa_bits(&p->keys[0]));
     der_close(b);
 }
 
@@ -128,13 +152,13 @@ static void put_key_attribute(struct der_builder *b, const struct key_rule *rule
     if (k)
         put_oid(b, k->curve);
     else
-        der_put_uint(b, rule->min_bits ? rule->min_bits : 2048);
+        der_put_uint(b, rsa_bits(rule));
     der_close(b);
     der_close(b);
 }
 
 /* CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID */
-tm_err profile_csrattrs(struct buf *out, const struct profile *p)
+tm_err profile_csrattrs(struct buf *out, const struct profile *p, bool bound)
 {
     struct der_builder b;
     der_builder_init(&b, out);
@@ -151,6 +175,8 @@ tm_err profile_csrattrs(struct buf *out, const struct profile *p)
     der_close(&b);
     der_close(&b);
     put_key_attribute(&b, &p->keys[0]);
+    if (bound) /* RFC 7030 4.5.2: who must link the request to its connection is told so */
+        put_oid(&b, OID_CHALLENGE_PASSWORD);
     der_close(&b);
     return der_builder_finish(&b);
 }

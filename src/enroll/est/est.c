@@ -94,7 +94,7 @@ static void get_csrattrs(struct http_request *r)
         no_endpoint(r);
     else if (!p)
         http_reply(r, 204, NULL, (struct slice){0}, NULL);
-    else if (profile_csrattrs(&der, p) != TM_OK)
+    else if (profile_csrattrs(&der, p, e->require_channel_binding) != TM_OK)
         est_reply_error(r, TM_ENOMEM, NULL, NULL);
     else
         est_reply_base64(r, "application/csrattrs", buf_slice(&der));

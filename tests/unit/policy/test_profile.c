@@ -172,7 +172,7 @@ static void test_profile_csrattrs__parses(void **state)
         struct buf out;
         bench_open(&b, r->name);
         buf_init(&out, 1 << 16);
-        assert_int_equal(profile_csrattrs(&out, b.p), TM_OK);
+        assert_int_equal(profile_csrattrs(&out, b.p, false), TM_OK);
         struct der_reader rd, seq;
         struct slice first;
         der_reader_init(&rd, buf_slice(&out), NULL);
