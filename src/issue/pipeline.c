@@ -601,6 +601,23 @@ static void sign(struct run *run)
     signer_submit(r->house->signer, &run->sign);
 }
 
+/* A key that issue_from_csr() could not make out: refused by name, and recorded, like any that a profile does not take. */
+static tm_err admit_key(struct run *run)
+{
+    struct issue_request *r = run->r;
+    struct diag why = {0};
+    if (r->e.key.alg != KEY_ALG_NONE || r->e.spki.der.n == 0)
+        return TM_OK;
+    tm_err e = pubkey_info(&r->e.key, &r->e.spki, &why);
+    if (e != TM_EUNSUPPORTED)
+        return e;
+    const char *reason = arena_strdup(r->arena, why.message);
+    if (!reason)
+        return TM_ENOMEM;
+    deny(run, e, strcmp(why.rule, "key.size") == 0 ? "key.size" : "key.algorithm", reason);
+    return TM_OK;
+}
+
 /* Everything before facts. A verdict DENY in r->decision, *ret_done, or go on. */
 static tm_err admit(struct run *run, bool *ret_done)
 {
@@ -621,6 +638,9 @@ static tm_err admit(struct run *run, bool *ret_done)
         deny(run, TM_ENOTFOUND, "authority.unknown", "the profile names an authority that does not exist");
         return TM_OK;
     }
+    TM_TRY(admit_key(run));
+    if (r->decision.verdict == VERDICT_DENY)
+        return TM_OK;
     if (r->csr && r->csr->pop == CSR_POP_SIGNATURE && !r->e.pop_verified) {
         tm_err e = csr_verify_pop(r->csr, &r->diag);
         if (tm_err_class(e) == TM_CLASS_CALLER) {
@@ -738,6 +758,14 @@ tm_err issue_from_csr(struct issue_request *r, const struct csr *csr, struct dia
     e->not_after = csr->not_after;
     if (csr->spki.der.n == 0)
         return diag_fail(diag, TM_EINVAL, "RFC 2986 4.1", "subjectPKInfo", "the request has no public key");
-    TM_TRY(pubkey_info(&e->key, &csr->spki, diag));
+    /* A kind or size of key that nobody here takes is for the pipeline to refuse, which names the rule and records it. */
+    tm_err err = pubkey_info(&e->key, &csr->spki, diag);
+    if (err == TM_EUNSUPPORTED) {
+        e->key = (struct pubkey_info){0};
+        if (diag)
+            diag_clear(diag);
+    } else if (err != TM_OK) {
+        return err;
+    }
     return csr_san(&e->san, r->arena, csr, diag);
 }

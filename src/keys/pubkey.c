@@ -82,7 +82,7 @@ static tm_err rsa_info(struct pubkey_info *ret, const struct spki *s, struct dia
     const struct key_alg_info *info = key_alg_info(KEY_ALG_RSA);
     unsigned bits = magnitude_bits(n);
     if (bits < info->min_bits || bits > info->max_bits)
-        return diag_fail(diag, TM_EUNSUPPORTED, NULL, "subjectPublicKey",
+        return diag_fail(diag, TM_EUNSUPPORTED, "key.size", "subjectPublicKey",
                          "an RSA modulus of %u bits is not in %u..%u", bits, info->min_bits, info->max_bits);
     if (e.n > n.n || (e.n == n.n && memcmp(e.p, n.p, n.n) >= 0))
         return diag_fail(diag, TM_EINVAL, "RFC 8017 3.1", "subjectPublicKey",

@@ -326,3 +326,35 @@ def test_serverkeygen__asked_to_encrypt(house, openssl, factory):
     openssl.run("req", "-new", "-key", openssl.key("enc"), "-config", "enc.cnf", "-out", "enc.csr")
     reply = post(house, openssl, "/devices/serverkeygen", openssl.file("enc.csr"), cert=cert, key=key)
     assert reply.status == 400 and b"RFC 7030 4.4.1" in reply.body
+
+
+# ---- keys that nobody should have ----
+
+
+def test_simpleenroll__small_rsa_key(house, openssl, factory):
+    """A key too small for any profile is refused by name and recorded, like any other refusal."""
+    birth, key = factory.idevid("EST-SMALL")
+    openssl.run("genrsa", "-out", "small.key", "1024")
+    reply = post(house, openssl, "/devices/simpleenroll", openssl.csr("small", "/serialNumber=EST-SMALL", key=openssl.file("small.key")),
+                 cert=birth, key=key)
+    assert reply.status == 400 and reply.body.startswith(b"key.size: an RSA modulus of 1024 bits"), reply
+    shown = house.cli("register", "show", "--type", "enrollment.denied", "-o", "json").stdout
+    assert "key.size" in shown and "EST-SMALL" in shown
+
+
+def test_csrattrs__rsa_size_and_binding(house, openssl, strict):
+    """RFC 9908 3.4 says an RSA key's size by a placeholder of that size; RFC 7030 4.5.2 says that a binding is wanted."""
+    profile = house.cli_json("get", "profiles", "server-internal-1y")
+    document = {k: v for k, v in profile.items() if k != "version"}
+    document.update(name="est-rsa", key={"algorithms": ["rsa-3072"]})
+    assert house.api("PUT", "/resources/profiles/est-rsa", document).status in (200, 201)
+    label = strict("est-rsa-only", profile="est-rsa", **{"channel-binding": True})
+    reply = house.request("GET", EST + f"/{label}/csrattrs")
+    der = base64.b64decode(reply.body)
+    text = openssl.run("asn1parse", "-inform", "DER", data=der).stdout.decode()
+    assert "challengePassword" in text and "rsaEncryption" in text and "1.2.840.113549.1.9.16.2.61" in text
+    # [0] IMPLICIT SubjectPublicKeyInfoTemplate: swapping its tag for SEQUENCE gives a whole SubjectPublicKeyInfo.
+    at = der.index(b"\xa0\x82")
+    length = int.from_bytes(der[at + 2:at + 4], "big")
+    spki = b"\x30" + der[at + 1:at + 4 + length]
+    assert "(3072 bit)" in openssl.run("pkey", "-pubin", "-inform", "DER", "-noout", "-text_pub", data=spki).stdout.decode()
