@@ -61,7 +61,10 @@ static tm_err choose_profile(struct issue_request *ret, struct arena *a, const s
         if (strcmp(e->profiles[i], ret->e.profile) == 0)
             return TM_OK;
     return diag_fail(diag, TM_EDENIED, "endpoint.profiles", "/profile",
-                     "endpoint \"%s\" does not offer profile \"%s\"", name, ret->e.profile);
+                     catalog_profile(c->catalog, c->tenant->id, ret->e.profile)
+                         ? "endpoint \"%s\" does not offer profile \"%s\""
+                         : "endpoint \"%s\" does not offer profile \"%s\", and there is none of that name",
+                     name, ret->e.profile);
 }
 
 /* May the caller ask for anything, within policy? Owners ask for their own devices only. */

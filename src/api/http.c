@@ -4,6 +4,7 @@
 #include "api/principal.h"
 #include "api/problem.h"
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/task.h"
 #include "issue/house.h"
 #include "issue/issue.h"
@@ -27,7 +28,6 @@ struct exchange {
     struct api_call call;
     struct task work, answer;
     struct buf pending; /* of a streaming answer, not handed to the loop yet */
-    bool streamed;      /* something has been handed over */
     struct stream stream;
 };
 
@@ -83,7 +83,6 @@ static tm_err flush_pending(struct exchange *x)
         return TM_ENOMEM;
     *c = (struct chunk){
         .task.run = send_chunk, .x = x, .status = 200, .type = x->call.answer_type, .n = x->pending.n};
-    x->streamed = true;
     memcpy(c->data, x->pending.p, x->pending.n);
     buf_reset(&x->pending);
     pthread_mutex_lock(&x->stream.lock);
@@ -110,13 +109,30 @@ static tm_err stream_write(struct api_call *c, struct slice data)
 
 /* ---- one call ---- */
 
-static void finish(struct exchange *x)
+/* All that the exchange holds but for the answer's body: it lives in the request's arena, which ends with the reply. */
+static void let_go(struct exchange *x)
 {
-    buf_done(&x->call.out);
     buf_done(&x->pending);
     catalog_unref(x->call.catalog);
     pthread_cond_destroy(&x->stream.drained);
     pthread_mutex_destroy(&x->stream.lock);
+}
+
+/* A stream that failed under way must not look whole: its client gets an end of the connection instead of an end of the answer. */
+static void end_stream(struct exchange *x)
+{
+    struct http_request *r = x->request;
+    struct api_call *c = &x->call;
+    bool cut = c->status >= 400 && !http_request_aborted(r);
+    if (cut)
+        log_error(r->id, "api.cut-short", LOG_S("path", r->path), LOG_S("why", buf_str(&c->out)));
+    http_reply_on_drain(r, NULL);
+    buf_done(&c->out);
+    let_go(x);
+    if (cut)
+        http_reply_abort(r);
+    else
+        http_reply_end(r);
 }
 
 static void answer(struct task *t)
@@ -125,9 +141,7 @@ static void answer(struct task *t)
     struct http_request *r = x->request;
     struct api_call *c = &x->call;
     if (x->stream.begun) {
-        http_reply_on_drain(r, NULL);
-        finish(x);
-        http_reply_end(r);
+        end_stream(x);
         return;
     }
     char etag[32];
@@ -141,8 +155,10 @@ static void answer(struct task *t)
     }
     if (c->status == 401)
         headers[n++] = (struct http_header){"WWW-Authenticate", "Bearer realm=\"touchmark\""};
-    http_reply(r, c->status, c->out.n ? c->answer_type : NULL, buf_slice(&c->out), headers);
-    finish(x);
+    struct buf out = c->out;
+    let_go(x);
+    http_reply(r, c->status, out.n ? c->answer_type : NULL, buf_slice(&out), headers);
+    buf_done(&out);
 }
 
 static void problem(struct exchange *x, tm_err e, const struct diag *diag)
@@ -193,11 +209,8 @@ static void work(struct task *t)
         problem(x, e, &diag);
     else
         api_dispatch(c);
-    /* What a streaming handler left. When it failed before its first chunk, the problem document is the answer; after that it is the
-     * stream's last line, so that a list that was cut short does not look whole. */
-    if (x->streamed && c->status >= 400)
-        buf_put_slice(&x->pending, buf_slice(&c->out));
-    if (x->pending.n > 0 && (x->streamed || c->status < 400))
+    /* What a streaming handler left. When it failed before its first chunk, the problem document is the answer. */
+    if (x->pending.n > 0 && c->status < 400)
         TM_IGNORE(flush_pending(x));
     executor_post(http_request_executor(x->request), &x->answer);
 }

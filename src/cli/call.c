@@ -382,6 +382,9 @@ bool cli_call_ok(struct cli *c, const char *method, const char *path, struct sli
         next = "; the matching list command shows what there is";
     else if (ret->status == 403 && strcmp(rule, "role") == 0)
         next = "; ask an administrator for the role";
+    else if (strcmp(rule, "endpoint.profiles") == 0)
+        next =
+            "; \"touchmark get endpoints\" shows what each one offers: name another with --endpoint, or apply this one with the profile";
     else if (ret->status == 503)
         next = "; see \"touchmark status\", then try again";
     else if (ret->status >= 500)

@@ -32,6 +32,9 @@ bool cli_get_as(struct cli *c, const char *path, const char *accept, struct cli_
 bool cli_call_stream(struct cli *c, const char *method, const char *path, struct slice body,
                      const char *content_type, bool (*write)(void *arg, struct slice data), void *arg,
                      struct cli_reply *ret);
+/* How long the server may work on the next call before it answers; 10 minutes when nothing is said. */
+enum { CLI_PATIENCE_DAY = 86400 };
+void cli_call_patience(unsigned seconds);
 /* Is a server running on this home (it holds the admin socket)? */
 bool cli_server_running(const struct cli *c);
 /* The house itself, for offline commands (ca ceremonies, verify): NULL after complaining, also when a server runs. `mode` is enum house_mode. */
@@ -41,3 +44,5 @@ void cli_call_close(struct cli *c);
 /* The passphrase for the signer's keys: --passphrase-file, config (file, systemd credential), TOUCHMARK_PASSPHRASE_FD, prompt. */
 struct secret;
 bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file);
+/* The file that touchmark.yaml or a systemd credential names, whether it is there or not; NULL when they name none. */
+const char *cli_passphrase_configured(struct cli *c);

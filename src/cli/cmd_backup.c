@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/commands.h"
@@ -143,6 +144,7 @@ static bool backup_store(struct cli *c, const char *dir)
     buf_puts(&body, "{\"path\":");
     buf_put_json_string(&body, slice_str(path));
     buf_puts(&body, "}");
+    cli_call_patience(CLI_PATIENCE_DAY); /* a large store takes its time */
     bool ok = path && buf_err(&body) == TM_OK &&
               cli_call_ok(c, "POST", "/api/v1/backup", buf_slice(&body), "application/json", &r);
     buf_done(&body);
@@ -330,6 +332,43 @@ static tm_err begin_epoch(struct cli *c, struct house *h, uint64_t *ret_epoch, s
     return TM_OK;
 }
 
+static bool lies_in(const char *file, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(file, dir, n) == 0 && file[n] == '/';
+}
+
+/* The passphrase is in no backup unless asked for, but touchmark.yaml may say that it is read from a file of the home: then the one that
+ * opened the keys just now goes there again. The file's path when it stands where it is looked for, else NULL with a word on what to do. */
+static const char *bring_passphrase(struct cli *c)
+{
+    const char *file = cli_passphrase_configured(c), *given = cli_get(c, "passphrase-file");
+    if (file && access(file, R_OK) == 0)
+        return file;
+    struct secret s = {0};
+    struct diag diag = {0};
+    struct stat st;
+    const char *yaml = arena_printf(c->arena, "%s/touchmark.yaml", c->home);
+    char *home = realpath(c->home, NULL);
+    bool inside = file && home && (lies_in(file, home) || lies_in(file, c->home));
+    free(home);
+    if (inside && given && secret_read_file(&s, given, &diag) == TM_OK) {
+        bool ok = cli_write_file(c, file, secret_slice(&s), 0400);
+        if (ok && geteuid() == 0 && yaml && stat(yaml, &st) == 0)
+            ok = chown(file, st.st_uid, st.st_gid) == 0;
+        secret_done(&s);
+        if (ok)
+            return file;
+    }
+    if (file)
+        fprintf(
+            stderr,
+            "The keys' passphrase is not in the backup. touchmark.yaml reads it from %s: put it there (mode 0400), or give\n"
+            "--passphrase-file to \"touchmark serve\" and to every command while no server runs.\n",
+            file);
+    return NULL;
+}
+
 static int restore_in(struct cli *c, const char *dir, const json_t *manifest)
 {
     size_t i;
@@ -348,10 +387,11 @@ static int restore_in(struct cli *c, const char *dir, const json_t *manifest)
     tm_err e = begin_epoch(c, h, &epoch, &diag);
     if (e != TM_OK)
         return cli_fail_diag(c, e, &diag, "the restored register does not verify");
-    json_t *v = json_pack("{s:s,s:s,s:I,s:I,s:b}", "home", c->home, "backup_of",
+    const char *passphrase = bring_passphrase(c);
+    json_t *v = json_pack("{s:s,s:s,s:I,s:I,s:b,s:s?}", "home", c->home, "backup_of",
                           json_string_value(json_object_get(manifest, "time")), "files",
                           (json_int_t)json_array_size(json_object_get(manifest, "files")), "epoch",
-                          (json_int_t)epoch, "verified", 1);
+                          (json_int_t)epoch, "verified", 1, "passphrase_file", passphrase);
     int status = v ? show_value(c, v) : 1;
     json_decref(v);
     return status;
@@ -415,7 +455,8 @@ const struct command backup_commands[] = {
      .arguments = "DIR",
      .description =
          "Into an empty home. Every file is compared with the list; then the register begins a new epoch, which names the last\n"
-         "root before it, and all of it is verified. The old house must not go on beside the new one.",
+         "root before it, and all of it is verified. Where touchmark.yaml reads the passphrase from a file of the home, the one\n"
+         "given with --passphrase-file is put back there. The old house must not go on beside the new one.",
      .example = "touchmark restore /media/backup/2026-11-21 --home /var/lib/touchmark --passphrase-file pass",
      .options = restore_options,
      .min_args = 1,

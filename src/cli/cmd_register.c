@@ -127,6 +127,7 @@ static int verify_by_server(struct cli *c)
     for (size_t i = 0; i < n && status == 0; i++) {
         struct cli_reply r;
         c->tenant = tenants[i];
+        cli_call_patience(CLI_PATIENCE_DAY);
         if (!cli_call_ok(c, "POST", "/api/v1/register/verify", slice_of(NULL, 0), NULL, &r)) {
             status = 1;
         } else if (!json_is_true(json_object_get(r.json, "ok"))) {

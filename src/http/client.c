@@ -1,6 +1,8 @@
 #include "http/client.h"
 #include "http/parser_lib.h"
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -8,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 << 10, CHUNK = 64 << 10 };
+enum { HEAD_MAX = 16 << 10, CHUNK = 64 << 10, IDLE_S = 60, ANSWER_S = 600 };
 
 struct reading {
     struct http_exchange *x;
@@ -104,54 +106,108 @@ static int on_complete(http_parser *p)
     return 0;
 }
 
-static tm_err read_answer(struct http_exchange *x, int fd, struct diag *diag)
-{
-    struct reading r = {.x = x};
+/* ---- both ways at once ---- */
+
+struct talk {
+    struct http_exchange *x;
+    int fd;
+    struct slice out[2]; /* head and body, as far as they are not sent yet */
+    struct reading r;
+    http_parser parser;
     http_parser_settings settings;
-    http_parser_settings_init(&settings);
-    settings.on_header_field = on_field;
-    settings.on_header_value = on_value;
-    settings.on_headers_complete = on_headers;
-    settings.on_body = on_body;
-    settings.on_message_complete = on_complete;
-    http_parser p;
-    http_parser_init(&p, HTTP_RESPONSE);
-    p.data = &r;
-    while (!r.done) {
-        char chunk[CHUNK];
-        ssize_t n = read(fd, chunk, sizeof chunk);
+};
+
+static bool unsent(const struct talk *t)
+{
+    return t->out[0].n + t->out[1].n > 0;
+}
+
+/* What the socket takes now. A server that refuses early closes while the body is under way; its answer says why. */
+static tm_err send_some(struct talk *t, struct diag *diag)
+{
+    for (size_t i = 0; i < 2; i++)
+        while (t->out[i].n) {
+            ssize_t n = send(t->fd, t->out[i].p, t->out[i].n, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n >= 0) {
+                t->out[i] = slice_sub(t->out[i], (size_t)n, SIZE_MAX);
+                continue;
+            }
+            if (errno == EINTR)
+                continue;
+            if (errno == EAGAIN || errno == EWOULDBLOCK)
+                return TM_OK;
+            if (errno != EPIPE && errno != ECONNRESET)
+                return diag_fail(diag, TM_EIO, NULL, NULL, "the request: %s", strerror(errno));
+            t->out[0] = t->out[1] = slice_of(NULL, 0);
+        }
+    return TM_OK;
+}
+
+static tm_err read_some(struct talk *t, struct diag *diag)
+{
+    struct http_exchange *x = t->x;
+    char chunk[CHUNK];
+    ssize_t n = recv(t->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+        return TM_OK;
+    if (n < 0 && errno != ECONNRESET)
+        return diag_fail(diag, TM_EIO, NULL, NULL, "the server's answer: %s", strerror(errno));
+    size_t have = n < 0 ? 0 : (size_t)n;
+    size_t taken = http_parser_execute(&t->parser, &t->settings, chunk, have);
+    if (t->r.stopped)
+        return diag_fail(diag, TM_EIO, NULL, NULL, "the answer could not be written");
+    if (buf_err(&x->out) == TM_ETOOBIG)
+        return diag_fail(diag, TM_ETOOBIG, NULL, NULL, "the answer is larger than %zu bytes", x->max);
+    TM_TRY(buf_err(&x->out));
+    if (t->r.done)
+        return TM_OK;
+    if (have == 0)
+        return diag_fail(diag, TM_EIO, NULL, NULL,
+                         x->status ? "the answer was cut short: what came is not the whole"
+                                   : "the server closed the connection without an answer");
+    if (taken != have)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 9112", NULL, "the server's answer is not HTTP");
+    return TM_OK;
+}
+
+static tm_err converse(struct talk *t, struct diag *diag)
+{
+    struct http_exchange *x = t->x;
+    unsigned idle = x->idle_s ? x->idle_s : IDLE_S, answer = x->answer_s ? x->answer_s : ANSWER_S;
+    while (!t->r.done) {
+        bool working = !unsent(t) && x->status == 0;
+        unsigned seconds = working ? answer : idle;
+        struct pollfd p = {.fd = t->fd, .events = (short)(POLLIN | (unsent(t) ? POLLOUT : 0))};
+        int n = poll(&p, 1, (int)(seconds < INT_MAX / 1000 ? seconds * 1000 : INT_MAX));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return diag_fail(diag, TM_EIO, NULL, NULL, "the server's answer: %s", strerror(errno));
-        size_t taken = http_parser_execute(&p, &settings, chunk, (size_t)n);
-        if (r.stopped)
-            return diag_fail(diag, TM_EIO, NULL, NULL, "the answer could not be written");
-        TM_TRY(buf_err(&x->out));
-        if (r.done)
-            break;
+            return diag_fail(diag, TM_EIO, NULL, NULL, "poll: %s", strerror(errno));
         if (n == 0)
-            return diag_fail(diag, TM_EIO, NULL, NULL,
-                             "the server closed the connection before its answer was whole");
-        if (taken != (size_t)n)
-            return diag_fail(diag, TM_EMALFORMED, "RFC 9112", NULL, "the server's answer is not HTTP");
+            return diag_fail(diag, TM_ETIMEOUT, NULL, NULL,
+                             working     ? "no answer for %u seconds; what was asked may still be done"
+                             : unsent(t) ? "it has read nothing for %u seconds"
+                                         : "its answer has stood still for %u seconds",
+                             seconds);
+        if (p.revents & POLLOUT)
+            TM_TRY(send_some(t, diag));
+        if (p.revents & (POLLIN | POLLHUP | POLLERR))
+            TM_TRY(read_some(t, diag));
     }
     return TM_OK;
 }
 
-/* ---- the request ---- */
-
-static bool send_all(int fd, struct slice s)
+static tm_err put_head(struct buf *head, const struct http_exchange *x)
 {
-    while (s.n) {
-        ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        s = slice_sub(s, (size_t)n, SIZE_MAX);
-    }
-    return true;
+    buf_printf(head, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", x->method, x->target);
+    if (x->accept)
+        buf_printf(head, "Accept: %s\r\n", x->accept);
+    if (x->content_type)
+        buf_printf(head, "Content-Type: %s\r\n", x->content_type);
+    if (x->body.n || x->content_type)
+        buf_printf(head, "Content-Length: %zu\r\n", x->body.n);
+    buf_puts(head, "\r\n");
+    return buf_err(head);
 }
 
 tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag)
@@ -164,21 +220,20 @@ tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, stru
         return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", socket_path, strerror(errno));
     struct buf head;
     buf_init(&head, HEAD_MAX);
-    buf_printf(&head, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", x->method, x->target);
-    if (x->accept)
-        buf_printf(&head, "Accept: %s\r\n", x->accept);
-    if (x->content_type)
-        buf_printf(&head, "Content-Type: %s\r\n", x->content_type);
-    if (x->body.n || x->content_type)
-        buf_printf(&head, "Content-Length: %zu\r\n", x->body.n);
-    buf_puts(&head, "\r\n");
-    tm_err e = buf_err(&head);
-    /* A server that refuses early closes while the body is under way; its answer says why. */
-    if (e == TM_OK && (!send_all(fd, buf_slice(&head)) || !send_all(fd, x->body)) && errno != EPIPE &&
-        errno != ECONNRESET)
-        e = diag_fail(diag, TM_EIO, NULL, NULL, "%s: %s", socket_path, strerror(errno));
+    struct talk t = {.x = x, .fd = fd, .r = {.x = x}};
+    http_parser_settings_init(&t.settings);
+    t.settings.on_header_field = on_field;
+    t.settings.on_header_value = on_value;
+    t.settings.on_headers_complete = on_headers;
+    t.settings.on_body = on_body;
+    t.settings.on_message_complete = on_complete;
+    http_parser_init(&t.parser, HTTP_RESPONSE);
+    t.parser.data = &t.r;
+    tm_err e = put_head(&head, x);
+    t.out[0] = buf_slice(&head);
+    t.out[1] = x->body;
     if (e == TM_OK)
-        e = read_answer(x, fd, diag);
+        e = converse(&t, diag);
     buf_done(&head);
     close(fd);
     return e;

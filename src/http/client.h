@@ -1,4 +1,6 @@
-/* http/client.h - one blocking HTTP/1.1 exchange over a unix socket: how the command line talks to the server of its own home. Layer 2. */
+/* http/client.h - one blocking HTTP/1.1 exchange over a unix socket: how the command line talks to the server of its own home. Layer 2.
+ *
+ * Body and answer go both ways at once, so that a server that answers while it still reads never waits for a client that only writes. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -17,6 +19,9 @@ struct http_exchange {
     bool (*write)(void *arg, struct slice data);
     void *write_arg;
     size_t max; /* of the answer in `out` */
+    /* Seconds without an octet in either direction: while both sides talk (0: 60), and from the end of the request to the
+     * beginning of the answer, in which the server works (0: 600). */
+    unsigned idle_s, answer_s;
 
     /* answer */
     int status;
@@ -24,7 +29,7 @@ struct http_exchange {
     struct buf out; /* buf_done() it */
 };
 
-/* TM_EUNAVAIL when nobody listens, TM_EIO when the answer ends early, TM_EMALFORMED, TM_ETOOBIG. */
+/* TM_EUNAVAIL when nobody listens, TM_ETIMEOUT, TM_EIO when the answer ends early, TM_EMALFORMED, TM_ETOOBIG. */
 tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag);
 /* Is there a listener? */
 bool http_unix_listens(const char *socket_path);

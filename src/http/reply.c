@@ -3,6 +3,7 @@
 #include "http/internal.h"
 #include <assert.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 const char *http_status_text(int status)
 {
@@ -234,6 +235,24 @@ void http_reply_end(struct http_request *r)
     if (!q->aborted && q->chunked_out)
         io_queue(q->conn, SLICE_LIT("0\r\n\r\n"));
     conn_kick(q->conn);
+}
+
+void http_reply_abort(struct http_request *r)
+{
+    struct request *q = request_of(r);
+    struct conn *c = q->conn;
+    check(q);
+    assert(q->begun);
+    q->replied = true;
+    q->status = 500;
+    if (!q->aborted && io_flush(c) && c->fd >= 0) {
+        c->broken = true; /* no close_notify: TLS clients see a truncation too (RFC 8446 section 6.1) */
+        const struct linger reset = {.l_onoff = 1};
+        if (!q->chunked_out && setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0)
+            c->close_after = true; /* a unix socket: its end is all that can be said */
+        conn_abort(c);
+    }
+    conn_kick(c);
 }
 
 /* ---- the server's own ---- */

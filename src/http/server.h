@@ -95,6 +95,9 @@ size_t http_reply_pending(const struct http_request *r);
  * the peer has gone. It may end the reply. */
 void http_reply_on_drain(struct http_request *r, void (*on_drain)(struct http_request *r));
 void http_reply_end(struct http_request *r);
+/* The other end of a streaming reply: what follows can't be made. The connection is closed without the last chunk (HTTP/1.1) or
+ * by a reset (1.0), so that no client takes what came for the whole; on_reply hears of status 500. The caller logs why. */
+void http_reply_abort(struct http_request *r);
 const char *http_status_text(int status);
 
 /* ---- routes ---- */

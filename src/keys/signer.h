@@ -40,9 +40,6 @@ void signer_on_death(struct signer *s, struct executor *e, struct task *t);
  * the old one lives. signer_on_death() has to be called anew. */
 tm_err signer_restart(struct signer *s, struct diag *diag);
 
-/* Start a new process for a dead one. Blocking; may be called with threads running. TM_ELOCKED where the passphrase can't be read again. */
-tm_err signer_restart(struct signer *s, struct diag *diag);
-
 /* What a key is. */
 struct signer_key {
     const char *id;

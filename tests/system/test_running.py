@@ -1,7 +1,11 @@
 """Running it: health and metrics, reload, stop, backup and restore, a killed server."""
 import os
 import signal
+import ssl
+import subprocess
 import time
+
+from conftest import PROGRAM
 
 
 def issue(house, openssl, name):
@@ -37,6 +41,54 @@ def test_stop__is_graceful_and_the_next_start_finds_all(new_house, openssl):
     assert h.stop() == 0
 
 
+def presented(house):
+    """The serial that the enrollment listener shows to whoever connects."""
+    pem = ssl.get_server_certificate(("127.0.0.1", house.ports["enrollment"]))
+    return ssl.PEM_cert_to_DER_cert(pem)
+
+
+def test_tls__files_of_ones_own(new_house, openssl):
+    h = new_house()
+
+    def certificate(name):
+        issue(h, openssl, name)
+        os.replace(openssl.file(name + ".pem"), os.path.join(h.home, "mine.pem"))
+        os.replace(openssl.file(name + ".key"), os.path.join(h.home, "mine.key"))
+        with open(os.path.join(h.home, "mine.pem"), encoding="ascii") as f:
+            return ssl.PEM_cert_to_DER_cert(f.read().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+
+    one = certificate("tls-one")
+    with open(os.path.join(h.home, "touchmark.yaml"), "a", encoding="utf-8") as f:
+        f.write("tls:\n  certificate: mine.pem\n  key: mine.key\n")
+    h.start()
+    assert presented(h) == one
+    two = certificate("tls-two")
+    assert presented(h) == one
+    h.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: presented(h) == two)
+    # What can't be loaded changes nothing, and the log says so.
+    os.unlink(os.path.join(h.home, "mine.key"))
+    h.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "tls.reload" in h.log() and "mine.key" in h.log())
+    assert presented(h) == two
+    assert h.stop() == 0
+
+
+def test_tls__key_without_certificate_is_refused(new_house):
+    h = new_house()
+    with open(os.path.join(h.home, "touchmark.yaml"), "a", encoding="utf-8") as f:
+        f.write("tls:\n  key: mine.key\n")
+    done = subprocess.run([PROGRAM, "serve", "--home", h.home], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 1 and "tls.certificate" in done.stderr
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_kill__loses_nothing(new_house, openssl):
     h = new_house().start()
     serial = issue(h, openssl, "kill-one")
@@ -59,11 +111,15 @@ def test_backup_and_restore(new_house, openssl, tmp_path):
     restored = str(tmp_path / "restored")
     first, h.home = h.home, restored
     h.cli("restore", backup, "--passphrase-file", passphrase)
-    h.cli("register", "verify", "--passphrase-file", passphrase)
-    # The backup has no passphrase in it; whoever restores brings it.
-    with open(passphrase, encoding="ascii") as f, open(os.path.join(restored, "passphrase"), "w", encoding="ascii") as to:
-        to.write(f.read())
-    os.makedirs(os.path.join(restored, "run"), exist_ok=True)
+    # The backup has no passphrase in it; what opened the keys stands where the configuration looks for it again.
+    assert os.stat(os.path.join(restored, "passphrase")).st_mode & 0o777 == 0o400
+    h.cli("register", "verify")
     shown = h.cli("cert", "list").stdout
     assert serial in shown and later not in shown
     assert first != restored
+    # Without the file at hand it says what is missing.
+    h.home = str(tmp_path / "other")
+    done = subprocess.run([PROGRAM, "restore", backup, "--home", h.home], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "TOUCHMARK_PASSPHRASE_FILE": passphrase}, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert os.path.join(h.home, "passphrase") in done.stderr and "--passphrase-file" in done.stderr
