@@ -133,6 +133,23 @@ struct checkpoint_row {
     uint64_t chain_seq; /* the signer's chain entry of this signature */
 };
 
+/* What the ACME door keeps. `state` is its own JSON; the rest is what rows are found by. Ids begin with their time. */
+enum acme_kind { ACME_ACCOUNT = 1, ACME_ORDER, ACME_AUTHZ };
+struct acme_row {
+    tenant_id tenant; /* of a row that was read */
+    enum acme_kind kind;
+    const char *id;
+    const char *owner; /* account id; "" for accounts */
+    const char *
+        key; /* account: endpoint and key; authorization: account and name; order: what it replaces; "" nothing */
+    const char *ref; /* account: external key id; order: serial of its certificate; "" nothing */
+    int status;
+    int64_t due_at;                 /* unix ms: when there is something to do; 0: nothing */
+    int64_t created_at, keep_until; /* unix seconds; keep_until 0: for ever */
+    int64_t version;
+    struct slice state;
+};
+
 /* ---- writes ------------------------------------------------------------------------------------------------------ */
 
 enum effect_kind {
@@ -156,6 +173,9 @@ enum effect_kind {
     EFFECT_TILE_PUT,
     EFFECT_META_PUT,    /* small named values of the house: epoch, counters */
     EFFECT_EVENT_ERASE, /* event.pos: salt and body become empty, the leaf stays; TM_ENOTFOUND */
+    EFFECT_ACME_PUT, /* acme.row; expected_version as above, new version returned in acme.row.version; with acme.unique TM_ECONFLICT
+                             when another row has the same kind and key */
+    EFFECT_ACME_DROP, /* acme.row.kind and .id; expected_version as above; a row that is gone is no error */
 };
 
 struct effect {
@@ -198,6 +218,10 @@ struct effect {
             const char *name;
             struct slice value;
         } meta;
+        struct {
+            struct acme_row row;
+            bool unique;
+        } acme;
     } u;
 };
 
@@ -240,8 +264,12 @@ enum store_read_kind {
     READ_CHECKPOINTS, /* ascending by size from pos_from */
     READ_TILE,
     READ_META,
-    READ_COUNTS, /* certs, live, revoked, devices, events -> counts */
-    READ_QUOTA,  /* name, window_start -> count */
+    READ_COUNTS,     /* certs, live, revoked, devices, events -> counts */
+    READ_QUOTA,      /* name, window_start -> count */
+    READ_ACME,       /* acme_kind, and id (name), key (name2, newest first) or ref (text); TM_ENOTFOUND */
+    READ_ACME_OWNED, /* acme_kind, owner (name), ordered by id; goes on after `page_next` */
+    READ_ACME_DUE,   /* every tenant's with due_at <= window_start, earliest first */
+    READ_ACME_OLD,   /* every tenant's with keep_until <= window_start, earliest first; state left out */
 };
 
 struct cert_filter {
@@ -266,6 +294,7 @@ struct store_read {
     int device_state; /* 0: any */
     int64_t version;
     int64_t window_start;
+    enum acme_kind acme_kind;
     unsigned level;
     uint64_t pos_from;
     struct slice after; /* page: continue after this id (cert id octets, or text) */
@@ -285,6 +314,7 @@ struct store_read {
     struct continuation_row *continuations;
     struct crl_row crl;
     struct checkpoint_row *checkpoints;
+    struct acme_row *acme;
     struct slice value;
     struct slice page_next; /* what `after` is for the next page, while there is more */
     uint64_t pos_next;      /* events: the same for pos_from */

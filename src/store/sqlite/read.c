@@ -125,6 +125,10 @@ static tm_err (*const read_table[])(struct sqlite_store *, struct reader *, stru
     [READ_META] = read_meta,
     [READ_COUNTS] = read_counts,
     [READ_QUOTA] = read_quota,
+    [READ_ACME] = read_acme,
+    [READ_ACME_OWNED] = read_acme_owned,
+    [READ_ACME_DUE] = read_acme_due,
+    [READ_ACME_OLD] = read_acme_old,
 };
 
 tm_err sqlite_read_now(struct store *base, struct store_read *r)

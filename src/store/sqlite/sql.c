@@ -1,5 +1,6 @@
 #include "store/sqlite/sql.h"
 
+#define ACME_COLUMNS "tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version"
 #define CERT_COLUMNS                                                                                         \
     "c.seq, c.tenant, c.id, c.source, c.serial, c.authority, c.profile, c.profile_version, "                 \
     "c.subject, c.device, c.endpoint, c.door, c.issued_at, c.not_before, c.not_after, "                      \
@@ -185,6 +186,30 @@ const char *const sql_text[SQL_COUNT] = {
                     "next_update = excluded.next_update, der = excluded.der",
     [SQL_CRL_GET] = "SELECT authority, shard, number, this_update, next_update, der FROM crl WHERE "
                     "tenant = ? AND authority = ? AND shard = ?",
+    /* ACME */
+    [SQL_ACME_VERSION] = "SELECT version FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_ACME_RIVAL] =
+        "SELECT 1 FROM acme WHERE tenant = ? AND kind = ? AND key = ? AND key != '' AND id != ? LIMIT 1",
+    [SQL_ACME_PUT] =
+        "INSERT INTO acme (tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, kind, id) DO UPDATE SET owner = "
+        "excluded.owner, key = excluded.key, ref = excluded.ref, status = excluded.status, due_at = "
+        "excluded.due_at, keep_until = excluded.keep_until, version = excluded.version, state = excluded.state",
+    [SQL_ACME_DROP] = "DELETE FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_ACME_GET] = "SELECT " ACME_COLUMNS ", state FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_ACME_BY_KEY] =
+        "SELECT " ACME_COLUMNS
+        ", state FROM acme WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
+    [SQL_ACME_BY_REF] = "SELECT " ACME_COLUMNS
+                        ", state FROM acme WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
+    [SQL_ACME_OWNED] =
+        "SELECT " ACME_COLUMNS
+        ", state FROM acme WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
+        "ORDER BY id LIMIT ?",
+    [SQL_ACME_DUE] =
+        "SELECT " ACME_COLUMNS ", state FROM acme WHERE due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
+    [SQL_ACME_OLD] = "SELECT " ACME_COLUMNS
+                     ", x'' FROM acme WHERE keep_until != 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?",
     /* index.db */
     [SQL_SEGMENT_LIST] = "SELECT id, level, first_seq, last_seq, entries FROM segment ORDER BY last_seq "
                          "DESC",

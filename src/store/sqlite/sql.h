@@ -88,6 +88,17 @@ enum sql {
     SQL_CRL_NUMBER,
     SQL_CRL_PUT,
     SQL_CRL_GET,
+    /* ACME */
+    SQL_ACME_VERSION,
+    SQL_ACME_RIVAL,
+    SQL_ACME_PUT,
+    SQL_ACME_DROP,
+    SQL_ACME_GET,
+    SQL_ACME_BY_KEY,
+    SQL_ACME_BY_REF,
+    SQL_ACME_OWNED,
+    SQL_ACME_DUE,
+    SQL_ACME_OLD,
     /* index.db */
     SQL_SEGMENT_LIST,
     SQL_SEGMENT_ADD,

@@ -1,0 +1,88 @@
+/* Rows of the ACME door. A transaction names each row once, so that its effects need not see each other. */
+#include "store/sqlite/internal.h"
+
+/* The version in the store; 0: there is no such row. */
+static tm_err stored_version(int64_t *ret, struct sqlite_store *s, const struct effect *e, struct diag *diag)
+{
+    const struct acme_row *row = &e->u.acme.row;
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_ACME_VERSION);
+    query_int(&q, e->tenant);
+    query_int(&q, row->kind);
+    query_text(&q, row->id);
+    *ret = query_row(&q) ? column_int(&q, 0) : 0;
+    return query_end(&q, diag);
+}
+
+static tm_err check_version(struct sqlite_store *s, struct effect *e, int64_t *ret, struct diag *diag)
+{
+    TM_TRY(stored_version(ret, s, e, diag));
+    if (e->expected_version >= 0 && e->expected_version != *ret)
+        return diag_fail(diag, TM_ECONFLICT, "store", "acme.version", "somebody else changed this meanwhile");
+    return TM_OK;
+}
+
+static tm_err acme_put_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    struct acme_row *row = &e->u.acme.row;
+    int64_t version;
+    TM_TRY(check_version(s, e, &version, diag));
+    row->version = version + 1;
+    if (!e->u.acme.unique)
+        return TM_OK;
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_ACME_RIVAL);
+    query_int(&q, e->tenant);
+    query_int(&q, row->kind);
+    query_text(&q, row->key);
+    query_text(&q, row->id);
+    bool rival = query_row(&q);
+    TM_TRY(query_end(&q, diag));
+    return rival ? diag_fail(diag, TM_ECONFLICT, "store", "acme.key", "there is such a row already") : TM_OK;
+}
+
+static tm_err acme_put(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    const struct acme_row *row = &e->u.acme.row;
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_ACME_PUT);
+    query_int(&q, e->tenant);
+    query_int(&q, row->kind);
+    query_text(&q, row->id);
+    query_text(&q, row->owner);
+    query_text(&q, row->key);
+    query_text(&q, row->ref);
+    query_int(&q, row->status);
+    query_int(&q, row->due_at);
+    query_int(&q, row->created_at);
+    query_int(&q, row->keep_until);
+    query_int(&q, row->version);
+    query_blob(&q, row->state);
+    query_row(&q);
+    return query_end(&q, diag);
+}
+
+const struct effect_ops effect_acme_put = {.check = acme_put_check, .apply = acme_put};
+
+static tm_err acme_drop_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    int64_t version;
+    TM_TRY(stored_version(&version, s, e, diag));
+    /* Gone is what it should be. */
+    if (version != 0 && e->expected_version >= 0 && e->expected_version != version)
+        return diag_fail(diag, TM_ECONFLICT, "store", "acme.version", "somebody else changed this meanwhile");
+    return TM_OK;
+}
+
+static tm_err acme_drop(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_ACME_DROP);
+    query_int(&q, e->tenant);
+    query_int(&q, e->u.acme.row.kind);
+    query_text(&q, e->u.acme.row.id);
+    query_row(&q);
+    return query_end(&q, diag);
+}
+
+const struct effect_ops effect_acme_drop = {.check = acme_drop_check, .apply = acme_drop};
