@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "issue/chain.h"
 #include "issue/house.h"
+#include "issue/issue.h"
+#include "policy/decide.h"
 #include "policy/profile.h"
 #include "register/register.h"
 #include "x509/name.h"
@@ -166,15 +168,39 @@ static tm_err add_event(struct effects *l, struct arena *a, tenant_id tenant, co
     return register_event_effect(&l->v[l->n++], a, tenant, type, about, body, clock_now_ms());
 }
 
+/* A certificate that one of our authorities signed elsewhere (an offline bundle, another machine) with a serial of our kind: its id here is
+ * that serial, and its issuer's list takes it when it is revoked. Whatever else is brought in counts as imported. */
+static bool serial_is_ours(const struct entry *x, const struct cert *cert)
+{
+    uint8_t prefix[CERT_SERIAL_LEN];
+    if (!x->parent || cert->serial.n != CERT_SERIAL_LEN)
+        return false;
+    serial_prefix(prefix, cert->not_after, clock_now());
+    return memcmp(prefix, cert->serial.p, 2) == 0;
+}
+
+static tm_err already_there(bool *ret, struct house *h, struct arena *a, tenant_id tenant,
+                            struct slice serial, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_CERT, .tenant = tenant, .arena = a};
+    memcpy(q.id, serial.p, CERT_SERIAL_LEN);
+    tm_err e = store_read_now(h->store, &q);
+    *ret = e == TM_OK;
+    if (e != TM_OK && e != TM_ENOTFOUND)
+        *diag = q.diag;
+    return e == TM_ENOTFOUND ? TM_OK : e;
+}
+
 /* The CA's certificate in the inventory of whoever issued it, so that it can be found and revoked like any other. */
 static tm_err add_certificate(struct effects *l, struct arena *a, const struct entry *x,
-                              const struct cert *cert, tenant_id tenant)
+                              const struct cert *cert, struct slice serial, struct slice tbs_hash,
+                              tenant_id tenant)
 {
     struct effect *e = &l->v[l->n++];
     *e = (struct effect){.kind = EFFECT_CERT_ADD, .tenant = tenant};
     struct cert_row *row = &e->u.cert.row;
     TM_TRY(cert_row_from_cert(row, a, cert));
-    memcpy(row->id, x->signature->serial, sizeof row->id);
+    memcpy(row->id, serial.p, sizeof row->id);
     row->source = CERT_ISSUED;
     row->authority = x->parent ? x->parent->name : x->spec->name;
     row->profile = "";
@@ -188,7 +214,7 @@ static tm_err add_certificate(struct effects *l, struct arena *a, const struct e
     TM_TRY(cert_keys_collect(&keys, &e->u.cert.n_keys, a, cert, ""));
     e->u.cert.keys = keys;
 
-    char *hex = arena_hex(a, SLICE_ARR(x->signature->serial));
+    char *hex = arena_hex(a, serial);
     char *about = hex ? arena_printf(a, "certificate/%s", hex) : NULL;
     if (!about)
         return TM_ENOMEM;
@@ -200,11 +226,13 @@ static tm_err add_certificate(struct effects *l, struct arena *a, const struct e
         {.key = "kind", .kind = EVENT_STR, .s = SLICE_LIT("ca")},
         {.key = "not_after", .kind = EVENT_INT, .i = cert->not_after},
         {.key = "not_before", .kind = EVENT_INT, .i = cert->not_before},
-        {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(x->signature->serial)},
+        {.key = "serial", .kind = EVENT_HEX, .s = serial},
         {.key = "subject", .kind = EVENT_STR, .s = slice_str(row->subject)},
-        {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(x->signature->tbs_hash)},
+        {.key = "tbs", .kind = EVENT_HEX, .s = tbs_hash},
         /* An offline bundle has a chain of its own, which is not this signer's. */
-        {.key = x->signed_here ? "chain" : NULL, .kind = EVENT_INT, .i = (int64_t)x->signature->chain_seq},
+        {.key = x->signed_here ? "chain" : NULL,
+         .kind = EVENT_INT,
+         .i = x->signature ? (int64_t)x->signature->chain_seq : 0},
         {0},
     };
     return add_event(l, a, tenant, "certificate.issued", about, fields);
@@ -309,24 +337,49 @@ static tm_err commit_all(struct house *h, struct effects *l, size_t first, struc
     return house_commit(h, l->v, l->n, diag);
 }
 
+/* The inventory's row of the CA, in this transaction where it can be. *ret_apart: it has to be imported behind it. */
+static tm_err add_row(bool *ret_apart, struct effects *l, struct arena *a, const struct entry *x,
+                      const struct cert *cert, struct diag *diag)
+{
+    tenant_id tenant = x->parent ? x->parent->tenant : x->spec->tenant;
+    *ret_apart = false;
+    if (x->signature)
+        return add_certificate(l, a, x, cert, SLICE_ARR(x->signature->serial),
+                               SLICE_ARR(x->signature->tbs_hash), tenant);
+    *ret_apart = !serial_is_ours(x, cert);
+    if (*ret_apart)
+        return TM_OK;
+    bool known;
+    uint8_t *hash = arena_alloc(a, SHA256_LEN);
+    if (!hash)
+        return TM_ENOMEM;
+    TM_TRY(sha256(hash, cert->tbs));
+    TM_TRY(already_there(&known, x->c->house, a, tenant, cert->serial, diag));
+    return known ? TM_OK : add_certificate(l, a, x, cert, cert->serial, slice_of(hash, SHA256_LEN), tenant);
+}
+
 tm_err authority_enter(struct ca_result *ret, struct arena *a, const struct entry *x, struct diag *diag)
 {
     struct house *h = x->c->house;
     struct cert cert;
+    bool apart;
     TM_TRY(cert_parse(&cert, x->der, diag));
     struct effects *l = arena_calloc(a, 1, sizeof *l);
     if (!l)
         return TM_ENOMEM;
     if (x->signature && x->signed_here)
         chain_signed(h->chain, x->signature->chain_seq, x->signature->chain_hash);
-    if (x->signature)
-        TM_TRY(add_certificate(l, a, x, &cert, x->parent ? x->parent->tenant : x->spec->tenant));
+    TM_TRY(add_row(&apart, l, a, x, &cert, diag));
     size_t first = l->n;
     TM_TRY(add_resource(l, a, x, diag));
     TM_TRY(add_acts(l, a, x, &cert));
     TM_TRY(commit_all(h, l, first, diag));
     if (x->signature && x->signed_here)
         chain_recorded(h->chain, x->signature->chain_seq);
+    uint8_t id[CERT_SERIAL_LEN];
+    bool fresh;
+    if (apart)
+        TM_TRY(issue_import(h, x->spec->tenant, x->der, x->c->by, id, &fresh, diag));
     ca_result_fill(ret, a, x->spec->name, x->der);
     return TM_OK;
 }

@@ -175,6 +175,21 @@ static void test_ceremony_create_ca__under_an_issuing_ca(void **state)
     catalog_unref(c);
 }
 
+/* The one row of the inventory with this fingerprint. */
+static const struct cert_row *row_of(struct slice der)
+{
+    uint8_t hash[32];
+    assert_int_equal(sha256(hash, der), TM_OK);
+    struct store_read q = {.kind = READ_CERTS_BY_KEY,
+                           .tenant = TENANT_DEFAULT,
+                           .arena = arena,
+                           .key = {.kind = CERT_KEY_FINGERPRINT, .value = SLICE_ARR(hash)},
+                           .limit = 10};
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    assert_int_equal(q.n, 1);
+    return &q.certs[0];
+}
+
 static void test_ceremony_request_ca__signed_elsewhere(void **state)
 {
     (void)state;
@@ -213,6 +228,15 @@ static void test_ceremony_request_ca__signed_elsewhere(void **state)
     assert_int_equal(signer_key_find(house->signer, "remote-1")->env.not_after_max, x->cert.not_after);
     catalog_unref(c);
     check_leaf("remote-1", "remote.example.org");
+    /* It is its issuer's in the inventory, under its own serial: there it can be revoked. */
+    const struct cert_row *row = row_of(sub.der);
+    assert_int_equal(row->source, CERT_ISSUED);
+    assert_string_equal(row->authority, "root");
+    assert_memory_equal(row->id, sub.serial, CERT_SERIAL_LEN);
+    int64_t at;
+    CHECK_OK(
+        issue_revoke(house, TENANT_DEFAULT, row->id, CRL_CESSATION_OF_OPERATION, "tester", "", &at, &diag),
+        diag);
     buf_done(&csr);
     buf_done(&pem);
 }
@@ -287,6 +311,8 @@ static void test_ceremony_import_ca__made_by_openssl(void **state)
     assert_int_equal(authority_of(c, "old-sub")->n_chain, 1);
     catalog_unref(c);
     check_leaf("old-sub", "old.example.org");
+    /* Serials that openssl gave: the inventory's ids are its own. */
+    assert_int_equal(row_of(r.der)->source, CERT_IMPORTED);
     secret_done(&sesame);
     secret_done(&wrong);
 }
@@ -303,6 +329,7 @@ static void test_ceremony_import_cert__foreign_root(void **state)
     CHECK_OK(offline_bundle_create(&b, in_test("elsewhere.bundle"), &root_passphrase, &own, &diag), diag);
     CHECK_OK(ceremony_import_cert(&r, arena, &by, &s, offline_bundle_cert(b)->der, &diag), diag);
     offline_bundle_close(b);
+    assert_int_equal(row_of(r.der)->source, CERT_IMPORTED);
     struct issue_request *l = issue_leaf(arena, house, "x.example.org");
     buf_init(&pem, 1 << 16);
     buf_put_pem(&pem, "CERTIFICATE", l->cert);
