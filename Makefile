@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build setup demo start check bench clean help
+.PHONY: build setup demo start check bench fuzz clean help
 
 build: setup
 	@scripts/configure build
@@ -22,6 +22,10 @@ check: build ## everything that must hold: tests, sanitizers, lint, layout, syst
 
 bench: setup ## measure this machine
 	@scripts/bench
+
+fuzz: setup ## run every fuzz target for two minutes, then show how much of its parser each reaches; over an hour
+	@scripts/fuzz run
+	@scripts/fuzz coverage
 
 clean: ## remove what was built (not var/, not the OpenSSL in the user's cache)
 	@rm -rf build

@@ -1,4 +1,5 @@
-/* The file of an offline root, before its MAC is looked at. */
+/* The file of an offline root, before its MAC is looked at.
+ * Parser: authority/offline.c:offline_bundle_parse */
 #include "authority/offline_impl.h"
 #include "base/arena.h"
 #include <stdlib.h>

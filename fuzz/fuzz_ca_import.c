@@ -1,4 +1,5 @@
-/* What an operator brings: CA certificates in any wrapping, and series of CRLs. */
+/* What an operator brings: CA certificates in any wrapping, and series of CRLs.
+ * Parser: authority/certs_in.c status/crl_series.c */
 #include "authority/certs_in.h"
 #include "base/arena.h"
 #include "status/crl_impl.h"

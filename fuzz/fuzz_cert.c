@@ -1,4 +1,5 @@
-/* Certificates, and every decoder of extensions on whatever extensions they have. */
+/* Certificates, and every decoder of extensions on whatever extensions they have.
+ * Parser: x509/cert.c x509/ext.c x509/general_name.c x509/name.c x509/name_constraints.c x509/spki.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/text.h"

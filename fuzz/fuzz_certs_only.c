@@ -1,4 +1,5 @@
-/* Certs-only PKCS#7, as BER from outside. */
+/* Certs-only PKCS#7, as BER from outside.
+ * Parser: x509/cms/certs_only.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "der/ber.h"

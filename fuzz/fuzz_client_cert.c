@@ -1,4 +1,5 @@
-/* Client-Cert and Client-Cert-Chain: what parses is whole DER SEQUENCEs, and a single certificate is a list of one. */
+/* Client-Cert and Client-Cert-Chain: what parses is whole DER SEQUENCEs, and a single certificate is a list of one.
+ * Parser: http/client_cert.c */
 #include "base/arena.h"
 #include "http/client_cert.h"
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* CRLs: parse, iterate, and build the same list of entries again. */
+/* CRLs: parse, iterate, and build the same list of entries again.
+ * Parser: x509/crl.c */
 #include "base/buf.h"
 #include "x509/cert.h"
 #include "x509/crl.h"

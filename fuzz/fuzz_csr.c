@@ -1,4 +1,5 @@
-/* Requests in any format and wrapping. */
+/* Requests in any format and wrapping.
+ * Parser: x509/csr.c x509/csr_any.c */
 #include "base/arena.h"
 #include "x509/csr.h"
 #include <stdlib.h>

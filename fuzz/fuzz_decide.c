@@ -2,7 +2,8 @@
  *
  * Input: octet 0 chooses the profile, octet 1 the caller, octet 2 kind and times, octet 3 days and facts; then four blocks, each behind two
  * octets of length: subject Name, GeneralNames, Extensions, certificate. Whatever is issued must be built, be parsed again and pass
- * every lint rule of severity fail of the profile's families. */
+ * every lint rule of severity fail of the profile's families.
+ * Parser: policy/decide.c policy/names.c policy/template.c policy/rules_subject.c policy/rules_san.c policy/rules_key.c policy/rules_extensions.c policy/rules_binding.c policy/rules_caller.c policy/rules_lifetime.c policy/rules_renewal.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "policy/decide.h"

@@ -1,4 +1,5 @@
-/* Every element of the input through every reader, and what reads back through the builder to the same bytes. */
+/* Every element of the input through every reader, and what reads back through the builder to the same bytes.
+ * Parser: der/reader.c x509/print_asn1.c der/oid.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "der/builder.h"

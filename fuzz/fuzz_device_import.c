@@ -1,4 +1,5 @@
-/* Device lists: both forms, every row to the end; the reader must always get there. */
+/* Device lists: both forms, every row to the end; the reader must always get there.
+ * Parser: device/import.c */
 #include "base/arena.h"
 #include "device/import.h"
 #include <stddef.h>

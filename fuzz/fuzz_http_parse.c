@@ -1,4 +1,5 @@
-/* Whole request messages: however the bytes are cut, the outcome is the same. */
+/* Whole request messages: however the bytes are cut, the outcome is the same.
+ * Parser: http/parse.c http/chunked.c */
 #include "base/buf.h"
 #include "http/parse.h"
 #include <stdlib.h>

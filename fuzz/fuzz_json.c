@@ -1,5 +1,6 @@
 /* JSON text, bound to a schema that has one field of every kind. What is accepted must come through writing and reading
- * again unchanged. */
+ * again unchanged.
+ * Parser: base/json.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"

@@ -1,4 +1,5 @@
-/* Names as text: what parses prints, and what is printed parses to the same name. The first byte picks the kind. */
+/* Names as text: what parses prints, and what is printed parses to the same name. The first byte picks the kind.
+ * Parser: x509/name_text.c x509/general_name_text.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "x509/general_name.h"

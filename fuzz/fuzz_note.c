@@ -1,4 +1,5 @@
-/* Signed notes, checkpoints and verifier keys: what is taken is written back the same. */
+/* Signed notes, checkpoints and verifier keys: what is taken is written back the same.
+ * Parser: register/note.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "register/note.h"

@@ -1,4 +1,5 @@
-/* Profile documents: what compiles shows itself whole, keeps its source, and grants or refuses its own sample. */
+/* Profile documents: what compiles shows itself whole, keeps its source, and grants or refuses its own sample.
+ * Parser: policy/profile.c policy/profile_schema.c policy/profile_compile.c policy/profile_reference.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "policy/profile.h"

@@ -1,4 +1,5 @@
-/* Proof documents and event bodies. The verifier key is that of tests/data/register/vectors.json, so that a corpus can hold whole proofs. */
+/* Proof documents and event bodies. The verifier key is that of tests/data/register/vectors.json, so that a corpus can hold whole proofs.
+ * Parser: register/proof.c register/event.c register/merkle.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "register/internal.h"

@@ -1,4 +1,5 @@
-/* PROXY v2 headers: the length field and the parser agree, and an address is there or not. */
+/* PROXY v2 headers: the length field and the parser agree, and an address is there or not.
+ * Parser: http/proxy.c */
 #include "http/proxy.h"
 #include <stdlib.h>
 #include <string.h>

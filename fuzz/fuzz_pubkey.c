@@ -1,4 +1,5 @@
-/* A SubjectPublicKeyInfo, or two octets of lengths, an SPKI, an AlgorithmIdentifier, and a signature over a fixed message. */
+/* A SubjectPublicKeyInfo, or two octets of lengths, an SPKI, an AlgorithmIdentifier, and a signature over a fixed message.
+ * Parser: keys/pubkey.c keys/quality.c x509/spki.c */
 #include "keys/pubkey.h"
 #include "keys/quality.h"
 #include <stdlib.h>

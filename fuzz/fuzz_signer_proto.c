@@ -1,4 +1,5 @@
-/* The stream between server and signer, read by either side. What an operation or a result decodes to must encode to the same octets. */
+/* The stream between server and signer, read by either side. What an operation or a result decodes to must encode to the same octets.
+ * Parser: keys/signer_proto.c */
 #include "keys/signer_proto.h"
 #include <stdlib.h>
 

@@ -1,3 +1,5 @@
+/* Signed public key and challenge.
+ * Parser: x509/spkac.c */
 #include "x509/csr.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,4 +1,5 @@
-/* Paths of tiles, dates and entity tags as clients write them. */
+/* Paths of tiles, dates and entity tags as clients write them.
+ * Parser: status/tile_path.c status/conditional.c */
 #include "status/conditional.h"
 #include "status/tile_path.h"
 #include <stdio.h>

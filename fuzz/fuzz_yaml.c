@@ -1,4 +1,5 @@
-/* YAML documents: what is taken is written and read again the same, and every place that is asked for is found. */
+/* YAML documents: what is taken is written and read again the same, and every place that is asked for is found.
+ * Parser: cli/yaml.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "cli/yaml.h"
