@@ -1,0 +1,126 @@
+/* cli/bench.h - the parts of `touchmark bench`: what is measured, and how the product's own server is driven for it. Layer 6.
+ *
+ * Limits and paths take turns within one run: a noisy neighbour hits both. The server is a process of its own (with its signer's) on one core, the
+ * load comes from this process on another. Times are wall-clock and, beside them, the CPU time of the processes: the second is what counts on
+ * a machine that is shared. */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "http/parser_lib.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct arena;
+struct cli;
+struct key;
+
+enum { BENCH_CSR_MAX = 640, BENCH_ROUNDS_MAX = 64 };
+
+/* ---- numbers (bench_floor.c) ---- */
+
+struct bench_sample {
+    double v[BENCH_ROUNDS_MAX];
+    size_t n;
+};
+void bench_add(struct bench_sample *s, double v);
+/* 0 of nothing. */
+double bench_median(const struct bench_sample *s);
+double bench_quantile(double *v, size_t n, double q);
+
+/* ---- requests (bench_floor.c): PKCS#10, each with a key of its own: a key met again costs look-ups ---- */
+
+struct bench_csr {
+    uint16_t n;
+    uint8_t der[BENCH_CSR_MAX];
+};
+struct bench_csrs {
+    struct bench_csr *v;
+    size_t n, next; /* `next`: the first that nobody has used yet */
+};
+/* Until `n` of them are unused. They are named bench-<number>.example.net. */
+tm_err bench_csrs_reserve(struct bench_csrs *c, size_t n, struct diag *diag);
+/* One for a given DNS name. */
+tm_err bench_csrs_named(struct bench_csrs *c, const char *name, struct diag *diag);
+void bench_csrs_done(struct bench_csrs *c);
+
+/* ---- floor and library path (bench_floor.c): this thread, on whatever core it is pinned to ---- */
+
+struct bench_floor {
+    struct bench_sample sign, verify, library; /* us of CPU time */
+    struct key *ca;
+};
+tm_err bench_floor_open(struct bench_floor *f, struct diag *diag);
+/* One more round of the two primitives, on the core given (-1: any). */
+tm_err bench_floor_round(struct bench_floor *f, const struct bench_csrs *c, int core, struct diag *diag);
+/* One more round of both and of the library path. */
+tm_err bench_library_round(struct bench_floor *f, const struct bench_csrs *c, int core, struct diag *diag);
+double bench_floor_us(const struct bench_floor *f);
+void bench_floor_close(struct bench_floor *f);
+
+/* ---- processes (bench_process.c) ---- */
+
+/* The cores for server and load: the first and last that this process may use; both -1 where there is one only. */
+void bench_cores(int *ret_server, int *ret_load);
+void bench_pin(int core);
+/* Start a program on a core, its output to a file. argv[0] is searched in PATH. Returns the pid, or -1. */
+pid_t bench_spawn(char *const argv[], const char *dir, const char *log, int core);
+/* TERM, then KILL after ten seconds. */
+void bench_stop(pid_t pid);
+/* CPU time of a process and of its children, in us. */
+double bench_cpu_us(pid_t pid);
+/* Proportional set size of a process and of its children, in KiB; 0 when it can't be read. */
+long bench_pss_kib(pid_t pid);
+
+/* ---- a house and its server (bench_process.c) ---- */
+
+struct bench_server {
+    const char *home, *token; /* the administrator's */
+    int enrollment, admin;    /* ports */
+    pid_t pid;
+    double ready_s; /* from exec to "ready" */
+};
+/* Make a house in `home` unless there is one. */
+tm_err bench_home(struct cli *c, const char *home, struct diag *diag);
+tm_err bench_server_start(struct bench_server *s, struct cli *c, const char *home, int core,
+                          struct diag *diag);
+void bench_server_stop(struct bench_server *s);
+
+/* ---- the wire (bench_wire.c) ---- */
+
+/* One keep-alive HTTP/1.1 connection, over TLS or not. */
+struct bench_conn;
+tm_err bench_connect(struct bench_conn **ret, int port, bool tls, struct diag *diag);
+void bench_conn_free(struct bench_conn *c);
+/* One exchange; *ret_status and, where `out` is given, the body. `headers` are whole lines. TM_EIO. */
+tm_err bench_exchange(struct bench_conn *c, const char *method, const char *target, const char *headers,
+                      struct slice body, int *ret_status, struct buf *out, struct diag *diag);
+/* Stream `n` requests as NDJSON through the REST bulk door; every one has to come back issued. *ret_s is the time taken. Where `results` is
+ * given, the answer is kept there. */
+tm_err bench_bulk(const struct bench_server *s, const struct bench_csr *v, size_t n, double *ret_s,
+                  struct buf *results, struct diag *diag);
+
+/* ---- one client at a time (bench_serve.c) ---- */
+
+/* One enrollment after the other over EST on one connection, the server idle between them. */
+tm_err bench_lone(const struct bench_server *s, const struct bench_csr *v, size_t n, double *ret_median_ms,
+                  double *ret_p99_ms, struct diag *diag);
+
+enum { BENCH_SEARCHES = 5 };
+struct bench_search {
+    const char *by;
+    double median_ms, p99_ms, longest_ms;
+};
+/* Searches for rows that bench_fill() made, over REST. */
+tm_err bench_searches(const struct bench_server *s, uint64_t rows, struct bench_search ret[BENCH_SEARCHES],
+                      struct diag *diag);
+/* A value of the server's /metrics. */
+tm_err bench_metric(const struct bench_server *s, const char *name, double *ret, struct diag *diag);
+
+/* ---- rows (bench_fill.c) ---- */
+
+/* Certificates are added straight through the store until it holds `rows`, each with its look-up keys and its event in the register. The house must be
+ * closed. */
+tm_err bench_fill(struct cli *c, const char *home, uint64_t rows, uint64_t *ret_had, double *ret_per_s,
+                  struct diag *diag);
