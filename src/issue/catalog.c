@@ -201,6 +201,11 @@ static tm_err add_endpoint(struct build *b, tenant_id tenant, const json_t *doc,
         .disabled = d.disabled,
         .ca_bundle_authority = d.ca_bundle,
     };
+    struct acme_settings *acme = arena_calloc(a, 1, sizeof *acme);
+    if (!acme)
+        return TM_ENOMEM;
+    *acme = d.acme;
+    x->acme = acme;
     if (x->n_profiles == 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/profiles", "an endpoint needs at least one profile");
     return list_add(&b->c->endpoints, a, x);

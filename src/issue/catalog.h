@@ -72,6 +72,7 @@ struct endpoint {
     bool server_keygen;
     bool disabled;
     const char *ca_bundle_authority; /* whose chain /cacerts shows: the default profile's authority when "" */
+    const struct acme_settings *acme; /* protocol acme; defaults where nothing was said */
 };
 
 struct principal {

@@ -10,6 +10,7 @@
 #include "store/store.h"
 #include <stdatomic.h>
 
+struct acme;
 struct chain;
 struct jobs;
 struct key_blocklist;
@@ -53,6 +54,7 @@ struct house {
     struct chain *chain;
     struct refusals *refusals;
     struct jobs *jobs;
+    struct acme *acme;     /* the ACME door's: nonces, validations; NULL where nothing is served */
     struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */

@@ -19,6 +19,8 @@ enum issue_outcome {
     ISSUE_FAILED,  /* err and diag: nothing was issued */
 };
 
+enum { ISSUE_ALSO_MAX = 2 };
+
 struct issue_request {
     struct task done;
     struct executor *reply_to;
@@ -39,6 +41,9 @@ struct issue_request {
     bool dry_run;  /* decide only: nothing is signed or recorded */
     bool approved; /* by approval of the continuation */
     const char *approved_by;
+    /* What the door writes in the transaction of the certificate: called once `serial` is known, with room for ISSUE_ALSO_MAX effects.
+     * Their conditions refuse the whole issue. NULL: nothing. */
+    tm_err (*also)(struct issue_request *r, struct effect *ret, size_t *ret_n);
     const char *continuation_id;                 /* the one being finished; NULL: none */
     const struct continuation_row *continuation; /* its row */
 

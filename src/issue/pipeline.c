@@ -24,7 +24,7 @@
 #include "policy/profile.h"
 #include <string.h>
 
-enum { EFFECTS_MAX = 8, TBS_MAX = 64 << 10, IDEMPOTENCY_LIFE = 86400, TOKEN_REPLAY_WINDOW = 7 * 86400 };
+enum { EFFECTS_MAX = 8 + ISSUE_ALSO_MAX, TBS_MAX = 64 << 10, IDEMPOTENCY_LIFE = 86400, TOKEN_REPLAY_WINDOW = 7 * 86400 };
 
 struct run {
     struct issue_request *r;
@@ -448,6 +448,11 @@ static tm_err collect_effects(struct run *run)
                              .tenant = r->tenant,
                              .expected_version = run->continuation.version,
                              .u.continuation = run->continuation};
+    }
+    if (r->also) {
+        size_t n = 0;
+        TM_TRY(r->also(r, &run->effects[run->n_effects], &n));
+        run->n_effects += n;
     }
     return add_device_effects(run);
 }

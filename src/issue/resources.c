@@ -131,6 +131,8 @@ const struct json_field endpoint_schema[] = {
      .max = 63,
      .def = "",
      .doc = "authority whose chain is handed out; the issuing one when left out"},
+    JSON_FIELD(struct endpoint_doc, acme, JSON_K_OBJECT, .sub = acme_settings_schema,
+               .doc = "protocol acme: how accounts and names are judged"),
     {0},
 };
 
@@ -271,7 +273,7 @@ static tm_err check_endpoint(struct arena *a, const json_t *doc, struct diag *di
         !(d.authentication.token && (d.authentication.trust_sets.n > 0 || d.authentication.certificate)))
         return diag_fail(diag, TM_EINVAL, NULL, "/authentication/both",
                          "needs token: true and certificates allowed");
-    return TM_OK;
+    return acme_settings_check(&d.acme, "/acme", diag);
 }
 
 static tm_err check_trust_set(struct arena *a, const json_t *doc, struct diag *diag)

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/slice.h"
+#include "issue/acme_settings.h"
 #include "policy/enrollment.h"
 struct arena;
 struct buf;
@@ -55,6 +56,7 @@ struct endpoint_doc {
     } authentication;
     bool server_keygen, disabled;
     const char *ca_bundle;
+    struct acme_settings acme; /* protocol acme only */
 };
 struct trust_set_doc {
     const char *kind, *name, *tenant, *title;

@@ -37,6 +37,10 @@ bool profile_checks_key_reuse(const struct profile *p); /* must facts.key_used_e
 bool profile_needs_approval(const struct profile *p);
 bool profile_needs_device(const struct profile *p);
 bool profile_allows_door(const struct profile *p, int door);
+struct general_name;
+/* May a certificate of this profile have such a name at all (DNS, IP, URI, email)? TM_EDENIED or TM_EINVAL with the rule and a clause
+ * that fits behind the name in `diag`. */
+tm_err profile_name_check(const struct profile *p, const struct general_name *gn, struct diag *diag);
 bool profile_server_keygen(const struct profile *p);            /* may the house generate the key? */
 const char *profile_server_keygen_alg(const struct profile *p); /* "ec-p256", … */
 int64_t profile_quota_window(const struct profile *p);          /* seconds; 0: no quota */

@@ -117,24 +117,36 @@ static bool hardware_objection(struct objection *o, const struct deciding *s, co
     return s->e->caller.kind != CALLER_PRINCIPAL || (s->f->device.known && s->f->device.n_hw_names > 0);
 }
 
-static bool name_objection(struct objection *o, const struct deciding *s, const struct general_name *gn)
+/* All but those of hardware. */
+static bool plain_objection(struct objection *o, const struct profile *p, const struct general_name *gn)
 {
-    const struct profile_doc *d = &s->p->doc;
+    const struct profile_doc *d = &p->doc;
     *o = (struct objection){"san.allow", "is of a type that the profile does not allow"};
     switch (gn->type) {
     case GN_DNS:
-        return !d->san.allow.dns.seen || dns_objection(o, s->p, gn->value);
+        return !d->san.allow.dns.seen || dns_objection(o, p, gn->value);
     case GN_IP:
-        return !d->san.allow.ip.seen || ip_objection(o, s->p, gn->value);
+        return !d->san.allow.ip.seen || ip_objection(o, p, gn->value);
     case GN_URI:
-        return !d->san.allow.uri.seen || uri_objection(o, s->p, gn->value);
+        return !d->san.allow.uri.seen || uri_objection(o, p, gn->value);
     case GN_EMAIL:
-        return !d->san.allow.email.seen || email_objection(o, s->p, gn->value);
-    case GN_OTHER:
-        return hardware_objection(o, s, gn);
+        return !d->san.allow.email.seen || email_objection(o, p, gn->value);
     default:
         return true;
     }
+}
+
+static bool name_objection(struct objection *o, const struct deciding *s, const struct general_name *gn)
+{
+    return gn->type == GN_OTHER ? hardware_objection(o, s, gn) : plain_objection(o, s->p, gn);
+}
+
+tm_err profile_name_check(const struct profile *p, const struct general_name *gn, struct diag *diag)
+{
+    struct objection o;
+    if (!plain_objection(&o, p, gn))
+        return TM_OK;
+    return diag_fail(diag, strstr(o.rule, ".form") ? TM_EINVAL : TM_EDENIED, o.rule, NULL, "%s", o.why);
 }
 
 static tm_err requested_add(struct deciding *s, const struct general_name *gn)
