@@ -1,6 +1,7 @@
 #include "keys/signer_core.h"
 #include "base/cleanup.h"
 #include "keys/signer_lane.h"
+#include "keys/signer_release.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -510,6 +511,7 @@ void core_refuse(int fd, tm_err err, const struct diag *diag)
 void core_serve(struct core *c, int fd)
 {
     c->shared.fd = fd;
+    release_start(&c->shared);
     core_refuse(fd, TM_OK, NULL);
     while (receive(c) && on_bytes(c) == TM_OK)
         ;
@@ -518,4 +520,5 @@ void core_serve(struct core *c, int fd)
     for (size_t i = 0; i < c->n_keys; i++)
         core_key_close(c->keys[i]);
     c->n_keys = 0;
+    release_stop(&c->shared);
 }

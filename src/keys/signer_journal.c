@@ -27,17 +27,23 @@ static const char file_name[] = "signer.journal", tmp_name[] = ".signer.journal.
 
 enum { ENTRIES_MAX = 16 << 20, COMPACT_SLACK = 1 << 16, APPEND_MAX = 256, CHUNK = 512 };
 
+/* Room is made in advance: a flush that changes nothing but octets of a file that has its blocks costs a tenth of one that moves its end. */
+enum { ROOM = 1 << 20, ROOM_LEFT = ROOM / 4 };
+
 struct journal {
     int dir, lock_fd;
-    pthread_mutex_t checkpoint; /* one checkpoint at a time; taken before `mutex` */
+    pthread_mutex_t checkpoint; /* one checkpoint at a time; taken before `disk` */
+    pthread_mutex_t disk;       /* held where the file is flushed or replaced; taken before `mutex` */
     pthread_mutex_t mutex;      /* everything below */
     int fd;
     uint64_t records; /* in the file, the header not counted */
+    uint64_t synced;  /* of them, on the disk */
+    off_t room;       /* the file's size: behind the records it is zero */
     uint64_t base_seq, seq, covered;
     uint8_t base_hash[32], hash[32], covered_hash[32];
     struct journal_log *logs;
     size_t n_logs, cap_logs;
-    bool broken; /* an append failed and could not be taken back */
+    bool broken; /* an append failed and could not be taken back, or a flush failed */
     uint8_t out[(APPEND_MAX + 2) * JOURNAL_RECORD];
 };
 
@@ -259,6 +265,20 @@ static bool replay(struct journal *j, const uint8_t *record)
     return true;
 }
 
+/* Behind the last record there are zeros, made in advance, or what a power cut left of records that were not synced. */
+static tm_err check_tail(struct journal *j, uint8_t *chunk, struct diag *diag)
+{
+    off_t end = offset_of(j->records);
+    ssize_t n;
+    for (j->room = end; (n = read_at(j->fd, chunk, CHUNK * JOURNAL_RECORD, j->room)) > 0; j->room += n) {
+        if (chunk[0] == 0 && memcmp(chunk, chunk + 1, (size_t)n - 1) == 0)
+            continue;
+        j->room = end;
+        return ftruncate(j->fd, end) == 0 ? TM_OK : io_fail(diag, "cannot cut the journal's torn end");
+    }
+    return n == 0 ? TM_OK : io_fail(diag, "cannot read the journal");
+}
+
 static tm_err read_all(struct journal *j, struct diag *diag)
 {
     uint8_t head[JOURNAL_RECORD];
@@ -288,9 +308,13 @@ static tm_err read_all(struct journal *j, struct diag *diag)
             j->records++;
         }
     }
+    tm_err err = check_tail(j, chunk, diag);
     free(chunk);
-    if (ftruncate(j->fd, offset_of(j->records)) != 0)
-        return io_fail(diag, "cannot cut the journal's torn end");
+    TM_TRY(err);
+    /* A signer that was killed leaves records that only the kernel has; what is built on them must not be more lasting than they are. */
+    if (fsync(j->fd) != 0)
+        return io_fail(diag, "cannot sync the journal");
+    j->synced = j->records;
     return hash_at(j, j->covered, j->covered_hash, diag);
 }
 
@@ -325,10 +349,14 @@ static tm_err write_new(struct journal *j, uint64_t base, const uint8_t hash[32]
     if (j->fd >= 0)
         close(j->fd);
     j->fd = fd;
-    j->records = records;
+    j->records = j->synced = records;
+    j->room = offset_of(records);
     j->base_seq = base;
     memmove(j->base_hash, hash, 32);
-    return fsync(j->dir) == 0 ? TM_OK : io_fail(diag, "cannot sync the key directory");
+    if (fsync(j->dir) == 0)
+        return TM_OK;
+    j->broken = true; /* the old file may come back */
+    return io_fail(diag, "cannot sync the key directory");
 }
 
 static tm_err take_lock(struct journal *j, struct diag *diag)
@@ -355,6 +383,7 @@ tm_err journal_open(struct journal **ret, int dir, struct diag *diag)
     j->dir = dir;
     j->fd = j->lock_fd = -1;
     pthread_mutex_init(&j->mutex, NULL);
+    pthread_mutex_init(&j->disk, NULL);
     pthread_mutex_init(&j->checkpoint, NULL);
     tm_err err = take_lock(j, diag);
     if (err == TM_OK) {
@@ -379,12 +408,16 @@ void journal_close(struct journal *j)
     if (!j)
         return;
     if (j->fd >= 0) {
+        /* The room made in advance is given back; where that fails it does no harm. */
+        if (!j->broken && ftruncate(j->fd, offset_of(j->records)) == 0)
+            j->room = offset_of(j->records);
         fsync(j->fd);
         close(j->fd);
     }
     if (j->lock_fd >= 0)
         close(j->lock_fd);
     pthread_mutex_destroy(&j->mutex);
+    pthread_mutex_destroy(&j->disk);
     pthread_mutex_destroy(&j->checkpoint);
     free(j->logs);
     free(j);
@@ -417,11 +450,55 @@ static tm_err write_records(struct journal *j, size_t n, struct diag *diag)
         return diag_fail(diag, TM_EIO, "signer.journal", file_name, "the journal is broken");
     if (write_at(j->fd, j->out, n * JOURNAL_RECORD, offset_of(j->records))) {
         j->records += n;
+        if (j->room < offset_of(j->records))
+            j->room = offset_of(j->records);
         return TM_OK;
     }
     tm_err err = io_fail(diag, "cannot write the journal");
-    if (ftruncate(j->fd, offset_of(j->records)) != 0)
+    j->room = offset_of(j->records);
+    if (ftruncate(j->fd, j->room) != 0)
         j->broken = true;
+    return err;
+}
+
+/* ---- to the disk ---- */
+
+/* True where the file has grown. A disk that is full has room for less: then the file grows with its records. */
+static bool make_room(struct journal *j)
+{
+    static const uint8_t zeros[1 << 14];
+    if (j->broken || j->room - offset_of(j->records) >= ROOM_LEFT)
+        return false;
+    for (off_t end = j->room + ROOM; j->room < end; j->room += (off_t)sizeof zeros)
+        if (!write_at(j->fd, zeros, sizeof zeros, j->room)) {
+            if (ftruncate(j->fd, j->room) != 0)
+                j->broken = true;
+            break;
+        }
+    return true;
+}
+
+tm_err journal_sync(struct journal *j, struct diag *diag)
+{
+    tm_err err = TM_OK;
+    pthread_mutex_lock(&j->disk);
+    pthread_mutex_lock(&j->mutex);
+    bool grown = make_room(j), broken = j->broken;
+    uint64_t records = j->records;
+    bool idle = records == j->synced && !grown;
+    pthread_mutex_unlock(&j->mutex);
+    /* Only under `disk` is the file replaced: so the disk works while others append. */
+    if (broken)
+        err = diag_fail(diag, TM_EIO, "signer.journal", file_name, "the journal is broken");
+    else if (!idle && fdatasync(j->fd) != 0)
+        err = io_fail(diag, "cannot sync the journal");
+    pthread_mutex_lock(&j->mutex);
+    if (err == TM_OK)
+        j->synced = records;
+    else
+        j->broken = true;
+    pthread_mutex_unlock(&j->mutex);
+    pthread_mutex_unlock(&j->disk);
     return err;
 }
 
@@ -465,6 +542,14 @@ tm_err journal_append(struct journal *j, struct signer_entry *e, size_t n, uint8
     }
     pthread_mutex_unlock(&j->mutex);
     return err;
+}
+
+bool journal_broken(struct journal *j)
+{
+    pthread_mutex_lock(&j->mutex);
+    bool broken = j->broken;
+    pthread_mutex_unlock(&j->mutex);
+    return broken;
 }
 
 void journal_position(struct journal *j, uint64_t *ret_seq, uint8_t ret_hash[32])
@@ -582,17 +667,15 @@ tm_err journal_checkpoint_commit(struct journal *j, const struct journal_log *lo
             memcpy(j->covered_hash, covered_hash, 32);
         }
     }
-    int fd = j->fd;
     pthread_mutex_unlock(&j->mutex);
-    /* Only checkpoints replace the file, and they are one at a time: so the lock need not be held while the disk works. */
-    if (err == TM_OK && fdatasync(fd) != 0)
-        err = io_fail(diag, "cannot sync the journal");
-    if (err != TM_OK)
-        return err;
+    TM_TRY(err);
+    TM_TRY(journal_sync(j, diag));
+    pthread_mutex_lock(&j->disk);
     pthread_mutex_lock(&j->mutex);
     TM_IGNORE(compact_locked(
         j, NULL)); /* the old file serves on where that fails; the next checkpoint tries again */
     pthread_mutex_unlock(&j->mutex);
+    pthread_mutex_unlock(&j->disk);
     return TM_OK;
 }
 

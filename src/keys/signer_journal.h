@@ -20,9 +20,15 @@ tm_err journal_open(struct journal **ret, int dir, struct diag *diag);
 /* Synced and closed. */
 void journal_close(struct journal *j);
 
-/* Append n entries with one write: `seq` of each is set, chain hashes go to `ret_chain` (32 octets each). All or none: TM_EFULL, TM_EIO. */
+/* Append n entries with one write; they are not on the disk yet: `seq` of each is set, chain hashes go to `ret_chain` (32 octets each). All or none: TM_EFULL, TM_EIO. */
 tm_err journal_append(struct journal *j, struct signer_entry *e, size_t n, uint8_t (*ret_chain)[32],
                       struct diag *diag);
+
+/* Everything that was appended before the call is on the disk. Appending goes on meanwhile. Once it has failed nobody knows what the disk
+ * has, and nothing more is appended: TM_EIO, TM_EFULL. */
+tm_err journal_sync(struct journal *j, struct diag *diag);
+/* Then only opening it anew helps: the signer ends, and its server starts another. */
+bool journal_broken(struct journal *j);
 
 void journal_position(struct journal *j, uint64_t *ret_seq, uint8_t ret_hash[32]);
 /* At most `max` entries behind `after` (and behind what is covered); *ret_n < max: there are no more. */

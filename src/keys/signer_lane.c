@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "keys/signer_checkpoint.h"
+#include "keys/signer_release.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -188,7 +189,7 @@ static void fill_chain(struct batch *b)
     }
 }
 
-/* Every signature of the batch stands in the journal before one of them leaves. */
+/* Every signature of the batch stands in the journal, and on the disk, before one of them leaves. */
 static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool in_journal)
 {
     struct diag diag = {0};
@@ -205,13 +206,14 @@ static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool 
     }
     size_t n = b->n + b->n_bad;
     buf_put_slice(&b->out, buf_slice(&b->bad));
-    if (buf_err(&b->out) == TM_OK) {
+    if (buf_err(&b->out) == TM_OK && !journal_broken(s->journal)) {
         b->out.p[frame_at + PROTO_HEAD] = (uint8_t)(n >> 8);
         b->out.p[frame_at + PROTO_HEAD + 1] = (uint8_t)n;
         proto_finish(&b->out, frame_at);
-        core_send(s, buf_slice(&b->out));
+        release_frame(s, buf_slice(&b->out));
     } else {
-        shutdown(s->fd, SHUT_RDWR); /* out of memory: those who wait must not wait for ever */
+        /* Out of memory, or of a disk: those who wait must not wait for ever. A new signer opens the journal anew. */
+        shutdown(s->fd, SHUT_RDWR);
     }
 }
 

@@ -295,6 +295,73 @@ static void test_journal_append__a_full_disk_leaves_nothing_half(void **state)
     close(dir);
 }
 
+/* What a power cut leaves: the file as it was synced. */
+static void test_journal_sync__room_is_made_and_found_again(void **state)
+{
+    (void)state;
+    int dir = dir_fd();
+    struct journal *j = opened(dir);
+    append(j, 0, 3);
+    assert_ok(journal_sync(j, NULL));
+    off_t room = file_size();
+    assert_true(room > 1000 * JOURNAL_RECORD);
+    append(j, 3, 600);
+    assert_ok(journal_sync(j, NULL));
+    assert_int_equal(file_size(), room); /* the end has not moved */
+    append(j, 603, 6000);
+    assert_ok(journal_sync(j, NULL));
+    assert_true(file_size() > room);
+    /* The same octets as a process that was killed leaves them: zeros behind the records. */
+    uint8_t *all = malloc((size_t)file_size());
+    off_t n = file_size();
+    int fd = openat(dir, "signer.journal", O_RDWR);
+    assert_non_null(all);
+    assert_int_equal(pread(fd, all, (size_t)n, 0), n);
+    journal_close(j);
+    assert_int_equal(file_size(), 6604 * JOURNAL_RECORD); /* a good end gives the room back */
+    assert_int_equal(pwrite(fd, all, (size_t)n, 0), n);
+    close(fd);
+    free(all);
+    j = opened(dir);
+    assert_int_equal(file_size(), n);
+    uint64_t seq;
+    uint8_t h[32];
+    journal_position(j, &seq, h);
+    assert_int_equal(seq, 6603);
+    append(j, 6603, 2);
+    journal_close(j);
+    close(dir);
+}
+
+/* Of records that were not synced any may have arrived: behind the first that is missing nothing counts. */
+static void test_journal_open__a_hole_in_the_tail(void **state)
+{
+    (void)state;
+    int dir = dir_fd();
+    struct journal *j = opened(dir);
+    append(j, 0, 4);
+    assert_ok(journal_sync(j, NULL));
+    append(j, 4, 4);
+    static const uint8_t zeros[JOURNAL_RECORD];
+    int fd = openat(dir, "signer.journal", O_RDWR);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, 6 * JOURNAL_RECORD), sizeof zeros); /* the sixth */
+    close(fd);
+    journal_close(j);
+    j = opened(dir);
+    assert_int_equal(file_size(), 6 * JOURNAL_RECORD);
+    uint64_t seq;
+    uint8_t h[32];
+    journal_position(j, &seq, h);
+    assert_int_equal(seq, 5);
+    append(j, 9, 3);
+    journal_close(j);
+    j = opened(dir);
+    journal_position(j, &seq, h);
+    assert_int_equal(seq, 8);
+    journal_close(j);
+    close(dir);
+}
+
 int main(void)
 {
 #define FRESH(test) cmocka_unit_test_setup_teardown(test, fresh, test_teardown)
@@ -305,6 +372,8 @@ int main(void)
         FRESH(test_journal_open__one_at_a_time),
         FRESH(test_journal_covers__positions),
         FRESH(test_journal_checkpoint_commit__compacts),
+        FRESH(test_journal_sync__room_is_made_and_found_again),
+        FRESH(test_journal_open__a_hole_in_the_tail),
         FRESH(test_journal_append__a_full_disk_leaves_nothing_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

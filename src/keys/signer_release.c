@@ -1,0 +1,123 @@
+#include "keys/signer_release.h"
+#include "base/buf.h"
+#include "keys/signer_lane.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { WAITING_MAX = 64 << 20, STACK = 128 << 10 };
+
+struct release {
+    struct core_shared *shared;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct buf waiting; /* whole frames whose entries may not be on the disk yet */
+    bool stopping;
+    struct buf sending; /* the thread's own */
+    pthread_t thread;
+};
+
+/* Those who wait must not wait for ever, and must not get what the disk may not have: the end of the connection tells them. */
+static void give_up(struct core_shared *s)
+{
+    shutdown(s->fd, SHUT_RDWR);
+}
+
+static void sync_and_send(struct core_shared *s, struct slice frames)
+{
+    if (journal_sync(s->journal, NULL) == TM_OK)
+        core_send(s, frames);
+    else
+        give_up(s);
+}
+
+static void *release_run(void *arg)
+{
+    struct release *r = arg;
+    TM_IGNORE(journal_sync(r->shared->journal, NULL)); /* makes room before the first one waits for it */
+    pthread_mutex_lock(&r->mutex);
+    for (;;) {
+        while (r->waiting.n == 0 && !r->stopping)
+            pthread_cond_wait(&r->wake, &r->mutex);
+        if (r->waiting.n == 0)
+            break;
+        struct buf taken = r->waiting;
+        r->waiting = r->sending;
+        r->sending = taken;
+        pthread_mutex_unlock(&r->mutex);
+        sync_and_send(r->shared, buf_slice(&taken));
+        buf_reset(&r->sending);
+        pthread_mutex_lock(&r->mutex);
+    }
+    pthread_mutex_unlock(&r->mutex);
+    return NULL;
+}
+
+static void release_free(struct release *r)
+{
+    buf_done(&r->waiting);
+    buf_done(&r->sending);
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}
+
+void release_start(struct core_shared *s)
+{
+    struct release *r = calloc(1, sizeof *r);
+    if (!r)
+        return;
+    r->shared = s;
+    pthread_mutex_init(&r->mutex, NULL);
+    pthread_cond_init(&r->wake, NULL);
+    buf_init(&r->waiting, WAITING_MAX);
+    buf_init(&r->sending, WAITING_MAX);
+    pthread_attr_t attr;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&r->thread, &attr, release_run, r) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (started)
+        s->release = r;
+    else
+        release_free(r);
+}
+
+void release_frame(struct core_shared *s, struct slice frame)
+{
+    struct release *r = s->release;
+    if (!r) {
+        sync_and_send(s, frame);
+        return;
+    }
+    pthread_mutex_lock(&r->mutex);
+    bool idle = r->waiting.n == 0;
+    size_t before = r->waiting.n;
+    buf_put_slice(&r->waiting, frame);
+    bool good = buf_err(&r->waiting) == TM_OK;
+    if (!good) {
+        r->waiting.n = before;
+        give_up(s);
+    } else if (idle) {
+        pthread_cond_signal(&r->wake);
+    }
+    pthread_mutex_unlock(&r->mutex);
+}
+
+void release_stop(struct core_shared *s)
+{
+    struct release *r = s->release;
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->mutex);
+    r->stopping = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->mutex);
+    pthread_join(r->thread, NULL);
+    s->release = NULL;
+    release_free(r);
+}
