@@ -57,7 +57,7 @@ static tm_err run_sql(sqlite3 *h, const char *sql, struct diag *diag)
     return rc == SQLITE_OK ? TM_OK : to_fail(h, rc, "the backup", diag);
 }
 
-/* The copy is a database of its own: an index.db of the original, which may be ahead of it, must not fit it. */
+/* The copy is a database of its own: the index of the original, which may be ahead of it, must not fit it. */
 static tm_err give_identity(sqlite3 *to, struct diag *diag)
 {
     uint8_t identity[16];

@@ -76,7 +76,7 @@ uint64_t cert_key_hash(const struct cert_hash_key *hk, tenant_id tenant, enum ce
             c |= 0x20;
         sip_octet(&s, c);
     }
-    return sip_end(&s);
+    return (sip_end(&s) & ~(uint64_t)CERT_KEY_KIND_MASK) | ((uint64_t)kind & CERT_KEY_KIND_MASK);
 }
 
 /* The column that holds keys of this kind; NULL when none does. */

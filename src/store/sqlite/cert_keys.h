@@ -1,14 +1,14 @@
 /* store/sqlite/cert_keys.h - the octets that the index knows a certificate by.
  *
  * Layer 3, pure. A key becomes 8 octets: SipHash-2-4 over kind, tenant and value (text lower-cased), under a key of the database's own, so
- * that nobody can choose names that collide. What cannot be told from the row's columns is stored with the row, so that the index can be
+ * that nobody can choose names that collide; the lowest three bits say the kind, by which the index keeps its filters apart. What cannot be told from the row's columns is stored with the row, so that the index can be
  * rebuilt without the DER:
  *
  *   keys ::= mask octet (bit n: the column of kind n is a key), then 8 octets (big-endian) for each other key */
 #pragma once
 #include "store/store.h"
 
-enum { CERT_KEYS_MAX = 32, CERT_KEYS_BLOB_MAX = 1 + 8 * CERT_KEYS_MAX };
+enum { CERT_KEYS_MAX = 32, CERT_KEYS_BLOB_MAX = 1 + 8 * CERT_KEYS_MAX, CERT_KEY_KIND_MASK = 7 };
 
 struct cert_hash_key {
     uint64_t k0, k1;

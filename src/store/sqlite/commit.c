@@ -307,6 +307,7 @@ static void committer_wait(struct sqlite_store *s)
         return;
     sqlite3_db_release_memory(s->w.db.h);
     readers_release_memory(s);
+    index_release_memory(&s->index);
     malloc_trim(0);
     while (sem_wait(&c->wake) != 0)
         ;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 const char store_file[] = "touchmark.db";
-const char index_file[] = "index.db";
+const char index_dir[] = "index";
 
 enum { WRITER_CACHE_KIB = 8192, READ_THREADS = 2 };
 
@@ -162,8 +162,13 @@ static tm_err sqlite_open(struct store **ret, const struct store_config *c, stru
     pthread_mutex_init(&s->readers.lock, NULL);
     pthread_mutex_init(&s->index.lock, NULL);
     pthread_cond_init(&s->index.wake, NULL);
-    pthread_rwlock_init(&s->index.files, NULL);
-    s->index.db.file = index_file;
+    /* Look-ups overlap all the time: who changes the list of segments does not wait for the end of them all. */
+    pthread_rwlockattr_t fair;
+    pthread_rwlockattr_init(&fair);
+    pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&s->index.files, &fair);
+    pthread_rwlockattr_destroy(&fair);
+    s->index.dir = -1;
     tm_err err = open_parts(s, diag);
     if (err != TM_OK) {
         sqlite_close(&s->base);
@@ -186,9 +191,11 @@ static void sqlite_stats(struct store *base, struct store_stats *ret)
         .queue = atomic_load(&c->waiting),
     };
     pthread_mutex_lock(&s->index.lock);
-    ret->index_segments = s->index.n_segments_seen;
     ret->index_tail = s->index.last_seq - s->index.covered;
     pthread_mutex_unlock(&s->index.lock);
+    pthread_rwlock_rdlock(&s->index.files);
+    ret->index_segments = s->index.n_segments;
+    pthread_rwlock_unlock(&s->index.files);
 }
 
 static tm_err quick_check(struct db *db, struct diag *diag)
@@ -216,20 +223,11 @@ static tm_err sqlite_check(struct store *base, struct diag *diag)
     tm_err err = quick_check(&db, diag);
     db_close(&db);
     TM_TRY(err);
-    pthread_rwlock_rdlock(&s->index.files);
-    err = db_open(&db, s->dir, index_file, &o, diag);
-    if (err == TM_OK) {
-        err = quick_check(&db, diag);
-        db_close(&db);
-    }
-    pthread_rwlock_unlock(&s->index.files);
+    err = index_check(&s->index);
     if (err == TM_ECORRUPT && !s->config.read_only) {
-        pthread_mutex_lock(&s->index.lock);
-        s->index.broken = true;
-        pthread_cond_signal(&s->index.wake);
-        pthread_mutex_unlock(&s->index.lock);
-        return diag_fail(diag, TM_ECORRUPT, "store.index", index_file,
-                         "%s was damaged; nothing is lost, it is being rebuilt from %s", index_file,
+        index_broken(&s->index);
+        return diag_fail(diag, TM_ECORRUPT, "store.index", index_dir,
+                         "%s was damaged; nothing is lost, it is being rebuilt from %s", index_dir,
                          store_file);
     }
     return err;

@@ -1,22 +1,20 @@
-/* store/sqlite/index.h - the secondary index of certificates: derived from touchmark.db, kept in index.db and in memory.
+/* store/sqlite/index.h - the secondary index of certificates: derived from touchmark.db, kept in the directory index/ and in memory.
  *
  * Layer 3. Entries are (hash, seq): the hash of cert_keys.h and the row that has the key. The newest entries are the tail: chunks in
- * memory, filled by the committer after each commit. A full chunk is sorted and written as one segment of index.db, four neighbouring
- * segments of a level are merged into one of the next, all by the index thread in slices. A look-up asks the tail, then every segment,
- * and verifies what it found against the row: dropped rows and colliding hashes fall out there.
+ * memory, filled by the committer after each commit. A full chunk is sorted and written as one segment (segment.h); sixteen neighbours
+ * of about one size are merged into one, all by the index thread in slices. A look-up asks the tail, then every segment that the filters
+ * do not rule out, and verifies what it found against the row: dropped rows and colliding hashes fall out there.
  *
- *   block.id = segment << 48 | the upper 48 bits of its last hash (or the id before it + 1)
- *   block.data = entries of 12 octets: hash, then seq - segment.first_seq, big-endian, ascending
- *
- * Invariants: every row with seq <= covered is in a segment; every row with seq > tail_from is in a chunk or in a segment. While
- * covered < tail_from (the first minutes after index.db was lost) look-ups answer TM_EUNAVAIL and the thread catches up from the rows.
- * index.db is never repaired: missing, torn or of another database, it is thrown away. */
+ * Invariants: segments are neighbours without gaps; every row with seq <= covered is in one, but for rows that retention has dropped;
+ * every row with seq > tail_from is in a chunk or in a segment. While covered < tail_from (the first minute after the index was lost)
+ * look-ups answer TM_EUNAVAIL and the thread catches up from the rows. Nothing is ever repaired: a segment that is torn, damaged or of
+ * another database is thrown away, and with it all newer ones. What a merge replaces is still there after a cut: the larger counts. */
 #pragma once
-#include "store/sqlite/db.h"
+#include "store/sqlite/segment.h"
 #include <pthread.h>
 #include <stdint.h>
 
-struct reader;
+struct diag;
 struct sqlite_store;
 struct index_merge;
 
@@ -25,20 +23,10 @@ struct index_entry {
 };
 
 enum {
-    INDEX_FAN_IN = 4,
+    INDEX_FAN_IN = 16,
     INDEX_CHUNK_CERTS = 8192,
     INDEX_CHUNK_ENTRIES = 65536,
     INDEX_SEGMENTS_MAX = 128,
-    INDEX_ENTRY_LEN = 12,
-    INDEX_BLOCK_ENTRIES = 338, /* one block a leaf page of 4096 octets */
-    INDEX_BLOCK_LEN = INDEX_BLOCK_ENTRIES * INDEX_ENTRY_LEN,
-    INDEX_PAGE_SIZE = 4096,
-};
-
-struct index_segment {
-    unsigned id; /* 1..32767 */
-    unsigned level;
-    uint64_t first_seq, last_seq, entries;
 };
 
 struct tail_chunk;
@@ -46,10 +34,11 @@ struct tail_chunk;
 struct index {
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    pthread_rwlock_t files; /* held for reading by look-ups, for writing while index.db is replaced */
+    /* Held for reading by look-ups, for writing while the list of segments changes; taken before `lock`. */
+    pthread_rwlock_t files;
     pthread_t thread;
     bool started, stopping;
-    struct db db; /* the thread's */
+    int dir; /* of the segments; -1: none */
 
     /* Under `lock`. */
     struct tail_chunk *oldest, *newest;
@@ -57,17 +46,16 @@ struct index {
     uint64_t last_seq;  /* the newest row that the tail has */
     uint64_t covered;   /* all rows up to here are in segments */
     uint64_t tail_from; /* all rows after this are in chunks or segments */
-    bool broken;        /* index.db turned out damaged */
+    bool broken;        /* a segment turned out damaged */
     bool trim;          /* retention has dropped rows */
-    size_t n_segments_seen;
+
+    /* Changed by the thread alone, under `files`. */
+    struct segment *segments[INDEX_SEGMENTS_MAX]; /* oldest rows first */
+    size_t n_segments;
+    _Atomic size_t memory; /* octets of filter pages kept */
 
     /* The thread's. */
-    struct index_segment segments[INDEX_SEGMENTS_MAX]; /* oldest rows first */
-    size_t n_segments;
-    unsigned last_id;
-    uint64_t reach; /* of the segments of the file when it was opened */
     struct index_merge *merge;
-    bool garbage; /* blocks without a segment may exist */
 };
 
 /* index.c. `last_seq`: the newest row of touchmark.db. */
@@ -81,11 +69,17 @@ static inline uint64_t index_last_seq(const struct index *ix)
 }
 /* Retention has dropped rows. */
 void index_trim(struct sqlite_store *s);
+/* A segment turned out damaged: it is all built anew. */
+void index_broken(struct index *ix);
 
 /* index_lookup.c: rows that may have a key, newest first: at most `max`, below `before_seq`. The caller verifies them.
  * TM_EUNAVAIL while the index is being rebuilt. `seqs` has room for `max`. */
-tm_err index_lookup(struct sqlite_store *s, struct reader *r, uint64_t hash, uint64_t before_seq,
-                    uint64_t *seqs, size_t max, size_t *ret_n, struct diag *diag);
+tm_err index_lookup(struct index *ix, uint64_t hash, uint64_t before_seq, uint64_t *seqs, size_t max,
+                    size_t *ret_n, struct diag *diag);
+/* Read all segments; look-ups go on. TM_ECORRUPT. */
+tm_err index_check(struct index *ix);
+/* Give back what look-ups keep in memory. */
+void index_release_memory(struct index *ix);
 
 /* index_tail.c; callers hold ix->lock. */
 struct tail_chunk {
@@ -107,31 +101,20 @@ void tail_drop_all(struct index *ix);
 tm_err tail_find(const struct index *ix, uint64_t hash, uint64_t before_seq, uint64_t **seqs, size_t *n,
                  size_t *cap);
 
-/* index_segment.c: writing and reading segments. */
-struct segment_writer {
-    struct db *db;
-    unsigned id;
-    uint64_t base; /* first_seq */
-    uint64_t total, blocks;
-    int64_t last_block;
-    size_t n;
-    uint8_t block[INDEX_BLOCK_LEN];
-};
-void segment_writer_init(struct segment_writer *w, struct db *db, unsigned id, uint64_t base);
-tm_err segment_writer_add(struct segment_writer *w, uint64_t hash, uint64_t seq, struct diag *diag);
-tm_err segment_writer_end(struct segment_writer *w, struct diag *diag);
-void block_entry(uint64_t *ret_hash, uint32_t *ret_rel, const uint8_t *block, size_t i);
-tm_err segment_register(struct db *db, const struct index_segment *seg, struct diag *diag);
-/* Oldest rows first; *n: in: room, out: how many. */
-tm_err segment_list(struct index_segment *list, size_t *n, struct db *db, struct diag *diag);
-/* Up to `max` seqs below before_seq that have the hash, the newest of the segment, descending. `ring` has room for `max`. */
-tm_err segment_find(struct db *db, const struct index_segment *seg, uint64_t hash, uint64_t before_seq,
-                    uint64_t *ring, uint64_t *out, size_t max, size_t *ret_n, struct diag *diag);
-/* A segment number that no segment and no block has. */
-tm_err segment_free_id(unsigned *ret, struct index *ix, struct diag *diag);
+/* index_files.c: the directory. */
+tm_err index_files_open(struct sqlite_store *s, struct diag *diag);
+/* The segments that are there, as far as they go without a gap; what is beyond is removed. */
+tm_err index_files_load(struct sqlite_store *s, uint64_t first_row, uint64_t last_seq, struct diag *diag);
+/* All of them are closed and removed. */
+void index_files_drop(struct index *ix);
+void index_file_remove(struct index *ix, uint64_t first_seq, uint64_t last_seq);
+/* Write one segment; the entries get sorted. `room` has space for as many. */
+tm_err index_file_write(struct segment **ret, struct sqlite_store *s, struct index_entry *entries,
+                        struct index_entry *room, size_t n, uint64_t first_seq, uint64_t last_seq,
+                        struct diag *diag);
+/* What an error of a segment's file means. */
+tm_err index_file_fail(tm_err err, struct diag *diag);
 
 /* index_merge.c: one slice of merging; *again while there is more to do. */
 tm_err index_merge_slice(struct index *ix, bool *again, struct diag *diag);
 void index_merge_abandon(struct index *ix);
-/* One slice of dropping blocks that belong to no segment. */
-tm_err index_garbage_slice(struct index *ix, struct diag *diag);

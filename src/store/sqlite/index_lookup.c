@@ -1,9 +1,8 @@
 #include "store/sqlite/internal.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Room for the inner pages of an index of 10 million certificates; given back when idle. */
-enum { INDEX_READ_CACHE_KIB = 4096 };
+#include <unistd.h>
 
 static int seq_descending(const void *a, const void *b)
 {
@@ -18,13 +17,14 @@ static tm_err tail_lookup(struct index *ix, uint64_t hash, uint64_t before_seq, 
     size_t n = 0, cap = 0;
     pthread_mutex_lock(&ix->lock);
     uint64_t covered = ix->covered, wanted = ix->tail_from;
+    bool broken = ix->broken;
     tm_err err = tail_find(ix, hash, before_seq, ret, &n, &cap);
     pthread_mutex_unlock(&ix->lock);
     TM_TRY(err);
-    if (covered < wanted)
-        return diag_fail(diag, TM_EUNAVAIL, "store.index", index_file,
+    if (broken || covered < wanted)
+        return diag_fail(diag, TM_EUNAVAIL, "store.index", index_dir,
                          "the index of certificates is being rebuilt (%d%%); try again later",
-                         (int)(covered * 100 / wanted));
+                         broken ? 0 : (int)(covered * 100 / wanted));
     if (n)
         qsort(*ret, n, sizeof **ret, seq_descending);
     size_t kept = 0;
@@ -35,68 +35,68 @@ static tm_err tail_lookup(struct index *ix, uint64_t hash, uint64_t before_seq, 
     return TM_OK;
 }
 
-static tm_err index_connect(struct sqlite_store *s, struct reader *r, struct diag *diag)
-{
-    if (r->index.h)
-        return TM_OK;
-    return db_open(&r->index, s->dir, index_file,
-                   &(struct db_options){.mode = DB_READ, .cache_kib = INDEX_READ_CACHE_KIB}, diag);
-}
-
-/* All segments in one snapshot, which is not older than what the tail has let go. */
-static tm_err segments_lookup(struct reader *r, uint64_t hash, uint64_t before_seq, uint64_t *seqs,
-                              size_t max, size_t *n, uint64_t *ring, uint64_t *found, struct diag *diag)
-{
-    struct index_segment list[INDEX_SEGMENTS_MAX];
-    size_t n_list = INDEX_SEGMENTS_MAX;
-    TM_TRY(segment_list(list, &n_list, &r->index, diag));
-    for (size_t i = 0; i < n_list && *n < max; i++) {
-        size_t k;
-        TM_TRY(segment_find(&r->index, &list[i], hash, before_seq, ring, found, max, &k, diag));
-        for (size_t j = 0; j < k && *n < max; j++)
-            if (*n == 0 || found[j] < seqs[*n - 1]) /* the tail may have had it */
-                seqs[(*n)++] = found[j];
-    }
-    return TM_OK;
-}
-
-tm_err index_lookup(struct sqlite_store *s, struct reader *r, uint64_t hash, uint64_t before_seq,
-                    uint64_t *seqs, size_t max, size_t *ret_n, struct diag *diag)
+static tm_err files_lookup(struct index *ix, uint64_t hash, uint64_t before_seq, uint64_t *seqs, size_t max,
+                           size_t *ret_n, struct diag *diag)
 {
     uint64_t *tail = NULL;
-    size_t n_tail = 0;
-    /* The tail first: what leaves it afterwards is in the segments that are read then. */
-    tm_err err = tail_lookup(&s->index, hash, before_seq, &tail, &n_tail, diag);
-    size_t n = n_tail < max ? n_tail : max;
+    size_t n = 0;
+    tm_err err = tail_lookup(ix, hash, before_seq, &tail, &n, diag);
+    n = n < max ? n : max;
     if (err == TM_OK && n)
         memcpy(seqs, tail, n * sizeof *seqs);
     free(tail);
-    if (err != TM_OK || n == max) {
-        *ret_n = n;
-        return err;
+    for (size_t i = ix->n_segments; i-- > 0 && err == TM_OK && n < max;) {
+        size_t k = 0;
+        err = segment_find(ix->segments[i], hash, before_seq, seqs + n, max - n, &k, &ix->memory);
+        n += k;
     }
-    uint64_t *ring = malloc(2 * max * sizeof *ring);
-    if (!ring)
-        return TM_ENOMEM;
-    pthread_rwlock_rdlock(&s->index.files);
-    err = index_connect(s, r, diag);
-    if (err == TM_OK)
-        err = query_run(&r->index, SQL_READ_BEGIN, diag);
-    if (err == TM_OK) {
-        err = segments_lookup(r, hash, before_seq, seqs, max, &n, ring, ring + max, diag);
-        TM_IGNORE(query_run(&r->index, SQL_COMMIT, NULL));
-    }
-    pthread_rwlock_unlock(&s->index.files);
-    free(ring);
-    if (err == TM_ECORRUPT) {
-        pthread_mutex_lock(&s->index.lock);
-        s->index.broken = true;
-        pthread_cond_signal(&s->index.wake);
-        pthread_mutex_unlock(&s->index.lock);
-        return diag_fail(diag, TM_EUNAVAIL, "store.index", index_file, "%s is damaged; it is being rebuilt",
-                         index_file);
-    }
-    TM_TRY(err);
     *ret_n = n;
-    return TM_OK;
+    return err;
+}
+
+tm_err index_lookup(struct index *ix, uint64_t hash, uint64_t before_seq, uint64_t *seqs, size_t max,
+                    size_t *ret_n, struct diag *diag)
+{
+    /* What leaves the tail becomes a segment while nobody is in here. */
+    pthread_rwlock_rdlock(&ix->files);
+    tm_err err = files_lookup(ix, hash, before_seq, seqs, max, ret_n, diag);
+    pthread_rwlock_unlock(&ix->files);
+    if (err != TM_ECORRUPT && err != TM_EIO)
+        return err;
+    index_broken(ix);
+    return diag_fail(diag, TM_EUNAVAIL, "store.index", index_dir, "%s is damaged; it is being rebuilt",
+                     index_dir);
+}
+
+tm_err index_check(struct index *ix)
+{
+    struct segment *copies[INDEX_SEGMENTS_MAX];
+    size_t n = 0;
+    tm_err err = TM_OK;
+    /* On descriptors of its own: a file that is merged away meanwhile can still be read. */
+    pthread_rwlock_rdlock(&ix->files);
+    for (; n < ix->n_segments && err == TM_OK; n++) {
+        copies[n] = calloc(1, sizeof *copies[n]);
+        err = copies[n] ? TM_OK : TM_ENOMEM;
+        if (err != TM_OK)
+            break;
+        copies[n]->h = ix->segments[n]->h;
+        copies[n]->at = ix->segments[n]->at;
+        copies[n]->fd = fcntl(ix->segments[n]->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    pthread_rwlock_unlock(&ix->files);
+    for (size_t i = 0; i < n; i++) {
+        if (err == TM_OK)
+            err = copies[i]->fd < 0 ? TM_EUNAVAIL : segment_check(copies[i]);
+        segment_free(copies[i]);
+    }
+    return err;
+}
+
+void index_release_memory(struct index *ix)
+{
+    pthread_rwlock_wrlock(&ix->files);
+    for (size_t i = 0; i < ix->n_segments; i++)
+        segment_forget(ix->segments[i], &ix->memory);
+    pthread_rwlock_unlock(&ix->files);
 }

@@ -1,169 +1,191 @@
-/* Merging segments, a slice at a time, in the manner of a log-structured tree: four neighbours of one level become one of the next. */
+/* Merging segments, a slice at a time, in the manner of a log-structured tree: sixteen neighbours of one size become one. */
 #include "store/sqlite/index.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SLICE_BLOCKS = 128, GARBAGE_BLOCKS = 512 };
+enum {
+    SLICE_PAGES = 64,
+    STREAM_PAGES = 16,
+    LEVEL_ENTRIES = INDEX_CHUNK_ENTRIES * 4, /* from here on a segment is not of the smallest size */
+};
 
 struct merge_stream {
-    struct index_segment seg;
-    int64_t last_block;
-    size_t n, at;
-    uint64_t hash, seq; /* the current entry */
-    bool end;
-    uint8_t block[INDEX_BLOCK_LEN];
+    const struct segment *seg;
+    uint64_t page;  /* of the segment: the first that is not in `pages` */
+    size_t in, at;  /* entries in `pages`; the current one */
+    uint64_t hash;  /* of it */
+    uint64_t order; /* tells equal hashes apart: older segments first, those that have ended last */
+    struct segment_page pages[STREAM_PAGES];
 };
 
 struct index_merge {
+    struct segment_writer *out;
+    /* The order of the streams' current entries as a tournament: node k has the winner of nodes 2k and 2k+1, leaf FAN_IN + i is stream i. */
+    unsigned winner[2 * INDEX_FAN_IN];
     struct merge_stream in[INDEX_FAN_IN];
-    struct segment_writer out;
 };
 
-/* The next entry of a stream; blocks are copied, so that no read stays open between slices. */
-static tm_err stream_next(struct merge_stream *m, struct db *db, struct diag *diag)
+/* ---- streams ---- */
+
+static tm_err stream_fill(struct merge_stream *m)
 {
-    if (m->at == m->n) {
-        struct query q;
-        query_begin(&q, db, SQL_BLOCK_AFTER);
-        query_int(&q, m->last_block);
-        m->end = !query_row(&q) || column_int(&q, 0) >> 48 != m->seg.id;
-        if (!m->end) {
-            struct slice block = column_slice(&q, 1);
-            m->last_block = column_int(&q, 0);
-            m->at = 0;
-            m->n = block.n / INDEX_ENTRY_LEN;
-            if (m->n == 0 || block.n > sizeof m->block) {
-                TM_IGNORE(query_end(&q, NULL));
-                return db_fail(db, SQLITE_CORRUPT, diag);
-            }
-            memcpy(m->block, block.p, block.n);
-        }
-        TM_TRY(query_end(&q, diag));
-        if (m->end)
-            return TM_OK;
+    uint64_t left = m->seg->at.pages - m->page;
+    size_t n = left < STREAM_PAGES ? (size_t)left : STREAM_PAGES;
+    m->in = m->at = 0;
+    if (n == 0) {
+        m->hash = UINT64_MAX;
+        m->order += INDEX_FAN_IN;
+        return TM_OK;
     }
-    uint32_t rel;
-    block_entry(&m->hash, &rel, m->block, m->at++);
-    m->seq = m->seg.first_seq + rel;
+    TM_TRY(segment_read(m->seg, m->page, n, m->pages));
+    m->page += n;
+    m->in = (n - 1) * SEGMENT_PAGE_ENTRIES + segment_page_entries(m->seg, m->page - 1);
+    m->hash = m->pages[0].hash[0];
     return TM_OK;
 }
 
-/* The oldest run of four of the lowest level that has one; its index in ix->segments. False: nothing to merge. */
-static bool merge_candidate(const struct index *ix, size_t *ret)
+static inline tm_err stream_next(struct merge_stream *m)
 {
-    bool found = false;
-    unsigned lowest = 0;
-    for (size_t i = 0; i + INDEX_FAN_IN <= ix->n_segments; i++) {
-        unsigned level = ix->segments[i].level;
-        bool run = true;
-        for (size_t k = 1; k < INDEX_FAN_IN; k++)
-            run &= ix->segments[i + k].level == level;
-        const struct index_segment *last = &ix->segments[i + INDEX_FAN_IN - 1];
-        run &= last->last_seq - ix->segments[i].first_seq < UINT32_MAX;
-        if (run && (!found || level < lowest)) {
-            found = true;
-            lowest = level;
-            *ret = i;
-        }
-    }
-    return found;
+    if (++m->at == m->in)
+        return stream_fill(m);
+    m->hash = m->pages[m->at / SEGMENT_PAGE_ENTRIES].hash[m->at % SEGMENT_PAGE_ENTRIES];
+    return TM_OK;
 }
 
-static tm_err merge_begin(struct index *ix, size_t at, struct diag *diag)
+static inline uint64_t stream_seq(const struct merge_stream *m)
+{
+    return m->seg->h.first_seq + m->pages[m->at / SEGMENT_PAGE_ENTRIES].row[m->at % SEGMENT_PAGE_ENTRIES];
+}
+
+/* ---- the tournament ---- */
+
+static inline unsigned better(const struct index_merge *m, unsigned a, unsigned b)
+{
+    const struct merge_stream *x = &m->in[a], *y = &m->in[b];
+    return x->hash < y->hash || (x->hash == y->hash && x->order < y->order) ? a : b;
+}
+
+static void replay(struct index_merge *m, unsigned stream)
+{
+    for (unsigned node = (INDEX_FAN_IN + stream) / 2; node > 0; node /= 2)
+        m->winner[node] = better(m, m->winner[2 * node], m->winner[2 * node + 1]);
+}
+
+static tm_err merge_begin(struct index *ix, size_t at)
 {
     struct index_merge *m = calloc(1, sizeof *m);
     if (!m)
         return TM_ENOMEM;
     ix->merge = m;
-    unsigned id;
-    TM_TRY(segment_free_id(&id, ix, diag));
-    segment_writer_init(&m->out, &ix->db, id, ix->segments[at].first_seq);
-    for (size_t k = 0; k < INDEX_FAN_IN; k++) {
-        m->in[k].seg = ix->segments[at + k];
-        m->in[k].last_block = ((int64_t)m->in[k].seg.id << 48) - 1;
-        TM_TRY(stream_next(&m->in[k], &ix->db, diag));
+    struct segment_header h = ix->segments[at]->h;
+    h.last_seq = ix->segments[at + INDEX_FAN_IN - 1]->h.last_seq;
+    h.entries = 0;
+    memset(h.kind_entries, 0, sizeof h.kind_entries);
+    for (unsigned i = 0; i < INDEX_FAN_IN; i++) {
+        const struct segment *seg = ix->segments[at + i];
+        m->in[i].seg = seg;
+        m->in[i].order = i;
+        m->winner[INDEX_FAN_IN + i] = i;
+        h.entries += seg->h.entries;
+        for (int kind = 0; kind < SEGMENT_KINDS; kind++)
+            h.kind_entries[kind] += seg->h.kind_entries[kind];
+        TM_TRY(stream_fill(&m->in[i]));
+    }
+    for (unsigned node = INDEX_FAN_IN - 1; node > 0; node--)
+        m->winner[node] = better(m, m->winner[2 * node], m->winner[2 * node + 1]);
+    return segment_writer_new(&m->out, ix->dir, &h);
+}
+
+static tm_err merge_step(struct index_merge *m, bool *ret_finished)
+{
+    uint64_t stop = segment_writer_pages(m->out) + SLICE_PAGES;
+    while (segment_writer_pages(m->out) < stop) {
+        struct merge_stream *s = &m->in[m->winner[1]];
+        *ret_finished = s->order >= INDEX_FAN_IN;
+        if (*ret_finished)
+            return TM_OK;
+        TM_TRY(segment_writer_add(m->out, s->hash, stream_seq(s)));
+        TM_TRY(stream_next(s));
+        replay(m, m->winner[1]);
     }
     return TM_OK;
 }
 
-/* The stream with the smallest entry; equal hashes come in the order of their rows, as the streams do. */
-static struct merge_stream *merge_least(struct index_merge *m)
+/* ---- which, and what becomes of them ---- */
+
+static unsigned segment_level(const struct segment *seg)
 {
-    struct merge_stream *least = NULL;
-    for (size_t k = 0; k < INDEX_FAN_IN; k++)
-        if (!m->in[k].end && (!least || m->in[k].hash < least->hash))
-            least = &m->in[k];
-    return least;
+    unsigned level = 0;
+    for (uint64_t n = seg->h.entries; n >= LEVEL_ENTRIES; n /= INDEX_FAN_IN)
+        level++;
+    return level;
 }
 
-static tm_err merge_finish(struct index *ix, struct index_segment *seg, struct diag *diag)
+/* The oldest run of sixteen neighbours of the smallest size that has one; its index in ix->segments. A segment that stands before larger
+ * ones (the index was caught up with in a hurry) counts as one of theirs: no others of its own size will ever join it.
+ * False: nothing to merge. */
+static bool merge_candidate(const struct index *ix, size_t *ret)
 {
-    struct index_merge *m = ix->merge;
-    TM_TRY(segment_writer_end(&m->out, diag));
-    for (size_t k = 0; k < INDEX_FAN_IN; k++) {
-        struct query q;
-        query_begin(&q, &ix->db, SQL_SEGMENT_DROP);
-        query_int(&q, m->in[k].seg.id);
-        query_row(&q);
-        TM_TRY(query_end(&q, diag));
+    bool found = false;
+    unsigned level = 0, lowest = 0;
+    size_t run = 0;
+    for (size_t i = ix->n_segments; i-- > 0;) {
+        unsigned own = segment_level(ix->segments[i]);
+        run = own > level ? 1 : run + 1;
+        level = own > level ? own : level;
+        if (run < INDEX_FAN_IN || (found && level > lowest) ||
+            ix->segments[i + INDEX_FAN_IN - 1]->h.last_seq - ix->segments[i]->h.first_seq >= UINT32_MAX)
+            continue;
+        found = true;
+        lowest = level;
+        *ret = i;
     }
-    *seg = (struct index_segment){.id = m->out.id,
-                                  .level = m->in[0].seg.level + 1,
-                                  .first_seq = m->in[0].seg.first_seq,
-                                  .last_seq = m->in[INDEX_FAN_IN - 1].seg.last_seq,
-                                  .entries = m->out.total};
-    return segment_register(&ix->db, seg, diag);
+    return found;
 }
 
-/* The list in memory follows once the transaction is through. */
-static void merge_replace(struct index *ix, const struct index_segment *seg)
+/* The new one takes their place at once; their files are only garbage once its name is on the disk. */
+static tm_err merge_finish(struct index *ix)
 {
+    struct segment *seg, *old[INDEX_FAN_IN];
+    TM_TRY(segment_writer_end(ix->merge->out, &seg));
     size_t at = 0;
-    while (ix->segments[at].id != ix->merge->in[0].seg.id)
+    while (ix->segments[at] != ix->merge->in[0].seg)
         at++;
-    ix->segments[at] = *seg;
+    pthread_rwlock_wrlock(&ix->files);
+    memcpy(old, &ix->segments[at], sizeof old);
+    ix->segments[at] = seg;
     memmove(&ix->segments[at + 1], &ix->segments[at + INDEX_FAN_IN],
             (ix->n_segments - at - INDEX_FAN_IN) * sizeof ix->segments[0]);
     ix->n_segments -= INDEX_FAN_IN - 1;
+    pthread_rwlock_unlock(&ix->files);
     index_merge_abandon(ix);
-}
-
-static tm_err merge_step(struct index *ix, bool *ret_finished, struct index_segment *seg, struct diag *diag)
-{
-    struct index_merge *m = ix->merge;
-    uint64_t stop = m->out.blocks + SLICE_BLOCKS;
-    struct merge_stream *s;
-    while (m->out.blocks < stop && (s = merge_least(m)) != NULL) {
-        TM_TRY(segment_writer_add(&m->out, s->hash, s->seq, diag));
-        TM_TRY(stream_next(s, &ix->db, diag));
+    bool named = fsync(ix->dir) == 0;
+    for (size_t i = 0; i < INDEX_FAN_IN; i++) {
+        if (named)
+            index_file_remove(ix, old[i]->h.first_seq, old[i]->h.last_seq);
+        segment_forget(old[i], &ix->memory);
+        segment_free(old[i]);
     }
-    *ret_finished = merge_least(m) == NULL;
-    return *ret_finished ? merge_finish(ix, seg, diag) : TM_OK;
+    return TM_OK;
 }
 
 tm_err index_merge_slice(struct index *ix, bool *again, struct diag *diag)
 {
     size_t at;
+    bool finished = false;
     *again = false;
     if (!ix->merge && !merge_candidate(ix, &at))
         return TM_OK;
-    tm_err err = ix->merge ? TM_OK : merge_begin(ix, at, diag);
-    bool finished = false;
-    struct index_segment seg;
+    tm_err err = ix->merge ? TM_OK : merge_begin(ix, at);
     if (err == TM_OK)
-        err = query_run(&ix->db, SQL_BEGIN, diag);
-    if (err == TM_OK)
-        err = merge_step(ix, &finished, &seg, diag);
-    if (err == TM_OK)
-        err = query_run(&ix->db, SQL_COMMIT, diag);
+        err = merge_step(ix->merge, &finished);
+    if (err == TM_OK && finished)
+        err = merge_finish(ix);
     if (err != TM_OK) {
-        if (!sqlite3_get_autocommit(ix->db.h))
-            TM_IGNORE(query_run(&ix->db, SQL_ROLLBACK, NULL));
         index_merge_abandon(ix);
-        return err;
+        return index_file_fail(err, diag);
     }
-    if (finished)
-        merge_replace(ix, &seg);
     *again = true;
     return TM_OK;
 }
@@ -171,59 +193,7 @@ tm_err index_merge_slice(struct index *ix, bool *again, struct diag *diag)
 void index_merge_abandon(struct index *ix)
 {
     if (ix->merge)
-        ix->garbage = true;
+        segment_writer_free(ix->merge->out);
     free(ix->merge);
     ix->merge = NULL;
-}
-
-/* ---- garbage: blocks of segments that were merged away, or of a merge that was cut short ---- */
-
-static bool segment_wanted(const struct index *ix, unsigned id)
-{
-    if (ix->merge && ix->merge->out.id == id)
-        return true;
-    for (size_t i = 0; i < ix->n_segments; i++)
-        if (ix->segments[i].id == id)
-            return true;
-    return false;
-}
-
-static tm_err first_block(struct index *ix, enum sql id, int64_t from, int64_t to, int64_t offset,
-                          int64_t *ret, bool *ret_found, struct diag *diag)
-{
-    struct query q;
-    query_begin(&q, &ix->db, id);
-    query_int(&q, from);
-    if (id == SQL_BLOCK_NTH_ID) {
-        query_int(&q, to);
-        query_int(&q, offset);
-    }
-    *ret_found = query_row(&q);
-    if (*ret_found)
-        *ret = column_int(&q, 0);
-    return query_end(&q, diag);
-}
-
-tm_err index_garbage_slice(struct index *ix, struct diag *diag)
-{
-    int64_t at = 0, end;
-    bool found;
-    for (;;) {
-        TM_TRY(first_block(ix, SQL_BLOCK_NEXT_ID, at, 0, 0, &at, &found, diag));
-        if (!found) {
-            ix->garbage = false;
-            return TM_OK;
-        }
-        if (!segment_wanted(ix, (unsigned)(at >> 48)))
-            break;
-        at = ((at >> 48) + 1) << 48;
-    }
-    int64_t last = (((at >> 48) + 1) << 48) - 1;
-    TM_TRY(first_block(ix, SQL_BLOCK_NTH_ID, at, last, GARBAGE_BLOCKS, &end, &found, diag));
-    struct query q;
-    query_begin(&q, &ix->db, SQL_BLOCK_DROP);
-    query_int(&q, at);
-    query_int(&q, found ? end : last);
-    query_row(&q);
-    return query_end(&q, diag);
 }

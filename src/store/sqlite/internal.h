@@ -1,7 +1,7 @@
 /* store/sqlite/internal.h - the embedded store's parts and who may touch them.
  *
  * Layer 3. touchmark.db is the truth. Its one writing connection belongs to the committer thread; a thread of its own moves the WAL into
- * the file; readers lease connections from a pool. index.db is derived from it: see index.h. */
+ * the file; readers lease connections from a pool. The index of certificates is derived from it: see index.h. */
 #pragma once
 #include "base/clock.h"
 #include "store/sqlite/cert_keys.h"
@@ -22,7 +22,7 @@ enum {
 #define STORE_POS_MAX  ((uint64_t)1 << STORE_POS_BITS)
 
 extern const char store_file[]; /* "touchmark.db" */
-extern const char index_file[]; /* "index.db" */
+extern const char index_dir[];  /* "index" */
 
 /* ---- the writing side: everything here belongs to the committer thread once it runs ---- */
 
@@ -102,15 +102,13 @@ struct wal {
 /* ---- the reading side ---- */
 
 struct reader {
-    struct db db, index;
-    unsigned index_generation;
-    struct reader *next;     /* in the free list */
-    struct reader *next_all; /* in the list of all */
+    struct db db;
+    struct reader *next; /* in the free list */
 };
 
 struct readers {
     pthread_mutex_t lock;
-    struct reader *free, *all;
+    struct reader *free;
     unsigned idle;
 };
 

@@ -28,23 +28,10 @@ tm_err readers_lease(struct reader **ret, struct sqlite_store *s, struct diag *d
             free(r);
             return err;
         }
-        pthread_mutex_lock(&rs->lock);
-        r->next_all = rs->all;
-        rs->all = r;
-        pthread_mutex_unlock(&rs->lock);
     }
     r->db.failed = false;
     *ret = r;
     return TM_OK;
-}
-
-/* Lock held. */
-static void unlist(struct readers *rs, struct reader *r)
-{
-    struct reader **at = &rs->all;
-    while (*at != r)
-        at = &(*at)->next_all;
-    *at = r->next_all;
 }
 
 void readers_return(struct sqlite_store *s, struct reader *r)
@@ -57,14 +44,11 @@ void readers_return(struct sqlite_store *s, struct reader *r)
         r->next = rs->free;
         rs->free = r;
         rs->idle++;
-    } else {
-        unlist(rs, r);
     }
     pthread_mutex_unlock(&rs->lock);
     if (keep)
         return;
     db_close(&r->db);
-    db_close(&r->index);
     free(r);
 }
 
@@ -78,11 +62,7 @@ void readers_release_memory(struct sqlite_store *s)
     pthread_mutex_unlock(&rs->lock);
     for (struct reader *r = list, *next; r; r = next) {
         next = r->next;
-        pthread_rwlock_rdlock(&s->index.files);
         sqlite3_db_release_memory(r->db.h);
-        if (r->index.h)
-            sqlite3_db_release_memory(r->index.h);
-        pthread_rwlock_unlock(&s->index.files);
         readers_return(s, r);
     }
 }
@@ -92,10 +72,9 @@ void readers_done(struct sqlite_store *s)
     for (struct reader *r = s->readers.free, *next; r; r = next) {
         next = r->next;
         db_close(&r->db);
-        db_close(&r->index);
         free(r);
     }
-    s->readers.free = s->readers.all = NULL;
+    s->readers.free = NULL;
 }
 
 /* ---- dispatch ---- */

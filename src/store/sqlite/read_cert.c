@@ -155,7 +155,7 @@ tm_err read_certs_by_key(struct sqlite_store *s, struct reader *c, struct store_
         return TM_ENOMEM;
     tm_err err = TM_OK;
     for (size_t n = batch; err == TM_OK && n == batch && !r->more;) {
-        err = index_lookup(s, c, hash, before, seqs, batch, &n, &r->diag);
+        err = index_lookup(&s->index, hash, before, seqs, batch, &n, &r->diag);
         if (err == TM_OK && n)
             before = seqs[n - 1];
         if (err == TM_OK)
@@ -250,7 +250,7 @@ static tm_err certs_of_device(struct sqlite_store *s, struct reader *c, struct s
         return TM_ENOMEM;
     size_t n = 0, cap = 0;
     uint64_t hash = cert_key_hash(&s->hash_key, r->tenant, r->key.kind, r->key.value);
-    tm_err err = index_lookup(s, c, hash, UINT64_MAX, seqs, CANDIDATES_MAX, &n, &r->diag);
+    tm_err err = index_lookup(&s->index, hash, UINT64_MAX, seqs, CANDIDATES_MAX, &n, &r->diag);
     for (size_t i = 0; i < n && err == TM_OK; i++) {
         struct query q;
         query_begin(&q, &c->db, SQL_CERT_BY_SEQ);

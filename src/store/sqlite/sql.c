@@ -210,17 +210,4 @@ const char *const sql_text[SQL_COUNT] = {
         "SELECT " ACME_COLUMNS ", state FROM acme WHERE due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
     [SQL_ACME_OLD] = "SELECT " ACME_COLUMNS
                      ", x'' FROM acme WHERE keep_until != 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?",
-    /* index.db */
-    [SQL_SEGMENT_LIST] = "SELECT id, level, first_seq, last_seq, entries FROM segment ORDER BY last_seq "
-                         "DESC",
-    [SQL_SEGMENT_ADD] = "INSERT INTO segment (id, level, first_seq, last_seq, entries) VALUES (?, ?, ?, "
-                        "?, ?)",
-    [SQL_SEGMENT_DROP] = "DELETE FROM segment WHERE id = ?",
-    [SQL_BLOCK_ADD] = "INSERT INTO block (id, data) VALUES (?, ?)",
-    [SQL_BLOCK_AFTER] = "SELECT id, data FROM block WHERE id > ? ORDER BY id LIMIT 1",
-    [SQL_BLOCK_NEXT_ID] = "SELECT id FROM block WHERE id >= ? ORDER BY id LIMIT 1",
-    [SQL_BLOCK_NTH_ID] = "SELECT id FROM block WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?",
-    [SQL_BLOCK_DROP] = "DELETE FROM block WHERE id >= ? AND id <= ?",
-    [SQL_INDEX_META_GET] = "SELECT value FROM index_meta WHERE name = ?",
-    [SQL_INDEX_META_PUT] = "INSERT OR REPLACE INTO index_meta (name, value) VALUES (?, ?)",
 };

@@ -18,8 +18,13 @@ char *suite_directory(void)
 void suite_directory_remove(const char *path)
 {
     DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
-        unlinkat(dirfd(d), e->d_name, 0);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        char below[4096];
+        if (e->d_name[0] == '.' || unlinkat(dirfd(d), e->d_name, 0) == 0)
+            continue;
+        snprintf(below, sizeof below, "%s/%s", path, e->d_name);
+        suite_directory_remove(below);
+    }
     if (d)
         closedir(d);
     rmdir(path);

@@ -15,7 +15,8 @@ static void test_cert_key_hash__siphash_vector(void **state)
 {
     uint64_t h = cert_key_hash(&hash_key, 0x03020100, (enum cert_key_kind)0x07060504,
                                SLICE_LIT("\x08\x09\x0a\x0b\x0c\x0d\x0e"));
-    assert_true(h == 0xa129ca6149be45e5u);
+    assert_true(h == ((0xa129ca6149be45e5u & ~(uint64_t)CERT_KEY_KIND_MASK) |
+                      4)); /* but for the kind in its last bits */
 }
 
 static void test_cert_key_hash__tells_apart(void **state)

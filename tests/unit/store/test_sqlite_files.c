@@ -1,6 +1,7 @@
 /* The embedded store's files: what happens when one is missing, damaged, foreign, newer, locked or cannot be written. */
 #include "suite.h"
 #include "torture/vfs_shim.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -87,7 +88,7 @@ static void wait_for_segments(struct suite *s, uint64_t tail_max)
     fail_msg("the tail stays at %llu", (unsigned long long)stats.index_tail);
 }
 
-/* ---- index.db ---- */
+/* ---- index/ ---- */
 
 enum { MANY = 45000 };
 
@@ -124,7 +125,7 @@ static void test_index__lost(void **state)
     struct suite *s = *state;
     add_certs(s, 0, MANY);
     close_store(s);
-    assert_int_equal(unlink(path_of(s, "index.db")), 0);
+    suite_directory_remove(path_of(s, "index"));
     open_store(s);
     /* New certificates come while the old ones are read again. */
     add_certs(s, MANY, MANY + 1000);
@@ -147,21 +148,111 @@ static off_t size_of(const char *path)
     return st.st_size;
 }
 
+/* The name of the n-th file of the index, in the order of their rows; how many there are. */
+static unsigned index_file(struct suite *s, unsigned n, char **ret)
+{
+    struct dirent **list;
+    int count = scandir(path_of(s, "index"), &list, NULL, alphasort), files = 0;
+    assert_true(count >= 0);
+    for (int i = 0; i < count; i++) {
+        if (list[i]->d_name[0] != '.' && (unsigned)files++ == n)
+            *ret = arena_printf(s->arena, "%s/%s", path_of(s, "index"), list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+    return (unsigned)files;
+}
+
+/* Damage that a look-up meets: the data and the filters of every segment. */
 static void test_index__damaged(void **state)
 {
     struct suite *s = *state;
     add_certs(s, 0, MANY);
     wait_for_segments(s, 8192);
     close_store(s);
-    char *path = path_of(s, "index.db");
-    for (off_t at = 4096; at + 4096 <= size_of(path); at += 4096)
-        overwrite(path, at, 64);
+    char *path = NULL;
+    unsigned files = index_file(s, 0, &path);
+    assert_true(files >= 2);
+    for (unsigned i = 0; i < files; i++) {
+        index_file(s, i, &path);
+        for (off_t at = 4096; at + 4096 <= size_of(path); at += 4096)
+            overwrite(path, at + 100 + (off_t)i, 1);
+    }
     open_store(s);
     assert_all_found(s, MANY, 97);
+    struct diag diag;
+    assert_ok(s->store->driver->check(s->store, &diag));
     close_store(s);
-    overwrite(path, 0, 100);
+    index_file(s, 0, &path);
+    overwrite(path, size_of(path) / 4096 / 2 * 4096, 1);
     open_store(s);
+    assert_err(TM_ECORRUPT, s->store->driver->check(s->store, &diag));
+    assert_non_null(strstr(diag.message, "nothing is lost"));
     assert_all_found(s, MANY, 97);
+}
+
+/* One that is gone, cut short or has another's header: it and the newer ones are made again, from the rows. */
+static void test_index__torn_or_missing_file(void **state)
+{
+    struct suite *s = *state;
+    add_certs(s, 0, MANY);
+    wait_for_segments(s, 8192);
+    for (int damage = 0; damage < 4; damage++) {
+        close_store(s);
+        char *path = NULL;
+        assert_true(index_file(s, 0, &path) >= 1);
+        if (damage == 0)
+            assert_int_equal(unlink(path), 0);
+        else if (damage == 1)
+            assert_int_equal(truncate(path, size_of(path) - 4096), 0);
+        else if (damage == 2)
+            overwrite(path, 20, 1);
+        else
+            assert_int_equal(rename(path, arena_printf(s->arena, "%s0", path)), 0);
+        open_store(s);
+        assert_all_found(s, MANY, 97);
+        wait_for_segments(s, 8192);
+    }
+}
+
+/* What a merge has replaced and a cut has left behind is not counted twice. */
+static void test_index__merged_files_left_behind(void **state)
+{
+    struct suite *s = *state;
+    add_certs(s, 0, MANY);
+    wait_for_segments(s, 8192);
+    close_store(s);
+    char *path = NULL, *kept[16];
+    unsigned files = index_file(s, 0, &path);
+    assert_true(files >= 2 && files < 16);
+    for (unsigned i = 0; i < files; i++) {
+        index_file(s, i, &path);
+        kept[i] = arena_printf(s->arena, "%s.%u", s->place->config.path, i);
+        assert_int_equal(link(path, kept[i]), 0);
+    }
+    char *names[16];
+    for (unsigned i = 0; i < files; i++)
+        index_file(s, i, &names[i]);
+    open_store(s);
+    add_certs(s, MANY, 4 * MANY);
+    wait_for_segments(s, 8192);
+    struct store_stats stats;
+    for (int tries = 0; tries < 2000; tries++) {
+        s->store->driver->stats(s->store, &stats);
+        if (stats.index_segments < 16)
+            break;
+        usleep(10000);
+    }
+    assert_true(stats.index_segments < 16);
+    close_store(s);
+    for (unsigned i = 0; i < files; i++)
+        assert_int_equal(rename(kept[i], names[i]), 0);
+    open_store(s);
+    assert_all_found(s, 4 * MANY, 331);
+    struct diag diag;
+    assert_ok(s->store->driver->check(s->store, &diag));
+    for (unsigned i = 0; i < files; i++)
+        assert_int_equal(access(names[i], F_OK), -1);
 }
 
 static void test_index__of_another_store(void **state)
@@ -171,12 +262,13 @@ static void test_index__of_another_store(void **state)
     wait_for_segments(s, 8192);
     close_store(s);
     char *keep = arena_printf(s->arena, "%s.index", s->place->config.path);
-    assert_int_equal(rename(path_of(s, "index.db"), keep), 0);
+    assert_int_equal(rename(path_of(s, "index"), keep), 0);
     assert_ok(wipe(s->place));
     open_store(s);
     add_certs(s, 100, 200);
     close_store(s);
-    assert_int_equal(rename(keep, path_of(s, "index.db")), 0);
+    suite_directory_remove(path_of(s, "index"));
+    assert_int_equal(rename(keep, path_of(s, "index")), 0);
     open_store(s);
     size_t n;
     assert_ok(find(s, 150, &n));
@@ -407,7 +499,7 @@ static void test_backup__under_load(void **state)
 static void test_files__modes(void **state)
 {
     struct suite *s = *state;
-    static const char *const files[] = {"touchmark.db", "touchmark.db-wal", "index.db", "lock"};
+    static const char *const files[] = {"touchmark.db", "touchmark.db-wal", "index", "lock"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct stat st;
         assert_int_equal(stat(path_of(s, files[i]), &st), 0);
@@ -421,6 +513,8 @@ int main(void)
         SUITE_TEST(test_index__segments_and_merges),
         SUITE_TEST(test_index__lost),
         SUITE_TEST(test_index__damaged),
+        SUITE_TEST(test_index__torn_or_missing_file),
+        SUITE_TEST(test_index__merged_files_left_behind),
         SUITE_TEST(test_index__of_another_store),
         SUITE_TEST(test_open__locked),
         SUITE_TEST(test_open__read_only_beside_the_writer),
