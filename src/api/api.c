@@ -75,6 +75,27 @@ static void answer_problem(struct api_call *c, tm_err e, const struct diag *diag
                   LOG_S("why", diag->message));
 }
 
+static bool declared(const struct api_route *r, const char *name)
+{
+    if ((r->flags & API_PAGED) && (strcmp(name, "limit") == 0 || strcmp(name, "after") == 0))
+        return true;
+    for (const struct api_field *f = r->query; f && f->name; f++)
+        if (strcmp(f->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A filter that is misspelt must not quietly list everything. */
+static tm_err check_query(const struct api_route *r, const struct api_call *c, struct diag *diag)
+{
+    for (const struct http_param *p = c->query; p && p->name; p++)
+        if (!declared(r, p->name))
+            return diag_fail(diag, TM_EINVAL, NULL, "query",
+                             "there is no parameter \"%s\" here; see %s in /api/v1/openapi.json", p->name,
+                             r->id);
+    return TM_OK;
+}
+
 static tm_err dispatch(struct api_call *c, struct diag *diag)
 {
     bool known;
@@ -89,6 +110,7 @@ static tm_err dispatch(struct api_call *c, struct diag *diag)
         return diag_fail(diag, c->principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
                          c->principal ? "your roles in this tenant do not allow this"
                                       : "authenticate with a token or a client certificate");
+    TM_TRY(check_query(r, c, diag));
     if (c->body.n > r->body_max)
         return diag_fail(diag, TM_ETOOBIG, NULL, "body", "at most %zu octets here", r->body_max);
     return r->handler(c, diag);

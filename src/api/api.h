@@ -44,17 +44,58 @@ struct api_call {
     void *write_arg;
 };
 
+/* ---- what the OpenAPI document says of a route: data beside the handler, and checked against what it does ---- */
+
+/* A member of an answer, or a parameter. `type`: string integer boolean number time hex pem base64 object any; "a|b|c" one of these
+ * words; Name another schema; "[]T" a list; "{}T" an object of T by name; "T?" may be null. A name that ends in '?' may be missing. */
+struct api_field {
+    const char *name, *type, *doc;
+    const char *example; /* as JSON, but texts without their quotes; NULL: made from the type */
+};
+struct api_schema {
+    const char *name, *doc;
+    const struct api_field *fields; /* of an answer; ended by a NULL name */
+    const struct json_field *bound; /* of a body: what the handler binds it with */
+    const char *example;            /* JSON; needed where `bound` is set */
+};
+/* One form of a body or an answer. */
+struct api_content {
+    int status;         /* of an answer; 0 in bodies */
+    const char *type;   /* media type; NULL: no content */
+    const char *schema; /* NULL: text or octets */
+    const char *doc;
+};
+
+enum {
+    API_PAGED = 1,         /* takes ?limit and ?after, answers `next` */
+    API_IF_MATCH = 2,      /* takes If-Match; answers carry an ETag */
+    API_IDEMPOTENT = 4,    /* takes Idempotency-Key */
+    API_BODY_OPTIONAL = 8, /* the body may be left out */
+    API_ETAG = 16,         /* answers carry an ETag */
+    API_LOCATION = 32,     /* answers carry a Location */
+    API_LOCAL = 64,        /* over the admin socket only */
+};
+
 struct api_route {
     enum http_method method;
     const char *pattern; /* "/api/v1/devices/{id}" */
     unsigned roles;      /* any of these may call it */
     tm_err (*handler)(struct api_call *c, struct diag *diag);
     size_t body_max; /* 0: none */
-    /* for OpenAPI */
-    const char *id, *summary, *tag, *request_schema, *response_schema;
+    const char *id, *summary, *tag;
+    const char *request_schema,
+        *response_schema; /* of JSON bodies and of 200 answers in JSON; NULL: see below */
+    unsigned flags;
+    const struct api_field
+        *query; /* all that may stand behind '?': anything else is refused. Ended by a NULL name */
+    const struct api_content *takes; /* bodies that are no JSON, ended by a NULL type */
+    const struct api_content
+        *gives; /* answers below 400 beside or instead of 200 with response_schema, ended by status 0 */
 };
 /* One array a file, each ended by a NULL pattern; the array of arrays by NULL. */
 extern const struct api_route *const api_routes[];
+/* The same for schemas, ended by a NULL name. */
+extern const struct api_schema *const api_schemas[];
 
 /* Helpers for handlers. The body as an object (json_decref() it); path parameter ("" when absent); query value (NULL when absent). */
 tm_err api_body_json(json_t **ret, struct api_call *c, struct diag *diag);
@@ -71,5 +112,7 @@ const struct api_route *api_route_find(struct api_call *c);
 void api_dispatch(struct api_call *c);
 /* The routes as the HTTP server wants them (auth by bearer token, client certificate or unix socket peer, then api_dispatch in the blocking pool). */
 extern const struct http_route api_http_routes[];
+/* on_error of the HTTP server: what it refuses by itself below /api/ is a problem document too; elsewhere it stays as it is. */
+void api_http_error(void *app, struct http_request *r, int status, const char *detail);
 /* OpenAPI 3.1 document generated from the tables. */
 tm_err api_openapi(struct buf *out);

@@ -1,5 +1,6 @@
 /* Backup of the store by the process that has it open. */
 #include "api/groups.h"
+#include "api/schemas.h"
 #include "base/arena.h"
 #include "issue/house.h"
 #include "register/register.h"
@@ -17,17 +18,26 @@ static tm_err may_backup(const struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+struct backup_doc {
+    const char *path;
+};
+const struct json_field backup_schema[] = {
+    JSON_FIELD(struct backup_doc, path, JSON_K_STRING, .required = true, .max = BACKUP_PATH_MAX,
+               .doc = "of this machine, absolute, and not there yet"),
+    {0},
+};
+
 static tm_err backup(struct api_call *c, struct diag *diag)
 {
     TM_TRY(may_backup(c, diag));
     json_t *doc = NULL;
+    struct backup_doc d = {0};
     TM_TRY(api_body_json(&doc, c, diag));
-    const char *text = json_string_value(json_object_get(doc, "path"));
-    char *path = arena_strdup(c->arena, text ? text : "");
+    tm_err e = json_bind(&d, backup_schema, doc, "", c->arena, diag);
     json_decref(doc);
-    if (!path)
-        return TM_ENOMEM;
-    if (path[0] != '/' || strlen(path) > BACKUP_PATH_MAX)
+    TM_TRY(e);
+    const char *path = d.path;
+    if (path[0] != '/')
         return diag_fail(diag, TM_EINVAL, NULL, "/path", "must be an absolute path");
     if (access(path, F_OK) == 0)
         return diag_fail(diag, TM_ECONFLICT, NULL, "/path", "there is something at %s already", path);
@@ -45,8 +55,19 @@ static tm_err backup(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+static const struct api_field backup_fields[] = {
+    {"path", "string", NULL, "/media/backup/2026-11-21/store.db"},
+    {0},
+};
+const struct api_schema backup_api_schemas[] = {
+    {"BackupRequest", NULL, NULL, backup_schema, "{\"path\":\"/media/backup/2026-11-21/store.db\"}"},
+    {"Backup", NULL, backup_fields, NULL, NULL},
+    {0},
+};
+
 const struct api_route backup_api_routes[] = {
     {HTTP_M_POST, "/api/v1/backup", ROLE_HOUSE_ADMIN, backup, BACKUP_BODY, "backupStore",
-     "Copy the store to a new file of this machine; over the admin socket only", "system", NULL, NULL},
+     "Copy the store to a new file of this machine; over the admin socket only", "system", "BackupRequest",
+     "Backup", API_LOCAL},
     {0},
 };

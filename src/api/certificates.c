@@ -135,8 +135,100 @@ static bool passes(const struct cert_row *r, const struct store_read *q)
            (!f->not_after_to || r->not_after <= f->not_after_to);
 }
 
+/* ---- search ---- */
+
+enum { SEARCH_MAX = 1000, FINGERPRINT_LEN = 32, SERIAL_LEAST = 4 };
+
+struct search {
+    struct api_call *c;
+    const struct cert_row *seen[SEARCH_MAX];
+    size_t n, limit;
+};
+
+static void found(struct search *s, const struct cert_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n && s->n < s->limit; i++) {
+        bool known = false;
+        for (size_t k = 0; k < s->n && !known; k++)
+            known = memcmp(s->seen[k]->id, rows[i].id, CERT_SERIAL_LEN) == 0;
+        if (!known)
+            s->seen[s->n++] = &rows[i];
+    }
+}
+
+static tm_err search_key(struct search *s, enum cert_key_kind kind, struct slice value, struct diag *diag)
+{
+    struct store_read q = {
+        .kind = READ_CERTS_BY_KEY, .key = {.kind = kind, .value = value}, .limit = SEARCH_MAX};
+    tm_err e = api_read(s->c, &q, diag);
+    if (e == TM_OK)
+        found(s, q.certs, q.n);
+    return e == TM_ENOTFOUND ? TM_OK : e;
+}
+
+static tm_err search_octets(struct search *s, struct slice octets, struct diag *diag)
+{
+    if (octets.n == CERT_SERIAL_LEN) {
+        struct store_read q = {.kind = READ_CERT};
+        memcpy(q.id, octets.p, CERT_SERIAL_LEN);
+        tm_err e = api_read(s->c, &q, diag);
+        if (e == TM_OK)
+            found(s, q.certs, 1);
+        else if (e != TM_ENOTFOUND)
+            return e;
+    }
+    if (octets.n == FINGERPRINT_LEN) {
+        TM_TRY(search_key(s, CERT_KEY_FINGERPRINT, octets, diag));
+        TM_TRY(search_key(s, CERT_KEY_SPKI, octets, diag));
+    }
+    return search_key(s, CERT_KEY_FOREIGN_SERIAL, octets, diag);
+}
+
+/* Hex as openssl and browsers show it: with colons, upper case. */
+static bool octets_of(struct slice *ret, struct arena *a, const char *text)
+{
+    char *plain = arena_strdup(a, text);
+    size_t n = 0;
+    for (const char *p = text; plain && *p; p++)
+        if (*p != ':' && *p != ' ')
+            plain[n++] = *p;
+    if (plain)
+        plain[n] = '\0';
+    return plain && hex_decode(ret, a, slice_str(plain)) == TM_OK && ret->n >= SERIAL_LEAST;
+}
+
+static tm_err search(struct api_call *c, const char *text, struct diag *diag)
+{
+    static const enum cert_key_kind kinds[] = {CERT_KEY_CN, CERT_KEY_SAN, CERT_KEY_DEVICE, CERT_KEY_SUBJECT};
+    for (const struct http_param *p = c->query; p && p->name; p++)
+        if (strcmp(p->name, "q") != 0 && strcmp(p->name, "limit") != 0)
+            return diag_fail(diag, TM_EINVAL, NULL, p->name, "q goes with limit alone");
+    if (!(c->roles & (API_READERS | ROLE_HOUSE_ADMIN)))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "q", "an owner looks up by device");
+    struct search *s = arena_calloc(c->arena, 1, sizeof *s);
+    struct slice octets;
+    if (!s)
+        return TM_ENOMEM;
+    s->c = c;
+    TM_TRY(api_limit(&s->limit, c, LIST_DEFAULT, SEARCH_MAX, diag));
+    if (octets_of(&octets, c->arena, text))
+        TM_TRY(search_octets(s, octets, diag));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        TM_TRY(search_key(s, kinds[i], slice_str(text), diag));
+    buf_puts(&c->out, "{\"items\":[");
+    for (size_t i = 0; i < s->n; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        api_put_cert(&c->out, s->seen[i], false);
+    }
+    buf_puts(&c->out, "]}\n");
+    return TM_OK;
+}
+
 static tm_err list(struct api_call *c, struct diag *diag)
 {
+    const char *text = api_query(c, "q");
+    if (text && text[0])
+        return search(c, text, diag);
     struct store_read q = {.kind = READ_CERTS};
     TM_TRY(api_limit(&q.limit, c, LIST_DEFAULT, LIST_MAX, diag));
     TM_TRY(look_up(&q, c, diag));
@@ -175,11 +267,40 @@ static tm_err list(struct api_call *c, struct diag *diag)
 
 /* ---- one ---- */
 
+/* The inventory id that a serial in the path means: our own serials are ids, foreign ones have an index. */
+static tm_err id_of(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char *text, struct diag *diag)
+{
+    struct slice octets;
+    if (hex_decode(&octets, c->arena, slice_str(text)) != TM_OK || octets.n == 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "serial", "a serial stands in hex");
+    struct store_read one = {.kind = READ_CERT};
+    tm_err e = TM_ENOTFOUND;
+    if (octets.n == CERT_SERIAL_LEN) {
+        memcpy(one.id, octets.p, CERT_SERIAL_LEN);
+        e = api_read(c, &one, diag);
+    }
+    if (e == TM_OK)
+        memcpy(ret, octets.p, CERT_SERIAL_LEN);
+    if (e != TM_ENOTFOUND)
+        return e;
+    struct store_read q = {
+        .kind = READ_CERTS_BY_KEY, .key = {.kind = CERT_KEY_FOREIGN_SERIAL, .value = octets}, .limit = 2};
+    e = api_read(c, &q, diag);
+    if (e == TM_OK && q.n > 1)
+        return diag_fail(
+            diag, TM_ECONFLICT, NULL, "serial",
+            "several CAs gave this serial: take the inventory's id, which GET /certificates?serial= shows");
+    if (e == TM_OK && q.n == 1)
+        memcpy(ret, q.certs[0].id, CERT_SERIAL_LEN);
+    return e == TM_OK && q.n == 0 ? TM_ENOTFOUND : e;
+}
+
 static tm_err find(struct cert_row *ret, struct api_call *c, unsigned roles, struct diag *diag)
 {
     struct store_read q = {.kind = READ_CERT, .with_der = true};
-    TM_TRY(api_cert_id(q.id, c, api_param(c, "serial"), diag));
-    tm_err e = api_read(c, &q, diag);
+    tm_err e = id_of(q.id, c, api_param(c, "serial"), diag);
+    if (e == TM_OK)
+        e = api_read(c, &q, diag);
     if (e == TM_ENOTFOUND)
         return diag_fail(diag, e, NULL, "serial",
                          "there is no certificate with this serial in the inventory");
@@ -347,22 +468,105 @@ static tm_err import(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field certificate_fields[] = {
+    {"serial", "hex", "its id in this inventory; the serial itself where it was issued here",
+     API_SERIAL_EXAMPLE},
+    {"status", "valid|expired|revoked|on-hold", NULL, "valid"},
+    {"source", "issued|imported|discovered", "how it came to be known", "issued"},
+    {"foreign_serial?", "hex", "the serial, where it was not issued here", "1f03"},
+    {"subject", "string", "RFC 4514", "CN=server.example.org"},
+    {"authority", "string", "who issued it; of foreign ones the issuer's name", "issuing-ca"},
+    {"profile", "string", NULL, "server-internal-1y"},
+    {"profile_version", "integer", NULL, "1"},
+    {"device", "string", "the device that holds it; empty: none", ""},
+    {"endpoint", "string", "the door it came through", "rest"},
+    {"issued_at", "time?", NULL, NULL},
+    {"not_before", "time?", NULL, NULL},
+    {"not_after", "time?", NULL, "2027-11-21T08:00:00Z"},
+    {"fingerprint", "hex", "SHA-256 of the certificate",
+     "6776edacb246ac2e79bb17b9cbfb709897c4c86117c1510fd997142073a2f85d"},
+    {"revoked_at?", "time?", NULL, NULL},
+    {"reason?", "string", "RFC 5280 5.3.1", "superseded"},
+    {"certificate?", "pem", "where one is asked for and its profile keeps it", NULL},
+    {0},
+};
+static const struct api_field certificate_list_fields[] = {
+    {"items", "[]Certificate", NULL, NULL},
+    {"next?", "string", "what `after` is for the next page", API_SERIAL_EXAMPLE},
+    {0},
+};
+static const struct api_field imported_fields[] = {
+    {"index", "integer", "place in the body, from 0", "0"},
+    {"status", "created|known|failed", NULL, "created"},
+    {"serial?", "hex", "its id in this inventory", API_SERIAL_EXAMPLE},
+    {"detail?", "string", "why it failed", "not a certificate"},
+    {0},
+};
+static const struct api_field import_result_fields[] = {
+    {"items", "[]ImportedCertificate", NULL, NULL},
+    {"created", "integer", NULL, "1"},
+    {"known", "integer", NULL, "0"},
+    {"failed", "integer", NULL, "0"},
+    {0},
+};
+const struct api_schema certificate_api_schemas[] = {
+    {"Certificate", "one row of the inventory", certificate_fields, NULL, NULL},
+    {"CertificateList", NULL, certificate_list_fields, NULL, NULL},
+    {"ImportedCertificate", NULL, imported_fields, NULL, NULL},
+    {"ImportResult", NULL, import_result_fields, NULL, NULL},
+    {"Revocation", "why a certificate is taken back", NULL, revoke_schema,
+     "{\"reason\":\"keyCompromise\",\"comment\":\"laptop lost\"}"},
+    {0},
+};
+
+static const struct api_field list_query[] = {
+    {"q", "string", "a serial, fingerprint, name, device or subject: whatever fits, newest first",
+     "server.example.org"},
+    {"subject", "string", "with this subject, RFC 4514", "CN=server.example.org"},
+    {"cn", "string", "with this common name", "server.example.org"},
+    {"san", "string", "with this subject alternative name", "server.example.org"},
+    {"serial", "hex", "with this serial", API_SERIAL_EXAMPLE},
+    {"fingerprint", "hex", "SHA-256 of the certificate", NULL},
+    {"spki", "hex", "SHA-256 of the subjectPublicKeyInfo", NULL},
+    {"device", "string", "of this device", "SN-0001"},
+    {"authority", "string", "issued by", "issuing-ca"},
+    {"profile", "string", "made under", "server-internal-1y"},
+    {"revoked", "true|false|1|0", "only revoked ones, or only others", "true"},
+    {"source", "issued|imported|discovered", "how it came to be known", "issued"},
+    {"expires_before", "time", "that end before", "2027-01-31T00:00:00Z"},
+    {"expires_after", "time", "that end after", "2026-12-01T00:00:00Z"},
+    {0},
+};
+static const struct api_content certificate_forms[] = {
+    {200, "application/pkix-cert", NULL, "DER"},
+    {200, "application/pem-certificate-chain", NULL, "PEM, its issuers behind it"},
+    {200, "application/pkcs7-mime", NULL, "certs-only PKCS#7"},
+    {0},
+};
+static const struct api_content import_forms[] = {
+    {0, "application/x-pem-file", NULL, "PEM blocks"},
+    {0, "application/pkix-cert", NULL, "one certificate in DER"},
+    {0},
+};
+
 enum { SELVES = API_READERS | ROLE_OWNER, HANDS = ROLE_ADMIN | ROLE_OPERATOR | ROLE_OWNER };
 
 const struct api_route certificate_api_routes[] = {
     {HTTP_M_GET, "/api/v1/certificates", SELVES, list, 0, "listCertificates",
      "Look certificates up by subject, cn, san, serial, fingerprint, spki or device, or page through them all",
-     "certificates", NULL, "CertificateList"},
+     "certificates", NULL, "CertificateList", API_PAGED, list_query},
     {HTTP_M_POST, "/api/v1/certificates/import", ROLE_ADMIN | ROLE_OPERATOR, import, IMPORT_MAX,
      "importCertificates",
      "Bring certificates of other issuers into the inventory: PEM blocks, or one in DER", "certificates",
-     NULL, "ImportResult"},
+     NULL, "ImportResult", .takes = import_forms},
     {HTTP_M_GET, "/api/v1/certificates/{serial}", SELVES, get, 0, "getCertificate",
      "One certificate: JSON with PEM, or by Accept as DER, PEM chain or PKCS#7", "certificates", NULL,
-     "Certificate"},
+     "Certificate", .gives = certificate_forms},
     {HTTP_M_POST, "/api/v1/certificates/{serial}/revoke", HANDS, revoke, SMALL_BODY, "revokeCertificate",
      "Revoke a certificate; an owner may for what the profile allows", "certificates", "Revocation",
-     "Certificate"},
+     "Certificate", API_BODY_OPTIONAL},
     {HTTP_M_POST, "/api/v1/certificates/{serial}/release", ROLE_ADMIN | ROLE_OPERATOR, release, SMALL_BODY,
      "releaseCertificate", "Take a certificate off hold", "certificates", NULL, "Certificate"},
     {0},

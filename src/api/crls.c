@@ -7,6 +7,8 @@
 #include "status/crl.h"
 #include "x509/crl.h"
 
+enum { SERIES_MAX = 64 << 20 };
+
 static tm_err authority_wanted(const struct authority **ret, const struct api_call *c, struct diag *diag)
 {
     *ret = catalog_authority(c->catalog, c->tenant->id, api_param(c, "authority"));
@@ -85,10 +87,66 @@ static tm_err publish(struct api_call *c, struct diag *diag)
     return put_crl(c, x, diag);
 }
 
+static tm_err import_series(struct api_call *c, struct diag *diag)
+{
+    const struct authority *x;
+    struct crl_series s = {0};
+    TM_TRY(authority_wanted(&x, c, diag));
+    TM_TRY(crl_series_import(&s, c->house, x, c->body, c->principal, diag));
+    buf_puts(&c->out, "{\"authority\":");
+    buf_put_json_string(&c->out, slice_str(x->name));
+    api_put_int(&c->out, "count", (int64_t)s.count);
+    api_put_time(&c->out, "first", s.first);
+    api_put_time(&c->out, "last", s.last);
+    api_put_time(&c->out, "ends", s.ends);
+    api_put_int(&c->out, "missing", (int64_t)s.missing);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
+/* ---- what the document says ---- */
+
+static const struct api_field crl_fields[] = {
+    {"authority", "string", NULL, "issuing-ca"},
+    {"number", "hex", "RFC 5280 5.2.3", "01a1fd03cbc9"},
+    {"this_update", "time?", NULL, NULL},
+    {"next_update", "time?", NULL, NULL},
+    {"revoked", "integer", "certificates on it", "0"},
+    {"octets", "integer", NULL, "269"},
+    {"url", "string", "where it is published", "http://pki.example.org/crl/76238fb4/full.crl"},
+    {"series?", "CrlSeries", "of an authority whose key is elsewhere", NULL},
+    {"crl?", "pem", "with ?pem", NULL},
+    {0},
+};
+static const struct api_field series_fields[] = {
+    {"authority?", "string", NULL, "root"},
+    {"count", "integer", "CRLs that were signed ahead", "24"},
+    {"first?", "time?", "thisUpdate of the first", NULL},
+    {"last", "time?", "thisUpdate of the last", NULL},
+    {"ends", "time?", "nextUpdate of the last: nobody can check certificates after that", NULL},
+    {"missing", "integer", "revoked here, but not on the newest one: the series has to be signed again", "0"},
+    {0},
+};
+const struct api_schema crl_api_schemas[] = {
+    {"Crl", "the published CRL of an authority", crl_fields, NULL, NULL},
+    {"CrlSeries", NULL, series_fields, NULL, NULL},
+    {0},
+};
+static const struct api_field crl_query[] = {{"pem", "true|1", "the list itself as well", "1"}, {0}};
+static const struct api_content series_bodies[] = {
+    {0, "application/x-pem-file", NULL, "PEM blocks \"X509 CRL\""},
+    {0, "application/pkix-crl", NULL, "DER, one behind another"},
+    {0},
+};
+
 const struct api_route crl_api_routes[] = {
     {HTTP_M_GET, "/api/v1/crls/{authority}", API_READERS, get, 0, "getCrl",
-     "The published CRL of an authority; ?pem adds the list itself", "authorities", NULL, NULL},
+     "The published CRL of an authority; ?pem adds the list itself", "authorities", NULL, "Crl", 0,
+     crl_query},
     {HTTP_M_POST, "/api/v1/crls/{authority}/publish", ROLE_ADMIN | ROLE_OPERATOR, publish, 4096, "publishCrl",
-     "Make and publish an authority's CRL now", "authorities", NULL, NULL},
+     "Make and publish an authority's CRL now", "authorities", NULL, "Crl", 0, crl_query},
+    {HTTP_M_POST, "/api/v1/crls/{authority}/series", ROLE_ADMIN, import_series, SERIES_MAX, "importCrlSeries",
+     "Bring in the CRLs that an offline root signed ahead; each is published when its day comes",
+     "authorities", NULL, "CrlSeries", .takes = series_bodies},
     {0},
 };

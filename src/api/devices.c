@@ -326,18 +326,90 @@ static tm_err import(struct api_call *c, struct diag *diag)
     return e;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field device_fields[] = {
+    {"id", "string", "what its certificates name", "SN-0001"},
+    {"serial", "string", NULL, "SN-0001"},
+    {"model", "string", NULL, "TX-9"},
+    {"vendor", "string", NULL, "Example"},
+    {"owner", "string", "whose it is: role owner goes by this", "plant-2"},
+    {"place", "string", NULL, "Hall 4"},
+    {"batch", "string", NULL, "2026-47"},
+    {"state", "made|shipped|onboarded|operating|transferred|retired", NULL, "operating"},
+    {"identifiers", "{}string", "eui64, ueid, imei, mac, hw-type, …", NULL},
+    {"tags", "{}string", NULL, NULL},
+    {"created_at", "time?", NULL, NULL},
+    {"updated_at", "time?", NULL, NULL},
+    {"version", "integer", "as the ETag has it", "1"},
+    {"certificates?", "[]Certificate", "that it holds; not in lists", NULL},
+    {0},
+};
+static const struct api_field device_list_fields[] = {
+    {"items", "[]Device", NULL, NULL},
+    {"next?", "string", "what `after` is for the next page", "SN-0001"},
+    {0},
+};
+static const struct api_field step_fields[] = {
+    {"id", "string", NULL, "SN-0001"},
+    {"state", "made|shipped|onboarded|operating|transferred|retired", NULL, "retired"},
+    {"revoked", "integer", "certificates that were revoked with it", "1"},
+    {0},
+};
+static const struct api_field import_fields[] = {
+    {"created", "integer", NULL, "2"},
+    {"updated", "integer", NULL, "0"},
+    {"unchanged", "integer", NULL, "0"},
+    {"failures", "integer", NULL, "1"},
+    {"failed", "[]DeviceImportFailure", "the first 10000 of them", NULL},
+    {0},
+};
+static const struct api_field failure_fields[] = {
+    {"line", "integer", "from 1, a heading counted", "3"},
+    {"why", "string", NULL, "/id: is empty"},
+    {0},
+};
+const struct api_schema device_api_schemas[] = {
+    {"Device", NULL, device_fields, NULL, NULL},
+    {"DeviceList", NULL, device_list_fields, NULL, NULL},
+    {"DeviceFields", "what may be written of a device; what is left out stays", NULL, device_schema,
+     "{\"model\":\"TX-9\",\"owner\":\"plant-2\",\"tags\":{\"line\":\"3\"}}"},
+    {"DeviceState", NULL, NULL, device_state_schema, "{\"state\":\"operating\",\"why\":\"commissioned\"}"},
+    {"DeviceStateResult", NULL, step_fields, NULL, NULL},
+    {"DeviceImportResult", NULL, import_fields, NULL, NULL},
+    {"DeviceImportFailure", NULL, failure_fields, NULL, NULL},
+    {0},
+};
+static const struct api_field list_query[] = {
+    {"state", "made|shipped|onboarded|operating|transferred|retired", "only these", "operating"},
+    {"prefix", "string", "only ids that begin so", "SN-"},
+    {0},
+};
+static const struct api_content import_bodies[] = {
+    {0, "application/x-ndjson", "DeviceFields", "one device a line, with its id"},
+    {0, "text/csv", NULL, "a heading, then one device a line"},
+    {0},
+};
+static const struct api_content put_answers[] = {
+    {200, "application/json", "Device", "changed, or as it was"},
+    {201, "application/json", "Device", "registered"},
+    {0},
+};
+
 enum { SEERS = API_READERS | ROLE_OWNER, KEEPERS = ROLE_ADMIN | ROLE_OPERATOR };
 
 const struct api_route device_api_routes[] = {
     {HTTP_M_GET, "/api/v1/devices", SEERS, list, 0, "listDevices",
-     "Page through the devices, by state or by the beginning of their ids", "devices", NULL, "DeviceList"},
+     "Page through the devices, by state or by the beginning of their ids", "devices", NULL, "DeviceList",
+     API_PAGED, list_query},
     {HTTP_M_POST, "/api/v1/devices/import", KEEPERS, import, IMPORT_MAX, "importDevices",
      "Register many devices from NDJSON or CSV; run it again to go on after an interruption", "devices", NULL,
-     "DeviceImportResult"},
+     "DeviceImportResult", .takes = import_bodies},
     {HTTP_M_GET, "/api/v1/devices/{id}", SEERS, get, 0, "getDevice",
-     "One device and the certificates it holds", "devices", NULL, "Device"},
+     "One device and the certificates it holds", "devices", NULL, "Device", API_ETAG},
     {HTTP_M_PUT, "/api/v1/devices/{id}", KEEPERS, put, DEVICE_BODY, "putDevice",
-     "Register a device or change its fields; those left out stay", "devices", "Device", "Device"},
+     "Register a device or change its fields; those left out stay", "devices", "DeviceFields", NULL,
+     API_IF_MATCH, .gives = put_answers},
     {HTTP_M_POST, "/api/v1/devices/{id}/state", KEEPERS, step, 16 << 10, "stepDevice",
      "Take a step of the device's life; retiring revokes its certificates", "devices", "DeviceState",
      "DeviceStateResult"},

@@ -300,9 +300,119 @@ static tm_err post_enroll(struct api_call *c, struct diag *diag)
     }
 }
 
+/* A stream needs a connection: over HTTP api/bulk.h serves this path before calls are made of it. */
+static tm_err bulk_inside(struct api_call *c, struct diag *diag)
+{
+    (void)c;
+    return diag_fail(diag, TM_EUNAVAIL, "bulk.http", NULL,
+                     "bulk enrollment is a stream over HTTP: it needs a running server");
+}
+
+/* ---- what the document says ---- */
+
+static const struct api_field result_fields[] = {
+    {"id", "string", "the caller's own mark", "order-7"},
+    {"status?", "issued|pending|denied|failed", "missing where nothing was asked but a decision", "issued"},
+    {"serial?", "hex", NULL, API_SERIAL_EXAMPLE},
+    {"certificate?", "pem", NULL, NULL},
+    {"chain?", "pem", "its issuers, the root last", NULL},
+    {"profile?", "string", NULL, "server-internal-1y"},
+    {"authority?", "string", NULL, "issuing-ca"},
+    {"not_after?", "time", NULL, NULL},
+    {"replayed?", "boolean", "the answer that was given before", "false"},
+    {"request?", "string", "pending: what GET /requests/{id} shows", "7b2e61c09a"},
+    {"rule?", "string", "denied: by which rule", "key.strength"},
+    {"detail?", "string", "why", NULL},
+    {"error?", "string", "failed: the error's name", "unavailable"},
+    {"decision?", "Decision", "with dry_run", NULL},
+    {0},
+};
+static const struct api_field bulk_result_fields[] = {
+    {"id", "string", "the line's own mark", "order-7"},
+    {"line?", "integer", "of a line that could not be read, from 1", "3"},
+    {"status", "issued|pending|denied|failed", NULL, "issued"},
+    {"serial?", "hex", NULL, API_SERIAL_EXAMPLE},
+    {"certificate?", "base64", "DER", NULL},
+    {"replayed?", "boolean", NULL, "false"},
+    {"request?", "string", "pending: what GET /requests/{id} shows", "7b2e61c09a"},
+    {"rule?", "string", "denied: by which rule", "key.strength"},
+    {"field?", "string", "of the line, as a JSON pointer", "/csr"},
+    {"detail?", "string", "why", NULL},
+    {"error?", "string", "failed: the error's name", "malformed"},
+    {0},
+};
+static const struct api_field decision_fields[] = {
+    {"verdict", "issue|pend|deny", NULL, "issue"},
+    {"rule?", "string", "that said so", NULL},
+    {"reason?", "string", NULL, NULL},
+    {"error?", "string", "deny: the error's name", "denied"},
+    {"trace", "[]DecisionStep", "every rule that was looked at", NULL},
+    {"plan?", "object", "the certificate that would be made", NULL},
+    {0},
+};
+static const struct api_field step_fields[] = {
+    {"rule", "string", NULL, "key.strength"},
+    {"result", "string", NULL, "passed"},
+    {"detail", "string", NULL, "EC P-256"},
+    {0},
+};
+#define REQUEST_EXAMPLE                                                                                      \
+    "{\"csr\":\"-----BEGIN CERTIFICATE REQUEST-----\\nMIH3…\\n-----END CERTIFICATE REQUEST-----\\n\","       \
+    "\"profile\":\"server-internal-1y\",\"id\":\"order-7\"}"
+const struct api_schema enroll_api_schemas[] = {
+    {"EnrollRequest", "what is asked for; policy decides", NULL, enroll_schema, REQUEST_EXAMPLE},
+    {"EnrollResult", NULL, result_fields, NULL, NULL},
+    {"BulkResult", "one line of the answer to a bulk enrollment", bulk_result_fields, NULL, NULL},
+    {"Decision", "what policy says, and why", decision_fields, NULL, NULL},
+    {"DecisionStep", NULL, step_fields, NULL, NULL},
+    {0},
+};
+
+static const struct api_field enroll_query[] = {
+    {"profile", "string", "where the body does not say it; the endpoint's first when left out",
+     "server-internal-1y"},
+    {"endpoint", "string", "where the body does not say it; \"rest\" when left out", "rest"},
+    {"device", "string", "of a body that is the request itself: the device it is for", "SN-0001"},
+    {"renews", "hex", "of a body that is the request itself: the certificate that it replaces",
+     API_SERIAL_EXAMPLE},
+    {"dry_run", "true|1", "of a body that is the request itself: decide and explain, issue nothing", "1"},
+    {0},
+};
+static const struct api_field bulk_query[] = {
+    {"profile", "string", "of lines that name none", "server-internal-1y"},
+    {"endpoint", "string", "of lines that name none; \"rest\" when left out", "rest"},
+    {0},
+};
+static const struct api_content enroll_bodies[] = {
+    {0, "application/pkcs10", NULL, "the request itself, DER"},
+    {0, "application/x-pem-file", NULL, "the request itself, PEM or base64: PKCS#10, CRMF or SPKAC"},
+    {0},
+};
+static const struct api_content enroll_answers[] = {
+    {200, "application/json", "EnrollResult", "a decision (dry_run), or the same certificate again"},
+    {201, "application/json", "EnrollResult", "issued"},
+    {201, "application/pkix-cert", NULL, "DER"},
+    {201, "application/pem-certificate-chain", NULL, "PEM, its issuers behind it"},
+    {201, "application/pkcs7-mime", NULL, "certs-only PKCS#7"},
+    {202, "application/json", "EnrollResult", "it waits for approval"},
+    {0},
+};
+static const struct api_content bulk_bodies[] = {
+    {0, "application/x-ndjson", "EnrollRequest", "one request a line"},
+    {0},
+};
+static const struct api_content bulk_answers[] = {
+    {200, "application/x-ndjson", "BulkResult",
+     "one result a line, in the order in which they become durable"},
+    {0},
+};
+
 const struct api_route enroll_api_routes[] = {
     {HTTP_M_POST, "/api/v1/enroll", ROLE_ADMIN | ROLE_OPERATOR | ROLE_OWNER, post_enroll, REQUEST_MAX * 2,
      "enroll", "Ask for a certificate: JSON, or the request itself (PKCS#10, CRMF, SPKAC)", "certificates",
-     "EnrollRequest", "EnrollResult"},
+     "EnrollRequest", NULL, API_IDEMPOTENT, enroll_query, enroll_bodies, enroll_answers},
+    {HTTP_M_POST, "/api/v1/enroll/bulk", ROLE_ADMIN | ROLE_OPERATOR, bulk_inside, SIZE_MAX, "enrollBulk",
+     "Many requests as a stream, one a line; results as they become durable", "certificates", NULL, NULL, 0,
+     bulk_query, bulk_bodies, bulk_answers},
     {0},
 };

@@ -16,6 +16,15 @@ extern const struct api_route openapi_api_routes[];
 extern const struct api_route backup_api_routes[];
 extern const struct api_route crl_api_routes[];
 
+extern const struct api_route authority_api_routes[];
+
+extern const struct api_schema problem_api_schemas[], system_api_schemas[], enroll_api_schemas[],
+    certificate_api_schemas[], token_api_schemas[], request_api_schemas[], device_api_schemas[],
+    crl_api_schemas[], register_api_schemas[], resource_api_schemas[], backup_api_schemas[],
+    summary_api_schemas[], describe_api_schemas[], authority_api_schemas[];
+#define API_SERIAL_EXAMPLE "014e6b013abacc77221c86a61bd3114c"
+#define API_PEM_EXAMPLE    "-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"
+
 enum { API_READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
 
 /* A read on this thread for the call's tenant: fills tenant and arena, gives the diag on. */

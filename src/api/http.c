@@ -236,6 +236,25 @@ static void handle(struct http_request *r)
     executor_post(pool_executor(h->blocking), &x->work);
 }
 
+void api_http_error(void *app, struct http_request *r, int status, const char *detail)
+{
+    (void)app;
+    const char *path = r->path[0] ? r->path : r->raw_target;
+    if (strncmp(path, "/api/", 5) != 0)
+        return;
+    struct buf out;
+    buf_init(&out, 8192);
+    buf_puts(&out, "{\"type\":\"about:blank\",\"title\":");
+    buf_put_json_string(&out, slice_str(http_status_text(status)));
+    buf_printf(&out, ",\"status\":%d,\"detail\":", status);
+    buf_put_json_string(&out, slice_str(detail));
+    buf_puts(&out, ",\"request_id\":");
+    buf_put_json_string(&out, slice_str(r->id));
+    buf_puts(&out, "}\n");
+    http_reply(r, status, "application/problem+json", buf_slice(&out), NULL);
+    buf_done(&out);
+}
+
 enum {
     API_METHODS = HTTP_M_GET | HTTP_M_POST | HTTP_M_PUT | HTTP_M_DELETE,
     API_LISTENERS = HTTP_LISTENER_PUBLIC_TLS | HTTP_LISTENER_CONSOLE | HTTP_LISTENER_UNIX,

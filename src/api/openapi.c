@@ -1,143 +1,175 @@
-/* The OpenAPI 3.1 document, generated from the tables of routes and the schemas that the handlers bind bodies with. */
+/* The OpenAPI 3.1 document, generated from the tables of routes and schemas that stand beside the handlers. */
+#include "api/openapi.h"
 #include "api/groups.h"
-#include "api/schemas.h"
+#include "api/problem.h"
 #include "base/json.h"
+#include "issue/resources.h"
+#include <stdio.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    const struct json_field *fields;
-} bound[] = {
-    {"EnrollRequest", enroll_schema}, {"Revocation", revoke_schema},        {"TokenRequest", token_schema},
-    {"Device", device_schema},        {"DeviceState", device_state_schema},
-};
-
-/* ---- schemas ---- */
-
-static json_t *type_of(const char *type)
-{
-    return json_pack("{s:s}", "type", type);
-}
-
-static json_t *schema_of(const struct json_field *fields, bool open);
-
-static json_t *names_of(const char *const *names)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; names && names[i]; i++)
-        json_array_append_new(list, json_string(names[i]));
-    return json_pack("{s:s,s:o}", "type", "string", "enum", list);
-}
-
-static json_t *field_schema(const struct json_field *f)
-{
-    switch (f->kind) {
-    case JSON_K_STRING: {
-        json_t *s = type_of("string");
-        if (f->max)
-            json_object_set_new(s, "maxLength", json_integer(f->max));
-        return s;
-    }
-    case JSON_K_INT: {
-        json_t *s = type_of("integer");
-        if (f->min || f->max) {
-            json_object_set_new(s, "minimum", json_integer(f->min));
-            json_object_set_new(s, "maximum", json_integer(f->max));
-        }
-        return s;
-    }
-    case JSON_K_BOOL:
-        return type_of("boolean");
-    case JSON_K_ENUM:
-        return names_of(f->names);
-    case JSON_K_DURATION:
-        return json_pack("{s:s,s:s}", "type", "string", "format", "duration-text");
-    case JSON_K_TIME:
-        return json_pack("{s:s,s:s}", "type", "string", "format", "date-time");
-    case JSON_K_STRINGS:
-        return json_pack("{s:s,s:o}", "type", "array", "items", type_of("string"));
-    case JSON_K_ENUMS:
-        return json_pack("{s:s,s:o}", "type", "array", "items", names_of(f->names));
-    case JSON_K_OBJECT:
-        return schema_of(f->sub, false);
-    case JSON_K_OBJECTS:
-        return json_pack("{s:s,s:o}", "type", "array", "items", schema_of(f->sub, false));
-    case JSON_K_ANY:
-        break;
-    }
-    return json_object();
-}
-
-static json_t *schema_of(const struct json_field *fields, bool open)
-{
-    json_t *properties = json_object(), *required = json_array();
-    for (const struct json_field *f = fields; f && f->key; f++) {
-        json_t *s = field_schema(f);
-        if (f->doc)
-            json_object_set_new(s, "description", json_string(f->doc));
-        if (f->def)
-            json_object_set_new(s, "x-default", json_string(f->def));
-        json_object_set_new(properties, f->key, s);
-        if (f->required)
-            json_array_append_new(required, json_string(f->key));
-    }
-    json_t *o =
-        json_pack("{s:s,s:o,s:b}", "type", "object", "properties", properties, "additionalProperties", open);
-    if (json_array_size(required))
-        json_object_set(o, "required", required);
-    json_decref(required);
-    return o;
-}
-
-static void add_schema(json_t *schemas, const char *name)
-{
-    if (!name || json_object_get(schemas, name))
-        return;
-    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
-        if (strcmp(bound[i].name, name) == 0) {
-            /* A device is shown with more than may be written. */
-            json_object_set_new(schemas, name, schema_of(bound[i].fields, strcmp(name, "Device") == 0));
-            return;
-        }
-    }
-    size_t n = strlen(name);
-    json_t *s = json_pack("{s:s,s:b}", "type", "object", "additionalProperties", 1);
-    if (n > 4 && strcmp(name + n - 4, "List") == 0)
-        json_object_set_new(s, "properties",
-                            json_pack("{s:{s:s,s:{s:s}},s:{s:s}}", "items", "type", "array", "items", "type",
-                                      "object", "next", "description",
-                                      "what `after` (or `from`) is for the next page"));
-    json_object_set_new(schemas, name, s);
-}
-
-static json_t *problem_schema(void)
-{
-    static const char *const names[] = {"type", "title", "detail", "rule", "field", "request_id"};
-    json_t *properties = json_object();
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        json_object_set_new(properties, names[i], type_of("string"));
-    json_object_set_new(properties, "status", type_of("integer"));
-    return json_pack("{s:s,s:s,s:o}", "type", "object", "description", "RFC 9457", "properties", properties);
-}
+enum { TEXT_MAX = 512 };
+static const char prefix[] = "/api/v1";
 
 /* ---- operations ---- */
 
-static json_t *reference(const char *name)
-{
-    char text[128] = "#/components/schemas/";
-    strncat(text, name, sizeof text - strlen(text) - 1);
-    return json_pack("{s:s}", "$ref", text);
-}
-
-static json_t *parameters_of(const char *pattern)
+static json_t *one_of_kinds(void)
 {
     json_t *list = json_array();
+    for (const struct resource_kind *k = resource_kinds; k->kind; k++)
+        json_array_append_new(list, json_string(k->plural));
+    return json_pack("{s:s,s:o}", "type", "string", "enum", list);
+}
+
+static json_t *parameter(const char *name, const char *in, bool required, json_t *schema, const char *doc)
+{
+    return json_pack("{s:s,s:s,s:b,s:o,s:s*}", "name", name, "in", in, "required", required, "schema", schema,
+                     "description", doc);
+}
+
+static void path_parameters(json_t *list, const char *pattern)
+{
+    static const struct api_field known[] = {
+        {"serial", "hex", "a certificate's id in the inventory: its serial, where it was issued here", NULL},
+        {"id", "string", NULL, NULL},
+        {"kind", "kind", "a kind of resource", NULL},
+        {"name", "string", NULL, NULL},
+        {"authority", "string", "name of an authority", NULL},
+        {"pos", "integer", "place in the register", NULL},
+        {0},
+    };
     for (const char *p = strchr(pattern, '{'); p; p = strchr(p, '{')) {
         size_t n = strcspn(++p, "}");
-        json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:{s:s}}", "name", p, n, "in", "path",
-                                              "required", 1, "schema", "type", "string"));
+        char name[64] = "";
+        strncat(name, p, n < sizeof name ? n : sizeof name - 1);
+        const struct api_field *f = known;
+        while (f->name && strcmp(f->name, name) != 0)
+            f++;
+        json_t *schema = f->name && strcmp(f->type, "kind") == 0 ? one_of_kinds()
+                                                                 : openapi_type(f->name ? f->type : "string");
+        json_array_append_new(list, parameter(name, "path", true, schema, f->doc));
     }
-    return list;
+}
+
+static void query_parameters(json_t *list, const struct api_route *r)
+{
+    for (const struct api_field *f = r->query; f && f->name; f++) {
+        json_t *p = parameter(f->name, "query", false, openapi_type(f->type), f->doc);
+        if (f->example)
+            json_object_set_new(p, "example", openapi_example(f));
+        json_array_append_new(list, p);
+    }
+    if (r->flags & API_PAGED) {
+        json_array_append_new(list, json_pack("{s:s}", "$ref", "#/components/parameters/limit"));
+        json_array_append_new(list, json_pack("{s:s}", "$ref", "#/components/parameters/after"));
+    }
+    if (r->flags & API_IF_MATCH)
+        json_array_append_new(list, json_pack("{s:s}", "$ref", "#/components/parameters/ifMatch"));
+    if (r->flags & API_IDEMPOTENT)
+        json_array_append_new(list, json_pack("{s:s}", "$ref", "#/components/parameters/idempotencyKey"));
+}
+
+static json_t *media(const char *schema)
+{
+    if (!schema) /* 3.1: octets have no schema */
+        return json_object();
+    json_t *o = json_pack("{s:o}", "schema", openapi_reference(schema));
+    json_t *example = openapi_schema_example(schema);
+    if (example)
+        json_object_set_new(o, "example", example);
+    return o;
+}
+
+static json_t *request_body(const struct api_route *r)
+{
+    json_t *content = json_object();
+    bool any = r->request_schema != NULL;
+    if (r->request_schema)
+        json_object_set_new(content, "application/json", media(r->request_schema));
+    for (const struct api_content *x = r->takes; x && x->type; x++, any = true) {
+        json_t *m = media(x->schema);
+        if (x->schema && strcmp(x->type, "application/x-ndjson") == 0)
+            json_object_set_new(m, "x-lines", json_true());
+        if (x->doc)
+            json_object_set_new(m, "x-form", json_string(x->doc));
+        json_object_set_new(content, x->type, m);
+    }
+    if (!any) {
+        json_decref(content);
+        return NULL;
+    }
+    return json_pack("{s:b,s:o}", "required", !(r->flags & API_BODY_OPTIONAL), "content", content);
+}
+
+static void set_header(json_t *response, const char *name, const char *reference)
+{
+    json_t *headers = json_object_get(response, "headers");
+    if (!headers) {
+        json_object_set_new(response, "headers", json_object());
+        headers = json_object_get(response, "headers");
+    }
+    json_object_set_new(headers, name, json_pack("{s:s}", "$ref", reference));
+}
+
+/* One more form of the answer with this status. */
+static void add_answer(json_t *responses, const struct api_route *r, const struct api_content *x)
+{
+    char status[8];
+    snprintf(status, sizeof status, "%d", x->status);
+    json_t *o = json_object_get(responses, status);
+    if (!o) {
+        json_object_set_new(responses, status,
+                            json_pack("{s:s}", "description", x->doc ? x->doc : r->summary));
+        o = json_object_get(responses, status);
+        set_header(o, "X-Request-Id", "#/components/headers/requestId");
+        if (r->flags & (API_ETAG | API_IF_MATCH) && x->status < 204)
+            set_header(o, "ETag", "#/components/headers/etag");
+        if (r->flags & API_LOCATION)
+            set_header(o, "Location", "#/components/headers/location");
+    }
+    if (!x->type)
+        return;
+    json_t *content = json_object_get(o, "content");
+    if (!content) {
+        json_object_set_new(o, "content", json_object());
+        content = json_object_get(o, "content");
+    }
+    json_object_set_new(content, x->type, media(x->schema));
+}
+
+/* Which refusals an operation can give follows from what it is. */
+static bool can_answer(const struct api_route *r, int status)
+{
+    switch (status) {
+    case 409:
+    case 507:
+        return r->method != HTTP_M_GET;
+    case 413:
+        return r->body_max > 0;
+    case 403:
+        return r->roles != 0;
+    default:
+        return status >= 400;
+    }
+}
+
+static json_t *responses_of(const struct api_route *r)
+{
+    json_t *o = json_object();
+    if (r->response_schema)
+        add_answer(o, r, &(struct api_content){200, "application/json", r->response_schema, r->summary});
+    for (const struct api_content *x = r->gives; x && x->status; x++)
+        add_answer(o, r, x);
+    int status;
+    tm_err e;
+    const char *title;
+    for (size_t i = 0; api_problem_row(i, &e, &status, &title); i++) {
+        char key[8], reference[64];
+        snprintf(key, sizeof key, "%d", status);
+        snprintf(reference, sizeof reference, "#/components/responses/%d", status);
+        if (can_answer(r, status) && !json_object_get(o, key))
+            json_object_set_new(o, key, json_pack("{s:s}", "$ref", reference));
+    }
+    return o;
 }
 
 static json_t *roles_of(unsigned roles)
@@ -149,22 +181,35 @@ static json_t *roles_of(unsigned roles)
     return list;
 }
 
+static char *roles_text(const struct api_route *r)
+{
+    static char text[TEXT_MAX];
+    text[0] = '\0';
+    for (unsigned i = 0; api_role_names[i]; i++)
+        if (r->roles & (1u << i)) {
+            strcat(text, text[0] ? ", " : "Roles: ");
+            strcat(text, api_role_names[i]);
+        }
+    if (!r->roles)
+        strcat(text, "For everybody.");
+    else
+        strcat(text, r->roles & ROLE_OWNER ? "; an owner for devices of their own." : ".");
+    if (r->flags & API_LOCAL)
+        strcat(text, " Only on the house's own machine, over its admin socket.");
+    return text;
+}
+
 static json_t *operation(const struct api_route *r)
 {
-    json_t *ok = json_pack("{s:s}", "description", r->summary);
-    if (r->response_schema)
-        json_object_set_new(
-            ok, "content",
-            json_pack("{s:{s:o}}", "application/json", "schema", reference(r->response_schema)));
-    json_t *o = json_pack("{s:s,s:s,s:[s],s:o,s:{s:o,s:{s:s}}}", "operationId", r->id, "summary", r->summary,
-                          "tags", r->tag, "parameters", parameters_of(r->pattern), "responses", "2XX", ok,
-                          "default", "$ref", "#/components/responses/Problem");
-    if (r->body_max) {
-        json_t *content = r->request_schema ? json_pack("{s:{s:o}}", "application/json", "schema",
-                                                        reference(r->request_schema))
-                                            : json_pack("{s:{}}", "*/*");
-        json_object_set_new(o, "requestBody", json_pack("{s:o}", "content", content));
-    }
+    json_t *parameters = json_array();
+    path_parameters(parameters, r->pattern);
+    query_parameters(parameters, r);
+    json_t *o =
+        json_pack("{s:s,s:s,s:s,s:[s],s:o,s:o}", "operationId", r->id, "summary", r->summary, "description",
+                  roles_text(r), "tags", r->tag, "parameters", parameters, "responses", responses_of(r));
+    json_t *body = request_body(r);
+    if (body)
+        json_object_set_new(o, "requestBody", body);
     if (r->roles)
         json_object_set_new(o, "x-roles", roles_of(r->roles));
     else
@@ -177,32 +222,109 @@ static const char *method_name(enum http_method m)
     return m == HTTP_M_GET ? "get" : m == HTTP_M_POST ? "post" : m == HTTP_M_PUT ? "put" : "delete";
 }
 
-tm_err api_openapi(struct buf *out)
+static json_t *paths(void)
 {
-    json_t *paths = json_object(), *schemas = json_object();
-    json_object_set_new(schemas, "Problem", problem_schema());
-    for (const struct api_route *const *group = api_routes; *group; group++) {
+    json_t *o = json_object();
+    for (const struct api_route *const *group = api_routes; *group; group++)
         for (const struct api_route *r = *group; r->pattern; r++) {
-            json_t *path = json_object_get(paths, r->pattern);
+            const char *name = r->pattern + sizeof prefix - 1;
+            json_t *path = json_object_get(o, name);
             if (!path) {
-                json_object_set_new(paths, r->pattern, json_object());
-                path = json_object_get(paths, r->pattern);
+                json_object_set_new(o, name, json_object());
+                path = json_object_get(o, name);
             }
             json_object_set_new(path, method_name(r->method), operation(r));
-            add_schema(schemas, r->request_schema);
-            add_schema(schemas, r->response_schema);
         }
+    return o;
+}
+
+/* ---- the rest ---- */
+
+/* One response a status: the titles of all errors that end in it, and an example of the first. */
+static json_t *problems(void)
+{
+    json_t *o = json_object();
+    int status;
+    tm_err e;
+    const char *title;
+    for (size_t i = 0; api_problem_row(i, &e, &status, &title); i++) {
+        char key[8], text[TEXT_MAX], type[128];
+        snprintf(key, sizeof key, "%d", status);
+        json_t *known = json_object_get(o, key);
+        if (known) {
+            const char *before = json_string_value(json_object_get(known, "description"));
+            snprintf(text, sizeof text, "%s; %s", before, title);
+            json_object_set_new(known, "description", json_string(text));
+            continue;
+        }
+        snprintf(type, sizeof type, "urn:touchmark:error:%s", tm_err_name(e));
+        json_object_set_new(o, key,
+                            json_pack("{s:s,s:{s:{s:o,s:{s:s,s:s,s:i,s:s}}}}", "description", title,
+                                      "content", "application/problem+json", "schema",
+                                      openapi_reference("Problem"), "example", "type", type, "title", title,
+                                      "status", status, "request_id", "6e1f9c04d2a7b358"));
     }
+    return o;
+}
+
+static json_t *parameters(void)
+{
+    return json_pack(
+        "{s:o,s:o,s:o,s:o}", "limit",
+        parameter("limit", "query", false, json_pack("{s:s,s:i}", "type", "integer", "minimum", 0),
+                  "at most so many; there is a default and an upper limit"),
+        "after",
+        parameter("after", "query", false, openapi_type("string"),
+                  "what `next` of the page before said; a page without `next` is the last"),
+        "ifMatch",
+        parameter(
+            "If-Match", "header", false, openapi_type("string"),
+            "the version in quotes that an ETag gave: the write is refused with 409 when there is another by "
+            "now; \"0\": only where there is none"),
+        "idempotencyKey",
+        parameter(
+            "Idempotency-Key", "header", false, json_pack("{s:s,s:i}", "type", "string", "maxLength", 200),
+            "the same key and request give the same certificate for a day; another request under the same key "
+            "is refused with 409"));
+}
+
+static json_t *headers(void)
+{
+    return json_pack("{s:{s:s,s:o},s:{s:s,s:o},s:{s:s,s:o}}", "etag", "description", "the version, in quotes",
+                     "schema", openapi_type("string"), "location", "description", "where it is found",
+                     "schema", openapi_type("string"), "requestId", "description",
+                     "what the server's log and the register call this request", "schema",
+                     openapi_type("string"));
+}
+
+static json_t *security_schemes(void)
+{
+    return json_pack(
+        "{s:{s:s,s:s,s:s},s:{s:s,s:s}}", "bearer", "type", "http", "scheme", "bearer", "description",
+        "an API token; it may be limited to some of its principal's roles", "mutualTLS", "type", "mutualTLS",
+        "description",
+        "a client certificate whose SHA-256 fingerprint a principal names, on the enrollment listener");
+}
+
+static json_t *servers(void)
+{
+    return json_pack("[{s:s,s:s},{s:s,s:s,s:{s:{s:s,s:s}}}]", "url", prefix, "description",
+                     "the default tenant", "url", "/api/v1/tenants/{tenant}", "description", "any tenant",
+                     "variables", "tenant", "default", "default", "description",
+                     "name of a tenant; \"house\" for the register that anchors the others");
+}
+
+tm_err api_openapi(struct buf *out)
+{
     json_t *doc = json_pack(
-        "{s:s, s:{s:s,s:s,s:s}, s:[{s:s}], s:[{s:[]}], s:o,"
-        " s:{s:o, s:{s:{s:s,s:s}}, s:{s:{s:s, s:{s:{s:{s:s}}}}}}}",
-        "openapi", "3.1.0", "info", "title", "Touchmark", "version", TM_VERSION, "description",
-        "Certificates for devices and enterprises. In other tenants than the default one, paths begin with "
-        "/api/v1/tenants/{tenant}/ instead of /api/v1/.",
-        "servers", "url", "/", "security", "bearer", "paths", paths, "components", "schemas", schemas,
-        "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "responses", "Problem",
-        "description", "A problem document", "content", "application/problem+json", "schema", "$ref",
-        "#/components/schemas/Problem");
+        "{s:s, s:{s:s,s:s,s:s,s:{s:s,s:s}}, s:o, s:[{s:[]},{s:[]}], s:o, s:{s:o,s:o,s:o,s:o,s:o}}", "openapi",
+        "3.1.0", "info", "title", "Touchmark", "version", TM_VERSION, "description",
+        "Certificates for devices and enterprises. Every answer carries X-Request-Id; every refusal is a problem "
+        "document (RFC 9457). Query parameters that an operation does not have are refused. A streamed answer that "
+        "can't be finished ends with the connection, without its last chunk.",
+        "license", "name", "Apache-2.0", "identifier", "Apache-2.0", "servers", servers(), "security",
+        "bearer", "mutualTLS", "paths", paths(), "components", "schemas", openapi_schemas(), "responses",
+        problems(), "parameters", parameters(), "headers", headers(), "securitySchemes", security_schemes());
     if (!doc)
         return TM_ENOMEM;
     buf_put_json(out, doc, true);
@@ -216,7 +338,10 @@ static tm_err openapi(struct api_call *c, struct diag *diag)
     return api_openapi(&c->out);
 }
 
+static const struct api_content document[] = {{200, "application/json", NULL, "OpenAPI 3.1"}, {0}};
+
 const struct api_route openapi_api_routes[] = {
-    {HTTP_M_GET, "/api/v1/openapi.json", 0, openapi, 0, "getOpenApi", "This document", "system", NULL, NULL},
+    {HTTP_M_GET, "/api/v1/openapi.json", 0, openapi, 0, "getOpenApi", "This document", "system", NULL, NULL,
+     .gives = document},
     {0},
 };

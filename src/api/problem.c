@@ -1,4 +1,5 @@
 #include "api/problem.h"
+#include "api/groups.h"
 #include "base/buf.h"
 #include <string.h>
 
@@ -27,15 +28,44 @@ static const struct row table[] = {
     {TM_EFULL, 507, "No room left"},
     {TM_ELOCKED, 503, "Locked"},
     {TM_EPENDING, 202, "Waiting"},
+    {TM_EINTERNAL, 500, "Something went wrong here"},
 };
 
+enum { ROWS = sizeof table / sizeof *table };
+
+/* The last row stands for whatever has none of its own. */
 static const struct row *row_of(tm_err e)
 {
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].err == e)
-            return &table[i];
-    static const struct row internal = {TM_EINTERNAL, 500, "Something went wrong here"};
-    return &internal;
+    size_t i = 0;
+    while (i + 1 < ROWS && table[i].err != e)
+        i++;
+    return &table[i];
+}
+
+static const struct api_field problem_fields[] = {
+    {"type", "string", "urn:touchmark:error: and the error's name", "urn:touchmark:error:denied"},
+    {"title", "string", "what kind of error", "Policy refused the request"},
+    {"status", "integer", NULL, "403"},
+    {"detail?", "string", "this one, in words", "the key is weaker than the profile allows"},
+    {"rule?", "string", "the rule that said so: of the profile, or the section of a standard",
+     "key.strength"},
+    {"field?", "string", "JSON pointer or name of the part that is wrong", "/csr"},
+    {"request_id?", "string", "as in X-Request-Id and in the server's log", "6e1f9c04d2a7b358"},
+    {0},
+};
+const struct api_schema problem_api_schemas[] = {
+    {"Problem", "RFC 9457", problem_fields, NULL, NULL},
+    {0},
+};
+
+bool api_problem_row(size_t i, tm_err *ret_err, int *ret_status, const char **ret_title)
+{
+    if (i >= ROWS)
+        return false;
+    *ret_err = table[i].err;
+    *ret_status = table[i].status;
+    *ret_title = table[i].title;
+    return true;
 }
 
 int api_status_of(tm_err e)

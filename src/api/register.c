@@ -160,19 +160,104 @@ static tm_err verify_report(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field key_fields[] = {
+    {"key", "string", "as C2SP signed notes have it (vkey)", "pki.example.org/touchmark+30b2…"},
+    {"origin", "string", "the register's name", "pki.example.org/touchmark"},
+    {0},
+};
+static const struct api_field event_fields[] = {
+    {"pos", "integer", "its place in the register", "42"},
+    {"time", "time", NULL, NULL},
+    {"time_ms", "integer", "milliseconds since 1970", "1795246262804"},
+    {"type", "string", NULL, "certificate.issued"},
+    {"subject", "string", "what it is about", "certificate/" API_SERIAL_EXAMPLE},
+    {"leaf", "hex", "the hash that stands in the tree", NULL},
+    {"body", "object?", "null where it was erased", NULL},
+    {0},
+};
+static const struct api_field event_list_fields[] = {
+    {"items", "[]Event", NULL, NULL},
+    {"next?", "integer", "what `from` is for the next page", "142"},
+    {0},
+};
+static const struct api_field exported_fields[] = {
+    {"pos", "integer", NULL, "42"},
+    {"time", "integer", "milliseconds since 1970", "1795246262804"},
+    {"type", "string", NULL, "certificate.issued"},
+    {"subject", "string", NULL, "certificate/" API_SERIAL_EXAMPLE},
+    {"leaf", "base64", NULL, NULL},
+    {"erased", "boolean", NULL, "false"},
+    {"salt?", "base64", NULL, NULL},
+    {"body?", "string", "the event as its commitment covers it: JSON in a text", NULL},
+    {0},
+};
+static const struct api_field proof_fields[] = {
+    {"format?", "string", NULL, NULL},
+    {"index", "integer", "the event's place", "42"},
+    {"checkpoint", "string", "a signed note", NULL},
+    {"event?", "string", "JSON in a text", NULL},
+    {"leaf?", "base64", "of an event that was erased", NULL},
+    {"salt?", "base64", NULL, NULL},
+    {"proof", "[]base64", "hashes up to the root", NULL},
+    {"anchor?", "Proof", "of the tenant's checkpoint in the house's register", NULL},
+    {0},
+};
+static const struct api_field report_fields[] = {
+    {"ok", "boolean", NULL, "true"},
+    {"events?", "integer", NULL, "142"},
+    {"certificates?", "integer", NULL, "17"},
+    {"erased?", "integer", NULL, "0"},
+    {"checkpoints?", "integer", NULL, "9"},
+    {"chain_seq?", "integer", "the signer's last signature", "31"},
+    {"chain_gaps?", "integer", NULL, "0"},
+    {"waiting?", "integer", "signatures that are not recorded yet", "0"},
+    {"error?", "string", "where it does not hold", NULL},
+    {"rule?", "string", NULL, NULL},
+    {"field?", "string", NULL, NULL},
+    {"detail?", "string", NULL, NULL},
+    {0},
+};
+const struct api_schema register_api_schemas[] = {
+    {"RegisterKey", NULL, key_fields, NULL, NULL},
+    {"Event", "what happened", event_fields, NULL, NULL},
+    {"EventList", NULL, event_list_fields, NULL, NULL},
+    {"ExportedEvent", "enough to compute the tree elsewhere", exported_fields, NULL, NULL},
+    {"Proof", "verifies offline: touchmark register verify-proof", proof_fields, NULL, NULL},
+    {"VerifyReport", NULL, report_fields, NULL, NULL},
+    {0},
+};
+static const struct api_field events_query[] = {
+    {"from", "integer", "from this position on", "42"},
+    {"type", "string", "only events whose type begins so", "certificate."},
+    {"subject", "string", "only about this", "device/SN-0001"},
+    {"limit", "integer", "at most so many; 100 when left out, 1000 at the most", "100"},
+    {0},
+};
+static const struct api_content note[] = {{200, "text/plain", NULL, "a signed note (C2SP)"}, {0}};
+static const struct api_content key_text[] = {{200, "text/plain", NULL, "the key alone"}, {0}};
+static const struct api_content lines[] = {{200, "application/x-ndjson", "ExportedEvent",
+                                            "one event a line; an answer that ends early was cut short"},
+                                           {0}};
+static const struct api_content proofs[] = {
+    {202, "application/problem+json", "Problem", "no checkpoint covers it yet: try again in a second"}, {0}};
+
 const struct api_route register_api_routes[] = {
     {HTTP_M_GET, "/api/v1/register/checkpoint", 0, checkpoint, 0, "getCheckpoint",
-     "The newest signed checkpoint", "register", NULL, NULL},
+     "The newest signed checkpoint", "register", NULL, NULL, .gives = note},
     {HTTP_M_GET, "/api/v1/register/key", 0, key, 0, "getRegisterKey",
-     "The key that checkpoints verify with (vkey)", "register", NULL, NULL},
+     "The key that checkpoints verify with (vkey)", "register", NULL, "RegisterKey", .gives = key_text},
     {HTTP_M_GET, "/api/v1/register/events", API_READERS, events, 0, "listEvents",
-     "Events from a position on, by type prefix and subject", "register", NULL, "EventList"},
+     "Events from a position on, by type prefix and subject", "register", NULL, "EventList", 0, events_query},
     {HTTP_M_GET, "/api/v1/register/export", API_READERS, export, 0, "exportRegister",
-     "The whole register, one event a line", "register", NULL, NULL},
+     "The whole register, one event a line", "register", NULL, NULL, .gives = lines},
     {HTTP_M_GET, "/api/v1/register/proofs/{pos}", API_READERS, proof, 0, "proveEvent",
-     "A proof that an event stands in the register; verifies offline", "register", NULL, "Proof"},
+     "A proof that an event stands in the register; verifies offline", "register", NULL, "Proof",
+     .gives = proofs},
     {HTTP_M_GET, "/api/v1/register/certificate-proofs/{serial}", API_READERS, certificate_proof, 0,
-     "proveCertificate", "A proof of the event that made a certificate known", "register", NULL, "Proof"},
+     "proveCertificate", "A proof of the event that made a certificate known", "register", NULL, "Proof",
+     .gives = proofs},
     {HTTP_M_POST, "/api/v1/register/verify", API_READERS, verify_report, 4096, "verifyRegister",
      "Recompute everything from the store and say what does not hold", "register", NULL, "VerifyReport"},
     {0},

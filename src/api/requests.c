@@ -1,5 +1,6 @@
 /* Requests that wait for a person: list, look at, approve, reject. */
 #include "api/groups.h"
+#include "api/schemas.h"
 #include "base/arena.h"
 #include "issue/issue.h"
 #include "policy/profile.h"
@@ -97,16 +98,44 @@ static tm_err reject(struct api_call *c, struct diag *diag)
     return decide(c, false, diag);
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field request_fields[] = {
+    {"id", "string", NULL, "7b2e61c09a"},
+    {"kind", "string", NULL, "enrollment"},
+    {"status", "string", "pending, issued, rejected, …", "pending"},
+    {"created_at", "time?", NULL, NULL},
+    {"expires_at", "time?", "nobody waits longer", NULL},
+    {"request", "object", "what was asked, by whom, through which door", NULL},
+    {0},
+};
+static const struct api_field request_list_fields[] = {
+    {"items", "[]Request", NULL, NULL},
+    {"next?", "string", "what `after` is for the next page", "7b2e61c09a"},
+    {0},
+};
+const struct api_schema request_api_schemas[] = {
+    {"Request", "an enrollment that waits or waited for a person", request_fields, NULL, NULL},
+    {"RequestList", NULL, request_list_fields, NULL, NULL},
+    {"Comment", NULL, NULL, comment_schema, "{\"comment\":\"ticket 4711\"}"},
+    {0},
+};
+static const struct api_field list_query[] = {
+    {"status", "string", "only those: pending, issued, rejected, …", "pending"},
+    {0},
+};
+
 enum { DECIDERS = ROLE_ADMIN | ROLE_OPERATOR };
 
 const struct api_route request_api_routes[] = {
     {HTTP_M_GET, "/api/v1/requests", API_READERS, list, 0, "listRequests",
-     "Requests that wait or waited for approval; ?status=pending", "requests", NULL, "RequestList"},
+     "Requests that wait or waited for approval; ?status=pending", "requests", NULL, "RequestList", API_PAGED,
+     list_query},
     {HTTP_M_GET, "/api/v1/requests/{id}", API_READERS, get, 0, "getRequest", "One request", "requests", NULL,
      "Request"},
     {HTTP_M_POST, "/api/v1/requests/{id}/approve", DECIDERS, approve, COMMENT_BODY, "approveRequest",
-     "Approve: the certificate is issued at once", "requests", "Comment", "Request"},
+     "Approve: the certificate is issued at once", "requests", "Comment", "Request", API_BODY_OPTIONAL},
     {HTTP_M_POST, "/api/v1/requests/{id}/reject", DECIDERS, reject, COMMENT_BODY, "rejectRequest", "Reject",
-     "requests", "Comment", "Request"},
+     "requests", "Comment", "Request", API_BODY_OPTIONAL},
     {0},
 };

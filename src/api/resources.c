@@ -1,5 +1,6 @@
 /* Resources: list, read, write, delete, history - the same five for every kind - and apply. */
 #include "api/resources.h"
+#include "api/groups.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -211,19 +212,70 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field metadata_fields[] = {
+    {"version", "integer", "as the ETag has it", "3"},
+    {"updated_at", "time", NULL, NULL},
+    {"updated_by", "string", NULL, "admin"},
+    {0},
+};
+static const struct api_field list_fields[] = {
+    {"items", "[]Resource", NULL, NULL},
+    {"next?", "string", "what `after` is for the next page", "vpn"},
+    {0},
+};
+static const struct api_field version_fields[] = {
+    {"kind", "string", NULL, "Profile"},
+    {"name", "string", NULL, "vpn"},
+    {"version", "integer", "0: nothing was written", "3"},
+    {"dry_run?", "boolean", NULL, "true"},
+    {0},
+};
+static const struct api_field history_fields[] = {{"items", "[]ResourceThen", "newest first", NULL}, {0}};
+static const struct api_field then_fields[] = {
+    {"version", "integer", NULL, "3"},
+    {"deleted", "boolean", NULL, "false"},
+    {"updated_at", "time", NULL, NULL},
+    {"updated_by", "string", NULL, "admin"},
+    {"resource", "object?", "as it was then", NULL},
+    {0},
+};
+const struct api_schema resource_api_schemas[] = {
+    {"ResourceMetadata", "what the house adds", metadata_fields, NULL, NULL},
+    {"ResourceList", NULL, list_fields, NULL, NULL},
+    {"ResourceVersion", NULL, version_fields, NULL, NULL},
+    {"ResourceHistory", NULL, history_fields, NULL, NULL},
+    {"ResourceThen", NULL, then_fields, NULL, NULL},
+    {0},
+};
+
+#define HOUSE_QUERY {"house", "true|1", "principals of the house instead of the tenant's", "1"}
+static const struct api_field house_query[] = {HOUSE_QUERY, {0}};
+static const struct api_field get_query[] = {
+    {"version", "integer", "as it was then; the present one when left out", "2"}, HOUSE_QUERY, {0}};
+static const struct api_field put_query[] = {
+    {"dry_run", "true|1", "check, and change nothing", "1"}, HOUSE_QUERY, {0}};
+static const struct api_content put_answers[] = {
+    {200, "application/json", "ResourceVersion", "replaced, or only checked"},
+    {201, "application/json", "ResourceVersion", "created"},
+    {0},
+};
+static const struct api_content gone[] = {{204, NULL, NULL, "deleted; its history stays"}, {0}};
+
 enum { READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
 
 const struct api_route resource_api_routes[] = {
     {HTTP_M_GET, "/api/v1/resources/{kind}", READERS, list, 0, "listResources",
-     "List the resources of a kind", "resources", NULL, "ResourceList"},
+     "List the resources of a kind", "resources", NULL, "ResourceList", API_PAGED, house_query},
     {HTTP_M_GET, "/api/v1/resources/{kind}/{name}", READERS, get, 0, "getResource", "Read one resource",
-     "resources", NULL, "Resource"},
+     "resources", NULL, "Resource", API_ETAG, get_query},
     {HTTP_M_PUT, "/api/v1/resources/{kind}/{name}", ROLE_ADMIN, put, RESOURCE_BODY_MAX, "putResource",
      "Create or replace a resource; If-Match makes it conditional, ?dry_run only checks", "resources",
-     "Resource", "ResourceVersion"},
+     "Resource", NULL, API_IF_MATCH | API_ETAG, put_query, .gives = put_answers},
     {HTTP_M_DELETE, "/api/v1/resources/{kind}/{name}", ROLE_ADMIN, delete, 0, "deleteResource",
-     "Delete a resource", "resources", NULL, NULL},
+     "Delete a resource", "resources", NULL, NULL, API_IF_MATCH, house_query, .gives = gone},
     {HTTP_M_GET, "/api/v1/resources/{kind}/{name}/history", READERS, history, 0, "resourceHistory",
-     "Every version of a resource", "resources", NULL, "ResourceHistory"},
+     "Every version of a resource", "resources", NULL, "ResourceHistory", 0, house_query},
     {0},
 };

@@ -7,3 +7,5 @@ extern const struct json_field revoke_schema[];
 extern const struct json_field token_schema[];
 extern const struct json_field device_schema[];
 extern const struct json_field device_state_schema[];
+extern const struct json_field comment_schema[];
+extern const struct json_field backup_schema[];

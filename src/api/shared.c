@@ -1,5 +1,6 @@
 /* What the handlers share: reads, lists and the members of answers. */
 #include "api/groups.h"
+#include "api/schemas.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -105,22 +106,24 @@ const char *api_roles_text(struct arena *a, unsigned roles)
     return s;
 }
 
+struct comment_doc {
+    const char *comment;
+};
+const struct json_field comment_schema[] = {
+    JSON_FIELD(struct comment_doc, comment, JSON_K_STRING, .max = 1000, .def = "",
+               .doc = "why, for the register"),
+    {0},
+};
+
 tm_err api_comment(const char **ret, struct api_call *c, struct diag *diag)
 {
-    struct comment {
-        const char *comment;
-    } doc = {0};
-    static const struct json_field schema[] = {
-        JSON_FIELD(struct comment, comment, JSON_K_STRING, .max = 1000, .def = "",
-                   .doc = "why, for the register"),
-        {0},
-    };
+    struct comment_doc doc = {0};
     *ret = "";
     if (c->body.n == 0)
         return TM_OK;
     json_t *json = NULL;
     TM_TRY(api_body_json(&json, c, diag));
-    tm_err e = json_bind(&doc, schema, json, "", c->arena, diag);
+    tm_err e = json_bind(&doc, comment_schema, json, "", c->arena, diag);
     json_decref(json);
     if (e == TM_OK)
         *ret = doc.comment;

@@ -307,12 +307,79 @@ static tm_err summary(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field who_fields[] = {
+    {"principal", "string", NULL, "admin"},
+    {"roles", "[]auditor|operator|owner|admin|house-admin", "in this tenant", NULL},
+    {"owner_of", "string", "role owner: whose devices", ""},
+    {"tenant", "string", NULL, "default"},
+    {"version", "string", "of the server", "0.1.0"},
+    {"tenants", "[]TenantName", "those that it may look at", NULL},
+    {0},
+};
+static const struct api_field tenant_name_fields[] = {
+    {"name", "string", NULL, "default"},
+    {"title", "string", NULL, ""},
+    {0},
+};
+static const struct api_field summary_fields[] = {
+    {"pending", "SummaryCount", "requests that wait for a person", NULL},
+    {"expiring", "SummaryExpiring", NULL, NULL},
+    {"recent", "[]RecentEvent", "newest first", NULL},
+    {"activity", "SummaryActivity", NULL, NULL},
+    {0},
+};
+static const struct api_field count_fields[] = {
+    {"count", "integer", NULL, "2"},
+    {"more", "boolean", "the count stopped here", "false"},
+    {0},
+};
+static const struct api_field expiring_fields[] = {
+    {"days", "integer", "within so many", "30"},
+    {"count", "integer", NULL, "1"},
+    {"more", "boolean", "the count stopped here", "false"},
+    {"items", "[]Certificate", "the first of them", NULL},
+    {0},
+};
+static const struct api_field recent_fields[] = {
+    {"pos", "integer", NULL, "42"},
+    {"time", "time?", NULL, NULL},
+    {"type", "string", NULL, "certificate.issued"},
+    {"subject", "string", NULL, "certificate/" API_SERIAL_EXAMPLE},
+    {"body", "object?", "null where it was erased", NULL},
+    {0},
+};
+static const struct api_field activity_fields[] = {
+    {"step", "integer", "seconds that one number stands for", "21600"},
+    {"from", "integer", "seconds since 1970 at which the first begins", "1795000000"},
+    {"whole", "boolean", "false: only the newest events were counted", "true"},
+    {"issued", "[]integer", NULL, NULL},
+    {"revoked", "[]integer", NULL, NULL},
+    {"refused", "[]integer", NULL, NULL},
+    {0},
+};
+const struct api_schema summary_api_schemas[] = {
+    {"WhoAmI", NULL, who_fields, NULL, NULL},
+    {"TenantName", NULL, tenant_name_fields, NULL, NULL},
+    {"Summary", NULL, summary_fields, NULL, NULL},
+    {"SummaryCount", NULL, count_fields, NULL, NULL},
+    {"SummaryExpiring", NULL, expiring_fields, NULL, NULL},
+    {"RecentEvent", NULL, recent_fields, NULL, NULL},
+    {"SummaryActivity", NULL, activity_fields, NULL, NULL},
+    {0},
+};
+static const struct api_field summary_query[] = {
+    {"days", "integer", "of activity: 1, 7, 30 or 90; 7 when left out", "7"},
+    {0},
+};
+
 const struct api_route summary_api_routes[] = {
     {HTTP_M_GET, "/api/v1/whoami", 0, who_am_i, 0, "whoAmI",
      "Who the caller is in this tenant, with which roles, and the tenants it may look at", "system", NULL,
      "WhoAmI"},
     {HTTP_M_GET, "/api/v1/summary", API_READERS, summary, 0, "getSummary",
      "What waits, what expires within 30 days, what happened lately; ?days=1, 7, 30 or 90 of activity",
-     "system", NULL, "Summary"},
+     "system", NULL, "Summary", 0, summary_query},
     {0},
 };

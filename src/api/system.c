@@ -128,12 +128,83 @@ static tm_err trust_bundle(struct api_call *c, struct diag *diag)
     return authority_roots(&c->out, c->house, c->tenant->id);
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field status_fields[] = {
+    {"version", "string", NULL, "0.1.0"},
+    {"tenant", "string", NULL, "default"},
+    {"principal", "string", "who asks", "admin"},
+    {"roles", "string", "of the caller in this tenant", "admin"},
+    {"started_at", "time?", NULL, NULL},
+    {"signer", "boolean", "the signer's process is there", "true"},
+    {"read_only", "boolean", "nothing is issued", "false"},
+    {"read_only_reason?", "string", NULL, NULL},
+    {"counts", "Counts", NULL, NULL},
+    {"register", "RegisterStatus", NULL, NULL},
+    {"authorities", "[]AuthorityStatus", NULL, NULL},
+    {"jobs", "[]Job", NULL, NULL},
+    {0},
+};
+static const struct api_field counts_fields[] = {
+    {"certificates", "integer", NULL, "17"}, {"revoked", "integer", NULL, "1"},
+    {"expired", "integer", NULL, "0"},       {"devices", "integer", NULL, "5"},
+    {"events", "integer", NULL, "142"},      {0},
+};
+static const struct api_field register_status_fields[] = {
+    {"events", "integer", NULL, "142"},
+    {"checkpoint", "integer", "events that the newest checkpoint covers", "142"},
+    {"checkpoint_at", "time?", NULL, NULL},
+    {"signatures_waiting", "integer", NULL, "0"},
+    {0},
+};
+static const struct api_field authority_status_fields[] = {
+    {"name", "string", NULL, "issuing-ca"},
+    {"root", "boolean", NULL, "false"},
+    {"offline", "boolean", "its key is elsewhere", "false"},
+    {"disabled", "boolean", NULL, "false"},
+    {"not_after", "time?", NULL, NULL},
+    {"crl", "CrlStatus?", NULL, NULL},
+    {0},
+};
+static const struct api_field crl_status_fields[] = {
+    {"number", "hex", NULL, "01a1fd03cbc9"}, {"this_update", "time?", NULL, NULL},
+    {"next_update", "time?", NULL, NULL},    {"octets", "integer", NULL, "269"},
+    {"stale", "boolean", NULL, "false"},     {0},
+};
+static const struct api_field job_fields[] = {
+    {"name", "string", NULL, "crl.due"},
+    {"runs", "integer", NULL, "12"},
+    {"failures", "integer", NULL, "0"},
+    {"last_ms", "integer", "how long the last run took", "3"},
+    {"failing", "boolean", NULL, "false"},
+    {"why?", "string", NULL, NULL},
+    {0},
+};
+const struct api_schema system_api_schemas[] = {
+    {"Status", "how the house is", status_fields, NULL, NULL},
+    {"Counts", NULL, counts_fields, NULL, NULL},
+    {"RegisterStatus", NULL, register_status_fields, NULL, NULL},
+    {"AuthorityStatus", NULL, authority_status_fields, NULL, NULL},
+    {"CrlStatus", NULL, crl_status_fields, NULL, NULL},
+    {"Job", NULL, job_fields, NULL, NULL},
+    {0},
+};
+static const struct api_content chain_forms[] = {
+    {200, "application/pem-certificate-chain", NULL, "PEM, up to the root"},
+    {200, "application/pkix-cert", NULL, "the authority's own, DER"},
+    {200, "application/pkcs7-mime", NULL, "certs-only PKCS#7"},
+    {0},
+};
+static const struct api_content bundle_forms[] = {{200, "application/pem-certificate-chain", NULL, "PEM"},
+                                                  {0}};
+
 const struct api_route system_api_routes[] = {
     {HTTP_M_GET, "/api/v1/status", API_READERS, status, 0, "getStatus",
      "How the house is: counts, authorities, register, signer, jobs", "system", NULL, "Status"},
     {HTTP_M_GET, "/api/v1/authorities/{name}/chain", 0, chain, 0, "getAuthorityChain",
-     "The certificate of an authority and its issuers up to the root, as PEM", "trust", NULL, NULL},
+     "The certificate of an authority and its issuers up to the root, as PEM", "trust", NULL, NULL,
+     .gives = chain_forms},
     {HTTP_M_GET, "/api/v1/trust-bundle", 0, trust_bundle, 0, "getTrustBundle",
-     "The roots of this tenant, as PEM", "trust", NULL, NULL},
+     "The roots of this tenant, as PEM", "trust", NULL, NULL, .gives = bundle_forms},
     {0},
 };

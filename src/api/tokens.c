@@ -135,6 +135,18 @@ static tm_err create(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+static tm_err get(struct api_call *c, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_TOKEN, .name = api_param(c, "id")};
+    tm_err e = api_read(c, &q, diag);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "id", "there is no token \"%s\"", q.name);
+    TM_TRY(e);
+    put_token(&c->out, &q.tokens[0]);
+    buf_putc(&c->out, '\n');
+    return TM_OK;
+}
+
 static tm_err delete(struct api_call *c, struct diag *diag)
 {
     TM_TRY(token_revoke(c->house, c->tenant->id, api_param(c, "id"), c->principal, diag));
@@ -142,13 +154,52 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what the document says ---- */
+
+static const struct api_field token_fields[] = {
+    {"id", "string", NULL, "3f1c9a"},
+    {"status", "open|used|expired|revoked", NULL, "open"},
+    {"claims", "object", "what it is for: endpoint, profile, device, names; or principal and roles",
+     "{\"endpoint\":\"servers\"}"},
+    {"expires_at", "time?", NULL, NULL},
+    {"uses?", "integer", "how often it was used", "0"},
+    {"max_uses?", "integer", NULL, "1"},
+    {"created_at", "time?", NULL, NULL},
+    {"created_by", "string", NULL, "admin"},
+    {0},
+};
+static const struct api_field token_list_fields[] = {
+    {"items", "[]Token", NULL, NULL},
+    {"next?", "string", "what `after` is for the next page", "3f1c9a"},
+    {0},
+};
+static const struct api_field new_token_fields[] = {
+    {"id", "string", NULL, "3f1c9a"},
+    {"secret", "string", "shown this once", "Vr0nCSMZ…"},
+    {"token", "string", "both, as \"Authorization: Bearer\" and EST's password take it", "3f1c9a.Vr0nCSMZ…"},
+    {"expires_at", "time", NULL, NULL},
+    {0},
+};
+const struct api_schema token_api_schemas[] = {
+    {"Token", "an enrollment token or API token, without its secret", token_fields, NULL, NULL},
+    {"TokenList", NULL, token_list_fields, NULL, NULL},
+    {"NewToken", NULL, new_token_fields, NULL, NULL},
+    {"TokenRequest", NULL, NULL, token_schema,
+     "{\"endpoint\":\"servers\",\"names\":[\"DNS:server.example.org\"],\"ttl\":\"1h\"}"},
+    {0},
+};
+static const struct api_content created[] = {{201, "application/json", "NewToken", "made"}, {0}};
+static const struct api_content gone[] = {{204, NULL, NULL, "revoked"}, {0}};
+
 const struct api_route token_api_routes[] = {
     {HTTP_M_GET, "/api/v1/tokens", API_READERS, list, 0, "listTokens",
-     "List tokens; their secrets are not kept", "tokens", NULL, "TokenList"},
+     "List tokens; their secrets are not kept", "tokens", NULL, "TokenList", API_PAGED},
     {HTTP_M_POST, "/api/v1/tokens", ROLE_ADMIN | ROLE_OPERATOR, create, TOKEN_BODY, "createToken",
      "Make an enrollment token or an API token; the secret is shown this once", "tokens", "TokenRequest",
-     "Token"},
+     NULL, API_LOCATION, .gives = created},
+    {HTTP_M_GET, "/api/v1/tokens/{id}", API_READERS, get, 0, "getToken", "One token, without its secret",
+     "tokens", NULL, "Token"},
     {HTTP_M_DELETE, "/api/v1/tokens/{id}", ROLE_ADMIN | ROLE_OPERATOR, delete, 0, "revokeToken",
-     "Revoke a token", "tokens", NULL, NULL},
+     "Revoke a token", "tokens", NULL, NULL, .gives = gone},
     {0},
 };

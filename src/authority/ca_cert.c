@@ -182,13 +182,18 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     TM_TRY(spki_parse(&spki, p->spki, NULL));
     TM_TRY(spki_key_id(key_id, &spki));
 
-    struct basic_constraints bc = {.ca = true,
-                                   .has_path_len = p->path_len >= 0,
+    struct basic_constraints bc = {.ca = !p->ra,
+                                   .has_path_len = !p->ra && p->path_len >= 0,
                                    .path_len = p->path_len < 0 ? 0 : (uint64_t)p->path_len};
     TM_TRY(ext_encode_basic_constraints(&value, l->a, &bc));
     add_ext(l, OID_EXT_BASIC_CONSTRAINTS, true, value);
-    TM_TRY(ext_encode_key_usage(&value, l->a, KU_KEY_CERT_SIGN | KU_CRL_SIGN));
+    TM_TRY(ext_encode_key_usage(&value, l->a, p->ra ? KU_DIGITAL_SIGNATURE : KU_KEY_CERT_SIGN | KU_CRL_SIGN));
     add_ext(l, OID_EXT_KEY_USAGE, true, value);
+    if (p->ra) {
+        struct slice eku = oid_contents(OID_EKU_CMC_RA);
+        TM_TRY(ext_encode_eku(&value, l->a, &eku, 1));
+        add_ext(l, OID_EXT_EKU, false, value);
+    }
     TM_TRY(ext_encode_ski(&value, l->a, SLICE_ARR(key_id)));
     add_ext(l, OID_EXT_SKI, false, value);
     struct slice issuer_id = p->issuer_key_id.n ? p->issuer_key_id : SLICE_ARR(key_id);
@@ -272,7 +277,7 @@ tm_err ca_plan_sign(struct ca_signed *ret, struct arena *a, struct signer *s, co
     buf_init(&tbs, TBS_MAX);
     tm_err e = ca_plan_build_tbs(&tbs, p, clock_now(), &op->serial_offset);
     if (e == TM_OK) {
-        op->kind = SIGN_CA;
+        op->kind = p->ra ? SIGN_LEAF : SIGN_CA;
         op->key_id = key_id;
         op->alg = p->sig_alg;
         op->tbs = buf_slice(&tbs);

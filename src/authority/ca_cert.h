@@ -1,7 +1,7 @@
 /* authority/ca_cert.h - what a CA certificate looks like: from the operator's few words to a TBSCertificate.
  *
  * Layer 4, pure but for the random part of serials, which is the signer's. RFC 5280 4.2, RFC 7093 (key ids). Never a leaf: every plan has
- * critical basicConstraints cA and critical keyUsage keyCertSign + cRLSign, and is signed as SIGN_CA. */
+ * critical basicConstraints cA and critical keyUsage keyCertSign + cRLSign, and is signed as SIGN_CA; but for the RA of a CA. */
 #pragma once
 #include "base/err.h"
 #include "base/slice.h"
@@ -69,6 +69,7 @@ struct ca_plan {
     const char *const *permit_dns;
     size_t n_permit_dns;
     enum sig_alg sig_alg; /* what the issuer signs with */
+    bool ra; /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
 };
 /* Append the TBSCertificate with a serial whose random part is zero; *ret_serial_offset for the signer. `now` goes into the serial's prefix. */
 tm_err ca_plan_build_tbs(struct buf *out, const struct ca_plan *p, int64_t now, size_t *ret_serial_offset);

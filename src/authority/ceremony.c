@@ -15,7 +15,7 @@ enum { CHAIN_MAX = 16, SERIES_MAX = 64 << 20 };
 tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
                          const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag)
 {
-    TM_TRY(ceremony_check(c, spec, diag));
+    TM_TRY(ceremony_check(c, spec, true, diag));
     struct entry x = {.c = c,
                       .spec = spec,
                       .what = "create-root",
@@ -47,7 +47,7 @@ tm_err ceremony_create_root(struct ca_result *ret, struct arena *a, const struct
                             const struct secret *bundle_passphrase, const struct offline_crls *crls,
                             struct offline_bundle **ret_bundle, struct diag *diag)
 {
-    TM_TRY(ceremony_check(c, spec, diag));
+    TM_TRY(ceremony_check(c, spec, true, diag));
     /* The bundle has to know where its CRLs will be: it signs on a machine that knows nothing else. */
     struct ca_spec s = *spec;
     const char *base = c->house->public_base;
@@ -238,7 +238,7 @@ tm_err ceremony_create_ca(struct ca_result *ret, struct arena *a, const struct c
                           const struct ca_spec *spec, const char *parent, struct offline_bundle *bundle,
                           struct diag *diag)
 {
-    TM_TRY(ceremony_check(c, spec, diag));
+    TM_TRY(ceremony_check(c, spec, true, diag));
     struct making m = {.a = a, .c = c, .spec = spec, .bundle = bundle, .cat = house_catalog(c->house)};
     tm_err e = make(ret, &m, parent, diag);
     if (e != TM_OK && m.stored) {

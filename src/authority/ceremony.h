@@ -61,7 +61,8 @@ tm_err ceremony_install_ca(struct ca_result *ret, struct arena *a, const struct 
 tm_err ceremony_import_ca(struct ca_result *ret, struct arena *a, const struct ceremony *c,
                           const struct ca_spec *spec, struct slice key, const struct secret *key_passphrase,
                           struct slice certs, struct diag *diag);
-/* A CA whose key stays elsewhere for good (a foreign or offline root): certificate only. */
+/* A CA whose key stays elsewhere for good (a foreign or offline root): certificate only. No key is touched: needs no passphrase, and
+ * goes in any mode that writes. */
 tm_err ceremony_import_cert(struct ca_result *ret, struct arena *a, const struct ceremony *c,
                             const struct ca_spec *spec, struct slice certs, struct diag *diag);
 

@@ -69,7 +69,7 @@ static tm_err request(struct buf *out, struct arena *a, const struct ceremony *c
 tm_err ceremony_request_ca(struct buf *out_csr, const struct ceremony *c, const struct ca_spec *spec,
                            struct diag *diag)
 {
-    TM_TRY(ceremony_check(c, spec, diag));
+    TM_TRY(ceremony_check(c, spec, true, diag));
     struct arena *a = arena_new(0);
     if (!a)
         return TM_ENOMEM;
@@ -147,9 +147,9 @@ static tm_err bring(struct ca_result *ret, struct bringing *b, struct slice cert
     return house_reload(b->c->house, diag);
 }
 
-static tm_err begin(struct bringing *b, struct diag *diag)
+static tm_err begin(struct bringing *b, bool with_key, struct diag *diag)
 {
-    TM_TRY(ceremony_check(b->c, &b->spec, diag));
+    TM_TRY(ceremony_check(b->c, &b->spec, with_key, diag));
     b->dir = ceremony_key_dir(b->a, b->c);
     if (!b->dir)
         return TM_ENOMEM;
@@ -174,7 +174,7 @@ tm_err ceremony_install_ca(struct ca_result *ret, struct arena *a, const struct 
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "install-ca"};
     struct envelope env;
-    TM_TRY(begin(&b, diag));
+    TM_TRY(begin(&b, true, diag));
     tm_err e = key_load(&b.key, &env, a, b.dir, b.key_id, c->passphrase, diag);
     if (e == TM_ENOTFOUND)
         e = diag_fail(diag, e, NULL, "/name", "there is no key \"%s\" here: make a request first", b.key_id);
@@ -190,7 +190,7 @@ tm_err ceremony_import_ca(struct ca_result *ret, struct arena *a, const struct c
                           struct slice certs, struct diag *diag)
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "import-ca"};
-    TM_TRY(begin(&b, diag));
+    TM_TRY(begin(&b, true, diag));
     tm_err e = key_import(&b.key, key, key_passphrase, diag);
     if (e == TM_OK)
         e = bring(ret, &b, certs, false, diag);
@@ -201,7 +201,7 @@ tm_err ceremony_import_cert(struct ca_result *ret, struct arena *a, const struct
                             const struct ca_spec *spec, struct slice certs, struct diag *diag)
 {
     struct bringing b = {.a = a, .c = c, .spec = *spec, .what = "import-cert"};
-    TM_TRY(begin(&b, diag));
+    TM_TRY(begin(&b, false, diag));
     return end(&b, bring(ret, &b, certs, false, diag));
 }
 

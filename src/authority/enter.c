@@ -74,9 +74,9 @@ tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, cons
     return TM_OK;
 }
 
-tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, struct diag *diag)
+tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, bool with_key, struct diag *diag)
 {
-    if (c->house->mode != HOUSE_OFFLINE)
+    if (with_key && c->house->mode != HOUSE_OFFLINE)
         return diag_fail(
             diag, TM_EUNAVAIL, "ceremony.offline", NULL,
             "a running server can't make or change CAs; stop it, run the command again, start it");
@@ -346,9 +346,10 @@ static tm_err add_row(bool *ret_apart, struct effects *l, struct arena *a, const
     if (x->signature)
         return add_certificate(l, a, x, cert, SLICE_ARR(x->signature->serial),
                                SLICE_ARR(x->signature->tbs_hash), tenant);
-    *ret_apart = !serial_is_ours(x, cert);
-    if (*ret_apart)
+    if (!serial_is_ours(x, cert)) {
+        *ret_apart = strncmp(x->what, "create", 6) != 0; /* a root of our own is nobody's certificate */
         return TM_OK;
+    }
     bool known;
     uint8_t *hash = arena_alloc(a, SHA256_LEN);
     if (!hash)

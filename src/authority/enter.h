@@ -30,8 +30,8 @@ tm_err authority_enter(struct ca_result *ret, struct arena *a, const struct entr
 /* The key id of an authority: its name, with the tenant's before it outside the default tenant. */
 tm_err authority_key_id(const char **ret, struct arena *a, struct house *h, const struct ca_spec *s,
                         struct diag *diag);
-/* HOUSE_OFFLINE, a sane spec, a name that is free. */
-tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, struct diag *diag);
+/* A sane spec, a name that is free; and HOUSE_OFFLINE where a key is made or sealed. */
+tm_err ceremony_check(const struct ceremony *c, const struct ca_spec *s, bool with_key, struct diag *diag);
 /* <home>/keys in `a`. */
 const char *ceremony_key_dir(struct arena *a, const struct ceremony *c);
 /* Remove what a failed ceremony wrote. */

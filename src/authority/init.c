@@ -2,6 +2,7 @@
 #include "authority/ceremony.h"
 #include "authority/file.h"
 #include "authority/init_files.h"
+#include "authority/ra.h"
 #include "authority/tls.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -246,6 +247,14 @@ static tm_err make_ca(struct making *m, size_t i, const struct ca_spec *s, struc
     return TM_OK;
 }
 
+/* The CA, and who signs messages for it: EST's full CMC and keys made here are signed so. */
+static tm_err make_issuing(struct making *m, size_t i, const struct ca_spec *s, struct diag *diag)
+{
+    struct ca_result r;
+    TM_TRY(make_ca(m, i, s, diag));
+    return ceremony_create_ra(&r, m->a, &m->ceremony, s->tenant, s->name, NULL, diag);
+}
+
 static tm_err make_cas(struct making *m, struct diag *diag)
 {
     struct ca_spec s;
@@ -257,7 +266,7 @@ static tm_err make_cas(struct making *m, struct diag *diag)
     s.lifetime = m->c->ca_lifetime;
     s.max_leaf = ISSUING_LEAF_MAX;
     step(m, 30, "issuing CA");
-    TM_TRY(make_ca(m, 1, &s, diag));
+    TM_TRY(make_issuing(m, 1, &s, diag));
 
     static const char *const device_ekus[] = {"none", "clientAuth", "serverAuth"};
     ca_spec_init(&s);
@@ -269,7 +278,7 @@ static tm_err make_cas(struct making *m, struct diag *diag)
     s.ekus = device_ekus;
     s.n_ekus = sizeof device_ekus / sizeof *device_ekus;
     step(m, 45, "device CA");
-    return make_ca(m, 2, &s, diag);
+    return make_issuing(m, 2, &s, diag);
 }
 
 /* ---- the listeners' certificate ---- */

@@ -193,6 +193,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         .store_driver = s->config.store.driver,
         .store_path = s->config.store.path[0] ? s->config.store.path : NULL,
         .signer_user = s->config.signer.user[0] ? s->config.signer.user : NULL,
+        .signer_program = "/proc/self/exe",
         .passphrase = &s->passphrase,
         .passphrase_file = s->passphrase_file,
         .public_base = s->config.public_base,
@@ -236,6 +237,7 @@ static tm_err start_server(struct serving *s, struct diag *diag)
         .trusted_proxies = proxies,
         .app = s->house,
         .on_reply = on_reply,
+        .on_error = api_http_error,
     };
     TM_TRY(http_server_start(&s->server, &hc, diag));
     running = s->server;

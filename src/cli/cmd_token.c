@@ -73,6 +73,15 @@ static int list(struct cli *c)
     return show_list(c, "/api/v1/tokens", "after", columns, 0);
 }
 
+static int show(struct cli *c)
+{
+    struct cli_reply r;
+    const char *path = arena_printf(c->arena, "/api/v1/tokens/%s", show_escape(c, c->args[0]));
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
 static int revoke(struct cli *c)
 {
     struct cli_reply r;
@@ -170,6 +179,16 @@ const struct command token_commands[] = {
         .arguments = "",
         .example = "touchmark token list",
         .run = list,
+    },
+    {
+        .noun = "token",
+        .verb = "show",
+        .summary = "show one token, without its secret",
+        .arguments = "ID",
+        .example = "touchmark token show 3f1c9a",
+        .min_args = 1,
+        .max_args = 1,
+        .run = show,
     },
     {
         .noun = "token",

@@ -15,6 +15,8 @@ import urllib.parse
 
 import pytest
 
+from openapi_check import Document
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.environ.get("TOUCHMARK", os.path.join(ROOT, "build", "touchmark"))
 START_SECONDS = 30
@@ -108,6 +110,7 @@ class House:
         self.home = str(home)
         self.process = None
         self.ports = {}
+        self.document = None
         self.log_path = self.home + ".log"
         factory = ["--factory-anchors", anchors] if anchors else []
         self.init = self.cli("init", "--demo-ports", "--generate-passphrase", "--public-base", "http://pki.example.org",
@@ -225,7 +228,7 @@ class House:
         finally:
             connection.close()
 
-    def api(self, method, path, body=None, token=None, headers=None, content_type="application/json"):
+    def api(self, method, path, body=None, token=None, headers=None, content_type="application/json", cert=None, key=None):
         """A REST call under /api/v1; `body` an object (sent as JSON), bytes or None; `token` "" for none, the admin's by default."""
         headers = dict(headers or {})
         token = self.admin_token if token is None else token
@@ -235,7 +238,17 @@ class House:
             headers.setdefault("Content-Type", content_type)
             if not isinstance(body, (bytes, str)):
                 body = json.dumps(body)
-        return self.request(method, "/api/v1" + path, body, headers)
+        reply = self.request(method, "/api/v1" + path, body, headers, cert, key)
+        wrong = self.openapi.check(method, "/api/v1" + path, reply.status, reply.headers["Content-Type"], reply.body)
+        assert wrong is None, wrong
+        return reply
+
+    @property
+    def openapi(self):
+        """The document that the running server shows; every reply is held to it."""
+        if self.document is None:
+            self.document = Document(self.request("GET", "/api/v1/openapi.json").body)
+        return self.document
 
 
 @pytest.fixture(scope="session")

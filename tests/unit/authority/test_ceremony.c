@@ -395,7 +395,7 @@ static void test_ca_spec_check__bad(void **state)
     s.n_ekus = 1;
     assert_int_equal(ca_spec_check(&s, &diag), TM_EINVAL);
     s = spec("register");
-    assert_int_equal(ceremony_check(&by, &s, &diag), TM_EINVAL);
+    assert_int_equal(ceremony_check(&by, &s, true, &diag), TM_EINVAL);
 }
 
 static void test_authority_export__forms(void **state)
