@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice s = slice_of(data + 1, size - 1);
     if (data[0] == '{') {
         struct arena *a = arena_new(1 << 20);
-        fuzz_json(a, slice_of(data, size));
+        if (a)
+            fuzz_json(a, slice_of(data, size));
         arena_free(a);
     } else {
         fuzz_tbs(s, data[0]);

@@ -1,4 +1,5 @@
 /* ca: authorities - made, brought in, looked at, carried out. */
+#include "authority/ra.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -137,6 +138,20 @@ static int install(struct cli *c)
         struct diag diag = {0};
         tm_err e = ceremony_install_ca(&r, c->arena, &x.c, &s, pem, &diag);
         status = e == TM_OK ? cli_authority_made(c, &r) : cli_fail_diag(c, e, &diag, file);
+    }
+    cli_ceremony_end(&x);
+    return status;
+}
+
+static int make_ra(struct cli *c)
+{
+    struct cli_ceremony x = {0};
+    int status = 1;
+    if (cli_ceremony_begin(&x, c)) {
+        struct ca_result r = {0};
+        struct diag diag = {0};
+        tm_err e = ceremony_create_ra(&r, c->arena, &x.c, x.tenant, c->args[0], cli_get(c, "key"), &diag);
+        status = e == TM_OK ? cli_authority_made(c, &r) : cli_fail_diag(c, e, &diag, c->args[0]);
     }
     cli_ceremony_end(&x);
     return status;
@@ -416,6 +431,12 @@ static const struct cli_option import_options[] = {
     {0},
 };
 
+static const struct cli_option ra_options[] = {
+    {"key", 0, "TYPE", "ec-p256, ec-p384, rsa-3072, ml-dsa-65 … (ec-p256)", false},
+    {"passphrase-file", 0, "FILE", "the house's passphrase", false},
+    {0},
+};
+
 static const struct cli_option export_options[] = {
     {"form", 0, "FORM", "pem, der, chain (PEM, up to the root) or pkcs7", false},
     {"out", 'O', "FILE", "where to; standard output else", false},
@@ -453,6 +474,18 @@ const struct command ca_commands[] = {
      .options = install_options,
      .max_args = 2,
      .run = install},
+    {.noun = "ca",
+     .verb = "ra",
+     .summary = "make the key that signs messages for an authority",
+     .arguments = "NAME",
+     .description =
+         "EST full CMC and encrypted server-made keys are answered with messages that the authority's RA signs. \"init\"\n"
+         "makes one for each CA; a CA that came later, or is to have another, gets it by this ceremony.",
+     .example = "touchmark ca ra plant-2",
+     .options = ra_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = make_ra},
     {.noun = "ca",
      .verb = "import",
      .summary = "bring in an authority that exists",

@@ -113,6 +113,32 @@ static void list_sort(struct list *l)
 
 /* ---- one document ---- */
 
+/* The key that signs messages for the authority, and what makes it known: a certificate from the authority itself. */
+static tm_err add_ra(struct build *b, struct authority *x, const struct authority_doc *d, struct diag *diag)
+{
+    x->ra_key = "";
+    if (!d->ra.key[0])
+        return TM_OK;
+    struct slice der;
+    size_t n;
+    const char *pem = d->ra.certificate;
+    struct json_strings one = {.v = &pem, .n = 1};
+    TM_TRY(pem_list_decode(&der, 1, &n, b->c->arena, &one, "/ra/certificate", diag));
+    TM_TRY(cert_parse(&x->ra_cert, der, diag));
+    struct pubkey_info info;
+    TM_TRY(pubkey_info(&info, &x->ra_cert.spki, diag));
+    x->ra_sig_alg = sig_alg_default(info.alg);
+    if (!slice_eq(x->ra_cert.issuer, x->cert.subject) ||
+        cert_verify_signature(&x->ra_cert, &x->cert.spki, NULL) != TM_OK)
+        return diag_fail(diag, TM_EINVAL, NULL, "/ra/certificate", "not issued by this authority");
+    const struct signer_key *k = b->signer ? signer_key_find(b->signer, d->ra.key) : NULL;
+    if (k && !slice_eq(k->spki, x->ra_cert.spki.der))
+        return diag_fail(diag, TM_EINVAL, NULL, "/ra/key",
+                         "the key \"%s\" in the signer is not the one in the certificate", d->ra.key);
+    x->ra_key = d->ra.key;
+    return TM_OK;
+}
+
 static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
 {
     struct arena *a = b->c->arena;
@@ -158,6 +184,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     if (k && !slice_eq(k->spki, x->cert.spki.der))
         return diag_fail(diag, TM_EINVAL, NULL, "/key",
                          "the key \"%s\" in the signer is not the one in the CA certificate", d.key);
+    TM_TRY(add_ra(b, x, &d, diag));
     return list_add(&b->c->authorities, a, x);
 }
 

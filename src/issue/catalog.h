@@ -42,6 +42,9 @@ struct authority {
     const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
     int64_t crl_lifetime, crl_every;         /* seconds */
     const char *parent; /* name of the issuing authority here, "" when foreign or self-signed */
+    const char *ra_key; /* signs messages in this authority's name (docs/adr/0004); "" when it has none */
+    struct cert ra_cert;
+    enum sig_alg ra_sig_alg;
 };
 
 struct trust_set {

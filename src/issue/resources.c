@@ -66,6 +66,21 @@ static const struct json_field authority_urls_schema[] = {
      .doc = "OCSP responder of what it issues"},
     {0},
 };
+static const struct json_field authority_ra_schema[] = {
+    {.key = "key",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct authority_doc, ra.key) - offsetof(struct authority_doc, ra),
+     .max = 63,
+     .def = "",
+     .doc = "key id in the signer"},
+    {.key = "certificate",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct authority_doc, ra.certificate) - offsetof(struct authority_doc, ra),
+     .max = PEM_TEXT_MAX,
+     .def = "",
+     .doc = "its certificate, issued by this authority, PEM"},
+    {0},
+};
 const struct json_field authority_schema[] = {
     DOC_HEAD(struct authority_doc),
     DOC_TENANT(struct authority_doc),
@@ -83,6 +98,8 @@ const struct json_field authority_schema[] = {
                .doc = "signature algorithm, the key's default when left out"),
     JSON_FIELD(struct authority_doc, crl, JSON_K_OBJECT, .sub = authority_crl_schema),
     JSON_FIELD(struct authority_doc, urls, JSON_K_OBJECT, .sub = authority_urls_schema),
+    JSON_FIELD(struct authority_doc, ra, JSON_K_OBJECT, .sub = authority_ra_schema,
+               .doc = "who signs messages for it; made by `touchmark ca ra`"),
     {0},
 };
 

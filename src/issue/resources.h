@@ -44,6 +44,9 @@ struct authority_doc {
     struct {
         const char *crl, *ca, *ocsp;
     } urls;
+    struct {
+        const char *key, *certificate;
+    } ra; /* "" when it has none */
 };
 struct endpoint_doc {
     const char *kind, *name, *tenant, *title;

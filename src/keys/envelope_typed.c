@@ -63,25 +63,75 @@ tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t n
     return TM_OK;
 }
 
-/* SET OF Attribute, as it is hashed (RFC 5652 5.4), with the two that must be there (11.1, 11.2). */
-tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, struct diag *diag)
+/* What the house says in CMS: answers to CMC requests, and private keys that it made. Anything else signed by such a key could be taken for
+ * a document of the house's, or for a message of another protocol. */
+static const enum oid cms_contents[] = {OID_CT_PKI_RESPONSE, OID_CT_ASYMMETRIC_KEY_PACKAGE};
+
+static bool cms_content(struct slice type)
 {
-    struct der_reader r, set, attribute;
-    unsigned types = 0, digests = 0;
+    enum oid id = oid_find(type);
+    for (size_t i = 0; i < sizeof cms_contents / sizeof *cms_contents; i++)
+        if (cms_contents[i] == id)
+            return true;
+    return false;
+}
+
+struct cms_seen {
+    unsigned types, digests, times, others;
+    bool content_allowed, on_time;
+};
+
+/* Attribute ::= SEQUENCE { attrType, attrValues SET OF }, each of ours with one value. */
+static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t now)
+{
+    enum { CMS_CLOCK_SLACK = 3600 };
+    struct der_reader attribute, values;
+    struct slice oid, value;
+    int64_t when;
+    if (der_enter(set, DER_SEQUENCE, &attribute) != TM_OK || der_read_oid(&attribute, &oid) != TM_OK ||
+        der_enter(&attribute, DER_SET, &values) != TM_OK || der_end(&attribute) != TM_OK)
+        return false;
+    switch (oid_find(oid)) {
+    case OID_CONTENT_TYPE: /* RFC 5652 11.1 */
+        if (der_read_oid(&values, &value) != TM_OK)
+            return false;
+        seen->types++;
+        seen->content_allowed = cms_content(value);
+        break;
+    case OID_MESSAGE_DIGEST: /* RFC 5652 11.2; SHA-256 to SHA-512 */
+        if (der_read(&values, DER_OCTET_STRING, &value) != TM_OK || value.n < 32 || value.n > 64)
+            return false;
+        seen->digests++;
+        break;
+    case OID_SIGNING_TIME: /* RFC 5652 11.3 */
+        if (der_read_time(&values, &when) != TM_OK)
+            return false;
+        seen->times++;
+        seen->on_time = when >= now - CMS_CLOCK_SLACK && when <= now + CMS_CLOCK_SLACK;
+        break;
+    default:
+        seen->others++;
+        return true;
+    }
+    return der_end(&values) == TM_OK;
+}
+
+/* SET OF Attribute, as it is hashed (RFC 5652 5.4): the two that must be there (11.1, 11.2), the time if it is now, nothing else. */
+tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag)
+{
+    struct der_reader r, set;
+    struct cms_seen seen = {.on_time = true};
     TM_TRY(check_allowed(e, SIGN_CMS, diag));
     der_reader_init(&r, tbs, NULL);
     bool good = der_enter(&r, DER_SET, &set) == TM_OK;
-    while (good && !der_at_end(&set)) {
-        struct slice oid;
-        good = der_enter(&set, DER_SEQUENCE, &attribute) == TM_OK &&
-               der_read_oid(&attribute, &oid) == TM_OK && der_skip(&attribute, DER_SET) == TM_OK &&
-               der_end(&attribute) == TM_OK;
-        enum oid id = good ? oid_find(oid) : OID_UNKNOWN;
-        types += id == OID_CONTENT_TYPE;
-        digests += id == OID_MESSAGE_DIGEST;
-    }
-    if (!good || der_end(&set) != TM_OK || der_end(&r) != TM_OK || types != 1 || digests != 1)
+    while (good && !der_at_end(&set))
+        good = cms_attribute(&seen, &set, now);
+    if (!good || der_end(&set) != TM_OK || der_end(&r) != TM_OK || seen.types != 1 || seen.digests != 1 ||
+        seen.times > 1)
         return not_that(diag, "RFC 5652 5.4", "signed attributes");
+    if (!seen.content_allowed || seen.others || !seen.on_time)
+        return diag_fail(diag, TM_EDENIED, "envelope.cms", "signedAttrs",
+                         "key %s signs CMC responses and key packages of this hour only", e->key_id);
     return TM_OK;
 }
 

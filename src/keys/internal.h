@@ -44,5 +44,5 @@ tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct sli
 /* What else is signed is told apart by its structure, so that none can be taken for a certificate: a ResponseData (RFC 6960 4.2.1), the DER of
  * CMS signed attributes (RFC 5652 5.4), a CMP ProtectedPart (RFC 9810 5.1.3). */
 tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);
-tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, struct diag *diag);
+tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);
 tm_err envelope_check_cmp(const struct envelope *e, struct slice tbs, struct diag *diag);

@@ -125,7 +125,7 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     case SIGN_OCSP:
         return envelope_check_ocsp(&b->env, op->tbs, now, &r->diag);
     case SIGN_CMS:
-        return envelope_check_cms(&b->env, op->tbs, &r->diag);
+        return envelope_check_cms(&b->env, op->tbs, now, &r->diag);
     case SIGN_CMP:
         return envelope_check_cmp(&b->env, op->tbs, &r->diag);
     default:

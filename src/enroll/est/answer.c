@@ -19,6 +19,9 @@ static const struct {
     {TM_CLASS_INTERNAL, 500},
 };
 
+static const struct http_header challenge = {"WWW-Authenticate",
+                                             "Basic realm=\"touchmark\", charset=\"UTF-8\""};
+
 int est_status_of(tm_err e)
 {
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
@@ -34,8 +37,7 @@ void est_reply_error(struct http_request *r, tm_err e, const char *rule, const c
     struct http_header headers[4] = {{"Cache-Control", "no-store"}};
     size_t n = 1;
     if (status == 401)
-        headers[n++] =
-            (struct http_header){"WWW-Authenticate", "Basic realm=\"touchmark\", charset=\"UTF-8\""};
+        headers[n++] = challenge;
     if (status == 503 || status == 429) {
         snprintf(retry, sizeof retry, "%d", RETRY_SECONDS);
         headers[n++] = (struct http_header){"Retry-After", retry};
@@ -64,6 +66,27 @@ void est_reply_base64(struct http_request *r, const char *type, struct slice der
     buf_done(&b);
 }
 
+void est_reply_cmc(struct http_request *r, int status, unsigned retry_after, struct slice der)
+{
+    char retry[16];
+    struct http_header headers[5] = {{"Content-Transfer-Encoding", "base64"}, {"Cache-Control", "no-store"}};
+    size_t n = 2;
+    if (status == 401)
+        headers[n++] = challenge;
+    if (status == 202 || status == 429 || status == 503) {
+        snprintf(retry, sizeof retry, "%u", retry_after ? retry_after : RETRY_SECONDS);
+        headers[n++] = (struct http_header){"Retry-After", retry};
+    }
+    struct buf b;
+    buf_init(&b, 2 * ANSWER_MAX);
+    buf_put_base64(&b, der, BASE64_STD, 0);
+    if (buf_err(&b) == TM_OK)
+        http_reply(r, status, "application/pkcs7-mime; smime-type=CMC-response", buf_slice(&b), headers);
+    else
+        est_reply_error(r, TM_ENOMEM, NULL, NULL);
+    buf_done(&b);
+}
+
 static void put_part(struct buf *b, const char *boundary, const char *type, struct slice der)
 {
     buf_printf(b, "--%s\r\nContent-Type: %s\r\nContent-Transfer-Encoding: base64\r\n\r\n", boundary, type);
@@ -72,24 +95,21 @@ static void put_part(struct buf *b, const char *boundary, const char *type, stru
 }
 
 /* RFC 7030 4.4.2: the key, then its certificate. */
-static void reply_key(struct est_exchange *x, struct slice certs)
+static void reply_parts(struct http_request *r, const char *type, struct slice key, struct slice certs)
 {
-    struct http_request *r = x->request;
     static const char boundary[] = "touchmark-est-serverkeygen"; /* '-' is not of base64's alphabet */
     static const struct http_header headers[] = {{"Cache-Control", "no-store"}, {NULL, NULL}};
-    struct secret pkcs8 = {0};
     struct buf b;
     buf_init(&b, ANSWER_MAX);
     /* Whole from the beginning: growing would leave copies of the key behind. */
-    bool ok = key_export_pkcs8(&pkcs8, x->key) == TM_OK && buf_extend(&b, 1024 + 2 * (pkcs8.n + certs.n));
+    bool ok = buf_extend(&b, 1024 + 2 * (key.n + certs.n)) != NULL;
     if (ok) {
         buf_reset(&b);
-        put_part(&b, boundary, "application/pkcs8", secret_slice(&pkcs8));
+        put_part(&b, boundary, type, key);
         put_part(&b, boundary, "application/pkcs7-mime; smime-type=certs-only", certs);
         buf_printf(&b, "--%s--\r\n", boundary);
         ok = buf_err(&b) == TM_OK;
     }
-    secret_done(&pkcs8);
     if (ok)
         http_reply(r, 200, "multipart/mixed; boundary=touchmark-est-serverkeygen", buf_slice(&b), headers);
     else
@@ -97,6 +117,21 @@ static void reply_key(struct est_exchange *x, struct slice certs)
     if (b.p)
         OPENSSL_cleanse(b.p, b.cap);
     buf_done(&b);
+}
+
+static void reply_key(struct est_exchange *x, struct slice certs)
+{
+    if (x->seal.wanted) {
+        reply_parts(x->request, "application/pkcs7-mime; smime-type=server-generated-key", x->seal.message,
+                    certs);
+        return;
+    }
+    struct secret pkcs8 = {0};
+    if (key_export_pkcs8(&pkcs8, x->key) == TM_OK)
+        reply_parts(x->request, "application/pkcs8", secret_slice(&pkcs8), certs);
+    else
+        est_reply_error(x->request, TM_ENOMEM, NULL, NULL);
+    secret_done(&pkcs8);
 }
 
 /* RFC 7030 4.2.3: certs-only with the issued certificate alone; the chain is what /cacerts gives. */

@@ -71,8 +71,7 @@ static tm_err birth_certificate(struct est_exchange *x, struct diag *diag)
         const struct trust_set *t = catalog_trust_set(x->catalog, ep->tenant, ep->trust_sets[i]);
         if (!t)
             continue;
-        e = trust_set_verify(t, &x->peer, x->request->client_chain, x->request->n_client_chain, clock_now(),
-                             diag);
+        e = trust_set_verify(t, &x->peer, x->shown_chain, x->n_shown_chain, clock_now(), diag);
         if (e != TM_OK)
             continue;
         const char *id;
@@ -95,7 +94,7 @@ static tm_err birth_certificate(struct est_exchange *x, struct diag *diag)
 
 static tm_err by_certificate(struct est_exchange *x, struct diag *diag)
 {
-    if (cert_parse(&x->peer, x->request->client_cert, diag) != TM_OK)
+    if (cert_parse(&x->peer, x->shown, diag) != TM_OK)
         return diag_fail(diag, TM_EAUTH, "certificate.form", "certificate",
                          "the client certificate could not be read");
     if (x->endpoint->allow_certificate && trust_own_issuer(x->catalog, x->endpoint->tenant, &x->peer))
@@ -177,7 +176,7 @@ static tm_err by_token(struct est_exchange *x, const char *header, struct diag *
 tm_err est_authenticate(struct est_exchange *x, struct diag *diag)
 {
     const char *header = http_request_header(x->request, "Authorization");
-    bool shown = x->request->client_cert.n > 0;
+    bool shown = x->shown.n > 0;
     tm_err cert =
         shown ? by_certificate(x, diag)
               : diag_fail(diag, TM_EAUTH, "authentication.missing", NULL,

@@ -58,8 +58,7 @@ static bool offers(const struct endpoint *e, const char *profile)
     return false;
 }
 
-/* The token's; for a renewal the predecessor's, where the endpoint offers it; else the endpoint's first. */
-static tm_err choose_profile(struct est_exchange *x, struct diag *diag)
+tm_err est_choose_profile(struct est_exchange *x, struct diag *diag)
 {
     const struct endpoint *ep = x->endpoint;
     const char *by_token = x->issue.e.profile, *old = x->predecessor_profile;
@@ -76,17 +75,14 @@ static tm_err choose_profile(struct est_exchange *x, struct diag *diag)
     return TM_OK;
 }
 
-/* ---- keys made here (RFC 7030 4.4) ---- */
-
-static bool wants_encryption(const struct csr *c)
+const struct authority *est_authority(const struct est_exchange *x, const char *profile)
 {
-    /* DecryptKeyIdentifier, RFC 4108: id-aa-decryptKeyID */
-    static const uint8_t symmetric[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x25};
-    for (size_t i = 0; i < c->n_attrs; i++)
-        if (c->attrs[i].id == OID_AA_ASYMM_DECRYPT_KEY_ID || slice_eq(c->attrs[i].oid, SLICE_ARR(symmetric)))
-            return true;
-    return false;
+    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, profile);
+    const char *name = x->endpoint->authority[0] ? x->endpoint->authority : p ? profile_authority(p) : "";
+    return catalog_authority(x->catalog, x->endpoint->tenant, name);
 }
+
+/* ---- keys made here (RFC 7030 4.4) ---- */
 
 static tm_err check_keygen(struct est_exchange *x, struct diag *diag)
 {
@@ -98,19 +94,20 @@ static tm_err check_keygen(struct est_exchange *x, struct diag *diag)
     if (profile_needs_approval(p))
         return diag_fail(diag, TM_EDENIED, "profile.approval", NULL,
                          "a key can't be made here for a profile that needs approval");
-    /* RFC 7030 4.4.1.2: a server that can't encrypt as it was asked to answers with an error. */
-    if (wants_encryption(&x->csr))
-        return diag_fail(diag, TM_EUNSUPPORTED, "RFC 7030 4.4.1", "attributes",
-                         "private keys are given out under TLS alone, without further encryption");
-    return TM_OK;
+    return est_seal_prepare(x, diag);
+}
+
+void est_note_refusal(const struct est_exchange *x, tm_err e, const struct diag *diag)
+{
+    if (tm_err_class(e) == TM_CLASS_CALLER || tm_err_class(e) == TM_CLASS_DENIED)
+        refusal_note(x->house, x->endpoint->tenant, DOOR_EST, x->endpoint->name, x->request->peer, diag->rule,
+                     diag->message);
 }
 
 static void refuse(struct est_exchange *x, tm_err e)
 {
     x->err = e;
-    if (tm_err_class(e) == TM_CLASS_CALLER || tm_err_class(e) == TM_CLASS_DENIED)
-        refusal_note(x->house, x->endpoint->tenant, DOOR_EST, x->endpoint->name, x->request->peer,
-                     x->diag.rule, x->diag.message);
+    est_note_refusal(x, e, &x->diag);
     executor_post(http_request_executor(x->request), &x->refused);
 }
 
@@ -124,6 +121,10 @@ static tm_err make_key(struct est_exchange *x, struct diag *diag)
     struct enrollment *e = &x->issue.e;
     TM_TRY(spki_parse(&e->spki, key_spki(x->key), diag));
     TM_TRY(pubkey_info(&e->key, &e->spki, diag));
+    if (x->seal.wanted) {
+        x->issue.done.run = est_seal_work;
+        x->issue.reply_to = pool_executor(x->house->blocking);
+    }
     /* The request's own key and signature are placeholders (RFC 7030 4.4.1). */
     x->issue.csr = NULL;
     e->pop_verified = true;
@@ -144,7 +145,7 @@ static void keygen_work(struct task *t)
 
 /* ---- the work ---- */
 
-static tm_err prepare(struct est_exchange *x, struct diag *diag)
+void est_issue_begin(struct est_exchange *x)
 {
     struct http_request *r = x->request;
     struct issue_request *i = &x->issue;
@@ -159,6 +160,13 @@ static tm_err prepare(struct est_exchange *x, struct diag *diag)
     i->e.endpoint = ep->name;
     i->e.door = DOOR_EST;
     i->e.caller.peer = r->peer;
+}
+
+static tm_err prepare(struct est_exchange *x, struct diag *diag)
+{
+    struct http_request *r = x->request;
+    struct issue_request *i = &x->issue;
+    est_issue_begin(x);
     TM_TRY(est_authenticate(x, diag));
     if (x->op == EST_REENROLL) {
         /* RFC 7030 4.2.2: by the certificate that is to be renewed */
@@ -173,10 +181,10 @@ static tm_err prepare(struct est_exchange *x, struct diag *diag)
     struct slice der;
     TM_TRY(est_body_decode(&der, r->arena, r->body, diag));
     TM_TRY(csr_parse_pkcs10(&x->csr, der, diag));
-    TM_TRY(est_binding_check(x->csr.challenge_password, x->binding, ep->require_channel_binding, r->arena,
-                             diag));
+    TM_TRY(est_binding_check(x->csr.challenge_password, x->binding, x->endpoint->require_channel_binding,
+                             r->arena, diag));
     TM_TRY(issue_from_csr(i, &x->csr, diag));
-    TM_TRY(choose_profile(x, diag));
+    TM_TRY(est_choose_profile(x, diag));
     if (x->op == EST_KEYGEN)
         TM_TRY(check_keygen(x, diag));
     return est_register_device(x, diag);

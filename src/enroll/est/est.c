@@ -5,7 +5,7 @@
 #include "x509/cms/certs_only.h"
 #include <string.h>
 
-enum { BODY_MAX = 128 << 10, CACERTS_MAX = 32, ANSWER_MAX = 1 << 20 };
+enum { BODY_MAX = 128 << 10, CMC_BODY_MAX = 512 << 10, CACERTS_MAX = 32, ANSWER_MAX = 1 << 20 };
 
 /* ---- which endpoint ---- */
 
@@ -115,10 +115,13 @@ static void begin(struct http_request *r, enum est_op op)
     x->request = r;
     x->house = h;
     x->op = op;
-    x->work.run = est_enroll_work;
+    x->work.run = op == EST_FULLCMC ? est_cmc_work : est_enroll_work;
     x->refused.run = est_answer_refused;
     x->issue.done.run = est_answer;
     x->issue.reply_to = http_request_executor(r);
+    x->shown = r->client_cert;
+    x->shown_chain = r->client_chain;
+    x->n_shown_chain = r->n_client_chain;
     x->catalog = house_catalog(h);
     x->endpoint = find_endpoint(x->catalog, r);
     if (!x->endpoint || (op == EST_KEYGEN && !x->endpoint->server_keygen)) {
@@ -148,6 +151,11 @@ static void post_keygen(struct http_request *r)
     begin(r, EST_KEYGEN);
 }
 
+static void post_fullcmc(struct http_request *r)
+{
+    begin(r, EST_FULLCMC);
+}
+
 #define EST_ROUTE(method_, prefix_, name_, handler_, max_)                                                   \
     {.methods = (method_),                                                                                   \
      .pattern = "/.well-known/est/" prefix_ name_,                                                           \
@@ -160,7 +168,8 @@ static void post_keygen(struct http_request *r)
         EST_ROUTE(HTTP_M_GET, prefix_, "csrattrs", get_csrattrs, 0),                                         \
         EST_ROUTE(HTTP_M_POST, prefix_, "simpleenroll", post_enroll, BODY_MAX),                              \
         EST_ROUTE(HTTP_M_POST, prefix_, "simplereenroll", post_reenroll, BODY_MAX),                          \
-        EST_ROUTE(HTTP_M_POST, prefix_, "serverkeygen", post_keygen, BODY_MAX)
+        EST_ROUTE(HTTP_M_POST, prefix_, "serverkeygen", post_keygen, BODY_MAX),                              \
+        EST_ROUTE(HTTP_M_POST, prefix_, "fullcmc", post_fullcmc, CMC_BODY_MAX)
 
 static const struct http_route est_routes[] = {EST_ROUTES(""), EST_ROUTES("{label}/"), {0}};
 

@@ -1,3 +1,4 @@
+#include "der/builder.h"
 #include "keys/envelope.h"
 #include "keys/internal.h"
 #include "keys_test.h"
@@ -323,11 +324,12 @@ static void test_envelope_check_typed__nothing_passes_for_another(void **state)
                                          0xf7, 0x0d, 0x01, 0x09, 0x03, 0x31, 0x0b, 0x06, 0x09, 0x2a,
                                          0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01, 0x30, 0x08,
                                          0x06, 0x03, 0x55, 0x04, 0x03, 0x31, 0x01, 0x00};
-    assert_int_equal(envelope_check_cms(&e, SLICE_ARR(attributes), NULL), TM_EDENIED); /* no message digest */
+    assert_int_equal(envelope_check_cms(&e, SLICE_ARR(attributes), now, NULL),
+                     TM_EDENIED); /* no message digest */
     struct slice all[] = {tbs, buf_slice(&crl), SLICE_ARR(attributes), SLICE_LIT("log.example/house\n0\n")};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(envelope_check_ocsp(&e, all[i], now, NULL), TM_EDENIED);
-        assert_int_equal(envelope_check_cms(&e, all[i], NULL), TM_EDENIED);
+        assert_int_equal(envelope_check_cms(&e, all[i], now, NULL), TM_EDENIED);
         assert_int_equal(envelope_check_cmp(&e, all[i], NULL), TM_EDENIED);
         if (i != 0)
             assert_int_equal(envelope_check_tbs_cert(&e, all[i], now, NULL), TM_EDENIED);
@@ -342,10 +344,6 @@ static void test_envelope_check_typed__good_ones(void **state)
     (void)state;
     struct envelope e = test_envelope("k");
     int64_t now = clock_now();
-    static const uint8_t cms[] = {
-        0x31, 0x2f, 0x30, 0x18, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03, 0x31, 0x0b,
-        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01, 0x30, 0x13, 0x06, 0x09, 0x2a, 0x86,
-        0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04, 0x31, 0x06, 0x04, 0x04, 0x01, 0x02, 0x03, 0x04};
     static const uint8_t ocsp[] = "\x30\x4a\xa2\x06\x04\x04\x01\x02\x03\x04\x18\x0f"
                                   "20261121000000Z"
                                   "\x30\x2f\x30\x2d\x30\x05\x02\x01\x01\x05\x00\x80\x00\x18\x0f"
@@ -354,12 +352,75 @@ static void test_envelope_check_typed__good_ones(void **state)
                                   "20261122000000Z";
     static const uint8_t cmp[] = {0x30, 0x0d, 0x30, 0x09, 0x02, 0x01, 0x02, 0xa4,
                                   0x02, 0x30, 0x00, 0xa4, 0x00, 0xb3, 0x00};
-    assert_int_equal(envelope_check_cms(&e, SLICE_ARR(cms), NULL), TM_EDENIED); /* not allowed */
     e.allow = 1u << SIGN_CMS | 1u << SIGN_OCSP | 1u << SIGN_CMP;
-    assert_ok(envelope_check_cms(&e, SLICE_ARR(cms), NULL));
     assert_ok(
         envelope_check_ocsp(&e, slice_of(ocsp, sizeof ocsp - 1), now > 1795219200 ? now : 1795219200, NULL));
     assert_ok(envelope_check_cmp(&e, SLICE_ARR(cmp), NULL));
+}
+
+/* Signed attributes with the content type `type`, a digest of `n` octets, a time (0: none) and, asked for, one more attribute. */
+static struct slice cms_attributes(enum oid type, size_t n, int64_t when, bool more)
+{
+    static const uint8_t digest[80];
+    struct buf b;
+    struct der_builder d;
+    struct slice out;
+    buf_init(&b, 4096);
+    der_builder_init(&d, &b);
+    der_open(&d, DER_SET);
+    for (int i = 0; i < 4; i++) {
+        static const enum oid types[] = {OID_CONTENT_TYPE, OID_SIGNING_TIME, OID_MESSAGE_DIGEST,
+                                         OID_AA_SIGNING_CERTIFICATE};
+        if ((i == 1 && !when) || (i == 3 && !more))
+            continue;
+        der_open(&d, DER_SEQUENCE);
+        der_put_oid(&d, oid_contents(types[i]));
+        der_open(&d, DER_SET);
+        if (i == 0)
+            der_put_oid(&d, oid_contents(type));
+        else if (i == 1)
+            der_put_time(&d, when);
+        else
+            der_put(&d, DER_OCTET_STRING, slice_of(digest, n));
+        der_close(&d);
+        der_close(&d);
+    }
+    der_close_set_of(&d);
+    assert_ok(der_builder_finish(&d));
+    assert_ok(arena_copy(&out, test_arena, buf_slice(&b)));
+    buf_done(&b);
+    return out;
+}
+
+static void test_envelope_check_cms__what_is_signed(void **state)
+{
+    (void)state;
+    struct envelope e = test_envelope("k");
+    struct diag diag = {0};
+    int64_t now = clock_now();
+    struct slice good = cms_attributes(OID_CT_PKI_RESPONSE, 32, now, false);
+    assert_int_equal(envelope_check_cms(&e, good, now, &diag), TM_EDENIED);
+    assert_string_equal(diag.rule, "envelope.allow");
+    e.allow = 1u << SIGN_CMS;
+    assert_ok(envelope_check_cms(&e, good, now, NULL));
+    assert_ok(envelope_check_cms(&e, cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 64, 0, false), now, NULL));
+    const struct {
+        struct slice attrs;
+        const char *rule;
+    } bad[] = {
+        {cms_attributes(OID_DATA, 32, now, false), "envelope.cms"},
+        {cms_attributes(OID_SIGNED_DATA, 32, now, false), "envelope.cms"},
+        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now + 7200, false), "envelope.cms"},
+        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now - 7200, false), "envelope.cms"},
+        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now, true), "envelope.cms"},
+        {cms_attributes(OID_CT_PKI_RESPONSE, 20, now, false), "RFC 5652 5.4"},
+        {cms_attributes(OID_CT_PKI_RESPONSE, 65, now, false), "RFC 5652 5.4"},
+        {slice_sub(good, 0, good.n - 1), "RFC 5652 5.4"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(envelope_check_cms(&e, bad[i].attrs, now, &diag), TM_EDENIED);
+        assert_string_equal(diag.rule, bad[i].rule);
+    }
 }
 
 int main(void)
@@ -377,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_envelope_check_tbs_crl__rules),
         cmocka_unit_test(test_envelope_check_typed__nothing_passes_for_another),
         cmocka_unit_test(test_envelope_check_typed__good_ones),
+        cmocka_unit_test(test_envelope_check_cms__what_is_signed),
     };
     return cmocka_run_group_tests(tests, setup, test_teardown);
 }

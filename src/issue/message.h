@@ -1,0 +1,30 @@
+/* issue/message.h - CMS messages that the house signs in an authority's name, by the key of the authority's RA (docs/adr/0004).
+ *
+ * Layer 4, blocking: the signer is asked, and what it signed is recorded as "message.signed" before anything is given out. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "der/oid.h"
+#include "store/store.h"
+#include <stdbool.h>
+struct arena;
+struct authority;
+struct house;
+
+struct message {
+    tenant_id tenant;
+    const struct authority *authority; /* has an RA */
+    const char *request_id, *endpoint; /* for the record; NULL or "" none */
+    enum oid content_type;             /* one that the signer knows: cmcPkiResponse, asymmetricKeyPackage */
+    struct slice content;
+    const struct slice *certs; /* go along, before the RA's own; at most MESSAGE_CERTS_MAX */
+    size_t n_certs;
+    bool bare; /* SignedData alone, for an envelope; else ContentInfo */
+};
+enum { MESSAGE_CERTS_MAX = 32, MESSAGE_DER_MAX = 1 << 20 };
+
+/* In `a`. TM_EUNAVAIL with rule "authority.ra" where the authority has none; what the signer and the store say. */
+tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const struct message *m,
+                    struct diag *diag);
+/* The same form without a signer: for those whom nobody knows (no signature or record is made for just anybody). */
+tm_err message_unsigned(struct slice *ret, struct arena *a, const struct message *m);

@@ -1,0 +1,24 @@
+/* keys/cms.h - signatures in CMS: is a signer's any good, and which algorithms go into our own (RFC 5652, 5753, 5754, 8419, 9882).
+ * Layer 3, thread-safe. */
+#pragma once
+#include "base/err.h"
+#include "keys/alg.h"
+#include "x509/cms/signed.h"
+
+enum { CMS_DIGEST_MAX = 64 };
+
+/* Is this signer's signature over the content good under `key`: attributes that name the content and its digest, the signature over
+ * them. TM_EBADSIG; TM_EUNSUPPORTED for algorithms that are not done here, SHA-1 among them. */
+tm_err cms_signer_verify(const struct signed_data *d, const struct signed_signer *s, const struct spki *key,
+                         struct diag *diag);
+
+/* The digest that goes with a signature algorithm: AlgorithmIdentifier TLV, and the digest of `content`. */
+tm_err cms_digest(struct slice *ret_algid, uint8_t ret_digest[CMS_DIGEST_MAX], size_t *ret_n,
+                  enum sig_alg alg, struct slice content);
+
+/* A ContentInfo with EnvelopedData for the holder of one certificate: RSA key transport (PKCS #1 v1.5, or OAEP with SHA-256) or ephemeral
+ * ECDH. `cipher`: OID_AES128_CBC, OID_AES256_CBC. Appended; `content` is wiped by the caller.
+ * TM_EUNSUPPORTED where the key can't be encrypted to. */
+struct buf;
+tm_err cms_seal(struct buf *out, struct slice recipient, enum oid cipher, bool oaep, enum oid content_type,
+                struct slice content, struct diag *diag);
