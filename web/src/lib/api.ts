@@ -1,0 +1,150 @@
+/* The API of this house: one function that asks, and problems as errors. The token lives in this tab and travels in a header only. */
+
+export interface Problem {
+  title: string;
+  status: number;
+  detail?: string;
+  rule?: string;
+  field?: string;
+  request_id?: string;
+}
+
+export class ApiError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.detail ?? problem.title);
+  }
+}
+
+interface Session {
+  token: string;
+  tenant: string;
+}
+
+const KEY = "touchmark.session";
+let session: Session | null = read();
+let onSignedOut: (why: string) => void = () => {};
+
+function read(): Session | null {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Session | null;
+    return found?.token ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+export const currentSession = (): Session | null => session;
+
+export function setSession(next: Session | null): void {
+  session = next;
+  try {
+    if (next) sessionStorage.setItem(KEY, JSON.stringify(next));
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    /* Storage is switched off: the session lasts until the page is loaded again. */
+  }
+}
+
+export function whenSignedOut(listener: (why: string) => void): void {
+  onSignedOut = listener;
+}
+
+export interface Ask {
+  method?: "GET" | "POST" | "PUT" | "DELETE";
+  query?: Record<string, string | number | undefined>;
+  json?: unknown;
+  body?: string;
+  accept?: string;
+  signal?: AbortSignal;
+}
+
+const STATUS_WORDS: Record<number, string> = {
+  404: "There is nothing at this address",
+  413: "The request is too large",
+  429: "Too many requests; wait a moment",
+  502: "The server in front of the house does not reach it",
+};
+
+async function problemOf(response: Response): Promise<Problem> {
+  const title = STATUS_WORDS[response.status] ?? `The server answered ${response.status}`;
+  try {
+    return { title, status: response.status, ...((await response.json()) as object) };
+  } catch {
+    return { title, status: response.status };
+  }
+}
+
+async function ask(path: string, { method = "GET", query = {}, json, body, accept, signal }: Ask, as: Session | null): Promise<Response> {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) if (value !== undefined && value !== "") search.set(key, String(value));
+  const tenant = as && as.tenant !== "default" && as.tenant ? `/tenants/${encodeURIComponent(as.tenant)}` : "";
+  const headers: Record<string, string> = { Accept: accept ?? "application/json" };
+  if (as) headers.Authorization = `Bearer ${as.token}`;
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1${tenant}${path}${search.size ? `?${search}` : ""}`, {
+      method,
+      headers,
+      body: json !== undefined ? JSON.stringify(json) : (body ?? null),
+      signal: signal ?? null,
+      cache: "no-store",
+      credentials: "omit",
+    });
+  } catch (e) {
+    if (e instanceof DOMException && e.name === "AbortError") throw e;
+    throw new ApiError({ title: "The house does not answer", status: 0, detail: "The server cannot be reached. Is it running, and is the network there?" });
+  }
+  if (response.ok) return response;
+  const problem = await problemOf(response);
+  if (response.status === 401 && as === session && session) {
+    setSession(null);
+    onSignedOut(problem.detail ?? problem.title);
+  }
+  throw new ApiError(problem);
+}
+
+/** Ask as the one who is signed in. */
+export async function api<T>(path: string, how: Ask = {}): Promise<T> {
+  const response = await ask(path, how, session);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+export async function apiText(path: string, how: Ask = {}): Promise<string> {
+  return (await ask(path, how, session)).text();
+}
+
+export interface Me {
+  principal: string;
+  roles: string[];
+  owner_of: string;
+  tenant: string;
+  version: string;
+  tenants: { name: string; title: string }[];
+}
+
+/** Try a token; the session begins where it is good. */
+export async function signIn(token: string, tenant: string): Promise<Me> {
+  const candidate = { token, tenant: tenant || "default" };
+  const me = (await (await ask("/whoami", {}, candidate)).json()) as Me;
+  setSession(candidate);
+  return me;
+}
+
+export function enterTenant(tenant: string): void {
+  if (session) setSession({ ...session, tenant });
+}
+
+export function may(me: Me, ...roles: string[]): boolean {
+  return me.roles.some((r) => r === "house-admin" || roles.includes(r));
+}
+
+/** A file for the person at the browser. */
+export function save(name: string, text: string, type = "text/plain"): void {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}

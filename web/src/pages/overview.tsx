@@ -1,0 +1,150 @@
+/* The first page: is the house well, what waits, what ends soon, what happened. */
+import { useState } from "preact/hooks";
+import { api } from "../lib/api";
+import { commonName, count, plural } from "../lib/format";
+import { href } from "../lib/router";
+import type { Status, Summary } from "../lib/types";
+import { Activity } from "../ui/activity";
+import { EventList } from "../ui/events";
+import { useLoad, useTitle } from "../ui/hooks";
+import { Icon } from "../ui/icons";
+import { Badge, Chips, Empty, Head, Loading, Name, Notice, Panel, ProblemBox, Time } from "../ui/parts";
+import { crlState } from "./authorities";
+import type { PageProps } from ".";
+
+const SPANS: [string, string][] = [
+  ["1", "Day"],
+  ["7", "Week"],
+  ["30", "Month"],
+  ["90", "Quarter"],
+];
+
+function Figure({ value, label, to, tone }: { value: string; label: string; to: string; tone?: string }) {
+  return (
+    <a class={`figure ${tone ?? ""}`} href={to}>
+      <span class="figure-value">{value}</span>
+      <span class="figure-label">{label}</span>
+    </a>
+  );
+}
+
+/** What an operator must know before anything else. */
+function Alarms({ status }: { status: Status }) {
+  const failing = status.jobs.filter((j) => j.failing);
+  return (
+    <>
+      {status.read_only && (
+        <Notice tone="bad">
+          <p>
+            <strong>The house only reads; nothing is issued.</strong> {status.read_only_reason}
+          </p>
+        </Notice>
+      )}
+      {!status.signer && !status.read_only && (
+        <Notice tone="bad">
+          <p>
+            <strong>The signer does not run; nothing can be signed.</strong> It starts again by itself where it can read its passphrase; the log says why it ended.
+          </p>
+        </Notice>
+      )}
+      {failing.map((job) => (
+        <Notice tone="warn" key={job.name}>
+          <p>
+            <strong>Job {job.name} fails.</strong> {job.why}
+          </p>
+        </Notice>
+      ))}
+    </>
+  );
+}
+
+function Figures({ status, summary }: { status: Status; summary: Summary }) {
+  const { counts } = status;
+  const live = Math.max(0, counts.certificates - counts.revoked - counts.expired);
+  const { pending, expiring } = summary;
+  return (
+    <div class="figures">
+      <Figure value={count(counts.certificates)} label={`certificates, ${count(live)} in use`} to={href(["certificates"])} />
+      <Figure value={count(counts.devices)} label={counts.devices === 1 ? "device" : "devices"} to={href(["devices"])} />
+      <Figure value={count(pending.count) + (pending.more ? "+" : "")} label={pending.count === 1 ? "request waits" : "requests wait"} to={href(["requests"])} tone={pending.count > 0 ? "warn" : ""} />
+      <Figure
+        value={count(expiring.count) + (expiring.more ? "+" : "")}
+        label={`expire within ${expiring.days} days`}
+        to={href(["certificates"], { q: `expires<${expiring.days}d` })}
+        tone={expiring.count > 0 ? "warn" : ""}
+      />
+      <Figure value={count(counts.events)} label="events on record" to={href(["register"])} />
+    </div>
+  );
+}
+
+export function OverviewPage(_: PageProps) {
+  useTitle("Overview");
+  const [days, setDays] = useState("7");
+  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20);
+  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20);
+  const problem = status.problem ?? summary.problem;
+  if (problem && !(status.data && summary.data)) return <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />;
+  if (!status.data || !summary.data) return <Loading rows={10} />;
+  const { expiring, recent, activity } = summary.data;
+  return (
+    <>
+      <Head title="Overview" lead={<>Started <Time at={status.data.started_at} />, version {status.data.version}</>} />
+      {problem && <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />}
+      <Alarms status={status.data} />
+      <Figures status={status.data} summary={summary.data} />
+      <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
+        <Activity of={activity} />
+      </Panel>
+      <div class="columns">
+        <Panel title="Expiring soon" aside={<a href={href(["certificates"], { q: `expires<${expiring.days}d` })}>All</a>}>
+          {expiring.items.length === 0 ? (
+            <Empty icon="check" title={`Nothing expires within ${expiring.days} days`} />
+          ) : (
+            <ul class="rows">
+              {expiring.items.map((c) => (
+                <li key={c.serial}>
+                  <a href={href(["certificates", c.serial])}>
+                    <span class="row-main">
+                      <Name text={commonName(c.subject)} empty="no name" />
+                      <span class="faint small">{c.profile || c.authority}</span>
+                    </span>
+                    <Time at={c.not_after} />
+                  </a>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Panel>
+        <Panel title="Authorities" aside={<a href={href(["authorities"])}>All</a>}>
+          <ul class="rows">
+            {status.data.authorities.map((a) => {
+              const crl = crlState(a.crl, Date.now());
+              return (
+                <li key={a.name}>
+                  <a href={href(["authorities", a.name])}>
+                    <span class="row-main">
+                      {a.name}
+                      <span class="faint small">
+                        {a.root ? "root" : "issues"}
+                        {a.offline ? ", key offline" : ""}
+                        {a.crl ? <> · CRL until <Time at={a.crl.next_update} date /></> : ""}
+                      </span>
+                    </span>
+                    {a.disabled ? <Badge tone="quiet">disabled</Badge> : <Badge tone={crl.tone}>{crl.text}</Badge>}
+                  </a>
+                </li>
+              );
+            })}
+          </ul>
+        </Panel>
+      </div>
+      <Panel title="Latest events" aside={<a href={href(["register"])}>Register</a>}>
+        {recent.length === 0 ? <Empty icon="register" title="Nothing has happened yet" /> : <EventList events={recent.slice(0, 8)} />}
+        <p class="faint small foot-note">
+          <Icon name="register" /> {plural(status.data.register.checkpoint, "event")} covered by the checkpoint of <Time at={status.data.register.checkpoint_at} />
+        </p>
+      </Panel>
+    </>
+  );
+}
