@@ -1,4 +1,5 @@
-/* Lists of bad keys: text that people fetch from elsewhere. */
+/* Lists of bad keys: text that people fetch from elsewhere.
+ * Parser: keys/blocklist.c:parse,read_hex,hex_digit,add,key_blocklist_parse,finish,*_cmp */
 #include "keys/quality.h"
 #include <stddef.h>
 #include <stdint.h>

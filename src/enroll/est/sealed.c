@@ -7,46 +7,29 @@
 #include "issue/message.h"
 #include "keys/cms.h"
 #include "keys/key.h"
+#include "x509/cms/capabilities.h"
 #include <string.h>
 
-enum { PACKAGE_MAX = 64 << 10, CAPABILITIES_MAX = 64 };
+enum { PACKAGE_MAX = 64 << 10 };
 
 static tm_err refuse(struct diag *diag, const char *rule, const char *message)
 {
     return diag_fail(diag, TM_EUNSUPPORTED, rule, "attributes", "%s", message);
 }
 
-/* SMIMECapabilities ::= SEQUENCE OF SEQUENCE { capabilityID OBJECT IDENTIFIER, parameters ANY OPTIONAL } (RFC 8551 2.5.2). The strongest that
- * both sides have; without the attribute, AES-256. */
+/* The strongest cipher that both sides have; where the client does not say (RFC 7030 4.4.1), AES-256. */
 static tm_err choose_cipher(struct est_exchange *x, struct diag *diag)
 {
     const struct csr_attr *a = csr_attr_find(&x->csr, OID_EXT_SMIME_CAPABILITIES);
-    x->seal.cipher = OID_AES256_CBC;
-    if (!a)
-        return TM_OK;
-    struct der_reader values, list, one;
-    bool aes128 = false, aes256 = false;
-    der_reader_init(&values, a->values, diag);
-    TM_TRY(der_enter(&values, DER_SEQUENCE, &list));
-    for (size_t n = 0; !der_at_end(&list); n++) {
-        struct slice oid;
-        if (n == CAPABILITIES_MAX)
-            return der_reject(&list, TM_ETOOBIG, "RFC 8551 2.5.2", "smimeCapabilities",
-                              "too many capabilities");
-        TM_TRY(der_enter(&list, DER_SEQUENCE, &one));
-        TM_TRY(der_read_oid(&one, &oid));
-        enum oid id = oid_find(oid);
-        aes128 |= id == OID_AES128_CBC;
-        aes256 |= id == OID_AES256_CBC;
-        x->seal.oaep |= id == OID_RSA_OAEP;
-    }
-    TM_TRY(der_end(&list));
-    TM_TRY(der_end(&values));
-    if (!aes128 && !aes256)
+    struct smime_capabilities has = {.aes256_cbc = true};
+    if (a)
+        TM_TRY(smime_capabilities_parse(&has, a->values, diag));
+    if (!has.aes128_cbc && !has.aes256_cbc)
         return refuse(
             diag, "RFC 7030 4.4.1",
             "none of the ciphers in smimeCapabilities is done here; AES-128-CBC and AES-256-CBC are");
-    x->seal.cipher = aes256 ? OID_AES256_CBC : OID_AES128_CBC;
+    x->seal.cipher = has.aes256_cbc ? OID_AES256_CBC : OID_AES128_CBC;
+    x->seal.oaep = has.rsa_oaep;
     return TM_OK;
 }
 
