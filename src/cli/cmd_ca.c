@@ -1,23 +1,30 @@
 /* ca: authorities - made, brought in, looked at, carried out. */
 #include "authority/ra.h"
 #include "base/arena.h"
-#include "base/clock.h"
-#include "base/digest.h"
-#include "base/text.h"
 #include "cli/call.h"
 #include "cli/ceremony.h"
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "issue/house.h"
-#include "status/crl.h"
-#include "x509/cert.h"
-#include "x509/cms/certs_only.h"
-#include "x509/name.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CA_FILE_MAX = 1 << 20, CRLS_FILE_MAX = 256 << 20, CHAIN_MAX = 17, CA_OUT_MAX = 4 << 20 };
+enum { CA_FILE_MAX = 1 << 20, CRLS_FILE_MAX = 256 << 20, CA_OUT_MAX = 4 << 20 };
+
+/* RFC 5280 4.1.2.5 has a date for what has no end; people have a word. */
+static void say_never(const struct cli *c, json_t *authority)
+{
+    const char *end = json_string_value(json_object_get(authority, "not_after"));
+    if (c->output == OUTPUT_TABLE && end && strcmp(end, "9999-12-31T23:59:59Z") == 0)
+        json_object_set_new(authority, "not_after", json_string("never"));
+}
+
+static int show_authority(struct cli *c, json_t *authority)
+{
+    say_never(c, authority);
+    return show_value(c, authority);
+}
 
 /* ---- making ---- */
 
@@ -185,22 +192,31 @@ static int import_in(struct cli *c, struct cli_ceremony *x, const struct ca_spec
 {
     struct ca_result r = {0};
     struct diag diag = {0};
-    tm_err e;
-    if (cli_has(c, "key")) {
-        struct slice key;
-        struct secret pass = {0};
-        const char *file = cli_get(c, "key-passphrase-file");
-        if (!cli_read_file(c, cli_get(c, "key"), CA_FILE_MAX, &key))
-            return 1;
-        e = file ? secret_read_file(&pass, file, &diag) : TM_OK;
-        if (e == TM_OK)
-            e = ceremony_import_ca(&r, c->arena, &x->c, s, key, file ? &pass : NULL, certs, &diag);
-        secret_done(&pass);
-        explicit_bzero((void *)(uintptr_t)key.p, key.n);
-    } else {
-        e = ceremony_import_cert(&r, c->arena, &x->c, s, certs, &diag);
-    }
+    struct slice key;
+    struct secret pass = {0};
+    const char *file = cli_get(c, "key-passphrase-file");
+    if (!cli_read_file(c, cli_get(c, "key"), CA_FILE_MAX, &key))
+        return 1;
+    tm_err e = file ? secret_read_file(&pass, file, &diag) : TM_OK;
+    if (e == TM_OK)
+        e = ceremony_import_ca(&r, c->arena, &x->c, s, key, file ? &pass : NULL, certs, &diag);
+    secret_done(&pass);
+    explicit_bzero((void *)(uintptr_t)key.p, key.n);
     return e == TM_OK ? cli_authority_made(c, &r) : cli_fail_diag(c, e, &diag, s->name);
+}
+
+/* Without a key it is no ceremony: a running server takes it too. */
+static int import_certificate(struct cli *c, const char *name, struct slice certs)
+{
+    const char *title = cli_get(c, "title");
+    const char *path =
+        arena_printf(c->arena, "/api/v1/authorities/%s/import?title=%s%s", show_escape(c, name),
+                     show_escape(c, title ? title : ""), cli_has(c, "issues-cas") ? "&issues_cas=1" : "");
+    struct cli_reply r;
+    if (!path || !cli_call_ok(c, "POST", path, certs, "application/octet-stream", &r))
+        return 1;
+    json_object_del(r.json, "certificate");
+    return show_authority(c, r.json);
 }
 
 static int import(struct cli *c)
@@ -217,6 +233,8 @@ static int import(struct cli *c)
         return 2;
     if (!read_certs(&certs, c))
         return 1;
+    if (!cli_has(c, "key"))
+        return import_certificate(c, s.name, certs);
     struct cli_ceremony x = {0};
     int status = 1;
     if (cli_ceremony_begin(&x, c)) {
@@ -238,77 +256,15 @@ static int import_crls(struct cli *c)
     if (!file)
         return cli_usage(c, "the file of CRLs is missing");
     struct slice bytes;
-    if (!cli_read_file(c, file, CRLS_FILE_MAX, &bytes))
+    struct cli_reply r;
+    const char *path = arena_printf(c->arena, "/api/v1/crls/%s/series", show_escape(c, name));
+    if (!path || !cli_read_file(c, file, CRLS_FILE_MAX, &bytes) ||
+        !cli_call_ok(c, "POST", path, bytes, "application/octet-stream", &r))
         return 1;
-    struct cli_ceremony x = {0};
-    int status = 1;
-    if (cli_ceremony_begin(&x, c)) {
-        struct catalog *cat = house_catalog(x.c.house);
-        const struct authority *a = catalog_authority(cat, x.tenant, name);
-        struct crl_series r = {0};
-        struct diag diag = {0};
-        tm_err e = a ? crl_series_import(&r, x.c.house, a, bytes, x.c.by, &diag)
-                     : diag_fail(&diag, TM_ENOTFOUND, NULL, NULL, "there is no authority \"%s\"", name);
-        catalog_unref(cat);
-        if (e == TM_OK) {
-            char first[21], ends[21];
-            clock_format_rfc3339(first, r.first);
-            clock_format_rfc3339(ends, r.ends);
-            json_t *v = json_pack("{s:s,s:I,s:s,s:s,s:I}", "authority", name, "crls", (json_int_t)r.count,
-                                  "first", first, "ends", ends, "missing", (json_int_t)r.missing);
-            status = show_value(c, v);
-            json_decref(v);
-        } else {
-            status = cli_fail_diag(c, e, &diag, file);
-        }
-    }
-    cli_ceremony_end(&x);
-    return status;
+    return show_value(c, r.json);
 }
 
 /* ---- looking ---- */
-
-/* The certificate of an authority's document: DER in the arena. */
-static bool doc_certificate(struct slice *ret, struct cli *c, const json_t *doc)
-{
-    const char *pem = json_string_value(json_object_get(doc, "certificate"));
-    struct slice text = slice_str(pem ? pem : "");
-    return pem_next(ret, NULL, c->arena, &text, "CERTIFICATE") == TM_OK;
-}
-
-/* What the list and the single view show of an authority. New reference. */
-static json_t *summary(struct cli *c, const json_t *doc)
-{
-    struct slice der;
-    struct cert cert;
-    const char *name = json_string_value(json_object_get(doc, "name"));
-    const char *key = json_string_value(json_object_get(doc, "key"));
-    const char *parent = json_string_value(json_object_get(doc, "parent"));
-    json_t *v = json_pack("{s:s,s:s,s:s,s:s,s:b,s:b}", "name", name ? name : "", "kind",
-                          json_is_true(json_object_get(doc, "root")) ? "root" : "issuing", "key",
-                          key && key[0] ? key : "elsewhere", "parent", parent ? parent : "", "disabled",
-                          json_is_true(json_object_get(doc, "disabled")), "offline", !(key && key[0]));
-    if (!v || !doc_certificate(&der, c, doc) || cert_parse(&cert, der, NULL) != TM_OK)
-        return v;
-    char from[21], to[21];
-    uint8_t hash[SHA256_LEN];
-    clock_format_rfc3339(from, cert.not_before);
-    clock_format_rfc3339(to, cert.not_after);
-    struct buf subject;
-    buf_init(&subject, CA_OUT_MAX);
-    name_print_der(&subject, cert.subject);
-    json_object_set_new(v, "subject", json_string(buf_str(&subject)));
-    buf_done(&subject);
-    json_object_set_new(v, "not_before", json_string(from));
-    json_object_set_new(v, "not_after", json_string(cert.not_after == TM_TIME_NEVER ? "never" : to));
-    const char *serial = arena_hex(c->arena, cert.serial);
-    json_object_set_new(v, "serial", json_string(serial ? serial : ""));
-    if (sha256(hash, der) == TM_OK) {
-        const char *hex = arena_hex(c->arena, SLICE_ARR(hash));
-        json_object_set_new(v, "fingerprint", json_string(hex ? hex : ""));
-    }
-    return v;
-}
 
 static int list(struct cli *c)
 {
@@ -320,76 +276,53 @@ static int list(struct cli *c)
                                                  {"KEY", "key"},
                                                  {0}};
     struct cli_reply r;
-    if (!cli_call_ok(c, "GET", "/api/v1/resources/authorities", slice_of(NULL, 0), NULL, &r))
+    if (!cli_call_ok(c, "GET", "/api/v1/authorities", slice_of(NULL, 0), NULL, &r))
         return 1;
-    json_t *rows = json_array();
+    json_t *rows = json_object_get(r.json, "items"), *x;
     size_t i;
-    const json_t *doc;
-    json_array_foreach(json_object_get(r.json, "items"), i, doc) json_array_append_new(rows, summary(c, doc));
-    int status = show_items(c, rows, columns);
-    json_decref(rows);
-    return status;
+    json_array_foreach(rows, i, x) say_never(c, x);
+    return show_items(c, rows, columns);
 }
 
+/* What it is, and what can be set of it. */
 static int show(struct cli *c)
 {
-    const json_t *doc = cli_authority_get(c, c->args[0]);
-    if (!doc)
+    struct cli_reply r;
+    const char *path = arena_printf(c->arena, "/api/v1/authorities/%s", show_escape(c, c->args[0]));
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
-    json_t *v = summary(c, doc);
-    static const char *const more[] = {"title", "signature", "crl", "urls", "metadata", "certificate", NULL};
-    for (size_t i = 0; v && more[i]; i++) {
+    json_t *v = json_incref(r.json);
+    const json_t *doc = cli_authority_get(c, c->args[0]);
+    static const char *const more[] = {"title", "signature", "crl", "metadata", NULL};
+    for (size_t i = 0; doc && more[i]; i++) {
         json_t *x = json_object_get(doc, more[i]);
         if (x)
             json_object_set(v, more[i], x);
     }
-    int status = v ? show_value(c, v) : cli_fail(c, "out of memory");
+    int status = doc ? show_authority(c, v) : 1;
     json_decref(v);
     return status;
 }
 
-static tm_err export_doc(struct buf *out, struct cli *c, const json_t *doc, enum ca_export form)
-{
-    struct slice all[CHAIN_MAX];
-    size_t n = 1, i;
-    const json_t *x;
-    if (!doc_certificate(&all[0], c, doc))
-        return TM_ECORRUPT;
-    json_array_foreach(json_object_get(doc, "chain"), i, x)
-    {
-        struct slice text = slice_str(json_string_value(x));
-        if (n < CHAIN_MAX && pem_next(&all[n], NULL, c->arena, &text, "CERTIFICATE") == TM_OK)
-            n++;
-    }
-    if (form == CA_EXPORT_PKCS7)
-        return certs_only_build(out, all, n, NULL, 0);
-    if (form == CA_EXPORT_DER)
-        buf_put_slice(out, all[0]);
-    else
-        for (i = 0; i < (form == CA_EXPORT_CHAIN ? n : 1); i++)
-            buf_put_pem(out, "CERTIFICATE", all[i]);
-    return buf_err(out);
-}
-
 static int export(struct cli *c)
 {
-    const char *text = cli_get(c, "form");
-    int form = 0;
-    while (text && ca_export_names[form] && strcmp(ca_export_names[form], text) != 0)
-        form++;
-    if (!ca_export_names[form])
-        return cli_usage(c, "--form takes pem, der, chain or pkcs7, not \"%s\"", text);
-    const json_t *doc = cli_authority_get(c, c->args[0]);
-    if (!doc)
+    static const char *const forms[] = {"pem", "der", "chain", "pkcs7"};
+    static const char *const types[] = {NULL, "application/pkix-cert", "application/pem-certificate-chain",
+                                        "application/pkcs7-mime"};
+    const char *form = cli_get(c, "form");
+    size_t i = 0;
+    while (form && i < sizeof forms / sizeof *forms && strcmp(forms[i], form) != 0)
+        i++;
+    if (i == sizeof forms / sizeof *forms)
+        return cli_usage(c, "--form takes pem, der, chain or pkcs7, not \"%s\"", form);
+    struct cli_reply r;
+    const char *path = arena_printf(c->arena, "/api/v1/authorities/%s%s", show_escape(c, c->args[0]),
+                                    types[i] ? "/chain" : "");
+    if (!path || !cli_get_as(c, path, types[i], &r))
         return 1;
-    struct buf out;
-    buf_init(&out, CA_OUT_MAX);
-    tm_err e = export_doc(&out, c, doc, (enum ca_export)form);
-    int status = e == TM_OK ? 0 : cli_fail_diag(c, e, NULL, c->args[0]);
-    if (status == 0 && !cli_write_file(c, cli_get(c, "out"), buf_slice(&out), 0644))
-        status = 1;
-    buf_done(&out);
-    return status;
+    struct slice out =
+        types[i] ? r.body : slice_str(json_string_value(json_object_get(r.json, "certificate")));
+    return cli_write_file(c, cli_get(c, "out"), out, 0644) ? 0 : 1;
 }
 
 static const struct cli_option create_options[] = {
@@ -491,7 +424,8 @@ const struct command ca_commands[] = {
      .summary = "bring in an authority that exists",
      .arguments = "NAME",
      .description =
-         "With --key the house signs with it from now on; without it the authority is known by its certificate alone.",
+         "With --key the house signs with it from now on: a ceremony, which no running server can perform. Without a key the authority is\n"
+         "known by its certificate alone, and a running server takes it too.",
      .example = "touchmark ca import old-ca --key old-ca.key --cert old-ca.pem --chain old-root.pem",
      .options = import_options,
      .max_args = 1,
@@ -500,7 +434,8 @@ const struct command ca_commands[] = {
      .verb = "import-crls",
      .summary = "bring in the CRLs that an offline root signed ahead",
      .arguments = "NAME FILE",
-     .description = "Replaces the authority's series; each CRL is published when its day comes.",
+     .description =
+         "Replaces the authority's series; each CRL is published when its day comes. A running server takes it too.",
      .example = "touchmark ca import-crls root root-crls.pem",
      .options = crls_options,
      .max_args = 2,

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX = 16 << 20, TEXT_MAX = 256 << 20, SERIAL_HEX = 32, FINGERPRINT_HEX = 64 };
+enum { FILE_MAX = 16 << 20, TEXT_MAX = 256 << 20 };
 
 static const struct show_column cert_columns[] = {{"SERIAL", "serial"},
                                                   {"STATUS", "status"},
@@ -151,68 +151,17 @@ static int get(struct cli *c)
     return cli_write_file(c, cli_get(c, "out"), slice_str(pem), 0644) ? 0 : 1;
 }
 
-static bool is_hex(const char *s, size_t *ret_digits)
-{
-    size_t n = 0;
-    for (; *s; s++) {
-        if (*s == ':')
-            continue;
-        if (!strchr("0123456789abcdefABCDEF", *s))
-            return false;
-        n++;
-    }
-    *ret_digits = n;
-    return n >= 8 && n % 2 == 0;
-}
-
-static bool find_by(struct cli *c, json_t *all, const char *key, const char *value)
+static int find(struct cli *c)
 {
     struct cli_reply r;
     const char *path =
-        arena_printf(c->arena, "/api/v1/certificates?limit=1000&%s=%s", key, show_escape(c, value));
+        arena_printf(c->arena, "/api/v1/certificates?limit=1000&q=%s", show_escape(c, c->args[0]));
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
-        return false;
-    size_t i, k;
-    json_t *x, *y;
-    json_array_foreach(json_object_get(r.json, "items"), i, x)
-    {
-        bool known = false;
-        json_array_foreach(all, k, y) known =
-            known || json_equal(json_object_get(x, "serial"), json_object_get(y, "serial"));
-        if (!known)
-            json_array_append(all, x);
-    }
-    return true;
-}
-
-static int find(struct cli *c)
-{
-    const char *q = c->args[0];
-    size_t digits;
-    json_t *all = json_array();
-    bool ok = all != NULL;
-    if (is_hex(q, &digits)) {
-        struct cli_reply r;
-        const char *path = cert_path(c, q, "");
-        if (ok && digits == SERIAL_HEX && path && cli_call(c, "GET", path, slice_of(NULL, 0), NULL, &r) &&
-            r.status < 400) {
-            json_object_del(r.json, "certificate");
-            json_array_append(all, r.json);
-        }
-        if (ok && digits == FINGERPRINT_HEX)
-            ok = find_by(c, all, "fingerprint", q) && find_by(c, all, "spki", q);
-        ok = ok && find_by(c, all, "serial", q);
-    }
-    static const char *const keys[] = {"cn", "san", "device", "subject", NULL};
-    for (size_t i = 0; ok && keys[i]; i++)
-        ok = find_by(c, all, keys[i], q);
-    int status = 1;
-    if (ok && json_array_size(all) == 0)
-        status = cli_fail(c, "there is no certificate with this serial, fingerprint, name or device");
-    else if (ok)
-        status = show_items(c, all, cert_columns);
-    json_decref(all);
-    return status;
+        return 1;
+    const json_t *items = json_object_get(r.json, "items");
+    if (json_array_size(items) == 0)
+        return cli_fail(c, "there is no certificate with this serial, fingerprint, name, subject or device");
+    return show_items(c, items, cert_columns);
 }
 
 static int revoke(struct cli *c)
