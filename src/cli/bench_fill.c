@@ -108,6 +108,7 @@ static tm_err row_fill(struct row *r, uint64_t n)
     serial_prefix(row->id, row->not_after, row->issued_at / 1000);
     TM_TRY(random_bytes(row->id + 6, CERT_SERIAL_LEN - 6));
     TM_TRY(random_bytes(row->spki_hash, sizeof row->spki_hash));
+    n %= UINT64_C(10000000000); /* ten digits */
     snprintf(r->name, sizeof r->name, FILL_NAME, n);
     snprintf(r->subject, sizeof r->subject, "CN=%s", r->name);
     snprintf(r->san, sizeof r->san, "dns:%s", r->name);

@@ -16,9 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TENANTS_MAX = 100000, RESOURCE_MAX = 1 << 20 };
+enum { TENANTS_MAX = 100000, RESOURCE_MAX = 1 << 20, COMMITS_WAIT_NS = 2000000000 };
 
 static void log_bad_resource(void *arg, const char *kind, const char *name, const struct diag *d)
 {
@@ -70,6 +71,7 @@ static tm_err open_signer(struct house *h, const struct house_config *c, struct 
         .user = c->mode == HOUSE_SERVE ? signer_user(c) : NULL,
         .passphrase = c->passphrase,
         .passphrase_file = c->passphrase_file,
+        .program = c->signer_program,
         .in_process = c->mode == HOUSE_OFFLINE,
     };
     return signer_start(&h->signer, &sc, diag);
@@ -288,24 +290,37 @@ static tm_err apply_retention(struct house *h, struct diag *diag)
     return TM_OK;
 }
 
+/* Everything between the signer and its commit has ended; nothing new begins, because issuance is stopped. */
+static bool wait_for_commits(struct house *h)
+{
+    uint64_t until = clock_mono_ns() + COMMITS_WAIT_NS;
+    while (atomic_load(&h->in_flight) != 0) {
+        if (clock_mono_ns() > until)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return true;
+}
+
 /* A signer that died comes back where its passphrase can be read again. First everything under way has to have ended and the
  * journal to be reconciled: signatures whose answers were lost are recorded before new ones are made. */
 static tm_err restart_signer(struct house *h, struct diag *diag)
 {
-    if (signer_alive(h->signer))
+    if (signer_alive(h->signer) && !h->signer_lost)
         return TM_OK;
-    if (!h->passphrase_file)
-        return diag_fail(
-            diag, TM_ELOCKED, NULL, NULL,
-            "the signer is gone and its passphrase can't be read again; restart touchmark, or configure signer.passphrase-file");
-    if (atomic_load(&h->in_flight) != 0)
-        return diag_fail(diag, TM_EBUSY, NULL, NULL, "waiting for requests under way to end");
-    TM_TRY(signer_restart(h->signer, diag));
-    struct chain *fresh = NULL;
-    TM_TRY(chain_open(&fresh, h, diag));
-    struct chain *old = h->chain;
-    h->chain = fresh;
-    chain_free(old);
+    h->signer_lost = true;
+    house_read_only(h, "the signer process is gone");
+    if (!signer_alive(h->signer)) {
+        if (!h->passphrase_file)
+            return diag_fail(
+                diag, TM_ELOCKED, NULL, NULL,
+                "the signer is gone and its passphrase can't be read again; restart touchmark, or configure signer.passphrase-file");
+        if (!wait_for_commits(h))
+            return diag_fail(diag, TM_EBUSY, NULL, NULL, "waiting for requests under way to end");
+        TM_TRY(signer_restart(h->signer, diag));
+    }
+    TM_TRY(chain_reopen(h->chain, diag));
+    h->signer_lost = false;
     signer_on_death(h->signer, pool_executor(h->blocking), &h->signer_death);
     log_info(NULL, "signer.restarted");
     house_read_only(h, NULL);

@@ -29,9 +29,10 @@ enum house_mode {
 struct house_config {
     const char *home; /* directory made by `touchmark init` */
     enum house_mode mode;
-    const char *store_driver; /* "sqlite" */
-    const char *store_path;   /* default <home>/store */
-    const char *signer_user;  /* when started as root; default "touchmark-signer" where that user exists */
+    const char *store_driver;   /* "sqlite" */
+    const char *store_path;     /* default <home>/store */
+    const char *signer_program; /* executed as the signer (keys/signer.h); NULL: forked alone */
+    const char *signer_user;    /* when started as root; default "touchmark-signer" where that user exists */
     const struct secret *passphrase; /* for SERVE and OFFLINE */
     const char *passphrase_file;     /* where the signer may read it again after a crash; NULL: it may not */
     const char *public_base;         /* "http://pki.example.org": goes into AIA and CDP */
@@ -65,6 +66,7 @@ struct house {
     _Atomic(const char *) read_only_reason;
     atomic_uint in_flight; /* requests between the signer and their commit */
     struct task signer_death;
+    bool signer_lost; /* the job's: since the signer died its journal has not been reconciled */
     char *passphrase_file;
     int64_t started_at;
 };

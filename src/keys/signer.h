@@ -23,8 +23,16 @@ struct signer_config {
     const char *user;    /* when started as root: run as this user, own the key files; NULL: keep the uid */
     const struct secret *passphrase;
     const char *passphrase_file; /* may be read again by signer_restart(); NULL: it may not */
-    bool in_process;             /* no fork: a thread of the caller (offline commands, tests); same checks */
+    const char *
+        program; /* executed with SIGNER_ARGUMENT in the forked process, so that the signer has an address layout
+                                    of its own; its main() calls signer_program(). NULL: fork alone */
+    bool in_process; /* no fork: a thread of the caller (offline commands, tests); same checks */
 };
+
+/* The one argument with which a program is asked to be the signer's parent, and what it then has to call at once: the configuration
+ * comes through descriptor 3. Does not return. */
+#define SIGNER_ARGUMENT "--signer"
+[[gnu::noreturn]] void signer_program(void);
 
 /* Start it: fork (before any thread exists), drop privileges, unlock every key, enter seccomp, answer. Blocks until ready.
  * Errors: TM_ELOCKED wrong passphrase, TM_ENOTFOUND no keys directory, TM_ECORRUPT a broken seal (diag says which key). */

@@ -2,9 +2,11 @@
 #include "keys/signer_core.h"
 #include "keys/signer_sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -158,6 +160,117 @@ static void reap(pid_t pid)
     _exit(0);
 }
 
+/* ---- becoming the nursery ---- */
+
+enum { NURSERY_FD = 3, HANDED_FIELD_MAX = 8192 };
+
+/* What a program that is executed anew is told first: the lengths, then the octets of each, one after the other. */
+struct handed {
+    uint32_t n[4]; /* HANDED_NONE: NULL */
+};
+enum { HANDED_KEY_DIR, HANDED_USER, HANDED_FILE, HANDED_PASSPHRASE };
+static const uint32_t HANDED_NONE = UINT32_MAX;
+
+static bool hand(int fd, const void *p, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        p = (const uint8_t *)p + sent;
+        n -= (size_t)sent;
+    }
+    return true;
+}
+
+static bool hand_over(int fd, const struct signer_config *c)
+{
+    struct slice v[4] = {
+        [HANDED_KEY_DIR] = slice_str(c->key_dir),
+        [HANDED_USER] = c->user ? slice_str(c->user) : slice_of(NULL, 0),
+        [HANDED_FILE] = c->passphrase_file ? slice_str(c->passphrase_file) : slice_of(NULL, 0),
+        [HANDED_PASSPHRASE] = secret_slice(c->passphrase),
+    };
+    struct handed h;
+    for (size_t i = 0; i < 4; i++) {
+        if (v[i].n > HANDED_FIELD_MAX)
+            return false;
+        h.n[i] = v[i].p ? (uint32_t)v[i].n : HANDED_NONE;
+    }
+    bool good = hand(fd, &h, sizeof h);
+    for (size_t i = 0; good && i < 4; i++)
+        good = hand(fd, v[i].p, v[i].n);
+    return good;
+}
+
+static bool take(int fd, void *p, size_t n)
+{
+    while (n) {
+        ssize_t got = recv(fd, p, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        p = (uint8_t *)p + got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static bool take_over(int fd, struct signer_config *c, struct secret *passphrase)
+{
+    struct handed h;
+    char *text[HANDED_PASSPHRASE] = {0};
+    if (!take(fd, &h, sizeof h))
+        return false;
+    for (size_t i = 0; i < HANDED_PASSPHRASE; i++) {
+        if (h.n[i] == HANDED_NONE)
+            continue;
+        if (h.n[i] > HANDED_FIELD_MAX || !(text[i] = calloc(1, (size_t)h.n[i] + 1)) ||
+            !take(fd, text[i], h.n[i]))
+            return false; /* the process ends: nothing to free */
+    }
+    if (h.n[HANDED_PASSPHRASE] > HANDED_FIELD_MAX ||
+        secret_init(passphrase, h.n[HANDED_PASSPHRASE]) != TM_OK || !take(fd, passphrase->p, passphrase->n))
+        return false;
+    *c = (struct signer_config){.key_dir = text[HANDED_KEY_DIR],
+                                .user = text[HANDED_USER],
+                                .passphrase_file = text[HANDED_FILE],
+                                .passphrase = passphrase};
+    return c->key_dir != NULL;
+}
+
+void signer_program(void)
+{
+    struct signer_config c;
+    struct secret passphrase = {0};
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!take_over(NURSERY_FD, &c, &passphrase))
+        _exit(1);
+    nursery_main(&c, NURSERY_FD, getppid());
+}
+
+/* In the forked child. Nothing of the server's is to be kept open by this process. */
+[[gnu::noreturn]] static void nursery_child(const struct signer_config *c, int fd, pid_t parent)
+{
+    if (fd != NURSERY_FD) /* else it was made with close-on-exec, which must go */
+        dup2(fd, NURSERY_FD);
+    else
+        fcntl(fd, F_SETFD, 0);
+    close_range(NURSERY_FD + 1, ~0u, 0);
+    if (!c->program)
+        nursery_main(c, NURSERY_FD, parent);
+    /* Kept over the execution; asked for before it, so that no moment is left in which the parent could go unseen. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(1);
+    execl(c->program, "touchmark", SIGNER_ARGUMENT, (char *)NULL);
+    dprintf(STDERR_FILENO, "touchmark: cannot start the signer: %s: %s\n", c->program, strerror(errno));
+    _exit(1);
+}
+
 tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct diag *diag)
 {
     int pair[2];
@@ -171,19 +284,12 @@ tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct 
         close(pair[1]);
         return err;
     }
-    if (pid == 0) {
-        /* Nothing of the server's is to be kept open by this process. */
-        int fd = pair[1];
-        close(pair[0]);
-        if (fd != 3) {
-            dup2(fd, 3);
-            fd = 3;
-        }
-        close_range(4, ~0u, 0);
-        nursery_main(c, fd, parent);
-    }
+    if (pid == 0)
+        nursery_child(c, pair[1], parent);
     close(pair[1]);
     *ret = (struct nursery){.fd = pair[0], .pid = pid};
+    if (c->program && !hand_over(pair[0], c))
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "the signer's process took no configuration");
     return TM_OK;
 }
 

@@ -10,7 +10,7 @@ struct nursery {
     int fd;    /* to it; -1 */
     pid_t pid; /* 0 */
 };
-/* Fork it; there must be no other threads. */
+/* Fork it, and have it execute c->program where there is one; there must be no other threads. */
 tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct diag *diag);
 /* A new signer: its pid and the client's end of its socketpair. Blocking; waits for an earlier one to be gone. TM_EUNAVAIL. */
 tm_err nursery_spawn(struct nursery *n, pid_t *ret_pid, int *ret_fd, struct diag *diag);

@@ -48,6 +48,7 @@ static struct signer *start(bool in_process)
     struct signer_config c = {.key_dir = test_dir,
                               .passphrase = &pass,
                               .passphrase_file = passphrase_file,
+                              .program = "/proc/self/exe",
                               .in_process = in_process};
     tm_err err = signer_start(&s, &c, &diag);
     if (err != TM_OK)
@@ -718,8 +719,10 @@ static void test_signer_sign__adopts_serials_in_process_only(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], SIGNER_ARGUMENT) == 0)
+        signer_program();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signer_sign__leaves),
         cmocka_unit_test(test_signer_sign__leaves_in_process),
