@@ -16,6 +16,7 @@ struct entry {
 };
 
 struct chain {
+    struct house *house;
     pthread_mutex_t lock;
     uint64_t seq; /* watermark */
     uint8_t hash[32];
@@ -192,18 +193,30 @@ static tm_err reconcile(struct house *h, struct diag *diag)
     return err;
 }
 
+tm_err chain_reopen(struct chain *c, struct diag *diag)
+{
+    uint64_t seq;
+    uint8_t hash[32];
+    TM_TRY(reconcile(c->house, diag));
+    TM_TRY(signer_chain(c->house->signer, &seq, hash));
+    pthread_mutex_lock(&c->lock);
+    memset(c->ring, 0, c->cap * sizeof *c->ring);
+    c->seq = c->top = seq;
+    memcpy(c->hash, hash, sizeof c->hash);
+    pthread_mutex_unlock(&c->lock);
+    return TM_OK;
+}
+
 tm_err chain_open(struct chain **ret, struct house *h, struct diag *diag)
 {
     struct chain *c = calloc(1, sizeof *c);
     if (!c)
         return TM_ENOMEM;
     pthread_mutex_init(&c->lock, NULL);
+    c->house = h;
     c->cap = CHAIN_RING_FIRST;
     c->ring = calloc(c->cap, sizeof *c->ring);
-    tm_err e = c->ring ? reconcile(h, diag) : TM_ENOMEM;
-    if (e == TM_OK)
-        e = signer_chain(h->signer, &c->seq, c->hash);
-    c->top = c->seq;
+    tm_err e = c->ring ? chain_reopen(c, diag) : TM_ENOMEM;
     if (e != TM_OK) {
         chain_free(c);
         return e;

@@ -11,6 +11,9 @@ struct house;
 
 /* Read the signer's journal, record what the last process left unrecorded, begin at the signer's position. Blocking. */
 tm_err chain_open(struct chain **ret, struct house *h, struct diag *diag);
+/* The same after another signer process has taken over, in place: late news from before it do no harm. Nothing may be between the signer
+ * and its commit. */
+tm_err chain_reopen(struct chain *c, struct diag *diag);
 void chain_free(struct chain *c);
 
 /* A signature came back from the signer. Before its record is submitted. */

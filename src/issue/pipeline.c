@@ -24,7 +24,12 @@
 #include "policy/profile.h"
 #include <string.h>
 
-enum { EFFECTS_MAX = 8 + ISSUE_ALSO_MAX, TBS_MAX = 64 << 10, IDEMPOTENCY_LIFE = 86400, TOKEN_REPLAY_WINDOW = 7 * 86400 };
+enum {
+    EFFECTS_MAX = 8 + ISSUE_ALSO_MAX,
+    TBS_MAX = 64 << 10,
+    IDEMPOTENCY_LIFE = 86400,
+    TOKEN_REPLAY_WINDOW = 7 * 86400
+};
 
 struct run {
     struct issue_request *r;
@@ -297,6 +302,7 @@ static void orphan_written(struct task *t)
     struct orphan *o = TM_CONTAINER(t, struct orphan, txn.done);
     if (o->txn.err == TM_OK)
         chain_recorded(o->house->chain, o->seq);
+    atomic_fetch_sub(&o->house->in_flight, 1);
     arena_free(o->arena);
 }
 
@@ -316,6 +322,7 @@ static void record_orphan(struct run *run, const char *why)
     o->seq = run->sign.chain_seq;
     o->txn = (struct store_txn){.effects = &o->effect, .n = 1, .reply_to = pool_executor(h->crypto)};
     o->txn.done.run = orphan_written;
+    atomic_fetch_add(&h->in_flight, 1);
     store_submit(h->store, &o->txn);
 }
 
@@ -570,6 +577,18 @@ static void pend(struct run *run)
     commit(run, pending_written);
 }
 
+/* Is issuance stopped? The reason is in the diag then. */
+static bool closed(struct run *run)
+{
+    const struct house *h = run->r->house;
+    if (!atomic_load(&h->read_only))
+        return false;
+    const char *why = atomic_load(&h->read_only_reason);
+    TM_IGNORE(diag_fail(&run->r->diag, TM_EUNAVAIL, NULL, NULL, "issuance is stopped: %s",
+                        why ? why : "the signer is coming back"));
+    return true;
+}
+
 static void sign(struct run *run)
 {
     struct issue_request *r = run->r;
@@ -595,6 +614,13 @@ static void sign(struct run *run)
             fail(run, e);
         else
             answer(run);
+        return;
+    }
+    /* Counted first, then looked: who waits for the count to be zero has closed the house before. */
+    run->in_flight = true;
+    atomic_fetch_add(&r->house->in_flight, 1);
+    if (closed(run)) {
+        fail(run, TM_EUNAVAIL);
         return;
     }
     run->sign.kind = SIGN_LEAF;
@@ -674,7 +700,6 @@ static void prepare(struct task *t)
 {
     struct run *run = TM_CONTAINER(t, struct run, prepare);
     struct issue_request *r = run->r;
-    struct house *h = r->house;
     bool done = false;
     r->decision.verdict = VERDICT_ISSUE;
     tm_err e = admit(run, &done);
@@ -692,9 +717,7 @@ static void prepare(struct task *t)
         finish_denied(run);
         return;
     }
-    if (atomic_load(&h->read_only) && !r->dry_run) {
-        TM_IGNORE(diag_fail(&r->diag, TM_EUNAVAIL, NULL, NULL, "issuance is stopped: %s",
-                            atomic_load(&h->read_only_reason)));
+    if (!r->dry_run && closed(run)) {
         fail(run, TM_EUNAVAIL);
         return;
     }
@@ -722,9 +745,6 @@ void issue_submit(struct issue_request *r)
     run->r = r;
     run->catalog = house_catalog(r->house);
     run->device_effect = EFFECTS_MAX;
-    run->in_flight = !r->dry_run;
-    if (run->in_flight)
-        atomic_fetch_add(&r->house->in_flight, 1);
     run->prepare.run = prepare;
     executor_post(pool_executor(r->house->crypto), &run->prepare);
 }
