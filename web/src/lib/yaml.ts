@@ -1,11 +1,12 @@
 /* A resource as YAML, for the eye and for `touchmark apply`. */
 
 const PLAIN = /^[A-Za-z_./][A-Za-z0-9_./+@{}|*-]*(?: [A-Za-z0-9_./+@{}|*(),;-]+)*$/;
+const DURATION = /^\d+[smhdwy]$/;
 const WORDS = /^(?:true|false|null|yes|no|on|off|y|n|~|\.nan|\.inf)$/i;
 
 function scalar(value: string | number | boolean | null): string {
   if (typeof value !== "string") return String(value);
-  return PLAIN.test(value) && !WORDS.test(value) ? value : JSON.stringify(value);
+  return (PLAIN.test(value) && !WORDS.test(value)) || DURATION.test(value) ? value : JSON.stringify(value);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,6 @@
 /* The authorities: how they stand above each other, and how fresh their revocation lists are. */
 import { api, apiText, may, save } from "../lib/api";
-import { count } from "../lib/format";
+import { count, day, isNever } from "../lib/format";
 import { href } from "../lib/router";
 import type { AuthorityStatus, Crl, Described, Page, Resource, Status } from "../lib/types";
 import { useAction, useLoad, useTitle } from "../ui/hooks";
@@ -57,9 +57,7 @@ function Branch({ node }: { node: Node }) {
           {a.offline && <Badge>offline</Badge>}
           {a.disabled && <Badge>disabled</Badge>}
           <Badge tone={crl.tone}>{crl.text}</Badge>
-          <span class="faint small">
-            until <Time at={a.not_after} date />
-          </span>
+          <span class="faint small">{isNever(a.not_after) ? "no end" : `until ${day(a.not_after)}`}</span>
         </span>
       </a>
       {node.below.length > 0 && (

@@ -1,5 +1,5 @@
 /* The inventory: search and page through every certificate that is known. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api } from "../lib/api";
 import { commonName, shortHex } from "../lib/format";
 import { listParameters, monthCursor, parseSearch } from "../lib/query";
@@ -33,7 +33,7 @@ export const CERTIFICATE_COLUMNS: Column<Certificate>[] = [
   { title: "Status", cell: (c) => <Badge>{c.status}</Badge> },
   { title: "Expires", cell: (c) => <Until at={c.not_after} /> },
   { title: "Profile", cell: (c) => <Name text={c.profile || (c.source === "issued" ? "" : c.source)} />, minor: true },
-  { title: "Authority", cell: (c) => <Name text={c.authority} />, minor: true },
+  { title: "Authority", cell: (c) => <Name text={c.authority} />, minor: true, class: "short" },
   { title: "Device", cell: (c) => <Name text={c.device} />, minor: true },
 ];
 
@@ -53,6 +53,7 @@ export function CertificatesPage({ place }: PageProps) {
   useTitle("Certificates");
   const asked = place.query.q ?? "";
   const [text, setText] = useState(asked);
+  useEffect(() => setText(asked), [asked]);
   const now = Date.now();
   const search = parseSearch(asked, now);
   const looking = search.lookups.length > 0;

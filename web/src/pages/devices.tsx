@@ -1,5 +1,5 @@
 /* The devices: list, search by the beginning of the id, register one. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api, may } from "../lib/api";
 import { go, href, replaceQuery } from "../lib/router";
 import type { Device, Page } from "../lib/types";
@@ -72,6 +72,7 @@ export function DevicesPage({ place, me }: PageProps) {
   const prefix = place.query.q ?? "";
   const state = place.query.state ?? "";
   const [text, setText] = useState(prefix);
+  useEffect(() => setText(prefix), [prefix]);
   const [registering, setRegistering] = useState(false);
   const paged = usePages<Device>((after, signal) => api<Page<Device>>("/devices", { query: { prefix, state, after, limit: 50 }, signal }), [prefix, state]);
   return (

@@ -1,5 +1,5 @@
 /* The register: its newest checkpoint, whether all of it holds, and what stands in it. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { api, apiText, may } from "../lib/api";
 import { count, plural } from "../lib/format";
 import { parseCheckpoint } from "../lib/proof";
@@ -143,6 +143,7 @@ export function RegisterPage({ place, me }: PageProps) {
   const type = place.query.type ?? "";
   const subject = place.query.subject ?? "";
   const [text, setText] = useState(subject);
+  useEffect(() => setText(subject), [subject]);
   const { first, events, more, hasMore, filtered } = useEvents(type, subject);
   const problem = first.problem ?? more.problem;
   return (

@@ -60,9 +60,9 @@ const KINDS: Record<string, Kind> = {
     icon: "profile",
     columns: [
       { title: "Profile", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.description}</span></>, class: "stack" },
-      { title: "Lives", cell: (r) => lifetime(r) },
-      { title: "Authority", cell: (r) => text(r, "authority") || <span class="faint">the endpoint's</span> },
-      { title: "Approval", cell: (r) => (at(r, "approval", "required") ? <Badge tone="warn">needed</Badge> : <span class="faint">–</span>), minor: true },
+      { title: "Lives", cell: (r) => lifetime(r), class: "short" },
+      { title: "Authority", cell: (r) => text(r, "authority") || <span class="faint">the endpoint's</span>, class: "short" },
+      { title: "Approval", cell: (r) => (at(r, "approval", "required") ? <Badge tone="warn">needed</Badge> : <span class="faint none">–</span>), minor: true },
       changed,
     ],
     facts: (r) => [

@@ -24,7 +24,7 @@ export function Badge({ children, tone }: { children: string; tone?: Tone }) {
 /** A moment with its distance from now; the exact UTC time is its title. */
 export function Time({ at, date = false }: { at: string | null | undefined; date?: boolean }) {
   const now = useNow();
-  if (!at) return <span class="faint">–</span>;
+  if (!at) return <span class="faint none">–</span>;
   if (isNever(at)) return <span title="99991231235959Z, the date that means no end">never</span>;
   return (
     <time dateTime={at} title={`${moment(at)} UTC`}>
@@ -45,7 +45,7 @@ export function Until({ at }: { at: string | null | undefined }) {
 
 /** Text from outside: characters that could disguise it are spelt out. */
 export function Name({ text, empty = "–" }: { text: string | undefined; empty?: string }) {
-  if (!text) return <span class="faint">{empty}</span>;
+  if (!text) return <span class={empty === "–" ? "faint none" : "faint"}>{empty}</span>;
   return <bdi>{visible(text)}</bdi>;
 }
 
