@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build setup demo start check bench fuzz clean help
+.PHONY: build setup browser demo start check bench fuzz clean help
 
 build: setup
 	@scripts/configure build
@@ -11,13 +11,16 @@ build: setup
 setup:
 	@./setup
 
+browser:
+	@./setup --browser
+
 demo: build ## certificates for a device and a server through real protocols, from a CA of your own; minutes
 	@scripts/demo
 
 start: build ## run the server on a house of this checkout's own (var/house)
 	@scripts/start
 
-check: build ## everything that must hold: tests, sanitizers, lint, layout, system tests
+check: build browser ## everything that must hold: tests, sanitizers, lint, layout, system tests
 	@scripts/check
 
 bench: setup ## measure this machine
