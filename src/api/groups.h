@@ -49,5 +49,7 @@ tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char 
 tm_err api_may_device(struct api_call *c, unsigned roles, const char *device, struct diag *diag);
 /* "admin,operator": the call's roles as policy reads them. */
 const char *api_roles_text(struct arena *a, unsigned roles);
+/* Which tenants there are is for those to know who act in all of them. */
+bool api_sees_tenants(const struct api_call *c);
 /* The optional "comment" of a body that may be empty; "" without one. In the call's arena. */
 tm_err api_comment(const char **ret, struct api_call *c, struct diag *diag);

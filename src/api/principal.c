@@ -111,7 +111,7 @@ tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, s
         return TM_OK;
     uint8_t fp[SHA256_LEN];
     TM_TRY(sha256(fp, who->client_cert));
-    const struct principal *p = catalog_principal_by_cert(c->catalog, fp);
+    const struct principal *p = catalog_principal_by_cert(c->catalog, c->tenant->id, fp);
     if (p && !p->disabled)
         adopt(c, p, NULL);
     return TM_OK;

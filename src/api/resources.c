@@ -24,9 +24,26 @@ static tm_err kind_wanted(const struct resource_kind **ret, tenant_id *ret_tenan
             diag, TM_ENOTFOUND, NULL, "kind",
             "there is no such kind of resource; there are tenants, authorities, profiles, endpoints, trust-sets, principals");
     *ret_tenant = (*ret)->house_wide ? TENANT_HOUSE : c->tenant->id;
-    if (strcmp((*ret)->kind, "Principal") == 0 && (c->roles & ROLE_HOUSE_ADMIN) && api_query(c, "house"))
-        *ret_tenant = TENANT_HOUSE;
+    if (!api_query(c, "house"))
+        return TM_OK;
+    if (strcmp((*ret)->kind, "Principal") != 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "house", "only principals are the house's or a tenant's");
+    if (!(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "house",
+                         "only an administrator of the house may see or change its principals");
+    *ret_tenant = TENANT_HOUSE;
     return TM_OK;
+}
+
+/* A tenant's people see of what belongs to the house only what is about their tenant. */
+static bool may_see(const struct api_call *c, const struct resource_kind *k, const char *name)
+{
+    return !k->house_wide || api_sees_tenants(c) || strcmp(name, c->tenant->name) == 0;
+}
+
+static tm_err unknown(const struct resource_kind *k, const char *name, struct diag *diag)
+{
+    return diag_fail(diag, TM_ENOTFOUND, NULL, "name", "there is no %s \"%s\"", k->kind, name);
 }
 
 /* {"kind", "name", …, "metadata": {"version", "updated_at", "updated_by"}} */
@@ -65,8 +82,10 @@ static tm_err list(struct api_call *c, struct diag *diag)
         return e;
     }
     buf_puts(&c->out, "{\"items\":[");
-    for (size_t i = 0; i < q.n; i++) {
-        buf_puts(&c->out, i ? "," : "");
+    for (size_t i = 0, shown = 0; i < q.n; i++) {
+        if (!may_see(c, k, q.resources[i].name))
+            continue;
+        buf_puts(&c->out, shown++ ? "," : "");
         TM_TRY(put_row(&c->out, &q.resources[i], diag));
     }
     buf_puts(&c->out, "]");
@@ -84,6 +103,8 @@ static tm_err get(struct api_call *c, struct diag *diag)
     tenant_id tenant;
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
     int64_t version;
+    if (!may_see(c, k, api_param(c, "name")))
+        return unknown(k, api_param(c, "name"), diag);
     TM_TRY(api_query_int(&version, c, "version", 0, INT64_MAX / 2, diag));
     struct store_read q = {.kind = READ_RESOURCE,
                            .tenant = tenant,
@@ -93,7 +114,7 @@ static tm_err get(struct api_call *c, struct diag *diag)
                            .version = version};
     tm_err e = store_read_now(c->house->store, &q);
     if (e == TM_ENOTFOUND)
-        return diag_fail(diag, e, NULL, "name", "there is no %s \"%s\"", k->kind, api_param(c, "name"));
+        return unknown(k, api_param(c, "name"), diag);
     if (e != TM_OK) {
         *diag = q.diag;
         return e;
@@ -109,6 +130,8 @@ static tm_err history(struct api_call *c, struct diag *diag)
     const struct resource_kind *k;
     tenant_id tenant;
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
+    if (!may_see(c, k, api_param(c, "name")))
+        return unknown(k, api_param(c, "name"), diag);
     struct store_read q = {.kind = READ_RESOURCE_HISTORY,
                            .tenant = tenant,
                            .arena = c->arena,
@@ -162,6 +185,22 @@ static tm_err expected_version(int64_t *ret, const struct api_call *c, struct di
     return TM_OK;
 }
 
+/* What the document says of its place must be the place it is put. */
+static tm_err check_place(const struct api_call *c, const struct resource_kind *k, tenant_id tenant,
+                          const json_t *doc, struct diag *diag)
+{
+    const char *own = json_string_value(json_object_get(doc, "tenant"));
+    if (own && own[0] && !k->house_wide && strcmp(own, c->tenant->name) != 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/tenant",
+                         "this is the path of tenant \"%s\"; put it below /api/v1/tenants/%s/",
+                         c->tenant->name, own);
+    bool all = json_is_true(json_object_get(doc, "all-tenants"));
+    if (all && strcmp(k->kind, "Principal") == 0 && tenant != TENANT_HOUSE)
+        return diag_fail(diag, TM_EINVAL, NULL, "/all-tenants",
+                         "only a principal of the house acts in all tenants: put it with ?house=1");
+    return TM_OK;
+}
+
 static tm_err put(struct api_call *c, struct diag *diag)
 {
     const struct resource_kind *k;
@@ -181,6 +220,8 @@ static tm_err put(struct api_call *c, struct diag *diag)
         e = diag_fail(diag, TM_EINVAL, NULL, "/name", "must be the name in the path, \"%s\"",
                       api_param(c, "name"));
     bool dry = api_query(c, "dry_run") != NULL;
+    if (e == TM_OK)
+        e = check_place(c, k, tenant, doc, diag);
     if (e == TM_OK && dry)
         e = k->check(c->arena, doc, diag);
     else if (e == TM_OK)

@@ -106,6 +106,14 @@ const char *api_roles_text(struct arena *a, unsigned roles)
     return s;
 }
 
+bool api_sees_tenants(const struct api_call *c)
+{
+    if (c->roles & ROLE_HOUSE_ADMIN)
+        return true;
+    const struct principal *p = catalog_principal(c->catalog, TENANT_HOUSE, c->principal);
+    return p && p->all_tenants && !catalog_principal(c->catalog, c->tenant->id, c->principal);
+}
+
 struct comment_doc {
     const char *comment;
 };

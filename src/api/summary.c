@@ -25,15 +25,6 @@ enum {
 
 /* ---- who am I ---- */
 
-/* Which tenants there are is for those to know who act in all of them. */
-static bool sees_tenants(const struct api_call *c)
-{
-    if (c->roles & ROLE_HOUSE_ADMIN)
-        return true;
-    const struct principal *p = catalog_principal(c->catalog, TENANT_HOUSE, c->principal);
-    return p && p->all_tenants && !catalog_principal(c->catalog, c->tenant->id, c->principal);
-}
-
 static void put_tenant(struct buf *out, const struct tenant *t, bool first)
 {
     buf_puts(out, first ? "{\"name\":" : ",{\"name\":");
@@ -59,7 +50,7 @@ static tm_err who_am_i(struct api_call *c, struct diag *diag)
     buf_puts(&c->out, ",\"tenants\":[");
     const struct tenant *v;
     size_t n = catalog_tenants(c->catalog, &v), shown = 0;
-    if (!sees_tenants(c)) {
+    if (!api_sees_tenants(c)) {
         v = c->tenant;
         n = 1;
     }

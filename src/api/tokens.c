@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "issue/issue.h"
+#include "issue/resources.h"
 #include <string.h>
 
 enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
@@ -101,6 +102,15 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct
     if (p->all_tenants && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/principal",
                          "only an administrator of the house may make tokens for this principal");
+    for (size_t i = 0; i < d->roles.n; i++) {
+        size_t k = 0;
+        while (principal_role_names[k] && strcmp(principal_role_names[k], d->roles.v[i]) != 0)
+            k++;
+        if (!principal_role_names[k])
+            return diag_fail(diag, TM_EINVAL, NULL, "/roles",
+                             "\"%s\" is not a role; there are auditor, operator, owner, admin",
+                             d->roles.v[i]);
+    }
     struct buf roles;
     buf_init(&roles, 1024);
     for (size_t i = 0; i < d->roles.n; i++)

@@ -542,15 +542,21 @@ const struct principal *catalog_principal(const struct catalog *c, tenant_id t, 
     return list_find(&c->principals, t, name);
 }
 
-const struct principal *catalog_principal_by_cert(const struct catalog *c, const uint8_t fingerprint[32])
+const struct principal *catalog_principal_by_cert(const struct catalog *c, tenant_id t,
+                                                  const uint8_t fingerprint[32])
 {
     static const uint8_t none[32];
+    const struct principal *found = NULL;
     if (memcmp(fingerprint, none, sizeof none) == 0)
         return NULL;
     for (size_t i = 0; i < c->principals.n; i++) {
         const struct principal *x = c->principals.v[i];
-        if (memcmp(x->cert_fingerprint, fingerprint, sizeof none) == 0)
+        if (memcmp(x->cert_fingerprint, fingerprint, sizeof none) != 0)
+            continue;
+        if (x->tenant == TENANT_HOUSE && (x->all_tenants || t == TENANT_HOUSE))
             return x;
+        if (x->tenant == t)
+            found = x;
     }
-    return NULL;
+    return found;
 }

@@ -104,4 +104,7 @@ size_t catalog_authorities(const struct catalog *c, const struct authority *cons
 const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label);
 const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name);
 const struct principal *catalog_principal(const struct catalog *c, tenant_id t, const char *name);
-const struct principal *catalog_principal_by_cert(const struct catalog *c, const uint8_t fingerprint[32]);
+/* Who comes with this certificate to tenant `t`: the house's principal for all tenants before the tenant's own, so that no tenant can
+ * take another's place. NULL: nobody. */
+const struct principal *catalog_principal_by_cert(const struct catalog *c, tenant_id t,
+                                                  const uint8_t fingerprint[32]);
