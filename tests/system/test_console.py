@@ -1,0 +1,382 @@
+"""The console: its files as the server sends them, and Debian's Chromium using it as people would.
+
+What needs a browser is skipped where Chromium, its driver or python3-selenium are not installed (./setup --browser), and all of it where
+the program was built without the console. TOUCHMARK_SCREENSHOTS names a directory for pictures of every page.
+"""
+import base64
+import gzip
+import http.client
+import json
+import os
+import re
+import shutil
+import urllib.parse
+
+import pytest
+
+try:
+    from selenium import webdriver
+    from selenium.common.exceptions import WebDriverException
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+except ImportError:
+    webdriver = None
+
+WAIT = 20
+WIDE, PHONE = (1280, 860), (390, 844)
+PAGES = ["", "certificates", "devices", "requests", "issue", "tokens", "profiles", "profiles/server-internal-1y",
+         "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices", "authorities", "authorities/issuing-ca",
+         "authorities/root?tab=text", "trust-sets", "register", "register/3", "principals", "tenants", "no-such-page"]
+
+
+def get(house, path, headers=None):
+    """GET from the console listener."""
+    connection = http.client.HTTPSConnection("127.0.0.1", house.ports["console"], context=house.tls(), timeout=10)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def page(house):
+    """The first page, as text."""
+    status, headers, body = get(house, "/")
+    assert status == 200 and headers["Content-Type"].startswith("text/html")
+    text = body.decode()
+    if "/assets/" not in text:
+        pytest.skip(re.search(r"built without its console: [^<]*", text).group(0))
+    return text
+
+
+# --- what the server sends -----------------------------------------------------------------------------------------------------
+
+
+def test_files__are_compressed_cached_and_locked_down(house, page):
+    names = re.findall(r'"(/assets/[^"]+)"', page)
+    assert {os.path.splitext(n)[1] for n in names} == {".js", ".css", ".svg"}
+    compressed = 0
+    for name in ["/", *names]:
+        status, headers, plain = get(house, name)
+        assert status == 200 and "Content-Encoding" not in headers
+        status, packed, body = get(house, name, {"Accept-Encoding": "br, gzip"})
+        assert status == 200 and packed["Content-Encoding"] == "gzip" and gzip.decompress(body) == plain
+        compressed += len(body)
+        for h in headers, packed:
+            assert "default-src 'none'" in h["Content-Security-Policy"] and "unsafe" not in h["Content-Security-Policy"]
+            assert "frame-ancestors 'none'" in h["Content-Security-Policy"]
+            assert h["X-Content-Type-Options"] == "nosniff" and h["Referrer-Policy"] == "no-referrer" and "Accept-Encoding" in h["Vary"]
+            assert ("immutable" in h["Cache-Control"]) == (name != "/")
+        status, headers, body = get(house, name, {"If-None-Match": headers["ETag"]})
+        assert status == 304 and not body
+    assert compressed < 150 << 10
+    assert get(house, "/assets/none.js")[0] == 404
+    assert not re.search(r"https?://|<script>|<style|\s(style|on\w+)=", page), "the page reaches outside, or holds code"
+
+
+def test_console__only_on_its_listener(house, page):
+    assert house.request("GET", "/").status == 404
+    assert house.plain("/").status == 404
+
+
+# --- a browser -----------------------------------------------------------------------------------------------------------------
+
+
+class Browser:
+    """Chromium at the console of a house."""
+
+    def __init__(self, driver, house):
+        self.driver = driver
+        self.house = house
+        self.url = f"https://127.0.0.1:{house.ports['console']}/"
+
+    def wait(self, condition, what):
+        return WebDriverWait(self.driver, WAIT, 0.05, ignored_exceptions=(WebDriverException,)).until(lambda _: condition(), what)
+
+    def find(self, css, text=None):
+        """The first visible element of this kind (whose text begins with `text`); waits for it."""
+        def look():
+            for e in self.driver.find_elements(By.CSS_SELECTOR, css):
+                if e.is_displayed() and (text is None or e.text.strip().startswith(text)):
+                    return e
+            return None
+        return self.wait(look, f"no {css} {text or ''} in: {self.text()[:2000]}")
+
+    def click(self, css, text=None):
+        self.find(css, text).click()
+
+    def field(self, label):
+        e = self.find("label", label)
+        return self.driver.find_element(By.ID, e.get_attribute("for"))
+
+    def text(self):
+        return self.driver.find_element(By.TAG_NAME, "body").text
+
+    def says(self, text):
+        self.wait(lambda: text in self.text(), f"it does not say “{text}”")
+
+    def go(self, place):
+        self.driver.execute_script("location.hash = arguments[0]", "#/" + place)
+        self.settle()
+
+    def settle(self):
+        self.wait(lambda: self.driver.find_elements(By.CSS_SELECTOR, "h1, .empty") and
+                  not self.driver.find_elements(By.CSS_SELECTOR, ".loading, [aria-busy=true]"), "it is still loading")
+
+    def sign_in(self, token=None):
+        self.driver.get(self.url)
+        self.driver.execute_script("sessionStorage.clear(); history.replaceState(null, '', '#/')")
+        self.driver.refresh()
+        self.field("API token").send_keys(token or self.house.admin_token)
+        self.click("button[type=submit]")
+
+    def look(self, size, dark=False):
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                    {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
+                                    {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+
+    def picture(self, name):
+        folder = os.environ.get("TOUCHMARK_SCREENSHOTS")
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+            with open(os.path.join(folder, name + ".png"), "wb") as f:
+                f.write(base64.b64decode(shot["data"]))
+
+    def complaints(self):
+        """What the browser's own console holds against the page; refused requests are the tests' own doing."""
+        return [e["message"] for e in self.driver.get_log("browser") if e["level"] == "SEVERE" and "Failed to load resource" not in e["message"]]
+
+
+@pytest.fixture(scope="module")
+def driver(page, tmp_path_factory):
+    if webdriver is None:
+        pytest.skip("python3-selenium is not installed (./setup --browser)")
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("chromium and chromium-driver are not installed (./setup --browser)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    # The pages are our own, on loopback; in a container there is nothing to build the browser's sandbox from.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--ignore-certificate-errors",
+                     "--no-first-run", "--disable-background-networking", "--lang=en",
+                     f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    try:
+        driver = webdriver.Chrome(service=Service(chromedriver), options=options)
+    except WebDriverException as e:
+        pytest.skip(f"chromium does not start here: {e.msg}")
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(driver, house):
+    b = Browser(driver, house)
+    b.look(WIDE)
+    b.complaints()
+    yield b
+    assert not b.complaints()
+
+
+def issue(house, openssl, name, profile="server-internal-1y", **more):
+    with open(openssl.csr(name, "/CN=" + name, "DNS:" + name), encoding="ascii") as f:
+        reply = house.api("POST", "/enroll", {"csr": f.read(), "profile": profile, **more})
+    assert reply.status in (201, 202), reply
+    return reply.json
+
+
+def test_sign_in__refused_then_let_in_and_out(browser, house):
+    browser.sign_in("nobody.nothing")
+    browser.says("Not authenticated")
+    field = browser.field("API token")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(house.admin_token)
+    browser.click("button[type=submit]")
+    browser.find("h1", "Overview")
+    browser.says("admin")
+    assert house.admin_token not in browser.driver.current_url
+    assert browser.driver.execute_script("return document.cookie + JSON.stringify(localStorage)") == "{}"
+    browser.click("[aria-label='Sign out']")
+    browser.find("label", "API token")
+    assert browser.driver.execute_script("return sessionStorage.length") == 0
+
+
+def test_certificate__found_looked_at_and_revoked(browser, house, openssl):
+    serial = issue(house, openssl, "console.example.org")["serial"]
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.find("body").send_keys("/")  # the search box's key
+    browser.driver.switch_to.active_element.send_keys("console.example.org", Keys.ENTER)
+    browser.find("h1", "Certificates")
+    browser.click("td a", "console.example.org")
+    browser.says("DNS:console.example.org")
+    browser.click(".tabs a", "As text")
+    browser.find("pre", "Certificate")
+    browser.click(".tabs a", "Chain")
+    browser.says("root")
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".chain li")) == 3
+    browser.click(".tabs a", "Proof")
+    browser.says("cannot be taken out unseen")
+    assert "could not be checked" not in browser.text()
+    browser.click("button", "Revoke…")
+    reason = browser.field("Reason")
+    reason.send_keys("keyCompromise")
+    browser.field("Comment").send_keys("seen in the console's test")
+    assert not browser.find("dialog button", "Revoke").is_enabled(), "it must be confirmed"
+    browser.click("dialog label.check")
+    browser.click("dialog button[type=submit]")
+    browser.find("h1 .badge", "revoked")
+    shown = house.api("GET", "/certificates/" + serial).json
+    assert shown["status"] == "revoked" and shown["reason"] == "keyCompromise"
+    browser.go("certificates?q=console.example.org&status=revoked")
+    browser.find("td a", "console.example.org")
+
+
+def test_search__by_serial_and_fingerprint_and_none(browser, house, openssl):
+    serial = issue(house, openssl, "search.example.org")["serial"]
+    row = house.api("GET", "/certificates/" + serial).json
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    for text in (":".join(re.findall("..", serial.upper())), row["fingerprint"], "subject:CN=search.example.org", "dns:Search.example.org"):
+        browser.go("certificates?" + urllib.parse.urlencode({"q": text}))
+        browser.find("td a", "search.example.org")
+    browser.go("certificates?q=nobody.example.org")
+    browser.says("Nothing was found")
+
+
+def test_request__approved_by_another(browser, house, openssl):
+    with open(openssl.csr("release", "/CN=Console release/O=Example"), encoding="ascii") as f:
+        request = house.api("POST", "/enroll", {"csr": f.read(), "profile": "code-signing"}).json["request"]
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("requests/" + request)
+    browser.find("h1", "Console release")
+    browser.click("button", "Approve")
+    browser.says("whoever asked for it can't approve it")
+    approver = {"kind": "Principal", "name": "console-approver", "roles": ["admin"]}
+    assert house.api("PUT", "/resources/principals/console-approver", approver).status == 201
+    browser.sign_in(house.api("POST", "/tokens", {"type": "api", "principal": "console-approver"}).json["token"])
+    browser.find("h1", "Overview")
+    browser.go("requests")
+    browser.click("td a")
+    browser.go("requests/" + request)
+    browser.field("Comment").send_keys("looked at")
+    browser.click("button", "Approve")
+    browser.click(".notice.good a", "this certificate")
+    browser.says("CN=Console release")
+
+
+def test_device__registered_hostile_and_retired(browser, house):
+    hostile = "<img src=x onerror=document.title='bitten'>"
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("devices")
+    browser.click("button", "Register")
+    browser.field("Id").send_keys("CONSOLE-1")
+    browser.field("Model").send_keys(hostile)
+    browser.click("dialog button[type=submit]")
+    browser.find("h1", "CONSOLE-1")
+    browser.says(hostile)
+    assert not browser.driver.find_elements(By.TAG_NAME, "img") and "bitten" not in browser.driver.title
+    assert house.api("GET", "/devices/CONSOLE-1").json["model"] == hostile
+    browser.go("devices?q=CONSOLE")
+    browser.says(hostile)
+    browser.click("td a", "CONSOLE-1")
+    browser.click("button", "Retire…")
+    browser.click("dialog button[type=submit]")
+    browser.find("h1 .badge", "retired")
+
+
+def test_token__made_once(browser, house):
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("tokens")
+    browser.click("button", "Create")
+    browser.field("Names it may ask for").send_keys("DNS:token.example.org")
+    browser.click("dialog button[type=submit]")
+    token = browser.find(".secret code").text
+    assert re.fullmatch(r"[^.]+\.[^.]+", token)
+    browser.click("dialog button", "I have it")
+    browser.says("DNS:token.example.org")
+    assert token not in browser.text() and token not in json.dumps(house.api("GET", "/tokens").json)
+
+
+def test_profile__decision_explained_then_issued(browser, house, openssl):
+    with open(openssl.csr("try", "/CN=try.example.org", "DNS:try.example.org"), encoding="ascii") as f:
+        csr = f.read()
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("profiles/server-internal-1y?tab=try")
+    browser.field("Certificate request").send_keys("not a request")
+    browser.click("button", "Try")
+    browser.find("[role=alert]")
+    field = browser.field("Certificate request")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(csr)
+    browser.click("button", "Try")
+    browser.says("A certificate would be issued")
+    browser.says("key.possession")
+    assert not house.api("GET", "/certificates?san=dns:try.example.org").json["items"]
+    browser.click("button", "Issue")
+    browser.says("Issued.")
+    assert len(house.api("GET", "/certificates?san=dns:try.example.org").json["items"]) == 1
+
+
+def test_register__verified_and_browsed(browser):
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("register?type=authority.")
+    browser.click("button", "Verify now")
+    browser.says("The register is whole.")
+    browser.click(".events a", "Authority created")
+    browser.says("cannot be taken out unseen")
+
+
+def test_owner__sees_what_is_theirs(browser, house):
+    principal = {"kind": "Principal", "name": "console-owner", "roles": ["owner"], "owner-of": "console-team"}
+    assert house.api("PUT", "/resources/principals/console-owner", principal).status == 201
+    token = house.api("POST", "/tokens", {"type": "api", "principal": "console-owner"}).json["token"]
+    for device, owner in (("OWNED-1", "console-team"), ("OTHERS-1", "somebody")):
+        assert house.api("PUT", "/devices/" + device, {"owner": owner}).status == 201
+    browser.sign_in(token)
+    browser.find("h1", "Devices")
+    browser.find("td a", "OWNED-1")
+    assert "OTHERS-1" not in browser.text()
+    assert not browser.driver.find_elements(By.CSS_SELECTOR, "a[href='#/register']")
+
+
+# Names for everything that can be used, one h1, no id twice.
+UNNAMED = """
+const named = e => (e.getAttribute('aria-label') || e.textContent.trim() || e.title || [...(e.labels || [])].map(l => l.textContent).join('')).trim();
+const bad = [...document.querySelectorAll('a, button, input:not([hidden]), select, textarea, dialog')]
+  .filter(e => e.tagName !== 'DIALOG' && e.checkVisibility() && !named(e)).map(e => e.outerHTML.slice(0, 120));
+const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) bad.push('id twice: ' + id);
+if (document.querySelectorAll('h1').length > 1) bad.push('more than one h1');
+return bad;
+"""
+
+
+def test_pages__fit_their_screens_and_name_their_parts(browser, house, openssl):
+    serial = issue(house, openssl, "a-name-that-is-quite-long-for-a-phone.department.example.org")["serial"]
+    assert house.api("PUT", "/devices/PAGES-1", {"model": "Pump"}).status == 201
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    tabs = [f"certificates/{serial}{tab}" for tab in ("", "?tab=text", "?tab=chain", "?tab=proof")]
+    for place in [*PAGES, *tabs, "devices/PAGES-1"]:
+        browser.look(WIDE)
+        browser.go(place)
+        assert browser.driver.execute_script(UNNAMED) == [], place
+        assert place == "no-such-page" or not browser.driver.find_elements(By.CSS_SELECTOR, "[role=alert]"), place
+        for size, dark in ((WIDE, False), (PHONE, True)):
+            browser.look(size, dark)
+            width = browser.driver.execute_script("return document.documentElement.scrollWidth")
+            assert width <= size[0], f"{place} is {width} wide on a screen of {size[0]}"
+            browser.picture(f"{re.sub(r'[^a-z0-9]+', '-', place.replace(serial, 'one').lower()) or 'overview'}-{size[0]}")
