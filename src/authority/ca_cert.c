@@ -278,6 +278,7 @@ tm_err ca_plan_sign(struct ca_signed *ret, struct arena *a, struct signer *s, co
     tm_err e = ca_plan_build_tbs(&tbs, p, clock_now(), &op->serial_offset);
     if (e == TM_OK) {
         op->kind = p->ra ? SIGN_LEAF : SIGN_CA;
+        op->ra = p->ra;
         op->key_id = key_id;
         op->alg = p->sig_alg;
         op->tbs = buf_slice(&tbs);

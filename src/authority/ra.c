@@ -79,7 +79,9 @@ static tm_err make_subject(struct making *m, struct diag *diag)
     return e;
 }
 
-static tm_err sign_certificate(struct making *m, struct diag *diag)
+/* A CA's envelope never lets it certify an RA, for that would be the way for a taken-over server to become one: the signer does it in a
+ * ceremony only, where it runs in this process and has the passphrase. */
+static tm_err certify(struct making *m, struct diag *diag)
 {
     const struct authority *x = m->x;
     const char *crl, *ca;
@@ -101,44 +103,6 @@ static tm_err sign_certificate(struct making *m, struct diag *diag)
         .ra = true,
     };
     return ca_plan_sign(&m->signature, m->a, m->c->house->signer, x->key_ref, &p, x->cert.spki.der, diag);
-}
-
-/* A CA's envelope never lets it certify an RA, for that would be the way for a taken-over server to become one. It is opened for this one
- * signature, with the passphrase of the ceremony, and closed again whatever comes of it. */
-static tm_err certify(struct making *m, struct diag *diag)
-{
-    struct signer *s = m->c->house->signer;
-    struct key *ca = NULL;
-    struct envelope shut, open;
-    TM_TRY(key_load(&ca, &shut, m->a, m->dir, m->x->key_ref, m->c->passphrase, diag));
-    const char **ekus = arena_calloc(m->a, shut.n_ekus + 1, sizeof *ekus);
-    tm_err e = ekus ? TM_OK : TM_ENOMEM;
-    if (e == TM_OK) {
-        if (shut.n_ekus)
-            memcpy(ekus, shut.ekus, shut.n_ekus * sizeof *ekus);
-        ekus[shut.n_ekus] = oid_dotted(OID_EKU_CMC_RA);
-        open = shut;
-        open.ekus = ekus;
-        open.n_ekus = shut.n_ekus + 1;
-        open.allow |= 1u << SIGN_LEAF;
-        open.max_leaf_seconds = TM_TIME_NEVER;
-        e = key_reseal(m->dir, ca, &open, diag);
-        if (e == TM_OK)
-            e = signer_reload(s, diag);
-        if (e == TM_OK)
-            e = sign_certificate(m, diag);
-        struct diag again = {0};
-        tm_err closed = key_reseal(m->dir, ca, &shut, &again);
-        if (closed == TM_OK)
-            closed = signer_reload(s, &again);
-        if (closed != TM_OK && e == TM_OK) {
-            e = closed;
-            if (diag)
-                *diag = again;
-        }
-    }
-    key_free(ca);
-    return e;
 }
 
 /* ---- the record ---- */
@@ -260,6 +224,7 @@ static tm_err make(struct ca_result *ret, struct making *m, const char *type, st
         return TM_ENOMEM;
     TM_TRY(choose_key_id(m, diag));
     TM_TRY(make_key(m, type, diag));
+    TM_TRY(signer_reload(m->c->house->signer, diag));
     TM_TRY(certify(m, diag));
     chain_signed(m->c->house->chain, m->signature.chain_seq, m->signature.chain_hash);
     TM_TRY(record_certificate(m, diag));

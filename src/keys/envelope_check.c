@@ -234,6 +234,24 @@ static tm_err check_leaf(const struct envelope *e, struct arena *a, const struct
     return check_names(e, a, c, diag);
 }
 
+/* The CA's RA (docs/adr/0004): no names, one use, no longer than the CA. Nothing else passes by this way. */
+static tm_err check_ra(const struct envelope *e, const struct cert *c, uint32_t ku, int64_t now,
+                       struct diag *diag)
+{
+    const struct ext *ext = exts_find(&c->exts, OID_EXT_EKU);
+    struct eku eku;
+    if (!(e->allow & (1u << SIGN_LEAF | 1u << SIGN_CA)))
+        return deny(diag, "envelope.allow", NULL, "key %s is not a CA's", e->key_id);
+    if (!ext || ext_decode_eku(&eku, ext->value, NULL) != TM_OK || eku.n != 1 ||
+        oid_find(eku.oid[0]) != OID_EKU_CMC_RA ||
+        (ku & ~(uint32_t)KU_KEY_ENCIPHERMENT) != KU_DIGITAL_SIGNATURE)
+        return deny(diag, "envelope.ra", "extKeyUsage",
+                    "an RA's certificate has the extended key usage cmcRA and signs messages only");
+    if (exts_find(&c->exts, OID_EXT_SAN) || slice_eq(c->subject, c->issuer))
+        return deny(diag, "envelope.ra", "subject", "an RA has a name of its own and no others");
+    return check_validity(e, c, TM_TIME_NEVER, now, diag);
+}
+
 static tm_err check_ca(const struct envelope *e, struct arena *a, const struct cert *c, uint32_t ku,
                        const struct basic_constraints *bc, int64_t now, struct diag *diag)
 {
@@ -264,13 +282,17 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
     if (kind != (bc.ca ? SIGN_CA : SIGN_LEAF))
         return deny(diag, "RFC 5280 4.2.1.9", "basicConstraints", "the certificate is %s",
                     bc.ca ? "a CA's" : "not a CA's");
-    TM_TRY(check_allowed(e, kind, diag));
+    bool ra = serial_form == SERIAL_FRESH_RA && !bc.ca;
+    if (!ra)
+        TM_TRY(check_allowed(e, kind, diag));
     TM_TRY(check_issuer(e, c.issuer, diag));
-    if (serial_form == SERIAL_FRESH)
+    if (serial_form != SERIAL_ADOPTED)
         TM_TRY(check_serial(&c, now, diag));
     else if (c.serial.n == 0 || (c.serial.p[0] & 0x80) || (c.serial.n == 1 && c.serial.p[0] == 0))
         return deny(diag, "RFC 5280 4.1.2.2", "serialNumber", "the serial is not positive");
     *ret_serial = c.serial.n == CERT_SERIAL_LEN ? (size_t)(c.serial.p - tbs.p) : 0;
+    if (ra)
+        return check_ra(e, &c, ku, now, diag);
     return bc.ca ? check_ca(e, a, &c, ku, &bc, now, diag) : check_leaf(e, a, &c, ku, now, diag);
 }
 

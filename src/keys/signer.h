@@ -79,6 +79,8 @@ struct sign_op {
         proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
     bool
         adopt_serial; /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
+    bool
+        ra; /* leaf only, and only in an in-process signer: the certificate of the CA's RA (docs/adr/0004), whatever the envelope lists */
 
     /* answer */
     tm_err err;

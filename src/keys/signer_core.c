@@ -282,6 +282,8 @@ static tm_err dispatch(struct core *c, struct core_job *job, struct fast_list *f
         TM_TRY(map_memfd(c, job, diag));
     if ((job->op.flags & PROTO_FLAG_ADOPT) && (!c->in_process || job->op.kind != SIGN_CA))
         return diag_fail(diag, TM_EDENIED, "signer.adopt_serial", NULL, "serials are the signer's to choose");
+    if ((job->op.flags & PROTO_FLAG_RA) && (!c->in_process || job->op.kind != SIGN_LEAF))
+        return diag_fail(diag, TM_EDENIED, "signer.ra", NULL, "an RA is certified by ceremony only");
     struct core_key *k = find_key(c, job->op.key_id);
     if (!k)
         return diag_fail(diag, TM_ENOTFOUND, "signer.key", NULL, "there is no key %.*s",

@@ -108,8 +108,10 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     case SIGN_LEAF:
     case SIGN_CA:
         TM_TRY(envelope_check_cert(&b->env, b->arena, (enum sign_kind)op->kind, alg,
-                                   adopt ? SERIAL_ADOPTED : SERIAL_FRESH, op->tbs, now, &serial_at,
-                                   &r->diag));
+                                   adopt                       ? SERIAL_ADOPTED
+                                   : op->flags & PROTO_FLAG_RA ? SERIAL_FRESH_RA
+                                                               : SERIAL_FRESH,
+                                   op->tbs, now, &serial_at, &r->diag));
         if (!adopt && serial_at != op->serial_offset)
             return diag_fail(&r->diag, TM_EINVAL, "signer.serial_offset", "serialNumber",
                              "the serial stands at %zu", serial_at);
