@@ -1,7 +1,8 @@
 -- 0001: the first schema of touchmark.db.
 --
--- The hot transaction appends to three trees and touches no random page: `cert` by seq (a counter of the committer), `cert_id`, which is
--- ordered by the time prefix of the ids, and `event`, by tenant and position. Look-up by any other key is index.db's, which is derived
+-- The hot transaction appends to two trees and touches no random page: `cert` by seq (a counter of the committer) and `event`, by tenant and
+-- position. `cert_id` follows some thousand rows behind, in order; until then the committer knows the ids by heart (sqlite/ids.h), and
+-- the value of meta (0, 'store.ids') is the row up to which it is complete. Look-up by any other key is the index's, which is derived
 -- from `cert` in seq order. Integer keys that carry the tenant: event.key = tenant << 40 | pos, tile.key = tenant << 43 | level << 37 | index.
 
 CREATE TABLE meta (
@@ -46,6 +47,7 @@ CREATE TABLE cert_id (
 CREATE TABLE cert_status (
   tenant INTEGER NOT NULL,
   id BLOB NOT NULL,
+  seq INTEGER NOT NULL,
   authority TEXT NOT NULL,
   serial BLOB NOT NULL,
   not_after INTEGER NOT NULL,

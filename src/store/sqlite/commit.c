@@ -31,13 +31,16 @@ static tm_err grow(void *array, size_t n, size_t *cap, size_t size)
     return TM_OK;
 }
 
-struct writer_mark writer_mark(const struct writer *w)
+struct writer_mark writer_mark(const struct sqlite_store *s)
 {
-    return (struct writer_mark){w->next_seq, w->n_entries, w->n_bumps, w->n_events};
+    const struct writer *w = &s->w;
+    return (struct writer_mark){w->next_seq, w->n_entries, w->n_bumps, w->n_events, s->ids.n};
 }
 
-void writer_undo(struct writer *w, struct writer_mark mark)
+void writer_undo(struct sqlite_store *s, struct writer_mark mark)
 {
+    struct writer *w = &s->w;
+    ids_undo(&s->ids, mark.n_ids);
     while (w->n_events > mark.n_events)
         w->next_pos[w->events[--w->n_events]]--;
     w->next_seq = mark.next_seq;
@@ -45,8 +48,7 @@ void writer_undo(struct writer *w, struct writer_mark mark)
     w->n_bumps = mark.n_bumps;
 }
 
-/* Memory that fails in the middle of a group loses the group, as a failing disk does. */
-static tm_err writer_nomem(struct writer *w)
+tm_err writer_nomem(struct writer *w)
 {
     w->db.failed = true;
     return TM_ENOMEM;
@@ -100,7 +102,8 @@ tm_err writer_begin(struct sqlite_store *s, struct diag *diag)
 
 void writer_rollback(struct sqlite_store *s)
 {
-    writer_undo(&s->w, (struct writer_mark){.next_seq = index_last_seq(&s->index) + 1});
+    ids_rolled_back(&s->ids);
+    writer_undo(s, (struct writer_mark){.next_seq = index_last_seq(&s->index) + 1, .n_ids = s->ids.n});
     if (!sqlite3_get_autocommit(s->w.db.h))
         TM_IGNORE(query_run(&s->w.db, SQL_ROLLBACK, NULL));
 }
@@ -140,15 +143,46 @@ tm_err writer_commit(struct sqlite_store *s, struct diag *diag)
 {
     struct writer *w = &s->w;
     tm_err err = write_counters(s, diag);
+    if (err == TM_OK && ids_are_many(&s->ids) && !s->ids.written)
+        err = ids_write(&s->ids, &w->db, diag);
     if (err == TM_OK)
         err = query_run(&w->db, SQL_COMMIT, diag);
     if (err != TM_OK) {
         writer_rollback(s);
         return err;
     }
+    ids_committed(&s->ids);
     index_append(s, w->entries, w->n_entries, w->next_seq - 1);
     w->n_entries = w->n_bumps = w->n_events = 0;
     return TM_OK;
+}
+
+tm_err writer_settle(struct sqlite_store *s, struct diag *diag)
+{
+    if (s->ids.n == 0)
+        return TM_OK;
+    TM_TRY(writer_begin(s, diag));
+    tm_err err = ids_write(&s->ids, &s->w.db, diag);
+    if (err == TM_OK)
+        return writer_commit(s, diag);
+    writer_rollback(s);
+    return err;
+}
+
+tm_err writer_seq(struct sqlite_store *s, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN], uint64_t *ret,
+                  bool *ret_found, struct diag *diag)
+{
+    *ret_found = ids_has(&s->ids, tenant, id, ret);
+    if (*ret_found)
+        return TM_OK;
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_CERT_SEQ);
+    query_int(&q, tenant);
+    query_blob(&q, slice_of(id, CERT_SERIAL_LEN));
+    *ret_found = query_row(&q);
+    if (*ret_found)
+        *ret = (uint64_t)column_int(&q, 0);
+    return query_end(&q, diag);
 }
 
 /* ---- groups ---- */
@@ -305,6 +339,9 @@ static void committer_wait(struct sqlite_store *s)
     until.tv_sec += IDLE_S;
     if (sem_timedwait(&c->wake, &until) == 0)
         return;
+    /* What cannot be written now is with the next group. */
+    TM_IGNORE(writer_settle(s, NULL));
+    ids_release_memory(&s->ids);
     sqlite3_db_release_memory(s->w.db.h);
     readers_release_memory(s);
     index_release_memory(&s->index);

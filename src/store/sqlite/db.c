@@ -71,7 +71,7 @@ static tm_err db_configure(struct db *db, const struct db_options *o, struct dia
     snprintf(
         sql, sizeof sql,
         "PRAGMA synchronous=%s; PRAGMA cache_size=-%d; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=%s; "
-        "PRAGMA journal_size_limit=67108864; PRAGMA foreign_keys=OFF; PRAGMA wal_autocheckpoint=%d",
+        "PRAGMA journal_size_limit=268435456; PRAGMA foreign_keys=OFF; PRAGMA wal_autocheckpoint=%d",
         sync, o->cache_kib, o->relaxed ? "OFF" : "FAST", o->no_autocheckpoint ? 0 : 1000);
     TM_TRY(db_exec(db, sql, diag));
     if (o->mode == DB_READ)

@@ -97,6 +97,7 @@ static tm_err open_writer(struct sqlite_store *s, struct diag *diag)
     TM_TRY(meta_random(s, "store.identity", s->identity, diag));
     TM_TRY(meta_random(s, "store.hash_key", key, diag));
     memcpy(&s->hash_key, key, sizeof s->hash_key);
+    TM_TRY(ids_load(&s->ids, &s->w.db, diag));
     return writer_load(s, diag);
 }
 
@@ -119,10 +120,13 @@ static void sqlite_close(struct store *base)
     struct sqlite_store *s = sqlite_store_of(base);
     committer_stop(s);
     pool_free(s->read_pool);
+    if (s->w.db.h && !s->config.read_only)
+        TM_IGNORE(writer_settle(s, NULL));
     index_close(s);
     wal_stop(s);
     readers_done(s);
     writer_done(&s->w);
+    ids_done(&s->ids);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     pthread_mutex_destroy(&s->committer.job_lock);
@@ -157,6 +161,7 @@ static tm_err sqlite_open(struct store **ret, const struct store_config *c, stru
     pthread_mutex_init(&s->committer.job_lock, NULL);
     pthread_cond_init(&s->committer.job_done, NULL);
     sem_init(&s->committer.wake, 0, 0);
+    ids_init(&s->ids);
     pthread_mutex_init(&s->wal.lock, NULL);
     pthread_cond_init(&s->wal.wake, NULL);
     pthread_mutex_init(&s->readers.lock, NULL);

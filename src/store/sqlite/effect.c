@@ -100,10 +100,10 @@ tm_err effects_run(struct sqlite_store *s, struct store_txn *t)
         guarded |= (seen & ops->family) != 0;
         seen |= ops->family;
     }
-    struct writer_mark mark = writer_mark(&s->w);
+    struct writer_mark mark = writer_mark(s);
     tm_err err = guarded ? run_guarded(s, t) : run_checked(s, t);
     if (err != TM_OK)
-        writer_undo(&s->w, mark);
+        writer_undo(s, mark);
     else
         t->failed = 0;
     return err;

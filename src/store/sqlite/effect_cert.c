@@ -11,22 +11,17 @@ static struct slice octets_or_none(const uint8_t p[32])
     return memcmp(p, none, 32) == 0 ? (struct slice){0} : slice_of(p, 32);
 }
 
-/* The id decides: an ordered tree of small rows, so that a collision shows before anything is written. */
+/* The id decides, before anything is written. */
 static tm_err cert_id_add(struct sqlite_store *s, struct effect *e, uint64_t seq, struct diag *diag)
 {
-    struct query q;
-    query_begin(&q, &s->w.db, SQL_CERT_ID_ADD);
-    query_int(&q, e->tenant);
-    query_blob(&q, SLICE_ARR(e->u.cert.row.id));
-    query_int(&q, (int64_t)seq);
-    query_row(&q);
-    if ((q.rc & 0xff) == SQLITE_CONSTRAINT) {
-        q.rc = SQLITE_DONE;
-        TM_TRY(query_end(&q, diag));
+    const uint8_t *id = e->u.cert.row.id;
+    uint64_t other;
+    bool taken;
+    TM_TRY(writer_seq(s, e->tenant, id, &other, &taken, diag));
+    if (taken)
         return diag_fail(diag, TM_ECONFLICT, "store", "cert.id",
                          "a certificate with this id is stored already");
-    }
-    return query_end(&q, diag);
+    return ids_add(&s->ids, e->tenant, id, seq) == TM_OK ? TM_OK : writer_nomem(&s->w);
 }
 
 static tm_err cert_add(struct sqlite_store *s, struct effect *e, struct diag *diag)
@@ -98,12 +93,8 @@ static tm_err status_get(int *ret_reason, struct sqlite_store *s, const struct e
 
 static tm_err cert_revoke_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
 {
-    struct query q;
-    query_begin(&q, &s->w.db, SQL_CERT_FOR_REVOKE);
-    query_int(&q, e->tenant);
-    query_blob(&q, SLICE_ARR(e->u.cert.row.id));
-    bool known = query_row(&q);
-    TM_TRY(query_end(&q, diag));
+    bool known;
+    TM_TRY(writer_seq(s, e->tenant, e->u.cert.row.id, &s->w.revoke_seq, &known, diag));
     if (!known)
         return diag_fail(diag, TM_ENOTFOUND, "store", "cert.id", "no such certificate");
     int reason;
@@ -122,12 +113,12 @@ static tm_err cert_revoke(struct sqlite_store *s, struct effect *e, struct diag 
 {
     struct query from, q;
     query_begin(&from, &s->w.db, SQL_CERT_FOR_REVOKE);
-    query_int(&from, e->tenant);
-    query_blob(&from, SLICE_ARR(e->u.cert.row.id));
+    query_int(&from, (int64_t)s->w.revoke_seq);
     if (query_row(&from)) {
         query_begin(&q, &s->w.db, SQL_STATUS_PUT);
         query_int(&q, e->tenant);
         query_blob(&q, SLICE_ARR(e->u.cert.row.id));
+        query_int(&q, (int64_t)s->w.revoke_seq);
         query_text(&q, (const char *)sqlite3_column_text(from.st, 1));
         query_blob(&q, column_slice(&from, 2));
         query_int(&q, column_int(&from, 0));

@@ -213,7 +213,10 @@ static tm_err expire_slice(struct sqlite_store *s, void *arg, bool *again, struc
 {
     struct expiry *x = arg;
     TM_TRY(writer_begin(s, diag));
-    tm_err err = x->buckets_done ? old_slice(s, x, diag) : cert_slice(s, x, diag);
+    /* Rows are found by their ids. */
+    tm_err err = ids_write(&s->ids, &s->w.db, diag);
+    if (err == TM_OK)
+        err = x->buckets_done ? old_slice(s, x, diag) : cert_slice(s, x, diag);
     if (err == TM_OK)
         err = writer_commit(s, diag);
     else

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "store/sqlite/cert_keys.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/ids.h"
 #include "store/sqlite/index.h"
 #include "store/store.h"
 #include <pthread.h>
@@ -47,6 +48,7 @@ struct writer {
     size_t n_events, cap_events;
     /* From the check of a revocation to its application. */
     bool status_known;
+    uint64_t revoke_seq;
     struct { /* the bucket that a retention pass walks: what is added to it meanwhile */
         bool on;
         tenant_id tenant;
@@ -57,7 +59,7 @@ struct writer {
 
 struct writer_mark {
     uint64_t next_seq;
-    size_t n_entries, n_bumps, n_events;
+    size_t n_entries, n_bumps, n_events, n_ids;
 };
 
 struct sqlite_store;
@@ -96,6 +98,8 @@ struct wal {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, wanted;
+    int longest;         /* frames that the log has had; the thread's */
+    _Atomic int moved;   /* frames of the log that are in the file */
     _Atomic bool finish; /* the committer is asked to move the rest, so that the log begins anew */
 };
 
@@ -120,6 +124,7 @@ struct sqlite_store {
     struct cert_hash_key hash_key;
     uint8_t identity[16];
     struct writer w;
+    struct ids ids;
     struct committer committer;
     struct wal wal;
     struct readers readers;
@@ -138,12 +143,19 @@ tm_err migrate(struct db *db, bool read_only, struct diag *diag);
 /* commit.c */
 tm_err writer_load(struct sqlite_store *s, struct diag *diag);
 void writer_done(struct writer *w);
-struct writer_mark writer_mark(const struct writer *w);
-void writer_undo(struct writer *w, struct writer_mark mark);
+struct writer_mark writer_mark(const struct sqlite_store *s);
+void writer_undo(struct sqlite_store *s, struct writer_mark mark);
 tm_err writer_begin(struct sqlite_store *s, struct diag *diag);
 /* Counters and COMMIT; the index then knows the new rows. On failure everything is rolled back. */
 tm_err writer_commit(struct sqlite_store *s, struct diag *diag);
 void writer_rollback(struct sqlite_store *s);
+/* Memory that fails in the middle of a group loses the group, as a failing disk does. */
+tm_err writer_nomem(struct writer *w);
+/* A group that only brings cert_id up to date. */
+tm_err writer_settle(struct sqlite_store *s, struct diag *diag);
+/* The row of a certificate, as the open transaction sees it. */
+tm_err writer_seq(struct sqlite_store *s, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN], uint64_t *ret,
+                  bool *ret_found, struct diag *diag);
 /* The next place in a tenant's log. */
 tm_err writer_position(struct writer *w, tenant_id tenant, uint64_t *ret);
 tm_err writer_entries(struct writer *w, uint64_t seq, const uint64_t *hashes, size_t n);

@@ -79,16 +79,45 @@ static tm_err cert_append(struct store_read *r, size_t *cap, struct query *q)
     return TM_OK;
 }
 
-tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r)
+/* The newest ids are not in cert_id yet. A store that is open for reading alone knows them from its opening; a writer beside it may
+ * have gone on. */
+static tm_err ids_refresh(struct sqlite_store *s, struct reader *c, struct diag *diag)
+{
+    if (!s->config.read_only)
+        return TM_OK;
+    struct ids *ids = &s->ids;
+    pthread_mutex_lock(&ids->refresh);
+    tm_err err = ids_load(ids, &c->db, diag);
+    pthread_mutex_unlock(&ids->refresh);
+    return err;
+}
+
+static tm_err cert_by_id(struct sqlite_store *s, struct reader *c, struct store_read *r, bool pending)
 {
     struct query q;
     size_t cap = 0;
-    query_begin(&q, &c->db, SQL_CERT_BY_ID);
-    query_int(&q, r->tenant);
-    query_blob(&q, SLICE_ARR(r->id));
-    r->with_der = true;
+    uint64_t seq;
+    bool found = pending && ids_find(&s->ids, r->tenant, r->id, &seq);
+    if (pending && !found)
+        return TM_OK;
+    query_begin(&q, &c->db, found ? SQL_CERT_BY_SEQ : SQL_CERT_BY_ID);
+    if (found) {
+        query_int(&q, (int64_t)seq);
+    } else {
+        query_int(&q, r->tenant);
+        query_blob(&q, SLICE_ARR(r->id));
+    }
     tm_err err = query_row(&q) ? cert_append(r, &cap, &q) : TM_OK;
-    TM_TRY(query_leave(&q, err, &r->diag));
+    return query_leave(&q, err, &r->diag);
+}
+
+tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    r->with_der = true;
+    TM_TRY(ids_refresh(s, c, &r->diag));
+    TM_TRY(cert_by_id(s, c, r, true));
+    if (r->n == 0)
+        TM_TRY(cert_by_id(s, c, r, false));
     return r->n ? TM_OK : diag_fail(&r->diag, TM_ENOTFOUND, "store", "cert.id", "no such certificate");
 }
 
@@ -109,9 +138,13 @@ static bool row_matches(struct sqlite_store *s, struct query *q, const struct st
            cert_keys_match(&s->hash_key, r->tenant, &columns, column_slice(q, COL_KEYS), &r->key);
 }
 
-static tm_err seq_of(uint64_t *ret, struct reader *c, const struct store_read *r, struct diag *diag)
+static tm_err seq_of(uint64_t *ret, struct sqlite_store *s, struct reader *c, const struct store_read *r,
+                     struct diag *diag)
 {
     struct query q;
+    TM_TRY(ids_refresh(s, c, diag));
+    if (r->after.n == CERT_SERIAL_LEN && ids_find(&s->ids, r->tenant, r->after.p, ret))
+        return TM_OK;
     query_begin(&q, &c->db, SQL_CERT_SEQ);
     query_int(&q, r->tenant);
     query_blob(&q, r->after);
@@ -149,7 +182,7 @@ tm_err read_certs_by_key(struct sqlite_store *s, struct reader *c, struct store_
     size_t limit = read_limit(r), batch = limit + 1, cap = 0;
     uint64_t before = UINT64_MAX, hash = cert_key_hash(&s->hash_key, r->tenant, r->key.kind, r->key.value);
     if (r->after.n)
-        TM_TRY(seq_of(&before, c, r, &r->diag));
+        TM_TRY(seq_of(&before, s, c, r, &r->diag));
     uint64_t *seqs = malloc(batch * sizeof *seqs);
     if (!seqs)
         return TM_ENOMEM;
@@ -204,35 +237,82 @@ static void id_range_make(struct id_range *ret, const struct cert_filter *f, boo
     ret->before[1] = (uint8_t)to;
 }
 
-static tm_err scan_range(struct reader *c, struct store_read *r, const struct id_range *range, size_t limit,
-                         size_t *budget, size_t *cap)
+/* A page as it fills. */
+struct scan {
+    struct store_read *r;
+    size_t limit, budget, cap;
+    uint8_t last[CERT_SERIAL_LEN];
+    bool any;
+};
+
+static tm_err scan_row(struct scan *x, struct query *q)
 {
+    bool passes = row_passes(q, &x->r->filter);
+    if ((passes && x->r->n == x->limit) || x->budget == 0) {
+        x->r->more = true;
+        return TM_OK;
+    }
+    x->budget--;
+    column_octets(q, COL_ID, x->last, sizeof x->last);
+    x->any = true;
+    return passes ? cert_append(x->r, &x->cap, q) : TM_OK;
+}
+
+static tm_err scan_seq(struct scan *x, struct reader *c, uint64_t seq)
+{
+    struct query q;
+    query_begin(&q, &c->db, SQL_CERT_BY_SEQ);
+    query_int(&q, (int64_t)seq);
+    tm_err err = query_row(&q) ? scan_row(x, &q) : TM_OK;
+    return query_leave(&q, err, &x->r->diag);
+}
+
+/* The rows of cert_id and those that it does not have yet, as one ascending list. */
+static tm_err scan_merge(struct scan *x, struct reader *c, struct query *q, const struct id_entry *newest,
+                         size_t n)
+{
+    tm_err err = TM_OK;
+    size_t at = 0;
+    for (bool row = query_row(q); err == TM_OK && !x->r->more && (row || at < n);) {
+        struct slice id = row ? column_slice(q, COL_ID) : (struct slice){0};
+        int order = !row ? 1 : at == n ? -1 : slice_cmp(id, SLICE_ARR(newest[at].id));
+        if (order > 0) {
+            err = scan_seq(x, c, newest[at++].seq);
+            continue;
+        }
+        at += order == 0; /* written there since we asked */
+        err = scan_row(x, q);
+        if (err == TM_OK && !x->r->more)
+            row = query_row(q);
+    }
+    return query_leave(q, err, &x->r->diag);
+}
+
+static tm_err scan_range(struct sqlite_store *s, struct reader *c, struct scan *x,
+                         const struct id_range *range)
+{
+    struct store_read *r = x->r;
     struct slice after = SLICE_ARR(range->after);
+    uint8_t from[CERT_SERIAL_LEN] = {0};
+    bool revoked = r->filter.revoked == 1; /* found by their status, which no row waits for */
+    struct id_entry *newest = NULL;
+    size_t n = 0;
     if (slice_cmp(r->after, after) > 0)
         after = r->after;
+    memcpy(from, after.p, after.n < sizeof from ? after.n : sizeof from);
+    if (!revoked)
+        TM_TRY(ids_range(&s->ids, r->tenant, from, range->before, &newest, &n));
     struct query q;
-    query_begin(&q, &c->db, r->filter.revoked == 1 ? SQL_CERT_REVOKED_RANGE : SQL_CERT_RANGE);
+    query_begin(&q, &c->db, revoked ? SQL_CERT_REVOKED_RANGE : SQL_CERT_RANGE);
     query_int(&q, r->tenant);
     query_blob(&q, after);
     query_blob(&q, SLICE_ARR(range->before));
-    tm_err err = TM_OK;
-    uint8_t last[CERT_SERIAL_LEN];
-    bool any = false;
-    while (err == TM_OK && !r->more && query_row(&q)) {
-        bool passes = row_passes(&q, &r->filter);
-        if ((passes && r->n == limit) || *budget == 0) {
-            r->more = true;
-            break;
-        }
-        (*budget)--;
-        column_octets(&q, COL_ID, last, sizeof last);
-        any = true;
-        if (passes)
-            err = cert_append(r, cap, &q);
-    }
-    if (err == TM_OK && any)
-        err = arena_copy(&r->page_next, r->arena, SLICE_ARR(last));
-    return query_leave(&q, err, &r->diag);
+    x->any = false;
+    tm_err err = scan_merge(x, c, &q, newest, n);
+    free(newest);
+    if (err == TM_OK && x->any)
+        err = arena_copy(&r->page_next, r->arena, SLICE_ARR(x->last));
+    return err;
 }
 
 static int cert_id_order(const void *a, const void *b)
@@ -273,13 +353,14 @@ static tm_err certs_of_device(struct sqlite_store *s, struct reader *c, struct s
 
 tm_err read_certs(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
-    size_t limit = read_limit(r), budget = SCAN_MAX, cap = 0;
+    struct scan x = {.r = r, .limit = read_limit(r), .budget = SCAN_MAX};
     if (r->filter.device && r->filter.device[0])
-        return certs_of_device(s, c, r, limit);
+        return certs_of_device(s, c, r, x.limit);
+    TM_TRY(ids_refresh(s, c, &r->diag));
     for (int imported = 0; imported < 2 && !r->more; imported++) {
         struct id_range range;
         id_range_make(&range, &r->filter, imported);
-        TM_TRY(scan_range(c, r, &range, limit, &budget, &cap));
+        TM_TRY(scan_range(s, c, &x, &range));
     }
     return TM_OK;
 }

@@ -25,7 +25,8 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_ROLLBACK_TO] = "ROLLBACK TO member",
     [SQL_READ_BEGIN] = "BEGIN",
     /* certificates */
-    [SQL_CERT_ID_ADD] = "INSERT INTO cert_id (tenant, id, seq) VALUES (?, ?, ?)",
+    [SQL_CERT_ID_ADD] = "INSERT OR IGNORE INTO cert_id (tenant, id, seq) VALUES (?, ?, ?)",
+    [SQL_CERT_IDS] = "SELECT seq, tenant, id FROM cert WHERE seq > ? ORDER BY seq",
     [SQL_CERT_ADD] = "INSERT INTO cert (seq, tenant, id, source, serial, authority, profile, "
                      "profile_version, subject, device, endpoint, door, issued_at, not_before, "
                      "not_after, fingerprint, spki_hash, retention, keep_until, keys, der) VALUES (?, "
@@ -43,22 +44,20 @@ const char *const sql_text[SQL_COUNT] = {
         " i.tenant AND s.id = i.id WHERE i.tenant = ? AND i.id > ? AND i.id < ? ORDER BY i.id",
     [SQL_CERT_REVOKED_RANGE] =
         "SELECT " CERT_COLUMNS
-        " FROM cert_status s CROSS JOIN cert_id i ON i.tenant = s.tenant AND i.id = s.id CROSS"
-        " JOIN cert c ON c.seq = i.seq WHERE s.tenant = ? AND s.id > ? AND s.id < ? ORDER BY s.id",
+        " FROM cert_status s CROSS JOIN cert c ON c.seq = s.seq WHERE s.tenant = ? AND s.id > ? AND s.id < ? ORDER BY s.id",
     [SQL_CERT_SEQ] = "SELECT seq FROM cert_id WHERE tenant = ? AND id = ?",
     [SQL_CERT_SEQ_MAX] = "SELECT max(seq) FROM cert",
     [SQL_CERT_SEQ_MIN] = "SELECT min(seq) FROM cert",
     [SQL_CERT_FOR_INDEX] = "SELECT seq, tenant, id, serial, subject, device, fingerprint, spki_hash, keys "
                            "FROM cert WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-    [SQL_CERT_FOR_REVOKE] = "SELECT c.not_after, c.authority, c.serial FROM cert_id i JOIN cert c ON c.seq = "
-                            "i.seq WHERE i.tenant = ? AND i.id = ?",
+    [SQL_CERT_FOR_REVOKE] = "SELECT not_after, authority, serial FROM cert WHERE seq = ?",
     [SQL_CERT_EXPIRED] = "SELECT i.id, i.seq, c.keep_until FROM cert_id i CROSS JOIN cert c ON c.seq = "
                          "i.seq WHERE i.tenant = ? AND i.id > ? AND i.id < ? ORDER BY i.id LIMIT ?",
     [SQL_CERT_DROP] = "DELETE FROM cert WHERE seq = ?",
     [SQL_CERT_ID_DROP] = "DELETE FROM cert_id WHERE tenant = ? AND id = ?",
     [SQL_STATUS_GET] = "SELECT revoked_at, reason FROM cert_status WHERE tenant = ? AND id = ?",
-    [SQL_STATUS_PUT] = "INSERT INTO cert_status (tenant, id, authority, serial, not_after, revoked_at, "
-                       "reason) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
+    [SQL_STATUS_PUT] = "INSERT INTO cert_status (tenant, id, seq, authority, serial, not_after, revoked_at, "
+                       "reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
                        "revoked_at = excluded.revoked_at, reason = excluded.reason",
     [SQL_STATUS_DROP] = "DELETE FROM cert_status WHERE tenant = ? AND id = ?",
     [SQL_STATUS_OF_AUTHORITY] =

@@ -14,6 +14,7 @@ enum sql {
     SQL_READ_BEGIN,
     /* certificates */
     SQL_CERT_ID_ADD,
+    SQL_CERT_IDS,
     SQL_CERT_ADD,
     SQL_CERT_BY_SEQ,
     SQL_CERT_BY_ID,

@@ -1,21 +1,29 @@
 /* The log of touchmark.db: moved into the file by a thread of its own, so that the committer never pays for it.
  *
- * Under constant load a passive checkpoint never reaches the end of the log, and the log would grow for ever. So once it is long and
- * nearly moved, the committer moves the short rest between two groups; the next write then begins the log anew. */
+ * It is moved in small portions, each of which is synced at once: a sync of much at a time would keep the disk, and with it the
+ * committer's own sync, busy for as long. SQLite syncs the file only when nothing is left to move, which under constant load is never.
+ * Nor would the log ever begin anew then, so once it is long and all but moved, the committer moves the short rest between two groups.
+ * The log's file keeps its size: what is written over needs nothing of the file system's own journal, behind which a sync can wait long.
+ * Therefore the log gets longer the first time than ever after. */
 #include "store/sqlite/internal.h"
 #include <signal.h>
 
 enum {
-    WAL_FRAMES_START = 2048,  /* 16 MiB: worth a checkpoint */
-    WAL_FRAMES_FINISH = 4096, /* 32 MiB: worth the committer's help */
-    WAL_FRAMES_REST = 256,    /* what the committer is given to move: 2 MiB */
+    WAL_FRAMES_MOVE = 512,    /* 4 MiB: worth moving */
+    WAL_FRAMES_FINISH = 3072, /* 24 MiB: worth the committer's help */
+    WAL_FRAMES_FIRST = 4608,  /* 36 MiB: the same where the file has never been so long */
 };
 
 /* The committer's connection tells how long the log is after each commit. */
 static int wal_written(void *arg, sqlite3 *h, const char *name, int frames)
 {
     struct wal *w = &((struct sqlite_store *)arg)->wal;
-    if (frames >= WAL_FRAMES_START) {
+    int moved = atomic_load_explicit(&w->moved, memory_order_relaxed);
+    if (frames < moved) { /* it has begun anew */
+        moved = 0;
+        atomic_store_explicit(&w->moved, 0, memory_order_relaxed);
+    }
+    if (frames - moved >= WAL_FRAMES_MOVE) {
         pthread_mutex_lock(&w->lock);
         w->wanted = true;
         pthread_cond_signal(&w->wake);
@@ -24,17 +32,22 @@ static int wal_written(void *arg, sqlite3 *h, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* An error here is the committer's to find: its writes fail as well, with somebody to tell. */
-static void wal_move(struct sqlite_store *s)
+/* What there is to move; its length at the beginning, -1 when it cannot be moved. An error here is the committer's to find: its writes
+ * fail as well, with somebody to tell. */
+static int wal_move(struct sqlite_store *s)
 {
-    int frames = 0, moved = 0;
-    for (int passes = 0; passes < 4; passes++) {
-        int rc = sqlite3_wal_checkpoint_v2(s->wal.db.h, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
-        if (rc != SQLITE_OK || frames - moved <= WAL_FRAMES_REST)
-            break;
-    }
-    if (frames >= WAL_FRAMES_FINISH)
-        atomic_store(&s->wal.finish, true);
+    sqlite3 *h = s->wal.db.h;
+    int frames = -1, moved = 0;
+    sqlite3_file *file = NULL;
+    if (sqlite3_wal_checkpoint_v2(h, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved) != SQLITE_OK)
+        return -1;
+    if (!s->config.unsafe_async &&
+        sqlite3_file_control(h, NULL, SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file &&
+        file->pMethods)
+        file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+    atomic_store_explicit(&s->wal.moved, moved, memory_order_relaxed);
+    s->wal.longest = frames > s->wal.longest ? frames : s->wal.longest;
+    return frames;
 }
 
 void wal_finish(struct sqlite_store *s)
@@ -58,7 +71,10 @@ static void *wal_thread(void *arg)
         pthread_mutex_unlock(&w->lock);
         if (stop)
             return NULL;
-        wal_move(s);
+        int limit = w->longest < WAL_FRAMES_FIRST ? WAL_FRAMES_FIRST : WAL_FRAMES_FINISH;
+        /* Twice, so that what came during the first time is not the committer's. */
+        if (wal_move(s) >= limit && wal_move(s) >= 0)
+            atomic_store(&s->wal.finish, true);
     }
 }
 
