@@ -387,7 +387,11 @@ static tm_err revoke(struct api_call *c, struct diag *diag)
     }
     int reason = reason_of(d.reason);
     if (reason < 0)
-        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "/reason", "there is no reason \"%s\"", d.reason);
+        return diag_fail(
+            diag, TM_EINVAL, "RFC 5280 5.3.1", "/reason",
+            "there is no reason \"%s\"; there are unspecified, keyCompromise, cACompromise, affiliationChanged, "
+            "superseded, cessationOfOperation, certificateHold, privilegeWithdrawn and aACompromise",
+            d.reason);
     struct cert_row row;
     TM_TRY(find(&row, c, ROLE_ADMIN | ROLE_OPERATOR, diag));
     bool staff = c->roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN);

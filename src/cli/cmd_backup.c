@@ -51,9 +51,16 @@ static bool write_whole(int fd, const uint8_t *p, size_t n)
     return true;
 }
 
+enum { SHOWN_FROM = 64 << 20 }; /* files below it are there at once */
+
 /* Copy `from` to the descriptor `to` (-1: only digest it). */
-static bool pump(int from, int to, uint8_t hash[SHA256_LEN], uint64_t *ret_size)
+static bool pump(struct cli *c, const char *name, int from, int to, uint8_t hash[SHA256_LEN],
+                 uint64_t *ret_size)
 {
+    struct stat st;
+    struct cli_progress p = {0};
+    if (fstat(from, &st) == 0 && st.st_size >= SHOWN_FROM)
+        cli_progress_begin(&p, c, name, (uint64_t)st.st_size);
     uint8_t *chunk = malloc(COPY_CHUNK);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     bool ok = chunk && md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
@@ -67,9 +74,11 @@ static bool pump(int from, int to, uint8_t hash[SHA256_LEN], uint64_t *ret_size)
             break;
         }
         *ret_size += (uint64_t)n;
+        cli_progress_step(&p, *ret_size);
         ok = EVP_DigestUpdate(md, chunk, (size_t)n) == 1 && (to < 0 || write_whole(to, chunk, (size_t)n));
     }
     ok = ok && EVP_DigestFinal_ex(md, hash, NULL) == 1 && (to < 0 || fsync(to) == 0);
+    cli_progress_end(&p);
     EVP_MD_CTX_free(md);
     free(chunk);
     return ok;
@@ -99,7 +108,7 @@ static bool copy_file(struct cli *c, const char *from_dir, const char *from_name
     if (in < 0 || fstat(in, &st) != 0)
         return fail_path(c, from) == 0;
     TM_CLEANUP(tm_close_p) int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (out < 0 || !pump(in, out, ret_hash, &size) || fchmod(out, st.st_mode & 0700) != 0)
+    if (out < 0 || !pump(c, from_name, in, out, ret_hash, &size) || fchmod(out, st.st_mode & 0700) != 0)
         return fail_path(c, to) == 0;
     /* Whoever may read it here may read it there; only root can give files away, and only root has to. */
     if (geteuid() == 0 && fchown(out, st.st_uid, st.st_gid) != 0)
@@ -157,7 +166,8 @@ static bool list_store(struct cli *c, const char *dir, json_t *files)
     uint8_t hash[SHA256_LEN];
     uint64_t size;
     TM_CLEANUP(tm_close_p) int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    return fd >= 0 && pump(fd, -1, hash, &size) && list_file(files, store_name, size, hash, 0600);
+    return fd >= 0 && pump(c, store_name, fd, -1, hash, &size) &&
+           list_file(files, store_name, size, hash, 0600);
 }
 
 static bool write_manifest(struct cli *c, const char *dir, json_t *files)

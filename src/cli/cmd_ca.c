@@ -12,20 +12,6 @@
 
 enum { CA_FILE_MAX = 1 << 20, CRLS_FILE_MAX = 256 << 20, CA_OUT_MAX = 4 << 20 };
 
-/* RFC 5280 4.1.2.5 has a date for what has no end; people have a word. */
-static void say_never(const struct cli *c, json_t *authority)
-{
-    const char *end = json_string_value(json_object_get(authority, "not_after"));
-    if (c->output == OUTPUT_TABLE && end && strcmp(end, "9999-12-31T23:59:59Z") == 0)
-        json_object_set_new(authority, "not_after", json_string("never"));
-}
-
-static int show_authority(struct cli *c, json_t *authority)
-{
-    say_never(c, authority);
-    return show_value(c, authority);
-}
-
 /* ---- making ---- */
 
 /* Values of an option that may repeat, as a list in the arena. */
@@ -216,7 +202,7 @@ static int import_certificate(struct cli *c, const char *name, struct slice cert
     if (!path || !cli_call_ok(c, "POST", path, certs, "application/octet-stream", &r))
         return 1;
     json_object_del(r.json, "certificate");
-    return show_authority(c, r.json);
+    return show_value(c, r.json);
 }
 
 static int import(struct cli *c)
@@ -278,10 +264,7 @@ static int list(struct cli *c)
     struct cli_reply r;
     if (!cli_call_ok(c, "GET", "/api/v1/authorities", slice_of(NULL, 0), NULL, &r))
         return 1;
-    json_t *rows = json_object_get(r.json, "items"), *x;
-    size_t i;
-    json_array_foreach(rows, i, x) say_never(c, x);
-    return show_items(c, rows, columns);
+    return show_items(c, json_object_get(r.json, "items"), columns);
 }
 
 /* What it is, and what can be set of it. */
@@ -299,7 +282,7 @@ static int show(struct cli *c)
         if (x)
             json_object_set(v, more[i], x);
     }
-    int status = doc ? show_authority(c, v) : 1;
+    int status = doc ? show_value(c, v) : 1;
     json_decref(v);
     return status;
 }

@@ -22,12 +22,20 @@ static void put_nouns(void)
                 printf("%s ", x->noun);
 }
 
+/* Its verbs; where it stands alone, the words that it takes: "bash|zsh|fish". */
 static void put_verbs(const char *noun)
 {
     for (size_t i = 0; cli_commands[i]; i++)
-        for (const struct command *x = cli_commands[i]; x->noun; x++)
-            if (strcmp(x->noun, noun) == 0 && x->verb[0])
-                printf("%s ", x->verb);
+        for (const struct command *x = cli_commands[i]; x->noun; x++) {
+            if (strcmp(x->noun, noun) != 0)
+                continue;
+            const char *words = x->verb[0] ? x->verb : strchr(x->arguments, '|') ? x->arguments : "";
+            for (; *words; words += *words == '|') {
+                size_t n = strcspn(words, "|");
+                printf("%.*s ", (int)n, words);
+                words += n;
+            }
+        }
 }
 
 static void put_options(const struct command *x)
@@ -99,26 +107,56 @@ static void put_quoted(const char *s)
         fputs(*s == '\'' ? "\\'" : (char[]){*s, '\0'}, stdout);
 }
 
+static void fish_option(const struct command *x, const struct cli_option *o)
+{
+    const char *seen = "__fish_seen_subcommand_from";
+    printf("complete -c touchmark -n '%s %s", seen, x->noun);
+    if (x->verb[0])
+        printf("; and %s %s", seen, x->verb);
+    printf("' -l %s%s", o->name, o->value ? " -r" : "");
+    if (o->letter)
+        printf(" -s %c", o->letter);
+    printf(" -d '");
+    put_quoted(o->help ? o->help : "");
+    printf("'\n");
+}
+
+static void fish_command(const struct command *x)
+{
+    if (first_row(x)) {
+        printf("complete -c touchmark -n __fish_use_subcommand -a %s -d '", x->noun);
+        put_quoted(x->verb[0] ? "" : x->summary);
+        printf("'\n");
+    }
+    if (x->verb[0]) {
+        printf(
+            "complete -c touchmark -f -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from ",
+            x->noun);
+        put_verbs(x->noun);
+        printf("' -a %s -d '", x->verb);
+        put_quoted(x->summary);
+        printf("'\n");
+    } else if (strchr(x->arguments, '|')) {
+        printf("complete -c touchmark -f -n '__fish_seen_subcommand_from %s' -a '", x->noun);
+        put_verbs(x->noun);
+        printf("'\n");
+    }
+    for (const struct cli_option *o = x->options; o && o->name; o++)
+        fish_option(x, o);
+}
+
 static void fish(void)
 {
-    printf("complete -c touchmark -n __fish_use_subcommand -f\n");
+    printf("# fish completion for touchmark: put it into ~/.config/fish/completions/touchmark.fish\n"
+           "complete -c touchmark -n __fish_use_subcommand -f\n");
+    for (const struct cli_option *o = cli_common_options; o->name; o++) {
+        printf("complete -c touchmark -l %s%s -d '", o->name, o->value ? " -r" : "");
+        put_quoted(o->help ? o->help : "");
+        printf("'\n");
+    }
     for (size_t i = 0; cli_commands[i]; i++)
-        for (const struct command *x = cli_commands[i]; x->noun; x++) {
-            if (first_row(x))
-                printf("complete -c touchmark -n __fish_use_subcommand -a %s\n", x->noun);
-            if (x->verb[0]) {
-                printf("complete -c touchmark -n '__fish_seen_subcommand_from %s' -a %s -d '", x->noun,
-                       x->verb);
-                put_quoted(x->summary);
-                printf("'\n");
-            }
-            for (const struct cli_option *o = x->options; o && o->name; o++) {
-                printf("complete -c touchmark -n '__fish_seen_subcommand_from %s' -l %s%s -d '", x->noun,
-                       o->name, o->value ? " -r" : "");
-                put_quoted(o->help ? o->help : "");
-                printf("'\n");
-            }
-        }
+        for (const struct command *x = cli_commands[i]; x->noun; x++)
+            fish_command(x);
 }
 
 static int completion(struct cli *c)
@@ -137,21 +175,36 @@ static int completion(struct cli *c)
 
 /* ---- man ---- */
 
-/* Text for roff: no escapes, no control lines, plain hyphens. */
-static void put_roff(const char *s)
+enum { ROFF_LINE = 60 };
+
+/* Text for roff: no escapes, no control lines, plain hyphens, ASCII, and in text that is filled no long lines. */
+static void put_text_roff(const char *s, bool filled)
 {
+    static const char dots[] = "\xe2\x80\xa6"; /* U+2026 */
     bool line = true;
+    size_t column = 0;
     for (; *s; s++) {
-        if (line && (*s == '.' || *s == '\''))
+        bool dotted = strncmp(s, dots, sizeof dots - 1) == 0;
+        if (line && (*s == '.' || *s == '\'' || dotted))
             fputs("\\&", stdout);
-        line = *s == '\n';
-        if (*s == '\\')
+        line = *s == '\n' || (filled && *s == ' ' && column > ROFF_LINE);
+        column = line ? 0 : column + 1;
+        if (line)
+            putchar('\n');
+        else if (*s == '\\')
             fputs("\\e", stdout);
         else if (*s == '-')
             fputs("\\-", stdout);
-        else
+        else if (!dotted)
             putchar(*s);
+        else if (fputs("...", stdout) >= 0)
+            s += sizeof dots - 2;
     }
+}
+
+static void put_roff(const char *s)
+{
+    put_text_roff(s, true);
 }
 
 static void man_option(const struct cli_option *o)
@@ -184,7 +237,7 @@ static void man_command(const struct command *x)
         man_option(o);
     if (x->example && x->example[0]) {
         printf(".PP\n.nf\n");
-        put_roff(x->example);
+        put_text_roff(x->example, false);
         printf("\n.fi\n");
     }
 }
@@ -193,7 +246,7 @@ static int man(struct cli *c)
 {
     (void)c;
     printf(
-        ".TH TOUCHMARK 1 \"\" \"touchmark %s\"\n.SH NAME\ntouchmark \\- certificates for devices and the enterprise\n"
+        ".TH TOUCHMARK 1 2026-11-21 \"touchmark %s\"\n.SH NAME\ntouchmark \\- certificates for devices and the enterprise\n"
         ".SH SYNOPSIS\n\\fBtouchmark\\fR \\fINOUN\\fR [\\fIVERB\\fR] [options] [arguments]\n.SH OPTIONS\nEvery command takes these.\n",
         TM_VERSION);
     for (const struct cli_option *o = cli_common_options; o->name; o++)

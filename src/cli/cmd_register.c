@@ -206,9 +206,18 @@ static int verify_proof(struct cli *c)
 
 /* ---- looking ---- */
 
+struct exporting {
+    FILE *f;
+    uint64_t octets;
+    struct cli_progress progress;
+};
+
 static bool write_out(void *arg, struct slice data)
 {
-    return fwrite(data.p, 1, data.n, arg) == data.n;
+    struct exporting *x = arg;
+    x->octets += data.n;
+    cli_progress_step(&x->progress, x->octets >> 10);
+    return fwrite(data.p, 1, data.n, x->f) == data.n;
 }
 
 static int export(struct cli *c)
@@ -219,7 +228,12 @@ static int export(struct cli *c)
     if (!f)
         return cli_fail(c, "%s: %s", path, strerror(errno));
     struct cli_reply r;
-    bool ok = cli_call_stream(c, "GET", "/api/v1/register/export", slice_of(NULL, 0), NULL, write_out, f, &r);
+    struct exporting x = {.f = f};
+    if (named)
+        cli_progress_begin(&x.progress, c, "KiB exported", 0);
+    bool ok =
+        cli_call_stream(c, "GET", "/api/v1/register/export", slice_of(NULL, 0), NULL, write_out, &x, &r);
+    cli_progress_end(&x.progress);
     if (ok && r.status >= 400) {
         const char *detail = json_string_value(json_object_get(r.json, "detail"));
         cli_fail(c, "%s", detail ? detail : "the register could not be read");

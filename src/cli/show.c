@@ -31,8 +31,9 @@ static const char *cell(struct cli *c, const json_t *v)
 {
     if (!v || json_is_null(v))
         return "";
+    /* RFC 5280 4.1.2.5 has a date for what has no end; people have a word. */
     if (json_is_string(v))
-        return json_string_value(v);
+        return strcmp(json_string_value(v), "9999-12-31T23:59:59Z") == 0 ? "never" : json_string_value(v);
     if (json_is_boolean(v))
         return json_is_true(v) ? "yes" : "no";
     if (json_is_integer(v))
@@ -158,6 +159,8 @@ int show_items(struct cli *c, const json_t *items, const struct show_column *col
         for (size_t k = 0; k < n_columns; k++)
             cells[i * n_columns + k] = cell(c, json_object_get(json_array_get(items, i), columns[k].key));
     cli_table(headings, cells, rows);
+    if (rows == 0 && !c->quiet)
+        fprintf(stderr, "There is none.\n");
     return 0;
 }
 

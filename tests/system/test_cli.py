@@ -2,9 +2,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
+import yaml
 
 
 def run(program, *args):
@@ -131,12 +133,82 @@ def test_offline__same_commands_without_a_server(new_house, openssl):
     h.cli("register", "verify")
 
 
+def tool(name):
+    return shutil.which(name) or pytest.skip(f"{name} is not installed")
+
+
+@pytest.fixture
+def completion(program, tmp_path):
+    def write(shell):
+        path = tmp_path / ("touchmark." + shell)
+        done = run(program, "completion", shell)
+        assert done.returncode == 0
+        path.write_text(done.stdout)
+        return str(path)
+
+    return write
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(program, shell):
-    done = run(program, "completion", shell)
-    assert done.returncode == 0 and "touchmark" in done.stdout
+def test_completion__parses(shell, completion):
+    done = run(tool(shell), "-n", completion(shell))
+    assert done.returncode == 0 and not done.stderr
 
 
-def test_man(program):
+@pytest.mark.parametrize("words, expected", [
+    ("touchmark ce", ["cert"]),
+    ("touchmark cert re", ["revoke", "release"]),
+    ("touchmark cert list --ex", ["--expires-before"]),
+    ("touchmark apply --dr", ["--dry-run"]),
+    ("touchmark completion ", ["bash", "zsh", "fish"]),
+])
+def test_completion__offers(words, expected, completion, tmp_path):
+    quoted = " ".join(f"'{w}'" for w in words.split(" "))
+    script = f"source {completion('bash')}; COMP_WORDS=({quoted}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _touchmark; echo \"${{COMPREPLY[@]}}\""
+    done = run(tool("bash"), "-c", script)
+    assert done.stdout.split() == expected and not done.stderr
+    if shutil.which("fish"):
+        done = run("fish", "-c", f"source {completion('fish')}; complete -C '{words}'")
+        offered = [line.split("\t")[0] for line in done.stdout.splitlines()]
+        assert set(expected) == {w for w in offered if w.startswith(words.split(" ")[-1]) and w}, done.stdout
+
+
+def test_man__renders_without_a_warning(program, tmp_path):
     done = run(program, "man")
-    assert done.returncode == 0 and done.stdout.lstrip().startswith((".TH", ".\\\"", "'\\\""))
+    assert done.returncode == 0 and done.stdout.startswith(".TH TOUCHMARK 1")
+    assert done.stdout.isascii()
+    path = tmp_path / "touchmark.1"
+    path.write_text(done.stdout)
+    lint = run(tool("mandoc"), "-T", "lint", "-W", "warning", str(path))
+    assert lint.returncode == 0, lint.stdout
+    page = run("mandoc", "-T", "ascii", str(path)).stdout
+    for row in commands(program):
+        assert "touchmark " + row in page.replace("\b", ""), row
+
+
+DATA = [["ca", "list"], ["ca", "show", "root"], ["cert", "list"], ["status"], ["device", "list"], ["token", "list"], ["request", "list"],
+        ["get", "profiles"], ["get", "endpoints", "rest"], ["profile", "list"], ["endpoint", "list"], ["tenant", "list"], ["principal", "list"],
+        ["trust-set", "list"], ["register", "show"], ["register", "key"], ["register", "verify"], ["crl", "show", "root"],
+        ["cert", "find", "pki.example.org"]]
+
+
+@pytest.mark.parametrize("args", DATA, ids=" ".join)
+def test_data__as_json_and_yaml(house, args):
+    assert json.loads(house.cli(*args, "-o", "json").stdout) is not None
+    assert yaml.safe_load(house.cli(*args, "-o", "yaml").stdout) is not None
+    table = house.cli(*args).stdout
+    assert "\x1b" not in table
+
+
+NOUGHT = [["ca", "show", "nought"], ["cert", "get", "00"], ["cert", "find", "nought"], ["device", "show", "nought"], ["token", "show", "nought"],
+          ["request", "show", "nought"], ["get", "profiles", "nought"], ["crl", "show", "nought"], ["profile", "show", "nought"],
+          ["cert", "revoke", "00112233"], ["register", "prove", "999999"], ["cert", "show", "/nowhere"], ["device", "import", "/nowhere"],
+          ["cert", "issue", "--csr", "/nowhere"], ["restore", "/nowhere"]]
+
+
+@pytest.mark.parametrize("args", NOUGHT, ids=" ".join)
+def test_failure__is_one_line(house, args):
+    done = house.cli(*args, ok=False)
+    assert done.returncode == 1 and not done.stdout
+    lines = done.stderr.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("touchmark"), done.stderr
