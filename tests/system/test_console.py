@@ -53,6 +53,13 @@ def page(house):
     return text
 
 
+def issue(house, openssl, name, profile="server-internal-1y", **more):
+    with open(openssl.csr(name, "/CN=" + name, "DNS:" + name), encoding="ascii") as f:
+        reply = house.api("POST", "/enroll", {"csr": f.read(), "profile": profile, **more})
+    assert reply.status in (201, 202), reply
+    return reply.json
+
+
 # --- what the server sends -----------------------------------------------------------------------------------------------------
 
 
@@ -81,6 +88,40 @@ def test_files__are_compressed_cached_and_locked_down(house, page):
 def test_console__only_on_its_listener(house, page):
     assert house.request("GET", "/").status == 404
     assert house.plain("/").status == 404
+
+
+# --- what its first page asks for -----------------------------------------------------------------------------------------------
+
+
+def test_whoami__tells_roles_and_tenants(house):
+    me = house.api("GET", "/whoami").json
+    assert me["principal"] == "admin" and "admin" in me["roles"] and {t["name"] for t in me["tenants"]} >= {"default", "house"}
+    assert house.api("GET", "/whoami", token="").status == 401
+
+
+def test_summary__counts_what_happened_and_what_ends(house, openssl):
+    before = house.api("GET", "/summary?days=1").json
+    short = issue(house, openssl, "short.example.org", "workload-short")["serial"]
+    after = house.api("GET", "/summary?days=1").json
+    assert sum(after["activity"]["issued"]) == sum(before["activity"]["issued"]) + 1 and after["activity"]["whole"]
+    assert len(after["activity"]["issued"]) == 24 and after["activity"]["step"] == 3600
+    assert after["expiring"]["count"] == before["expiring"]["count"] + 1
+    assert short in [c["serial"] for c in after["expiring"]["items"]]
+    assert after["recent"][0]["pos"] > before["recent"][0]["pos"]
+    for days, buckets in ((7, 28), (30, 30), (90, 30)):
+        assert len(house.api("GET", f"/summary?days={days}").json["activity"]["refused"]) == buckets
+    assert house.api("GET", "/summary?days=2").status == 422
+
+
+def test_describe__reads_what_is_pasted(house, openssl):
+    with open(openssl.csr("described", "/CN=described.example.org", "DNS:described.example.org"), encoding="ascii") as f:
+        csr = f.read()
+    items = house.api("POST", "/describe", csr, content_type="text/plain").json["items"]
+    assert items[0]["subject"] == "CN=described.example.org" and "DNS:described.example.org" in items[0]["subjectAltName"]
+    text = house.api("POST", "/describe", csr, headers={"Accept": "text/plain"}).body.decode()
+    assert "described.example.org" in text
+    assert house.api("POST", "/describe", "nothing").status == 400
+    assert house.api("POST", "/describe", csr, token="").status == 401
 
 
 # --- a browser -----------------------------------------------------------------------------------------------------------------
@@ -183,13 +224,6 @@ def browser(driver, house):
     b.complaints()
     yield b
     assert not b.complaints()
-
-
-def issue(house, openssl, name, profile="server-internal-1y", **more):
-    with open(openssl.csr(name, "/CN=" + name, "DNS:" + name), encoding="ascii") as f:
-        reply = house.api("POST", "/enroll", {"csr": f.read(), "profile": profile, **more})
-    assert reply.status in (201, 202), reply
-    return reply.json
 
 
 def test_sign_in__refused_then_let_in_and_out(browser, house):

@@ -142,7 +142,10 @@ export function OverviewPage(_: PageProps) {
       <Panel title="Latest events" aside={<a href={href(["register"])}>Register</a>}>
         {recent.length === 0 ? <Empty icon="register" title="Nothing has happened yet" /> : <EventList events={recent.slice(0, 8)} />}
         <p class="faint small foot-note">
-          <Icon name="register" /> {plural(status.data.register.checkpoint, "event")} covered by the checkpoint of <Time at={status.data.register.checkpoint_at} />
+          <Icon name="register" />
+          <span>
+            {plural(status.data.register.checkpoint, "event")} covered by the checkpoint of <Time at={status.data.register.checkpoint_at} />
+          </span>
         </p>
       </Panel>
     </>

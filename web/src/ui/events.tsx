@@ -1,5 +1,5 @@
 /* Events of the register as sentences. */
-import { commonName, sentence, visible } from "../lib/format";
+import { commonName, sentence, shortHex, visible } from "../lib/format";
 import { href } from "../lib/router";
 import type { Event } from "../lib/types";
 import { Icon, type IconName } from "./icons";
@@ -38,7 +38,7 @@ export function about(event: Event): string {
   if (!event.body) return `${event.subject} (erased)`;
   const parts: Record<string, string[]> = {
     "certificate.issued": [commonName(text(event, "subject")), text(event, "profile"), text(event, "door") && `by ${text(event, "door")}`],
-    "certificate.revoked": [text(event, "serial"), text(event, "reason"), text(event, "comment")],
+    "certificate.revoked": [shortHex(text(event, "serial")), text(event, "reason"), text(event, "comment")],
     "enrollment.denied": [commonName(text(event, "subject")) || text(event, "caller"), text(event, "reason") || text(event, "rule")],
     "enrollment.refused": [text(event, "count") && `${text(event, "count")} times`, text(event, "detail") || text(event, "rule"), text(event, "peer")],
     "enrollment.pending": [commonName(text(event, "subject")) || text(event, "caller"), text(event, "profile")],

@@ -1,6 +1,6 @@
 /* The small parts that every page is made of. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../lib/api";
 import { day, isNever, moment, relative, visible } from "../lib/format";
 import { useNow } from "./hooks";
@@ -213,7 +213,8 @@ export function SelectField({ label, value, options, onChange, hint }: { label: 
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
   const at = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  /* Before the effects of what stands inside: a field that wants the focus takes it from the open dialog. */
+  useLayoutEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     at.current?.showModal();
     return () => before?.focus();
