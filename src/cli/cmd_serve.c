@@ -208,6 +208,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
                   LOG_S("why", "TOUCHMARK_UNSAFE_ASYNC is set: a power cut loses acknowledged certificates"));
     TM_TRY(house_open(&s->house, &hc, diag));
     TM_TRY(status_open(s->house));
+    TM_TRY(doors_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
     for (size_t i = 0; authority_jobs[i]; i++)
@@ -301,7 +302,10 @@ static void stop(struct serving *s)
         unlink(s->socket_path);
     if (s->house)
         status_close(s->house);
+    if (s->house)
+        doors_stop(s->house);
     house_close(s->house);
+    doors_close();
     /* Requests refer to the server until the house's pools have ended. */
     http_server_free(s->server);
     SSL_CTX_free(s->tls);

@@ -1,4 +1,31 @@
 #include "enroll/door.h"
+#include "enroll/acme/acme.h"
 #include "enroll/est/est.h"
+#include "issue/jobs.h"
 
-const struct door_descriptor *const doors[] = {&est_door, NULL};
+const struct door_descriptor *const doors[] = {&acme_door, &est_door, NULL};
+
+tm_err doors_open(struct house *h)
+{
+    for (size_t i = 0; doors[i]; i++) {
+        if (doors[i]->open)
+            TM_TRY(doors[i]->open(h));
+        for (size_t k = 0; doors[i]->jobs && doors[i]->jobs[k]; k++)
+            TM_TRY(jobs_add(h->jobs, doors[i]->jobs[k]));
+    }
+    return TM_OK;
+}
+
+void doors_stop(struct house *h)
+{
+    for (size_t i = 0; doors[i]; i++)
+        if (doors[i]->stop)
+            doors[i]->stop(h);
+}
+
+void doors_close(void)
+{
+    for (size_t i = 0; doors[i]; i++)
+        if (doors[i]->close)
+            doors[i]->close();
+}

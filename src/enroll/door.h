@@ -4,10 +4,23 @@
 #include "http/server.h"
 #include "policy/enrollment.h"
 
+struct house;
+struct job;
+
 struct door_descriptor {
     enum door id;
     const char *name;                /* "est" */
     const char *title;               /* "Enrollment over Secure Transport (RFC 7030)" */
     const struct http_route *routes; /* ended by a NULL pattern; http_request.app is the struct house */
+    /* What the door keeps while the server runs; each may be NULL. */
+    tm_err (*open)(struct house *h);
+    void (*stop)(struct house *h); /* before house_close(): threads of its own end; requests may still come */
+    void (*close)(void);           /* after house_close() */
+    const struct job *const *jobs; /* NULL-terminated */
 };
 extern const struct door_descriptor *const doors[]; /* NULL-terminated */
+
+/* All of them: open and give their jobs to the house; stop; close. */
+tm_err doors_open(struct house *h);
+void doors_stop(struct house *h);
+void doors_close(void);

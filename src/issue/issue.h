@@ -60,7 +60,8 @@ struct issue_request {
     char pending_id[40];
     unsigned retry_after; /* seconds */
 
-    void *priv; /* the pipeline's */
+    void *priv;      /* the pipeline's */
+    void *priv_door; /* the door's */
 };
 
 /* Fill e.spki, key, subject, san, exts from a parsed request. */
@@ -94,6 +95,8 @@ struct token_spec {
     int64_t max_uses; /* 1 by default */
     /* An API token instead: who it acts as, and a comma-separated subset of the principal\'s roles ("" all of them). */
     const char *principal, *roles;
+    bool
+        external; /* the key of an external account for ACME instead (RFC 8555 7.3.4): the secret is its HMAC key */
     const char *by;
 };
 tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
@@ -102,6 +105,10 @@ tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct ho
 tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h,
                           tenant_id tenant, const char *endpoint, const char *id, struct slice secret,
                           struct diag *diag);
+/* The key of an external account: what it grants (names, id) and for which profile, and its HMAC key. Does not consume. TM_EAUTH, TM_EEXPIRED. */
+tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32], struct arena *a,
+                      struct house *h, tenant_id tenant, const char *endpoint, const char *id,
+                      struct diag *diag);
 /* Check an API token "<id>.<secret>": who it acts as and the roles it is limited to ("" all of the principal's). */
 tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
                        tenant_id tenant, const char *id, struct slice secret, struct diag *diag);

@@ -38,7 +38,7 @@ static tm_err claims_make(const char **ret, struct arena *a, const struct token_
         put_string(&b, "principal", s->principal);
         put_string(&b, "roles", s->roles);
     } else {
-        put_string(&b, "type", "enrollment");
+        put_string(&b, "type", s->external ? "external" : "enrollment");
         put_string(&b, "endpoint", s->endpoint);
         put_string(&b, "profile", s->profile);
         put_string(&b, "device", s->device);
@@ -59,19 +59,36 @@ static tm_err claims_make(const char **ret, struct arena *a, const struct token_
     return e;
 }
 
-static tm_err random_text(char **ret, struct arena *a, size_t octets)
+static tm_err text_of(char **ret, struct arena *a, struct slice octets)
 {
-    uint8_t raw[SECRET_OCTETS];
-    TM_TRY(random_bytes(raw, octets));
     struct buf b;
     buf_init(&b, 256);
-    buf_put_base64(&b, slice_of(raw, octets), BASE64_URL, 0);
+    buf_put_base64(&b, octets, BASE64_URL, 0);
     *ret = arena_strdup(a, buf_str(&b));
-    explicit_bzero(raw, sizeof raw);
     if (b.p)
         explicit_bzero(b.p, b.n);
     buf_done(&b);
     return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err random_text(char **ret, struct arena *a, size_t octets)
+{
+    uint8_t raw[SECRET_OCTETS];
+    TM_TRY(random_bytes(raw, octets));
+    tm_err e = text_of(ret, a, slice_of(raw, octets));
+    explicit_bzero(raw, sizeof raw);
+    return e;
+}
+
+/* A secret that is presented is kept as its hash. One that signs is needed as it is: there the same place holds the key itself. */
+static tm_err make_secret(char **ret, uint8_t kept[SHA256_LEN], struct arena *a, bool external)
+{
+    if (external) {
+        TM_TRY(random_bytes(kept, SHA256_LEN));
+        return text_of(ret, a, slice_of(kept, SHA256_LEN));
+    }
+    TM_TRY(random_text(ret, a, SECRET_OCTETS));
+    return secret_hash(kept, slice_str(*ret));
 }
 
 static tm_err check_spec(const struct token_spec *s, struct diag *diag)
@@ -91,7 +108,6 @@ tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct ho
     TM_TRY(check_spec(s, diag));
     char *id, *secret;
     TM_TRY(random_text(&id, a, ID_OCTETS));
-    TM_TRY(random_text(&secret, a, SECRET_OCTETS));
     int64_t now = clock_now();
     struct effect effects[2] = {{.kind = EFFECT_TOKEN_ADD, .tenant = tenant}};
     struct token_row *t = &effects[0].u.token.row;
@@ -100,7 +116,7 @@ tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct ho
     t->max_uses = s->principal ? INT64_MAX : s->max_uses ? s->max_uses : 1;
     t->created_by = s->by ? s->by : "";
     t->created_at = now;
-    TM_TRY(secret_hash(t->secret_hash, slice_str(secret)));
+    TM_TRY(make_secret(&secret, t->secret_hash, a, s->external));
     TM_TRY(claims_make(&t->claims, a, s));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(t->created_by)},
@@ -144,11 +160,11 @@ static tm_err token_check(struct token_row *ret, struct arena *a, struct house *
 }
 
 static tm_err read_claims(struct caller *ret, char **ret_profile, struct arena *a, const struct token_row *t,
-                          const char *endpoint, json_t *doc, struct diag *diag)
+                          const char *wanted, const char *endpoint, json_t *doc, struct diag *diag)
 {
     const char *type = json_string_value(json_object_get(doc, "type"));
-    if (!type || strcmp(type, "enrollment") != 0)
-        return diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an enrollment token");
+    if (!type || strcmp(type, wanted) != 0)
+        return diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an %s token", wanted);
     const char *for_endpoint = json_string_value(json_object_get(doc, "endpoint"));
     if (for_endpoint && for_endpoint[0] && strcmp(for_endpoint, endpoint) != 0)
         return diag_fail(diag, TM_EAUTH, "token.endpoint", NULL, "the token is for another endpoint");
@@ -182,8 +198,31 @@ tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *
     TM_TRY(token_check(&t, a, h, tenant, id, secret, diag));
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, slice_str(t.claims), 64 << 10, diag));
-    tm_err e = read_claims(ret, ret_profile, a, &t, endpoint, doc, diag);
+    tm_err e = read_claims(ret, ret_profile, a, &t, "enrollment", endpoint, doc, diag);
     json_decref(doc);
+    return e;
+}
+
+tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32], struct arena *a,
+                      struct house *h, tenant_id tenant, const char *endpoint, const char *id,
+                      struct diag *diag)
+{
+    struct store_read q = {.kind = READ_TOKEN, .tenant = tenant, .arena = a, .name = id};
+    tm_err e = store_read_now(h->store, &q);
+    if (e == TM_ENOTFOUND || (e == TM_OK && q.tokens[0].revoked))
+        return diag_fail(diag, TM_EAUTH, "token.secret", NULL, "the key is not known here, or revoked");
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    if (q.tokens[0].expires_at < clock_now())
+        return diag_fail(diag, TM_EEXPIRED, "token.expired", NULL, "the key has expired");
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, slice_str(q.tokens[0].claims), 64 << 10, diag));
+    e = read_claims(ret, ret_profile, a, &q.tokens[0], "external", endpoint, doc, diag);
+    json_decref(doc);
+    if (e == TM_OK)
+        memcpy(ret_key, q.tokens[0].secret_hash, sizeof q.tokens[0].secret_hash);
     return e;
 }
 

@@ -1,0 +1,161 @@
+/* The door: its routes, what it keeps while the server runs, and what it does by the clock. */
+#include "enroll/acme/acme.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "enroll/acme/metrics.h"
+#include "enroll/acme/nonce.h"
+#include "enroll/acme/validate.h"
+#include "issue/jobs.h"
+#include <stdlib.h>
+
+enum { DROP_BATCH = 256, DROP_ROUNDS = 400 };
+
+/* ---- routes ---- */
+
+#define SERVE(name, operation)                                                                               \
+    static void name(struct http_request *r)                                                                 \
+    {                                                                                                        \
+        acme_serve(r, &(operation));                                                                         \
+    }
+SERVE(post_new_account, acme_new_account)
+SERVE(post_account, acme_account)
+SERVE(post_orders, acme_orders)
+SERVE(post_key_change, acme_key_change)
+SERVE(post_new_order, acme_new_order)
+SERVE(post_order, acme_get_order)
+SERVE(post_finalize, acme_finalize)
+SERVE(post_new_authz, acme_new_authz)
+SERVE(post_authz, acme_get_authz)
+SERVE(post_challenge, acme_challenge)
+SERVE(post_certificate, acme_certificate)
+SERVE(post_revoke, acme_revoke)
+
+#define ROUTE(method_, path_, handler_, max_, metric_)                                                       \
+    {.methods = (method_),                                                                                   \
+     .pattern = "/acme/{endpoint}/" path_,                                                                   \
+     .handler = (handler_),                                                                                  \
+     .listeners = HTTP_LISTENER_PUBLIC_TLS,                                                                  \
+     .body_max = (max_),                                                                                     \
+     .metric = "acme." metric_}
+
+static const struct http_route acme_routes[] = {
+    ROUTE(HTTP_M_GET, "directory", acme_get_directory, 0, "directory"),
+    ROUTE(HTTP_M_GET, "new-nonce", acme_get_nonce, 0, "new-nonce"),
+    ROUTE(HTTP_M_GET, "renewal-info/{cert}", acme_get_renewal_info, 0, "renewal-info"),
+    ROUTE(HTTP_M_POST, "new-account", post_new_account, JWS_MAX, "new-account"),
+    ROUTE(HTTP_M_POST, "new-order", post_new_order, JWS_MAX, "new-order"),
+    ROUTE(HTTP_M_POST, "new-authz", post_new_authz, JWS_MAX, "new-authz"),
+    ROUTE(HTTP_M_POST, "revoke-cert", post_revoke, JWS_MAX, "revoke-cert"),
+    ROUTE(HTTP_M_POST, "key-change", post_key_change, JWS_MAX, "key-change"),
+    ROUTE(HTTP_M_POST, "account/{id}", post_account, JWS_MAX, "account"),
+    ROUTE(HTTP_M_POST, "account/{id}/orders", post_orders, JWS_MAX, "orders"),
+    ROUTE(HTTP_M_POST, "order/{id}", post_order, JWS_MAX, "order"),
+    ROUTE(HTTP_M_POST, "order/{id}/finalize", post_finalize, JWS_MAX, "finalize"),
+    ROUTE(HTTP_M_POST, "authz/{id}", post_authz, JWS_MAX, "authz"),
+    ROUTE(HTTP_M_POST, "challenge/{id}/{type}", post_challenge, JWS_MAX, "challenge"),
+    ROUTE(HTTP_M_POST, "cert/{id}", post_certificate, JWS_MAX, "cert"),
+    ROUTE(HTTP_M_POST, "cert/{id}/{chain}", post_certificate, JWS_MAX, "cert"),
+    {0},
+};
+
+/* ---- by the clock ---- */
+
+static tm_err sweep(struct house *h, struct diag *diag)
+{
+    return h->acme ? validator_sweep(h->acme->validator, diag) : TM_OK;
+}
+
+static tm_err drop_batch(struct house *h, size_t *ret_n, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct store_read q = {
+        .kind = READ_ACME_OLD, .arena = a, .window_start = clock_now(), .limit = DROP_BATCH};
+    tm_err e = store_read_now(h->store, &q);
+    struct effect *v = e == TM_OK && q.n ? arena_calloc(a, q.n, sizeof *v) : NULL;
+    for (size_t i = 0; v && i < q.n; i++)
+        v[i] = (struct effect){.kind = EFFECT_ACME_DROP,
+                               .tenant = q.acme[i].tenant,
+                               .expected_version = -1,
+                               .u.acme.row = q.acme[i]};
+    if (e != TM_OK)
+        *diag = q.diag;
+    else if (q.n)
+        e = v ? house_commit(h, v, q.n, diag) : TM_ENOMEM;
+    *ret_n = e == TM_OK ? q.n : 0;
+    arena_free(a);
+    return e;
+}
+
+/* Orders and authorizations whose time is over leave. */
+static tm_err retention(struct house *h, struct diag *diag)
+{
+    size_t total = 0, n = DROP_BATCH;
+    for (int i = 0; i < DROP_ROUNDS && n == DROP_BATCH; i++) {
+        TM_TRY(drop_batch(h, &n, diag));
+        total += n;
+    }
+    if (total)
+        log_info(NULL, "acme.retention", LOG_I("rows", (int64_t)total));
+    return TM_OK;
+}
+
+static const struct job sweep_job = {.name = "acme.validate", .period_ms = 500, .run = sweep};
+static const struct job retention_job = {.name = "acme.retention", .period_ms = 600 * 1000, .run = retention};
+static const struct job *const acme_jobs[] = {&sweep_job, &retention_job, NULL};
+
+/* ---- while the server runs ---- */
+
+static struct acme *serving; /* a process serves one house */
+
+static void acme_free(struct acme *a)
+{
+    if (!a)
+        return;
+    validator_free(a->validator);
+    nonces_free(a->nonces);
+    free(a);
+}
+
+static tm_err acme_open(struct house *h)
+{
+    struct acme *a = calloc(1, sizeof *a);
+    if (!a)
+        return TM_ENOMEM;
+    a->house = h;
+    tm_err e = nonces_new(&a->nonces, 0);
+    if (e == TM_OK)
+        e = validator_new(&a->validator, h);
+    if (e != TM_OK) {
+        acme_free(a);
+        return e;
+    }
+    acme_metrics_register();
+    serving = h->acme = a;
+    return TM_OK;
+}
+
+static void acme_stop(struct house *h)
+{
+    if (h->acme)
+        validator_stop(h->acme->validator);
+}
+
+static void acme_close(void)
+{
+    acme_free(serving);
+    serving = NULL;
+}
+
+const struct door_descriptor acme_door = {
+    .id = DOOR_ACME,
+    .name = "acme",
+    .title = "Automatic Certificate Management Environment (RFC 8555)",
+    .routes = acme_routes,
+    .open = acme_open,
+    .stop = acme_stop,
+    .close = acme_close,
+    .jobs = acme_jobs,
+};

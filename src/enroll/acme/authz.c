@@ -1,0 +1,308 @@
+/* Authorizations and their challenges (RFC 8555 7.5). */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "enroll/acme/acme.h"
+#include "enroll/acme/validate.h"
+#include "policy/profile.h"
+#include "register/register.h"
+#include <string.h>
+
+enum { REUSE_LOOK = 8, DAY = 86400, POLL_SECONDS = 1 };
+
+/* ---- the objects ---- */
+
+static void put_challenge(struct buf *out, struct acme_exchange *x, const struct acme_authz *z,
+                          const struct acme_challenge_state *c)
+{
+    char time[21];
+    buf_printf(out, "{\"type\":\"%s\",\"status\":\"%s\",\"url\":", acme_challenge_names[c->type],
+               acme_status_names[c->status]);
+    buf_put_json_string(out, slice_str(acme_url(x, "challenge/%s/%s", z->id, acme_challenge_names[c->type])));
+    buf_puts(out, ",\"token\":");
+    buf_put_json_string(out, slice_str(c->token));
+    if (c->validated) {
+        clock_format_rfc3339(time, c->validated);
+        buf_printf(out, ",\"validated\":\"%s\"", time);
+    }
+    if (c->error[0])
+        buf_printf(out, ",\"error\":%s", c->error);
+    buf_putc(out, '}');
+}
+
+static enum acme_status status_now(const struct acme_authz *z)
+{
+    bool alive = z->row.status == ACME_PENDING || z->row.status == ACME_VALID;
+    return alive && z->expires <= clock_now() ? ACME_EXPIRED : (enum acme_status)z->row.status;
+}
+
+void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_authz *z)
+{
+    const struct acme_challenge_state *c = z->challenges.v;
+    enum acme_status status = status_now(z);
+    char time[21];
+    size_t n = 0;
+    clock_format_rfc3339(time, z->expires);
+    buf_printf(out, "{\"status\":\"%s\",\"expires\":\"%s\",\"identifier\":{\"type\":\"%s\",\"value\":",
+               acme_status_names[status], time, z->identifier.ip ? "ip" : "dns");
+    buf_put_json_string(out, slice_str(z->identifier.value));
+    buf_puts(out, "},\"challenges\":[");
+    for (size_t i = 0; i < z->challenges.n; i++) {
+        /* RFC 8555 7.1.4: what was not used is of no use later. */
+        if (status != ACME_PENDING && c[i].status == ACME_PENDING)
+            continue;
+        buf_puts(out, n++ ? "," : "");
+        put_challenge(out, x, z, &c[i]);
+    }
+    buf_putc(out, ']');
+    if (z->wildcard)
+        buf_puts(out, ",\"wildcard\":true");
+    buf_puts(out, "}\n");
+}
+
+/* ---- made and used again ---- */
+
+/* Names that an operator gave to the account by its external key. */
+static bool granted(struct acme_exchange *x, const char *text)
+{
+    for (size_t i = 0; x->settings->grant && i < x->account->names.n; i++)
+        if (strcasecmp(x->account->names.v[i], text) == 0)
+            return true;
+    return false;
+}
+
+static tm_err grant(struct acme_authz *z, struct acme_exchange *x, const char *text)
+{
+    z->row.status = ACME_VALID;
+    z->granted = x->account->external;
+    z->expires = clock_now() + x->settings->authorization_lifetime;
+    struct event_field fields[] = {
+        {.key = "account", .kind = EVENT_STR, .s = slice_str(x->account->id)},
+        {.key = "external", .kind = EVENT_STR, .s = slice_str(x->account->external)},
+        {.key = "how", .kind = EVENT_STR, .s = SLICE_LIT("granted")},
+        {.key = "name", .kind = EVENT_STR, .s = slice_str(text)},
+        {0},
+    };
+    return acme_put_event(x, "acme.name-authorized",
+                          arena_printf(x->arena, "acme-account/%s", x->account->id), fields);
+}
+
+static tm_err add_challenges(struct acme_authz *z, struct acme_exchange *x)
+{
+    struct acme_challenge_state *v = arena_calloc(x->arena, ACME_CHALLENGE_TYPES, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    size_t n = 0;
+    for (int i = 0; i < ACME_CHALLENGE_TYPES; i++) {
+        const struct challenge *c = challenges[i];
+        if (!(x->settings->challenges >> i & 1) || (z->wildcard && !c->wildcard) ||
+            (z->identifier.ip && !c->addresses))
+            continue;
+        v[n] = (struct acme_challenge_state){.type = i, .status = ACME_PENDING, .error = ""};
+        TM_TRY(acme_token_make(&v[n++].token, x->arena));
+    }
+    z->challenges = (struct json_objects){.v = v, .n = n};
+    if (n == 0)
+        return acme_refuse(x, ACME_P_REJECTED_IDENTIFIER, TM_EDENIED, "acme.challenges",
+                           "%s%s can be proven by none of the challenges that are offered here",
+                           z->wildcard ? "*." : "", z->identifier.value);
+    return TM_OK;
+}
+
+tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
+                       bool wildcard, struct diag *diag)
+{
+    (void)diag;
+    int64_t now = clock_now();
+    const char *text = acme_identifier_text(x->arena, id, wildcard);
+    struct acme_authz z = {.identifier = *id,
+                           .wildcard = wildcard,
+                           .expires = now + x->settings->order_lifetime,
+                           .granted = "",
+                           .base = "",
+                           .endpoint = x->endpoint->name,
+                           .thumbprint = ""};
+    if (!text)
+        return TM_ENOMEM;
+    TM_TRY(acme_id_make(&z.id, x->arena));
+    z.row.owner = x->account->id;
+    z.row.created_at = now;
+    z.row.status = ACME_PENDING;
+    if (granted(x, text))
+        TM_TRY(grant(&z, x, text));
+    else
+        TM_TRY(add_challenges(&z, x));
+    z.row.keep_until = z.expires + x->settings->retention;
+    TM_TRY(acme_authz_write(&z, x->arena));
+    TM_TRY(acme_put_row(x, &z.row, false));
+    *ret = z;
+    return TM_OK;
+}
+
+tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
+                        bool wildcard, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_ACME,
+                           .tenant = x->endpoint->tenant,
+                           .arena = x->arena,
+                           .acme_kind = ACME_AUTHZ,
+                           .name2 = acme_authz_key(x->arena, x->account->id, id, wildcard),
+                           .limit = REUSE_LOOK};
+    tm_err e = q.name2 ? store_read_now(x->house->store, &q) : TM_ENOMEM;
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    /* What ends soon would take the new order with it. */
+    int64_t least = x->settings->order_lifetime / 2 < DAY ? x->settings->order_lifetime / 2 : DAY;
+    bool found = false;
+    for (size_t i = 0; i < q.n; i++) {
+        struct acme_authz z;
+        if (q.acme[i].status != ACME_VALID && q.acme[i].status != ACME_PENDING)
+            continue;
+        TM_TRY(acme_authz_read(&z, x->arena, &q.acme[i]));
+        bool better = !found || (z.row.status == ACME_VALID && ret->row.status != ACME_VALID);
+        if (strcmp(z.endpoint, x->endpoint->name) != 0 || z.expires - clock_now() < least || !better)
+            continue;
+        *ret = z;
+        found = true;
+    }
+    return found ? TM_OK : TM_ENOTFOUND;
+}
+
+/* ---- newAuthz (RFC 8555 7.4.1) ---- */
+
+static tm_err new_authz_with(struct acme_exchange *x, const json_t *p, struct diag *diag)
+{
+    const json_t *identifier = json_object_get(p, "identifier");
+    const char *type = json_string_value(json_object_get(identifier, "type"));
+    const char *value = json_string_value(json_object_get(identifier, "value"));
+    const char *name = x->account->profile[0] ? x->account->profile : x->endpoint->profiles[0];
+    const struct profile *profile = catalog_profile(x->catalog, x->endpoint->tenant, name);
+    if (!type || !value)
+        return acme_refuse(x, ACME_P_MALFORMED, TM_EMALFORMED, "RFC 8555 7.4.1",
+                           "a pre-authorization has an \"identifier\" with \"type\" and \"value\"");
+    if (!profile)
+        return diag_fail(diag, TM_EUNAVAIL, "profile.unknown", NULL, "the profile is not there");
+    struct acme_identifier id;
+    bool wildcard;
+    enum acme_problem bad = ACME_P_NONE;
+    TM_TRY(acme_name_check(x, profile, type, value, &id, &wildcard, &bad, diag));
+    if (bad != ACME_P_NONE) {
+        buf_reset(&x->subproblems);
+        x->problem = bad;
+        return TM_EDENIED;
+    }
+    if (wildcard)
+        return acme_refuse(x, ACME_P_REJECTED_IDENTIFIER, TM_EDENIED, "RFC 8555 7.4.1",
+                           "a wildcard can't be authorized without an order");
+    struct acme_authz z;
+    tm_err e = acme_authz_reuse(&z, x, &id, false, diag);
+    if (e == TM_ENOTFOUND) {
+        x->status = 201;
+        e = acme_authz_make(&z, x, &id, false, diag);
+    }
+    TM_TRY(e);
+    x->location = acme_url(x, "authz/%s", z.id);
+    acme_put_authz(&x->body, x, &z);
+    return TM_OK;
+}
+
+static tm_err new_authz(struct acme_exchange *x, struct diag *diag)
+{
+    json_t *p = NULL;
+    TM_TRY(acme_payload(&p, x, diag));
+    tm_err e = new_authz_with(x, p, diag);
+    json_decref(p);
+    return e;
+}
+
+/* ---- one authorization ---- */
+
+static tm_err own_authz(struct acme_authz *ret, struct acme_exchange *x, struct diag *diag)
+{
+    struct acme_row row;
+    TM_TRY(acme_own_row(&row, x, ACME_AUTHZ, http_request_param(x->request, "id"), diag));
+    return acme_authz_read(ret, x->arena, &row);
+}
+
+/* RFC 8555 7.5.2 */
+static tm_err deactivate(struct acme_exchange *x, struct acme_authz *z, const json_t *p)
+{
+    const char *status = json_string_value(json_object_get(p, "status"));
+    if (!status)
+        return TM_OK;
+    if (strcmp(status, "deactivated") != 0)
+        return acme_refuse(x, ACME_P_MALFORMED, TM_EINVAL, "RFC 8555 7.5.2",
+                           "the status of an authorization can be set to \"deactivated\" only");
+    if (z->row.status != ACME_VALID && z->row.status != ACME_PENDING)
+        return acme_refuse(x, ACME_P_MALFORMED, TM_ECONFLICT, "RFC 8555 7.5.2", "the authorization is %s",
+                           acme_status_names[z->row.status]);
+    z->row.status = ACME_DEACTIVATED;
+    z->row.due_at = 0;
+    TM_TRY(acme_authz_write(z, x->arena));
+    return acme_put_row(x, &z->row, false);
+}
+
+static tm_err get_authz(struct acme_exchange *x, struct diag *diag)
+{
+    struct acme_authz z;
+    TM_TRY(own_authz(&z, x, diag));
+    if (!acme_is_get(x)) {
+        json_t *p = NULL;
+        TM_TRY(acme_payload(&p, x, diag));
+        tm_err e = deactivate(x, &z, p);
+        json_decref(p);
+        TM_TRY(e);
+    }
+    if (z.row.status == ACME_PENDING && z.row.due_at)
+        x->retry_after = POLL_SECONDS;
+    acme_put_authz(&x->body, x, &z);
+    return TM_OK;
+}
+
+/* ---- a challenge is taken up (RFC 8555 7.5.1) ---- */
+
+static tm_err take_up(struct acme_exchange *x, struct acme_authz *z, struct acme_challenge_state *c)
+{
+    if (status_now(z) != ACME_PENDING || c->status != ACME_PENDING)
+        return TM_OK; /* said already, or decided: its state is the answer */
+    c->status = ACME_PROCESSING;
+    z->attempts = 0;
+    z->thumbprint = x->account->thumbprint;
+    z->base = x->base;
+    z->row.due_at = clock_now_ms();
+    x->validate = z->id;
+    TM_TRY(acme_authz_write(z, x->arena));
+    return acme_put_row(x, &z->row, false);
+}
+
+static tm_err challenge(struct acme_exchange *x, struct diag *diag)
+{
+    struct acme_authz z;
+    const char *type = http_request_param(x->request, "type");
+    TM_TRY(own_authz(&z, x, diag));
+    struct acme_challenge_state *c = z.challenges.v, *found = NULL;
+    for (size_t i = 0; i < z.challenges.n; i++)
+        if (strcmp(acme_challenge_names[c[i].type], type) == 0)
+            found = &c[i];
+    if (!found) {
+        x->status = 404;
+        return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "there is no such challenge");
+    }
+    if (!acme_is_get(x)) {
+        json_t *p = NULL;
+        TM_TRY(acme_payload(&p, x, diag));
+        json_decref(p);
+        TM_TRY(take_up(x, &z, found));
+    }
+    if (found->status == ACME_PROCESSING)
+        x->retry_after = POLL_SECONDS;
+    x->links[0] = arena_printf(x->arena, "<%s>;rel=\"up\"", acme_url(x, "authz/%s", z.id));
+    put_challenge(&x->body, x, &z, found);
+    return TM_OK;
+}
+
+const struct acme_operation acme_new_authz = {.auth = ACME_BY_KID, .run = new_authz};
+const struct acme_operation acme_get_authz = {.auth = ACME_BY_KID, .run = get_authz};
+const struct acme_operation acme_challenge = {.auth = ACME_BY_KID, .run = challenge};

@@ -1,0 +1,365 @@
+/* An order becomes a certificate (RFC 8555 7.4), which is fetched (7.4.2). */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "enroll/acme/acme.h"
+#include "enroll/acme/metrics.h"
+#include "policy/profile.h"
+#include "x509/name.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAINS_MAX = 4, PENDING_RETRY_MIN = 5 };
+
+/* ---- names of the request ---- */
+
+static bool name_listed(const struct json_strings *names, const char *text)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (strcasecmp(names->v[i], text) == 0)
+            return true;
+    return false;
+}
+
+static tm_err text_of(const char **ret, struct arena *a, const struct general_name *gn)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    general_name_print(&b, gn);
+    *ret = buf_err(&b) == TM_OK ? arena_strdup(a, buf_str(&b)) : NULL;
+    buf_done(&b);
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+/* The common name as a name of the order; NULL when there is none. */
+static tm_err common_name(const char **ret, struct acme_exchange *x, struct slice subject, struct diag *diag)
+{
+    struct name n;
+    struct slice text;
+    *ret = NULL;
+    if (subject.n == 0)
+        return TM_OK;
+    TM_TRY(name_parse(&n, subject, diag));
+    tm_err e = name_get(&text, x->arena, &n, OID_CN);
+    if (e == TM_ENOTFOUND)
+        return TM_OK;
+    TM_TRY(e);
+    struct general_name gn;
+    char *copy = arena_strndup(x->arena, (const char *)text.p, text.n);
+    if (!copy)
+        return TM_ENOMEM;
+    if (general_name_from_text(&gn, x->arena, text, diag) != TM_OK) {
+        *ret = copy;
+        return TM_OK;
+    }
+    return text_of(ret, x->arena, &gn);
+}
+
+/* RFC 8555 7.4: the request has exactly the names of the order, in any order and any mix of CN and subjectAltName. */
+static tm_err check_names(struct acme_exchange *x, const struct issue_request *i, const struct acme_order *o,
+                          struct diag *diag)
+{
+    const char *cn;
+    bool seen[ACME_IDENTIFIERS_MAX] = {false};
+    tm_err e = common_name(&cn, x, i->e.subject, diag);
+    if (e != TM_OK)
+        return e == TM_ENOMEM
+                   ? e
+                   : acme_refuse(x, ACME_P_BAD_CSR, e, "RFC 8555 7.4", "the subject can't be read");
+    for (size_t k = 0; k <= i->e.san.n; k++) {
+        const char *text = cn;
+        if (k < i->e.san.n)
+            TM_TRY(text_of(&text, x->arena, &i->e.san.v[k]));
+        if (!text)
+            continue;
+        if (!name_listed(&o->names, text))
+            return acme_refuse(x, ACME_P_BAD_CSR, TM_EINVAL, "RFC 8555 7.4",
+                               "%.200s is not a name of the order", text);
+        for (size_t n = 0; n < o->names.n; n++)
+            seen[n] = seen[n] || strcasecmp(o->names.v[n], text) == 0;
+    }
+    for (size_t n = 0; n < o->names.n; n++)
+        if (!seen[n])
+            return acme_refuse(x, ACME_P_BAD_CSR, TM_EINVAL, "RFC 8555 7.4",
+                               "%s is a name of the order and not of the request", o->names.v[n]);
+    return TM_OK;
+}
+
+/* ---- what came of it ---- */
+
+/* In the transaction of the certificate: the order is valid, and keeps the certificate where the inventory will not. */
+static tm_err order_valid(struct issue_request *i, struct effect *ret, size_t *ret_n)
+{
+    struct acme_exchange *x = i->priv_door;
+    struct acme_order *o = x->order;
+    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, o->profile);
+    o->serial = arena_hex(i->arena, SLICE_ARR(i->serial));
+    if (!o->serial)
+        return TM_ENOMEM;
+    if (p && profile_retention(p) != RETAIN_FULL)
+        o->cert = i->cert;
+    o->row.status = ACME_VALID;
+    o->row.keep_until = i->decision.plan.not_after < TM_TIME_NEVER - x->settings->retention
+                            ? i->decision.plan.not_after + x->settings->retention
+                            : 0;
+    o->pending = "";
+    TM_TRY(acme_order_write(o, i->arena));
+    *ret = (struct effect){.kind = EFFECT_ACME_PUT,
+                           .tenant = i->tenant,
+                           .expected_version = o->row.version,
+                           .u.acme.row = o->row};
+    *ret_n = 1;
+    return TM_OK;
+}
+
+/* Which problem a decision of policy is: about the key, the names or the caller. */
+static enum acme_problem problem_of_rule(tm_err e, const char *rule)
+{
+    if (e == TM_EQUOTA)
+        return ACME_P_RATE_LIMITED;
+    if (strncmp(rule, "key.", 4) == 0)
+        return ACME_P_BAD_PUBLIC_KEY;
+    if (strncmp(rule, "san.", 4) == 0)
+        return ACME_P_REJECTED_IDENTIFIER;
+    return tm_err_class(e) == TM_CLASS_UNAVAILABLE ? ACME_P_SERVER_INTERNAL : ACME_P_BAD_CSR;
+}
+
+static void reply_order(struct acme_exchange *x, enum acme_status status)
+{
+    x->location = acme_url(x, "order/%s", x->order->id);
+    acme_put_order(&x->body, x, x->order, status);
+}
+
+/* The order waits for approval: that becomes durable, then it is said. */
+static void processing(struct acme_exchange *x)
+{
+    struct acme_order *o = x->order;
+    o->pending = arena_strdup(x->arena, x->issue->pending_id);
+    o->row.status = ACME_PROCESSING;
+    x->retry_after = x->issue->retry_after > PENDING_RETRY_MIN ? x->issue->retry_after : PENDING_RETRY_MIN;
+    x->err = o->pending ? acme_order_write(o, x->arena) : TM_ENOMEM;
+    if (x->err == TM_OK)
+        x->err = acme_put_row(x, &o->row, false);
+    if (x->err != TM_OK) {
+        acme_answer(x);
+        return;
+    }
+    reply_order(x, ACME_PROCESSING);
+    x->txn = (struct store_txn){.done = x->written,
+                                .reply_to = http_request_executor(x->request),
+                                .effects = x->effects,
+                                .n = x->n_effects};
+    store_submit(x->house->store, &x->txn);
+}
+
+static void issued(struct task *t)
+{
+    struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
+    struct acme_exchange *x = i->priv_door;
+    x->err = i->err;
+    x->diag = i->diag;
+    switch (i->outcome) {
+    case ISSUE_ISSUED:
+        acme_count_issued(x->endpoint->name);
+        reply_order(x, ACME_VALID);
+        break;
+    case ISSUE_PENDING:
+        processing(x);
+        return;
+    case ISSUE_DENIED:
+        x->problem = problem_of_rule(i->err, i->diag.rule);
+        break;
+    default:
+        /* Another finalization of the same order was quicker. */
+        if (i->err == TM_ECONFLICT)
+            x->problem = ACME_P_ORDER_NOT_READY;
+        if (x->err == TM_OK)
+            x->err = TM_EINTERNAL;
+    }
+    acme_answer(x);
+}
+
+/* ---- finalize ---- */
+
+static tm_err read_request(struct acme_exchange *x, struct issue_request *i, const json_t *p,
+                           struct diag *diag)
+{
+    const json_t *v = json_object_get(p, "csr");
+    struct slice der;
+    struct csr *csr = arena_calloc(x->arena, 1, sizeof *csr);
+    if (!csr)
+        return TM_ENOMEM;
+    if (!json_is_string(v) ||
+        base64url_strict(&der, x->arena, slice_of(json_string_value(v), json_string_length(v))) != TM_OK)
+        return acme_refuse(x, ACME_P_MALFORMED, TM_EMALFORMED, "RFC 8555 7.4",
+                           "\"csr\" is not a request in base64url");
+    tm_err e = csr_parse_pkcs10(csr, der, diag);
+    if (e == TM_OK)
+        e = issue_from_csr(i, csr, diag);
+    if (tm_err_class(e) == TM_CLASS_CALLER)
+        x->problem = ACME_P_BAD_CSR;
+    TM_TRY(e);
+    /* RFC 8555 11.1: the account's key is for the account alone. */
+    if (slice_eq(csr->spki.der, x->account->spki))
+        return acme_refuse(x, ACME_P_BAD_CSR, TM_EINVAL, "RFC 8555 11.1",
+                           "the key of the request is the account's own");
+    return TM_OK;
+}
+
+static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *diag)
+{
+    struct issue_request *i = arena_calloc(x->arena, 1, sizeof *i);
+    const struct endpoint *ep = x->endpoint;
+    const struct tenant *tenant = catalog_tenant_by_id(x->catalog, ep->tenant);
+    const struct acme_order *o = x->order;
+    if (!i)
+        return TM_ENOMEM;
+    i->house = x->house;
+    i->arena = x->arena;
+    TM_TRY(read_request(x, i, p, diag));
+    TM_TRY(check_names(x, i, o, diag));
+    i->tenant = ep->tenant;
+    i->authority = ep->authority[0] ? ep->authority : NULL;
+    i->done.run = issued;
+    i->reply_to = http_request_executor(x->request);
+    i->also = order_valid;
+    i->priv_door = x;
+    i->e.request_id = x->request->id;
+    i->e.tenant = tenant ? tenant->name : "";
+    i->e.endpoint = ep->name;
+    i->e.door = DOOR_ACME;
+    i->e.profile = o->profile;
+    i->e.kind = ENROLL_NEW;
+    i->e.not_before = o->not_before;
+    i->e.not_after = o->not_after;
+    i->e.caller = (struct caller){.kind = CALLER_ACCOUNT,
+                                  .id = x->account->id,
+                                  .names = (const char *const *)o->names.v,
+                                  .n_names = o->names.n,
+                                  .peer = x->request->peer};
+    x->issue = i;
+    return TM_OK;
+}
+
+static tm_err finalize(struct acme_exchange *x, struct diag *diag)
+{
+    enum acme_status status;
+    json_t *p = NULL;
+    x->issue = NULL;
+    x->order = arena_calloc(x->arena, 1, sizeof *x->order);
+    if (!x->order)
+        return TM_ENOMEM;
+    TM_TRY(acme_own_order(x->order, x, diag));
+    TM_TRY(acme_order_status(&status, x, x->order, diag));
+    if (status != ACME_READY)
+        return acme_refuse(x, ACME_P_ORDER_NOT_READY, TM_ECONFLICT, "RFC 8555 7.4", "the order is %s",
+                           acme_status_names[status]);
+    TM_TRY(acme_payload(&p, x, diag));
+    tm_err e = prepare(x, p, diag);
+    json_decref(p);
+    return e;
+}
+
+/* ---- the certificate ---- */
+
+static bool chain_member_is_root(struct slice der)
+{
+    struct cert c;
+    return cert_parse(&c, der, NULL) == TM_OK && slice_eq(c.issuer, c.subject);
+}
+
+static void put_chain(struct buf *out, struct slice leaf, const struct authority *a)
+{
+    buf_put_pem(out, "CERTIFICATE", leaf);
+    if (!a->is_root)
+        buf_put_pem(out, "CERTIFICATE", a->der);
+    for (size_t i = 0; i < a->n_chain; i++)
+        if (!chain_member_is_root(a->chain[i]))
+            buf_put_pem(out, "CERTIFICATE", a->chain[i]);
+}
+
+/* The issuing authority under this name first, then others with its name and key: certified by another parent. */
+static size_t find_chains(const struct authority *v[CHAINS_MAX], const struct catalog *c, tenant_id tenant,
+                          const char *name)
+{
+    const struct authority *const *all, *first = catalog_authority(c, tenant, name);
+    size_t n = 0, total = catalog_authorities(c, &all);
+    if (first)
+        v[n++] = first;
+    for (size_t i = 0; first && i < total && n < CHAINS_MAX; i++)
+        if (all[i] != first && all[i]->tenant == tenant &&
+            slice_eq(all[i]->cert.subject, first->cert.subject) &&
+            slice_eq(all[i]->cert.spki.der, first->cert.spki.der) && !slice_eq(all[i]->der, first->der))
+            v[n++] = all[i];
+    return n;
+}
+
+static tm_err add_links(struct acme_exchange *x, const struct acme_order *o,
+                        const struct authority *const *chains, size_t n, size_t shown)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i == shown)
+            continue;
+        x->links[k] = arena_printf(x->arena, "<%s>;rel=\"alternate\"", acme_url(x, "cert/%s/%zu", o->id, i));
+        if (!x->links[k++])
+            return TM_ENOMEM;
+    }
+    const char *crl, *ca;
+    TM_TRY(house_authority_urls(&crl, &ca, x->arena, x->house, chains[shown]));
+    if (ca[0])
+        x->links[k] = arena_printf(x->arena, "<%s>;rel=\"up\"", ca);
+    return !ca[0] || x->links[k] ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err read_certificate(struct slice *ret, const char **ret_authority, struct acme_exchange *x,
+                               const struct acme_order *o, struct diag *diag)
+{
+    struct slice serial;
+    struct store_read q = {
+        .kind = READ_CERT, .tenant = x->endpoint->tenant, .arena = x->arena, .with_der = true};
+    if (hex_decode(&serial, x->arena, slice_str(o->serial)) != TM_OK || serial.n != CERT_SERIAL_LEN)
+        return TM_ECORRUPT;
+    memcpy(q.id, serial.p, CERT_SERIAL_LEN);
+    tm_err e = store_read_now(x->house->store, &q);
+    if (e != TM_OK && e != TM_ENOTFOUND) {
+        *diag = q.diag;
+        return e;
+    }
+    *ret = e == TM_OK && q.certs[0].der.n ? q.certs[0].der : o->cert;
+    *ret_authority = e == TM_OK ? q.certs[0].authority : "";
+    if (ret->n)
+        return TM_OK;
+    x->status = 404;
+    return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "the certificate is not kept any more");
+}
+
+static tm_err certificate(struct acme_exchange *x, struct diag *diag)
+{
+    struct acme_order o;
+    enum acme_status status;
+    const char *authority, *which = http_request_param(x->request, "chain");
+    struct slice leaf;
+    TM_TRY(acme_own_order(&o, x, diag));
+    TM_TRY(acme_order_status(&status, x, &o, diag));
+    if (status != ACME_VALID) {
+        x->status = 404;
+        return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "the order has no certificate");
+    }
+    TM_TRY(read_certificate(&leaf, &authority, x, &o, diag));
+    const struct authority *chains[CHAINS_MAX];
+    size_t n = find_chains(chains, x->catalog, x->endpoint->tenant, authority);
+    size_t shown = which && which[0] >= '0' && which[0] <= '9' && !which[1] ? (size_t)(which[0] - '0')
+                   : which                                                  ? n
+                                                                            : 0;
+    if (shown >= n) {
+        x->status = 404;
+        return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "there is no such chain");
+    }
+    put_chain(&x->body, leaf, chains[shown]);
+    x->type = "application/pem-certificate-chain";
+    return add_links(x, &o, chains, n, shown);
+}
+
+const struct acme_operation acme_finalize = {.auth = ACME_BY_KID, .run = finalize};
+const struct acme_operation acme_certificate = {.auth = ACME_BY_KID, .run = certificate};

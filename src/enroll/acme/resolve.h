@@ -1,0 +1,20 @@
+/* enroll/acme/resolve.h - DNS for validations: libunbound, validating DNSSEC up to the root's keys (RFC 4035).
+ *
+ * Layer 5, thread-safe; look-ups block up to their deadline. */
+#pragma once
+#include "base/err.h"
+#include "base/slice.h"
+#include "issue/acme_settings.h"
+
+struct arena;
+struct resolver;
+
+enum { RESOLVE_A = 1, RESOLVE_TXT = 16, RESOLVE_AAAA = 28, RESOLVE_RECORDS_MAX = 128 };
+
+/* A resolver with these settings. TM_EUNAVAIL where the library says no. */
+tm_err resolver_new(struct resolver **ret, const struct acme_settings *s, struct diag *diag);
+void resolver_free(struct resolver *r);
+/* Records of one type, as in the message; none is TM_OK with 0 (also for a name that does not exist). TM_ETIMEOUT; TM_EUNAVAIL: servers
+ * failed; TM_EDENIED: DNSSEC says that the answer is forged. */
+tm_err resolver_lookup(struct slice *ret, size_t max, size_t *ret_n, struct arena *a, struct resolver *r,
+                       const char *name, int type, uint64_t deadline_ns, struct diag *diag);

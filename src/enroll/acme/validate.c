@@ -1,0 +1,365 @@
+#include "enroll/acme/validate.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "enroll/acme/metrics.h"
+#include "enroll/acme/resolve.h"
+#include "register/register.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    THREADS = 32,       /* attempts at a time: they wait, mostly */
+    WAITING_MAX = 2048, /* known here; the rest stands in the store */
+    RESOLVERS_MAX = 16,
+    BACKOFF_MS = 1000,
+    BACKOFF_MS_MAX = 60000,
+    CONFLICTS_MAX = 3,
+};
+#define ATTEMPT_NS ((uint64_t)10000000000)
+
+const struct challenge *const challenges[ACME_CHALLENGE_TYPES] = {
+    [ACME_HTTP_01] = &challenge_http_01,
+    [ACME_DNS_01] = &challenge_dns_01,
+    [ACME_TLS_ALPN_01] = &challenge_tls_alpn_01,
+};
+
+/* One authorization that is being looked at, or waits for its turn. */
+struct look {
+    struct task task;
+    struct validator *v;
+    tenant_id tenant;
+    char id[ACME_ID_MAX + 1];
+    struct look *next;
+};
+
+/* Resolvers by their settings; kept while the server runs. */
+struct known_resolver {
+    char *key;
+    struct resolver *resolver;
+};
+
+struct validator {
+    struct house *house;
+    struct pool *pool;
+    pthread_mutex_t lock;
+    bool stopping;
+    struct look *looks;
+    size_t n_looks;
+    struct known_resolver resolvers[RESOLVERS_MAX];
+    size_t n_resolvers;
+};
+
+/* ---- who resolves ---- */
+
+static char *resolver_key(const struct acme_settings *s)
+{
+    struct buf b;
+    buf_init(&b, 64 << 10);
+    buf_puts(&b, s->validation.dnssec ? "dnssec" : "plain");
+    for (size_t i = 0; i < s->validation.resolvers.n; i++)
+        buf_printf(&b, " %s", s->validation.resolvers.v[i]);
+    for (size_t i = 0; i < s->validation.insecure.n; i++)
+        buf_printf(&b, " !%s", s->validation.insecure.v[i]);
+    return buf_take(&b);
+}
+
+static tm_err find_resolver(struct resolver **ret, struct validator *v, const struct acme_settings *s,
+                            struct diag *diag)
+{
+    char *key = resolver_key(s);
+    if (!key)
+        return TM_ENOMEM;
+    tm_err e = TM_OK;
+    pthread_mutex_lock(&v->lock);
+    size_t i = 0;
+    while (i < v->n_resolvers && strcmp(v->resolvers[i].key, key) != 0)
+        i++;
+    if (i == RESOLVERS_MAX) {
+        e = diag_fail(diag, TM_EUNAVAIL, NULL, "validation", "more than %d sets of resolvers are in use",
+                      RESOLVERS_MAX);
+    } else if (i == v->n_resolvers) {
+        e = resolver_new(&v->resolvers[i].resolver, s, diag);
+        if (e == TM_OK) {
+            v->resolvers[i].key = key;
+            key = NULL;
+            v->n_resolvers++;
+        }
+    }
+    if (e == TM_OK)
+        *ret = v->resolvers[i].resolver;
+    pthread_mutex_unlock(&v->lock);
+    free(key);
+    return e;
+}
+
+/* ---- one attempt ---- */
+
+static tm_err key_authorization(const char **ret, struct arena *a, const struct acme_authz *z,
+                                const char *token)
+{
+    *ret = arena_printf(a, "%s.%s", token, z->thumbprint);
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err attempt_run(struct attempt *t, struct validator *v, const struct acme_authz *z,
+                          const struct acme_challenge_state *c, const struct acme_settings *s,
+                          struct arena *a)
+{
+    struct diag diag = {0};
+    *t = (struct attempt){.settings = s,
+                          .arena = a,
+                          .identifier = &z->identifier,
+                          .token = c->token,
+                          .deadline_ns = clock_mono_ns() + ATTEMPT_NS};
+    TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
+    if (find_resolver(&t->resolver, v, s, &diag) != TM_OK)
+        return attempt_failed(t, ACME_P_SERVER_INTERNAL, "%s", diag.message);
+    return challenges[c->type]->run(t);
+}
+
+/* ---- what it means ---- */
+
+static const char *problem_text(struct arena *a, enum acme_problem p, const char *detail)
+{
+    struct buf b;
+    buf_init(&b, 8192);
+    acme_put_problem(&b, p, detail, (struct slice){0});
+    const char *s = buf_err(&b) == TM_OK ? arena_strdup(a, buf_str(&b)) : NULL;
+    buf_done(&b);
+    return s;
+}
+
+static void proven(struct acme_authz *z, struct acme_challenge_state *c, const struct acme_settings *s)
+{
+    int64_t now = clock_now();
+    c->status = ACME_VALID;
+    c->validated = now;
+    c->error = "";
+    z->row.status = ACME_VALID;
+    z->row.due_at = 0;
+    z->expires = now + s->authorization_lifetime;
+    z->row.keep_until = z->expires + s->retention;
+}
+
+/* RFC 8555 8.2: tried again, at growing distances, and with a limit. */
+static tm_err not_proven(struct acme_authz *z, struct acme_challenge_state *c, const struct attempt *t,
+                         struct arena *a)
+{
+    c->error = problem_text(a, t->problem, t->detail);
+    z->attempts++;
+    if (t->final || z->attempts >= t->settings->validation.attempts) {
+        c->status = ACME_INVALID;
+        z->row.status = ACME_INVALID;
+        z->row.due_at = 0;
+    } else {
+        int64_t pause = BACKOFF_MS << (z->attempts < 7 ? z->attempts - 1 : 6);
+        z->row.due_at = clock_now_ms() + (pause < BACKOFF_MS_MAX ? pause : BACKOFF_MS_MAX);
+    }
+    return c->error ? TM_OK : TM_ENOMEM;
+}
+
+/* What is proven is in the register with how, what is not with why. */
+static tm_err put_event(struct effect *ret, struct arena *a, tenant_id tenant, const struct acme_authz *z,
+                        const struct acme_challenge_state *c, const struct attempt *t)
+{
+    bool good = z->row.status == ACME_VALID;
+    struct event_field fields[] = {
+        {.key = "account", .kind = EVENT_STR, .s = slice_str(z->row.owner)},
+        {.key = "authorization", .kind = EVENT_STR, .s = slice_str(z->id)},
+        {.key = "how", .kind = EVENT_STR, .s = slice_str(acme_challenge_names[c->type])},
+        {.key = "name",
+         .kind = EVENT_STR,
+         .s = slice_str(acme_identifier_text(a, &z->identifier, z->wildcard))},
+        {.key = good ? NULL : "problem", .kind = EVENT_STR, .s = slice_str(acme_problem_name(t->problem))},
+        {.key = "why", .kind = EVENT_STR, .s = slice_str(t->detail)},
+        {0},
+    };
+    struct slice body;
+    const char *about = arena_printf(a, "acme-account/%s", z->row.owner);
+    TM_TRY(about ? register_event_body(&body, a, fields) : TM_ENOMEM);
+    return register_event_effect(ret, a, tenant, good ? "acme.name-authorized" : "acme.name-refused", about,
+                                 body, clock_now_ms());
+}
+
+static tm_err store_verdict(struct validator *v, tenant_id tenant, struct acme_authz *z,
+                            const struct acme_challenge_state *c, const struct attempt *t, struct arena *a,
+                            struct diag *diag)
+{
+    struct effect effects[2] = {{.kind = EFFECT_ACME_PUT, .tenant = tenant}};
+    size_t n = 1;
+    TM_TRY(acme_authz_write(z, a));
+    effects[0].expected_version = z->row.version;
+    effects[0].u.acme.row = z->row;
+    if (z->row.due_at == 0)
+        TM_TRY(put_event(&effects[n++], a, tenant, z, c, t));
+    return house_commit(v->house, effects, n, diag);
+}
+
+static const struct endpoint *endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
+                                          const char *name)
+{
+    const struct tenant *t = catalog_tenant_by_id(c, tenant);
+    const char *label = t ? arena_printf(a, "%s.%s", t->name, name) : NULL;
+    const struct endpoint *e = label ? catalog_endpoint(c, DOOR_ACME, label) : NULL;
+    return e && !t->disabled && !e->disabled ? e : NULL;
+}
+
+/* Look at one authorization once. TM_ECONFLICT: it changed meanwhile. */
+static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, struct catalog *catalog,
+                      struct arena *a, struct diag *diag)
+{
+    struct store_read q = {
+        .kind = READ_ACME, .tenant = tenant, .arena = a, .acme_kind = ACME_AUTHZ, .name = id};
+    struct acme_authz z;
+    tm_err e = store_read_now(v->house->store, &q);
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    }
+    TM_TRY(acme_authz_read(&z, a, &q.acme[0]));
+    struct acme_challenge_state *c = z.challenges.v, *due = NULL;
+    for (size_t i = 0; i < z.challenges.n && !due; i++)
+        if (c[i].status == ACME_PROCESSING)
+            due = &c[i];
+    if (!due || z.row.status != ACME_PENDING || z.row.due_at == 0 || z.row.due_at > clock_now_ms())
+        return TM_OK;
+    const struct endpoint *ep = endpoint_of(catalog, a, tenant, z.endpoint);
+    struct attempt t;
+    static const struct acme_settings none = {.validation.attempts = 1};
+    if (ep) {
+        e = attempt_run(&t, v, &z, due, ep->acme, a);
+    } else {
+        t = (struct attempt){.settings = &none, .final = true};
+        e = attempt_failed(&t, ACME_P_UNAUTHORIZED, "the endpoint is closed");
+    }
+    if (e == TM_OK)
+        proven(&z, due, ep->acme);
+    else if (tm_err_class(e) == TM_CLASS_INTERNAL)
+        return e;
+    else
+        TM_TRY(not_proven(&z, due, &t, a));
+    acme_count_validation(acme_challenge_names[due->type], z.row.due_at ? "retry"
+                                                           : z.row.status == ACME_VALID
+                                                               ? "valid"
+                                                               : acme_problem_name(t.problem));
+    log_info(NULL, "acme.validation", LOG_S("authorization", z.id), LOG_S("name", z.identifier.value),
+             LOG_S("challenge", acme_challenge_names[due->type]),
+             LOG_S("status", acme_status_names[due->status]), LOG_S("why", t.detail));
+    return store_verdict(v, tenant, &z, due, &t, a, diag);
+}
+
+/* ---- the pool ---- */
+
+static void forget(struct look *k)
+{
+    struct validator *v = k->v;
+    pthread_mutex_lock(&v->lock);
+    struct look **at = &v->looks;
+    while (*at != k)
+        at = &(*at)->next;
+    *at = k->next;
+    v->n_looks--;
+    pthread_mutex_unlock(&v->lock);
+    free(k);
+}
+
+static void look_run(struct task *task)
+{
+    struct look *k = TM_CONTAINER(task, struct look, task);
+    struct catalog *c = house_catalog(k->v->house);
+    struct diag diag = {0};
+    tm_err e = TM_ECONFLICT;
+    for (int i = 0; i < CONFLICTS_MAX && e == TM_ECONFLICT; i++) {
+        struct arena *a = arena_new(0);
+        e = a ? look_at(k->v, k->tenant, k->id, c, a, &diag) : TM_ENOMEM;
+        arena_free(a);
+    }
+    /* It stays due: the sweep comes back to it. */
+    if (e != TM_OK)
+        log_error(NULL, "acme.validation-failed", LOG_S("authorization", k->id),
+                  LOG_S("error", tm_err_name(e)), LOG_S("why", diag.message));
+    catalog_unref(c);
+    forget(k);
+}
+
+void validator_look(struct validator *v, tenant_id tenant, const char *authz)
+{
+    struct look *k = NULL;
+    if (strlen(authz) > ACME_ID_MAX)
+        return;
+    pthread_mutex_lock(&v->lock);
+    bool known = v->stopping || v->n_looks == WAITING_MAX;
+    for (struct look *x = v->looks; x && !known; x = x->next)
+        known = x->tenant == tenant && strcmp(x->id, authz) == 0;
+    if (!known && (k = calloc(1, sizeof *k))) {
+        k->v = v;
+        k->tenant = tenant;
+        k->task.run = look_run;
+        memcpy(k->id, authz, strlen(authz) + 1);
+        k->next = v->looks;
+        v->looks = k;
+        v->n_looks++;
+        executor_post(pool_executor(v->pool), &k->task);
+    }
+    pthread_mutex_unlock(&v->lock);
+}
+
+tm_err validator_sweep(struct validator *v, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct store_read q = {
+        .kind = READ_ACME_DUE, .arena = a, .window_start = clock_now_ms(), .limit = WAITING_MAX};
+    tm_err e = store_read_now(v->house->store, &q);
+    for (size_t i = 0; e == TM_OK && i < q.n; i++)
+        validator_look(v, q.acme[i].tenant, q.acme[i].id);
+    if (e != TM_OK)
+        *diag = q.diag;
+    arena_free(a);
+    return e;
+}
+
+tm_err validator_new(struct validator **ret, struct house *h)
+{
+    struct validator *v = calloc(1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    v->house = h;
+    pthread_mutex_init(&v->lock, NULL);
+    tm_err e = pool_new(&v->pool, "acme", THREADS);
+    if (e != TM_OK) {
+        validator_free(v);
+        return e;
+    }
+    *ret = v;
+    return TM_OK;
+}
+
+void validator_stop(struct validator *v)
+{
+    if (!v)
+        return;
+    pthread_mutex_lock(&v->lock);
+    v->stopping = true;
+    pthread_mutex_unlock(&v->lock);
+    pool_free(v->pool);
+    v->pool = NULL;
+}
+
+void validator_free(struct validator *v)
+{
+    if (!v)
+        return;
+    validator_stop(v);
+    for (size_t i = 0; i < v->n_resolvers; i++) {
+        resolver_free(v->resolvers[i].resolver);
+        free(v->resolvers[i].key);
+    }
+    pthread_mutex_destroy(&v->lock);
+    free(v);
+}

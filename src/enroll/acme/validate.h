@@ -1,0 +1,66 @@
+/* enroll/acme/validate.h - finding out whether an account controls a name (RFC 8555 section 8).
+ *
+ * Layer 5, thread-safe. Whatever is to be looked at stands in the store (a row with due_at): a validation that a crash interrupts begins
+ * again. Attempts run on a bounded pool; what does not fit there waits in the store. Each kind of challenge is one file with one
+ * descriptor (challenges[]). */
+#pragma once
+#include "base/buf.h"
+#include "enroll/acme/acme.h"
+#include "http/address.h"
+
+struct resolver;
+struct validator;
+
+tm_err validator_new(struct validator **ret, struct house *h);
+/* Ends the threads; nothing is looked at afterwards. */
+void validator_stop(struct validator *v);
+void validator_free(struct validator *v);
+/* Look at this authorization soon. */
+void validator_look(struct validator *v, tenant_id tenant, const char *authz);
+/* Take up what is due in the store: the job. */
+tm_err validator_sweep(struct validator *v, struct diag *diag);
+
+/* ---- one attempt ---- */
+
+struct attempt {
+    const struct acme_settings *settings;
+    struct resolver *resolver;
+    struct arena *arena;
+    const struct acme_identifier *identifier;
+    const char *token;
+    const char *key_authorization; /* token "." thumbprint */
+    uint64_t deadline_ns;          /* of the monotonic clock */
+    /* the verdict, where it is not good */
+    enum acme_problem problem;
+    char detail[512];
+    bool final; /* another attempt would be the same */
+};
+
+struct challenge {
+    enum acme_challenge_type type;
+    const char *name;
+    bool wildcard;  /* proves wildcards */
+    bool addresses; /* proves addresses */
+    /* TM_OK: proven; else `problem` and `detail`. Blocking. */
+    tm_err (*run)(struct attempt *t);
+};
+extern const struct challenge *const challenges[ACME_CHALLENGE_TYPES];
+extern const struct challenge challenge_http_01, challenge_dns_01, challenge_tls_alpn_01;
+
+/* Set the verdict; returns TM_EDENIED. */
+[[gnu::format(printf, 3, 4)]] tm_err attempt_failed(struct attempt *t, enum acme_problem p, const char *fmt,
+                                                    ...);
+
+/* ---- reach.c: where a validation may go, and getting there ---- */
+
+enum { REACH_ADDRESSES_MAX = 16 };
+/* May a validation connect to it? Loopback, link-local, private, multicast and other special addresses only where the settings name their
+ * network. */
+bool reach_allowed(const struct acme_settings *s, const struct address *a);
+/* The addresses of a host (a name or an address) that may be connected to; none is a failure. They are resolved once and connected to as
+ * they are, so that a name that changes in between gains nothing. */
+tm_err reach_resolve(struct address *ret, size_t *ret_n, struct attempt *t, const char *host);
+/* A connection to one of the addresses, tried in order. *ret_fd non-blocking. */
+tm_err reach_connect(int *ret_fd, struct attempt *t, const struct address *v, size_t n, int port);
+/* Wait until the descriptor is ready for POLLIN or POLLOUT, or the deadline is over (false). */
+bool reach_wait(const struct attempt *t, int fd, short events);
