@@ -208,6 +208,8 @@ static void test_hostile__what_a_leaf_key_will_not_sign(void **state)
         {SIGN_LEAF, 0, {.absolute_not_after = TM_TIME_NEVER}, "envelope.lifetime"},
         {SIGN_LEAF, PROTO_FLAG_ADOPT, {0}, "signer.adopt_serial"},
         {SIGN_CA, PROTO_FLAG_ADOPT, {.ca = true}, "signer.adopt_serial"},
+        {SIGN_LEAF, PROTO_FLAG_RA, {.ekus = {OID_EKU_CMC_RA}}, "signer.ra"},
+        {SIGN_CA, PROTO_FLAG_RA, {.ca = true}, "signer.ra"},
         {SIGN_CHECKPOINT, 0, {0}, NULL},
         {SIGN_CRL, 0, {0}, NULL},
         {SIGN_OCSP, 0, {0}, "envelope.allow"},
