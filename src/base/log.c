@@ -1,12 +1,14 @@
 #include "base/log.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/task.h"
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { LOG_LINE_MAX = 16 << 10 };
+enum { LOG_LINE_MAX = 16 << 10, LOG_LINE_USUAL = 512, GATHERED_MAX = 16 << 10 };
 
 static _Atomic(int) least_level = LOG_INFO;
 static _Atomic(int) line_format = LOG_AUTO;
@@ -31,12 +33,18 @@ static enum log_format log_format(void)
     return (enum log_format)format;
 }
 
-/* RFC 3339 with milliseconds. */
+/* RFC 3339 with milliseconds. The text of a second is kept for the next line. */
 static void format_now(char out[25])
 {
+    static _Thread_local int64_t second = INT64_MIN;
+    static _Thread_local char text[21];
     int64_t now = clock_now_ms();
     unsigned ms = now > 0 ? (unsigned)(now % 1000) : 0;
-    clock_format_rfc3339(out, now / 1000);
+    if (now / 1000 != second) {
+        second = now / 1000;
+        clock_format_rfc3339(text, second);
+    }
+    memcpy(out, text, sizeof text);
     out[19] = '.';
     out[20] = (char)('0' + ms / 100);
     out[21] = (char)('0' + ms / 10 % 10);
@@ -63,7 +71,11 @@ static void put_json_line(struct buf *b, const char *level, const char *rid, con
 {
     char now[25];
     format_now(now);
-    buf_printf(b, "{\"ts\":\"%s\",\"level\":\"%s\",\"event\":", now, level);
+    buf_puts(b, "{\"ts\":\"");
+    buf_puts(b, now);
+    buf_puts(b, "\",\"level\":\"");
+    buf_puts(b, level);
+    buf_puts(b, "\",\"event\":");
     buf_put_json_string(b, slice_str(event));
     if (rid)
         put_json_field(b, &LOG_S("rid", rid));
@@ -114,6 +126,32 @@ static void write_once(const void *p, size_t n)
     (void)written;
 }
 
+/* ---- lines of a corked thread: they leave with what it posts, in one write ---- */
+
+static _Thread_local struct {
+    size_t n;
+    char text[GATHERED_MAX];
+} gathered;
+
+static void gathered_write(void)
+{
+    if (gathered.n)
+        write_once(gathered.text, gathered.n);
+    gathered.n = 0;
+}
+
+/* False: the line has to be written by itself. What was gathered is out before it. */
+static bool gather(enum log_level level, const void *p, size_t n)
+{
+    if (level < LOG_WARN && n <= sizeof gathered.text - gathered.n && task_at_flush(gathered_write)) {
+        memcpy(gathered.text + gathered.n, p, n);
+        gathered.n += n;
+        return true;
+    }
+    gathered_write();
+    return false;
+}
+
 /* Out of memory or too long: still a whole line that says that something happened. Only for our own, harmless names. */
 static void write_cut_line(enum log_format format, const char *level, const char *event)
 {
@@ -135,10 +173,14 @@ void log_write(enum log_level level, const char *rid, const char *event, const s
     enum log_format format = log_format();
     struct buf b;
     buf_init(&b, LOG_LINE_MAX);
+    (void)buf_extend(&b, LOG_LINE_USUAL); /* one allocation for almost every line */
+    buf_reset(&b);
     (format == LOG_JSON ? put_json_line : put_text_line)(&b, level_names[level], rid, event, fields);
-    if (buf_err(&b) == TM_OK)
-        write_once(b.p, b.n);
-    else
+    if (buf_err(&b) == TM_OK) {
+        if (!gather(level, b.p, b.n))
+            write_once(b.p, b.n);
+    } else {
         write_cut_line(format, level_names[level], event);
+    }
     buf_done(&b);
 }

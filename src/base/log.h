@@ -21,7 +21,7 @@ struct log_field {
 #define LOG_I(k, v) ((struct log_field){.key = (k), .kind = LOG_FIELD_INT, .i = (v)})
 
 void log_configure(enum log_level least, enum log_format format);
-/* One line, written with one write(2). */
+/* One line, written with one write(2); lines below "warn" of a thread that is corked (base/task.h) together when it is uncorked. */
 void log_write(enum log_level level, const char *rid, const char *event, const struct log_field *fields);
 
 #define LOG_FIELDS_(...)           ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.kind = LOG_FIELD_END}})

@@ -1,9 +1,12 @@
 #include "base/task.h"
+#include "base/clock.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A stack that any number of producers push on; the consumer takes it whole, so that no element is ever popped alone and
  * the ABA problem does not arise. */
@@ -15,6 +18,22 @@ bool task_queue_push(struct task_queue *q, struct task *t)
     while (!atomic_compare_exchange_weak_explicit(&q->head, &head, t, memory_order_release,
                                                   memory_order_relaxed));
     /* From here on `t` belongs to the consumer, it may be gone already. */
+    return head == NULL;
+}
+
+bool task_queue_push_list(struct task_queue *q, struct task *first)
+{
+    struct task *newest = NULL, *last = first;
+    for (struct task *t = first, *next; t; t = next) {
+        next = t->next;
+        t->next = newest;
+        newest = t;
+    }
+    struct task *head = atomic_load_explicit(&q->head, memory_order_relaxed);
+    do
+        last->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&q->head, &head, newest, memory_order_release,
+                                                  memory_order_relaxed));
     return head == NULL;
 }
 
@@ -55,6 +74,96 @@ static struct task *task_list_pop(struct task_list *l)
     return t;
 }
 
+/* ---- cork ---- */
+
+enum { OUTBOX_EXECUTORS = 8, OUTBOX_CALLS = 4 };
+
+struct held {
+    struct executor *to;
+    struct task_list list;
+};
+
+/* What this thread holds back, in the order in which the executors came up. */
+static _Thread_local struct {
+    bool corked;
+    size_t n, n_calls;
+    struct held v[OUTBOX_EXECUTORS];
+    void (*calls[OUTBOX_CALLS])(void);
+} outbox;
+
+static void post_list(struct executor *e, struct task *first)
+{
+    if (e->post_list) {
+        e->post_list(e, first);
+        return;
+    }
+    for (struct task *t = first, *next; t; t = next) {
+        next = t->next;
+        e->post(e, t);
+    }
+}
+
+void task_flush(void)
+{
+    /* A call may post, and a post may run into a call: until nothing is left. */
+    while (outbox.n > 0 || outbox.n_calls > 0) {
+        while (outbox.n_calls > 0)
+            outbox.calls[--outbox.n_calls]();
+        struct held v[OUTBOX_EXECUTORS];
+        size_t n = outbox.n;
+        memcpy(v, outbox.v, n * sizeof *v);
+        outbox.n = 0;
+        for (size_t i = 0; i < n; i++)
+            post_list(v[i].to, v[i].list.first);
+    }
+}
+
+void executor_post(struct executor *e, struct task *t)
+{
+    if (!outbox.corked) {
+        e->post(e, t);
+        return;
+    }
+    size_t i = 0;
+    while (i < outbox.n && outbox.v[i].to != e)
+        i++;
+    if (i == OUTBOX_EXECUTORS) {
+        task_flush();
+        i = 0;
+    }
+    if (i == outbox.n) {
+        outbox.v[i].to = e;
+        outbox.v[i].list.first = NULL;
+        outbox.v[i].list.end = &outbox.v[i].list.first;
+        outbox.n++;
+    }
+    task_list_add(&outbox.v[i].list, t);
+}
+
+void task_cork(void)
+{
+    outbox.corked = true;
+}
+
+void task_uncork(void)
+{
+    outbox.corked = false;
+    task_flush();
+}
+
+bool task_at_flush(void (*f)(void))
+{
+    if (!outbox.corked)
+        return false;
+    for (size_t i = 0; i < outbox.n_calls; i++)
+        if (outbox.calls[i] == f)
+            return true;
+    if (outbox.n_calls == OUTBOX_CALLS)
+        return false;
+    outbox.calls[outbox.n_calls++] = f;
+    return true;
+}
+
 /* ---- pool ---- */
 
 struct pool {
@@ -64,7 +173,8 @@ struct pool {
     struct task_list queue;
     bool stopping;
     _Atomic size_t queued;
-    char name[16]; /* what Linux keeps of a thread's name */
+    char name[16];                    /* what Linux keeps of a thread's name */
+    unsigned gather_tasks, gather_us; /* 0: its threads are never corked */
     unsigned started;
     pthread_t threads[];
 };
@@ -79,11 +189,63 @@ static void pool_post(struct executor *e, struct task *t)
     pthread_mutex_unlock(&p->mutex);
 }
 
+static void pool_post_list(struct executor *e, struct task *first)
+{
+    struct pool *p = TM_CONTAINER(e, struct pool, executor);
+    size_t n = 1;
+    struct task *last = first;
+    for (; last->next; last = last->next)
+        n++;
+    pthread_mutex_lock(&p->mutex);
+    *p->queue.end = first;
+    p->queue.end = &last->next;
+    atomic_fetch_add_explicit(&p->queued, n, memory_order_relaxed);
+    if (n > 1)
+        pthread_cond_broadcast(&p->wake);
+    else
+        pthread_cond_signal(&p->wake);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* A thread's turn of corked tasks. */
+struct turn {
+    unsigned tasks;
+    uint64_t until_ns; /* 0: not corked */
+};
+
+static void turn_begin(struct turn *turn, const struct pool *p)
+{
+    if (p->gather_tasks == 0 || turn->until_ns)
+        return;
+    turn->tasks = 0;
+    turn->until_ns = clock_mono_ns() + (uint64_t)p->gather_us * 1000;
+    task_cork();
+}
+
+static bool turn_over(struct turn *turn, const struct pool *p)
+{
+    return turn->until_ns && (++turn->tasks >= p->gather_tasks || clock_mono_ns() >= turn->until_ns);
+}
+
+static void turn_end(struct turn *turn)
+{
+    if (!turn->until_ns)
+        return;
+    turn->until_ns = 0;
+    task_uncork();
+}
+
 static void *pool_thread(void *arg)
 {
     struct pool *p = arg;
+    struct turn turn = {0};
     pthread_mutex_lock(&p->mutex);
     for (;;) {
+        if (!p->queue.first && turn.until_ns) {
+            pthread_mutex_unlock(&p->mutex);
+            turn_end(&turn);
+            pthread_mutex_lock(&p->mutex);
+        }
         while (!p->queue.first && !p->stopping)
             pthread_cond_wait(&p->wake, &p->mutex);
         if (!p->queue.first)
@@ -91,7 +253,10 @@ static void *pool_thread(void *arg)
         struct task *t = task_list_pop(&p->queue);
         atomic_fetch_sub_explicit(&p->queued, 1, memory_order_relaxed);
         pthread_mutex_unlock(&p->mutex);
+        turn_begin(&turn, p);
         t->run(t);
+        if (turn_over(&turn, p))
+            turn_end(&turn);
         pthread_mutex_lock(&p->mutex);
     }
     pthread_mutex_unlock(&p->mutex);
@@ -129,6 +294,7 @@ tm_err pool_new(struct pool **ret, const char *name, unsigned threads)
     if (!p)
         return TM_ENOMEM;
     p->executor.post = pool_post;
+    p->executor.post_list = pool_post_list;
     p->queue.end = &p->queue.first;
     snprintf(p->name, sizeof p->name, "%s", name);
     pthread_mutex_init(&p->mutex, NULL);
@@ -155,6 +321,14 @@ void pool_free(struct pool *p)
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->mutex);
     free(p);
+}
+
+void pool_gather(struct pool *p, unsigned tasks, unsigned us)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->gather_tasks = tasks;
+    p->gather_us = us;
+    pthread_mutex_unlock(&p->mutex);
 }
 
 struct executor *pool_executor(struct pool *p)
@@ -214,6 +388,7 @@ struct executor *waiter_executor(struct waiter *w)
 
 void waiter_run(struct waiter *w, const bool *done)
 {
+    task_flush(); /* what is waited for may be held back here */
     while (!*done) {
         pthread_mutex_lock(&w->mutex);
         while (!w->queue.first)
@@ -222,4 +397,15 @@ void waiter_run(struct waiter *w, const bool *done)
         pthread_mutex_unlock(&w->mutex);
         t->run(t);
     }
+}
+
+/* ---- cores ---- */
+
+unsigned task_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? (unsigned)n : 1;
 }

@@ -17,12 +17,21 @@ struct task {
 struct executor {
     /* Queue `t`; callable from any thread; wakes the executor. The task must not be queued elsewhere. */
     void (*post)(struct executor *e, struct task *t);
+    /* The same for a list in order, linked by ->next: one lock, one wake-up. NULL: each is posted alone. */
+    void (*post_list)(struct executor *e, struct task *first);
 };
 
-static inline void executor_post(struct executor *e, struct task *t)
-{
-    e->post(e, t);
-}
+/* Post now, or, while the thread is corked, when it is uncorked. */
+void executor_post(struct executor *e, struct task *t);
+
+/* What a thread posts between these leaves it at the end, list by list: a hand-over costs more than what is handed over. A task that
+ * blocks or works for long while its thread may be corked calls task_flush() first; waiter_run() does. Cork once, uncork once. */
+void task_cork(void);
+void task_uncork(void);
+/* Let go of what is held back; the cork stays. */
+void task_flush(void);
+/* While corked: `f` is called once, on this thread, with the next flush, and true returned. Else false. */
+bool task_at_flush(void (*f)(void));
 
 /* A multi-producer queue: push from anywhere, one consumer takes everything at once in order. Returns true when it was empty
  * before (so that the consumer needs a wake-up). Lock-free. */
@@ -30,6 +39,7 @@ struct task_queue {
     _Atomic(struct task *) head;
 };
 bool task_queue_push(struct task_queue *q, struct task *t);
+bool task_queue_push_list(struct task_queue *q, struct task *first);
 /* All queued tasks in the order they were pushed, linked by ->next; NULL when none. */
 struct task *task_queue_take(struct task_queue *q);
 
@@ -38,6 +48,9 @@ struct pool;
 tm_err pool_new(struct pool **ret, const char *name, unsigned threads);
 void pool_free(struct pool *p);
 struct executor *pool_executor(struct pool *p);
+/* Its threads are corked while there is work, for at most `tasks` tasks and `us` microseconds at a time. For pools whose tasks don't block;
+ * call it before the first post. */
+void pool_gather(struct pool *p, unsigned tasks, unsigned us);
 /* How many tasks wait. */
 size_t pool_queued(const struct pool *p);
 
@@ -48,3 +61,6 @@ void waiter_free(struct waiter *w);
 struct executor *waiter_executor(struct waiter *w); /* runs posted tasks inside waiter_run() */
 /* Run posted tasks until `*done` is true. */
 void waiter_run(struct waiter *w, const bool *done);
+
+/* How many cores this process may use. */
+unsigned task_cores(void);

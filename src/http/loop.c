@@ -22,11 +22,8 @@ bool loop_is_here(const struct loop *l)
 
 /* ---- executor: a queue, and an eventfd that is written once for each batch ---- */
 
-static void post(struct executor *e, struct task *t)
+static void wake(struct loop *l)
 {
-    struct loop *l = TM_CONTAINER(e, struct loop, executor);
-    if (!task_queue_push(&l->queue, t))
-        return;
     if (loop_is_here(l)) {
         event_active(l->wake, EV_READ, 1);
         return;
@@ -34,6 +31,20 @@ static void post(struct executor *e, struct task *t)
     uint64_t one = 1;
     while (write(l->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
+}
+
+static void post(struct executor *e, struct task *t)
+{
+    struct loop *l = TM_CONTAINER(e, struct loop, executor);
+    if (task_queue_push(&l->queue, t))
+        wake(l);
+}
+
+static void post_list(struct executor *e, struct task *first)
+{
+    struct loop *l = TM_CONTAINER(e, struct loop, executor);
+    if (task_queue_push_list(&l->queue, first))
+        wake(l);
 }
 
 static void run_queued(struct loop *l)
@@ -149,6 +160,7 @@ tm_err loop_init(struct loop *l, struct http_server *s, unsigned index)
     l->server = s;
     l->index = index;
     l->executor.post = post;
+    l->executor.post_list = post_list;
     l->stop_task.run = stop_listening;
     l->abort_task.run = abort_all;
     l->end_task.run = end_loop;

@@ -19,7 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TENANTS_MAX = 100000, RESOURCE_MAX = 1 << 20, COMMITS_WAIT_NS = 2000000000 };
+enum {
+    TENANTS_MAX = 100000,
+    RESOURCE_MAX = 1 << 20,
+    COMMITS_WAIT_NS = 2000000000,
+    GATHER_TASKS = 32,
+    GATHER_US = 2000
+};
 
 static void log_bad_resource(void *arg, const char *kind, const char *name, const struct diag *d)
 {
@@ -130,9 +136,9 @@ static tm_err open_register(struct house *h, struct diag *diag)
 
 static tm_err open_pools(struct house *h, const struct house_config *c)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned crypto = c->crypto_threads ? c->crypto_threads : (unsigned)(cores > 0 ? cores : 1);
-    TM_TRY(pool_new(&h->crypto, "crypto", crypto));
+    TM_TRY(pool_new(&h->crypto, "crypto", c->crypto_threads ? c->crypto_threads : task_cores()));
+    /* Its tasks take some 50 us each: what a few of them have made goes on to signer, committer and loops together. */
+    pool_gather(h->crypto, GATHER_TASKS, GATHER_US);
     return pool_new(&h->blocking, "work", c->blocking_threads ? c->blocking_threads : 4);
 }
 

@@ -424,6 +424,7 @@ tm_err signer_sign(struct signer *s, struct sign_op *op)
         .executor.post = blocker_post, .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
     op->reply_to = &b.executor;
     signer_submit(s, op);
+    task_flush(); /* it may be held back on this very thread */
     pthread_mutex_lock(&b.mutex);
     while (!b.finished)
         pthread_cond_wait(&b.wake, &b.mutex);

@@ -18,8 +18,12 @@ enum {
     LANES_MAX = 4096
 };
 
+static void intake_one(struct executor *e, struct task *t);
+static void intake_list(struct executor *e, struct task *first);
+
 void client_init(struct signer *s)
 {
+    s->intake = (struct executor){.post = intake_one, .post_list = intake_list};
     buf_init(&s->out, OUT_MAX);
     buf_init(&s->in, PROTO_REPLY_MAX + RECV_CHUNK + PROTO_HEAD);
     s->memfd = -1;
@@ -425,7 +429,9 @@ static bool read_in(struct signer *s)
         if (err != TM_OK)
             break;
         struct slice body = slice_sub(rest, PROTO_HEAD, n - PROTO_HEAD);
+        task_cork(); /* results come by the batch, and go on as one */
         err = type == PROTO_SIGN ? on_results(s, body) : on_answer(s, type, body);
+        task_uncork();
         if (err != TM_OK)
             break;
         at += n;
@@ -519,19 +525,40 @@ static bool submit_directly(struct signer *s)
     return done;
 }
 
-void client_submit(struct signer *s, struct sign_op *op)
+/* Operations wait here as the tasks that are posted with their results. */
+static void intake_list(struct executor *e, struct task *first)
 {
-    bool large = op->tbs.n > PROTO_INLINE_MAX;
-    op->err = TM_EINTERNAL;
-    diag_clear(&op->diag);
+    struct signer *s = TM_CONTAINER(e, struct signer, intake);
+    struct sign_op *newest = NULL, *oldest = NULL;
+    bool large = false;
+    for (struct task *t = first; t; t = t->next) {
+        struct sign_op *op = TM_CONTAINER(t, struct sign_op, done);
+        large = large || op->tbs.n > PROTO_INLINE_MAX;
+        op->next = newest;
+        newest = op;
+        oldest = oldest ? oldest : op;
+    }
     struct sign_op *head = atomic_load_explicit(&s->submitted, memory_order_relaxed);
     do
-        op->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&s->submitted, &head, op, memory_order_release,
+        oldest->next = head;
+    while (!atomic_compare_exchange_weak_explicit(&s->submitted, &head, newest, memory_order_release,
                                                   memory_order_relaxed));
     /* The first of a heap sees to it, all of it. */
     if (!head && (large || !submit_directly(s)))
         client_wake(s);
+}
+
+static void intake_one(struct executor *e, struct task *t)
+{
+    t->next = NULL;
+    intake_list(e, t);
+}
+
+void client_submit(struct signer *s, struct sign_op *op)
+{
+    op->err = TM_EINTERNAL;
+    diag_clear(&op->diag);
+    executor_post(&s->intake, &op->done);
 }
 
 void *client_run(void *arg)

@@ -52,6 +52,7 @@ struct signer {
     bool core_running;
 
     _Atomic(struct signer_table *) table;
+    struct executor intake;              /* takes operations by their `done` */
     _Atomic(struct sign_op *) submitted; /* newest first */
     atomic_bool alive, stopping;
     _Atomic(pid_t) pid;

@@ -221,11 +221,13 @@ static void group_answer(struct sqlite_store *s, struct txn_list *group, tm_err 
     atomic_fetch_add_explicit(&c->txns, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->failed, failed, memory_order_relaxed);
     atomic_fetch_sub_explicit(&c->waiting, n, memory_order_relaxed);
+    task_cork();
     for (struct store_txn *t = group->first, *next; t; t = next) {
         next = t->next;
         t->next = NULL;
-        executor_post(t->reply_to, &t->done); /* `t` is its owner's from here on */
+        executor_post(t->reply_to, &t->done); /* `t` is its owner's from the flush on */
     }
+    task_uncork();
 }
 
 static void group_time(struct committer *c, uint64_t start)
@@ -409,13 +411,27 @@ void committer_submit(struct store *base, struct store_txn *t)
         return;
     }
     atomic_fetch_add_explicit(&c->waiting, 1, memory_order_relaxed);
-    if (task_queue_push(&c->queue, &t->done))
+    executor_post(&c->intake, &t->done);
+}
+
+static void intake_one(struct executor *e, struct task *t)
+{
+    struct committer *c = TM_CONTAINER(e, struct committer, intake);
+    if (task_queue_push(&c->queue, t))
+        sem_post(&c->wake);
+}
+
+static void intake_list(struct executor *e, struct task *first)
+{
+    struct committer *c = TM_CONTAINER(e, struct committer, intake);
+    if (task_queue_push_list(&c->queue, first))
         sem_post(&c->wake);
 }
 
 tm_err committer_start(struct sqlite_store *s)
 {
     struct committer *c = &s->committer;
+    c->intake = (struct executor){.post = intake_one, .post_list = intake_list};
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

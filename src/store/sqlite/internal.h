@@ -79,6 +79,7 @@ struct committer {
     pthread_t thread;
     bool started;
     sem_t wake;
+    struct executor intake; /* takes transactions by their `done` */
     struct task_queue queue;
     _Atomic bool stopping;
     pthread_mutex_t job_lock;
