@@ -1,5 +1,6 @@
 #include "api/bulk.h"
 #include "api/api.h"
+#include "api/bulk_line.h"
 #include "api/enroll.h"
 #include "api/problem.h"
 #include "base/arena.h"
@@ -14,6 +15,7 @@ enum {
     BULK_BATCH = 64,    /* lines handed to a worker at once */
     BULK_LINE_MAX = 128 << 10,
     BULK_ITEM_ARENA = 1 << 20,
+    BULK_SPARE = 512,      /* arenas kept for the next lines */
     BULK_FLUSH = 32 << 10, /* results collected before they are sent, within one turn of the loop */
     BULK_OUT_MAX = 64 << 20,
 };
@@ -30,7 +32,8 @@ struct bulk {
     uint64_t line;    /* number of the last line read, from 1 */
     size_t under_way;
     bool authorized, ended, flushing, paused;
-    struct arena *spare[BULK_BATCH]; /* arenas for reuse */
+    bool starved; /* lines wait for memory */
+    struct arena *spare[BULK_SPARE];
     size_t n_spare;
 };
 
@@ -116,7 +119,7 @@ static void item_done(struct task *t)
     buf_putc(&b->out, '\n');
     b->under_way--;
     struct arena *a = x->r.arena;
-    if (b->n_spare < BULK_BATCH) {
+    if (b->n_spare < BULK_SPARE) {
         arena_reset(a);
         b->spare[b->n_spare++] = a;
     } else {
@@ -131,19 +134,51 @@ static void item_done(struct task *t)
 
 /* ---- parsing, on a worker ---- */
 
-static tm_err item_parse(struct item *x, struct arena *a, const struct bulk *b, struct slice line)
+/* As a JSON document may have it: any form, and what is wrong with it said. */
+static tm_err item_parse_json(struct item *x, struct arena *a, const struct bulk *b, struct slice line,
+                              const char *request_id, struct issue_request *ret, struct diag *diag)
 {
     json_t *doc = NULL;
-    TM_TRY(json_parse(&doc, line, BULK_LINE_MAX, &x->r.diag));
-    char id[96];
-    snprintf(id, sizeof id, "%s-%llu", b->call.request_id, (unsigned long long)x->line);
-    const char *request_id = arena_strdup(a, id);
+    TM_TRY(json_parse(&doc, line, BULK_LINE_MAX, diag));
     const char *given = json_string_value(json_object_get(doc, "id"));
     x->id = arena_strdup(a, given ? given : "");
+    tm_err e = x->id ? enroll_fill(ret, a, &b->call, doc, request_id, diag) : TM_ENOMEM;
+    json_decref(doc);
+    return e;
+}
+
+static tm_err item_parse_plain(struct item *x, struct arena *a, const struct bulk *b,
+                               const struct bulk_line *line, const char *request_id,
+                               struct issue_request *ret, struct diag *diag)
+{
+    /* The line's text goes with its batch; certificate requests are decoded from it at once. */
+    struct enroll_doc d = {
+        .csr = line->csr,
+        .profile = line->profile[0] ? arena_strdup(a, line->profile) : "",
+        .endpoint = line->endpoint[0] ? arena_strdup(a, line->endpoint) : "",
+        .device = line->device[0] ? arena_strdup(a, line->device) : "",
+        .idempotency_key = line->idempotency_key[0] ? arena_strdup(a, line->idempotency_key) : "",
+        .renews = "",
+    };
+    x->id = arena_strdup(a, line->id);
+    if (!x->id || !d.profile || !d.endpoint || !d.device || !d.idempotency_key)
+        return TM_ENOMEM;
+    return enroll_fill_from(ret, a, &b->call, &d, request_id, diag);
+}
+
+static tm_err item_parse(struct item *x, struct arena *a, const struct bulk *b, char *text, size_t n)
+{
+    char id[96];
+    struct bulk_line line;
     struct diag diag = {0};
     struct issue_request r = {0};
-    tm_err e = request_id && x->id ? enroll_fill(&r, a, &b->call, doc, request_id, &diag) : TM_ENOMEM;
-    json_decref(doc);
+    snprintf(id, sizeof id, "%s-%llu", b->call.request_id, (unsigned long long)x->line);
+    const char *request_id = arena_strdup(a, id);
+    tm_err e = TM_ENOMEM;
+    if (request_id && bulk_line_read(&line, text, n))
+        e = item_parse_plain(x, a, b, &line, request_id, &r, &diag);
+    else if (request_id)
+        e = item_parse_json(x, a, b, slice_of(text, n), request_id, &r, &diag);
     x->r = r;
     x->r.diag = diag;
     return e;
@@ -159,7 +194,7 @@ static void run_batch(struct task *t)
             a, 1, sizeof *x); /* the arena's first block has room for it: checked when it was made */
         x->b = b;
         x->line = batch->v[i].line;
-        tm_err e = item_parse(x, a, b, slice_of(batch->text + batch->v[i].at, batch->v[i].n));
+        tm_err e = item_parse(x, a, b, batch->text + batch->v[i].at, batch->v[i].n);
         x->r.arena = a;
         x->r.house = b->call.house;
         x->r.reply_to = http_request_executor(b->request);
@@ -190,11 +225,42 @@ static struct arena *take_arena(struct bulk *b)
     return arena_new(BULK_ITEM_ARENA);
 }
 
+/* The stream ends early, and says so: what was taken before is issued and answered all the same. */
+static void give_up(struct bulk *b, tm_err e, const char *why)
+{
+    b->err = e;
+    buf_reset(&b->lines);
+    buf_printf(
+        &b->out,
+        "{\"id\":\"\",\"line\":%llu,\"status\":\"failed\",\"error\":\"%s\",\"detail\":\"%s; the rest of the stream was "
+        "not read\"}\n",
+        (unsigned long long)b->line + 1, tm_err_name(e), why);
+    flush_later(b);
+}
+
+/* An empty batch for `n` lines of `octets` in all, each with its arena; fewer where memory is short, NULL where there is none. */
+static struct batch *batch_new(struct bulk *b, size_t n, size_t octets)
+{
+    struct batch *batch = malloc(sizeof *batch + octets);
+    if (!batch)
+        return NULL;
+    batch->b = b;
+    batch->task.run = run_batch;
+    batch->n = 0;
+    while (batch->n < n && (batch->v[batch->n].arena = take_arena(b)))
+        batch->n++;
+    if (batch->n > 0)
+        return batch;
+    free(batch);
+    return NULL;
+}
+
 /* One worker's share of the whole lines at hand; false when there is none, no room in the window, or no memory. */
 static bool take_batch(struct bulk *b)
 {
     const char *text = (const char *)b->lines.p;
     size_t at = 0, last = 0, n = 0;
+    uint64_t line = b->line;
     struct {
         size_t at, n;
         uint64_t line;
@@ -204,35 +270,40 @@ static bool take_batch(struct bulk *b)
         if (!nl && !b->ended)
             break;
         size_t len = nl ? (size_t)(nl - text) - at : b->lines.n - at;
-        b->line++;
+        line++;
         if (slice_trim(slice_of(text + at, len)).n > 0) {
             found[n].at = at;
             found[n].n = len;
-            found[n++].line = b->line;
+            found[n++].line = line;
         }
         at += len + (nl != NULL);
         last = at;
     }
     if (n == 0) {
+        b->line = line;
         buf_consume(&b->lines, last);
         return false;
     }
-    struct batch *batch = malloc(sizeof *batch + last);
-    if (!batch)
+    struct batch *batch = batch_new(b, n, last);
+    if (!batch) {
+        /* Those that are under way give their memory back when they are done; then it goes on. */
+        b->starved = b->under_way > 0;
+        if (!b->starved)
+            give_up(b, TM_ENOMEM, "out of memory");
         return false;
-    batch->b = b;
-    batch->n = 0;
-    batch->task.run = run_batch;
-    memcpy(batch->text, text, last);
-    for (size_t i = 0; i < n; i++) {
-        struct arena *a = take_arena(b);
-        if (!a)
-            break;
-        batch->v[batch->n].line = found[i].line;
-        batch->v[batch->n].at = found[i].at;
-        batch->v[batch->n].n = found[i].n;
-        batch->v[batch->n++].arena = a;
     }
+    b->starved = false;
+    if (batch->n < n) {
+        last = found[batch->n].at;
+        line = found[batch->n].line - 1;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        batch->v[i].line = found[i].line;
+        batch->v[i].at = found[i].at;
+        batch->v[i].n = found[i].n;
+    }
+    memcpy(batch->text, text, last);
+    b->line = line;
     buf_consume(&b->lines, last);
     b->under_way += batch->n;
     executor_post(pool_executor(b->call.house->crypto), &batch->task);
@@ -246,7 +317,7 @@ static void take_lines(struct bulk *b)
     while (take_batch(b))
         continue;
     /* A line that never ends, or a window that is full: the body waits. */
-    bool full = b->under_way >= BULK_WINDOW || http_reply_pending(b->request) > (4 << 20);
+    bool full = b->starved || b->under_way >= BULK_WINDOW || http_reply_pending(b->request) > (4 << 20);
     if (full && !b->paused && !b->ended) {
         b->paused = true;
         http_body_pause(b->request);
@@ -263,15 +334,7 @@ void bulk_body(struct http_request *r, struct slice data)
         return;
     buf_put_slice(&b->lines, data);
     if (buf_err(&b->lines) != TM_OK) {
-        /* Longer than any line may be: say so once and stop reading lines. */
-        b->err = TM_ETOOBIG;
-        buf_reset(&b->lines);
-        buf_printf(
-            &b->out,
-            "{\"id\":\"\",\"line\":%llu,\"status\":\"failed\",\"error\":\"too-big\",\"detail\":\"a line has at most %d octets; the rest of the "
-            "stream was not read\"}\n",
-            (unsigned long long)b->line + 1, BULK_LINE_MAX);
-        flush_later(b);
+        give_up(b, TM_ETOOBIG, "a line has at most 131072 octets");
         return;
     }
     take_lines(b);

@@ -12,11 +12,6 @@
 
 enum { REQUEST_MAX = 256 << 10, CHAIN_MAX = 16 };
 
-struct enroll_doc {
-    const char *csr, *profile, *endpoint, *device, *idempotency_key, *renews, *id;
-    int64_t not_before, not_after;
-    bool dry_run;
-};
 const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, csr, JSON_K_STRING, .required = true, .max = REQUEST_MAX,
                .doc = "PEM, or base64 of DER: PKCS#10, CRMF or SPKAC"),
@@ -101,36 +96,42 @@ tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_
 {
     struct enroll_doc d = {0};
     TM_TRY(json_bind(&d, enroll_schema, doc, "", a, diag));
+    return enroll_fill_from(ret, a, c, &d, request_id, diag);
+}
+
+tm_err enroll_fill_from(struct issue_request *ret, struct arena *a, const struct api_call *c,
+                        const struct enroll_doc *d, const char *request_id, struct diag *diag)
+{
     *ret =
-        (struct issue_request){.house = c->house, .arena = a, .tenant = c->tenant->id, .dry_run = d.dry_run};
+        (struct issue_request){.house = c->house, .arena = a, .tenant = c->tenant->id, .dry_run = d->dry_run};
     ret->e = (struct enrollment){
         .request_id = request_id,
         .tenant = arena_strdup(a, c->tenant->name),
         .door = DOOR_REST,
-        .idempotency_key = d.idempotency_key[0] ? d.idempotency_key : NULL,
+        .idempotency_key = d->idempotency_key[0] ? d->idempotency_key : NULL,
         .caller =
             {
                 .kind = CALLER_PRINCIPAL,
                 .id = arena_strdup(a, c->principal ? c->principal : ""),
                 .roles = api_roles_text(a, c->roles),
-                .device_id = d.device,
+                .device_id = d->device,
                 .peer = c->peer ? arena_strdup(a, c->peer) : "",
             },
     };
-    ret->device_id = d.device;
+    ret->device_id = d->device;
     if (!ret->e.tenant || !ret->e.caller.id || !ret->e.caller.roles)
         return TM_ENOMEM;
-    TM_TRY(choose_profile(ret, a, c, &d, diag));
+    TM_TRY(choose_profile(ret, a, c, d, diag));
     struct csr *csr = arena_calloc(a, 1, sizeof *csr);
     if (!csr)
         return TM_ENOMEM;
-    TM_TRY(csr_parse_any(csr, a, slice_str(d.csr), diag));
+    TM_TRY(csr_parse_any(csr, a, slice_str(d->csr), diag));
     TM_TRY(issue_from_csr(ret, csr, diag));
-    if (d.not_before)
-        ret->e.not_before = d.not_before;
-    if (d.not_after)
-        ret->e.not_after = d.not_after;
-    return d.renews[0] ? find_predecessor(ret, a, c, d.renews, diag) : TM_OK;
+    if (d->not_before)
+        ret->e.not_before = d->not_before;
+    if (d->not_after)
+        ret->e.not_after = d->not_after;
+    return d->renews[0] ? find_predecessor(ret, a, c, d->renews, diag) : TM_OK;
 }
 
 /* ---- results ---- */

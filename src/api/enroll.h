@@ -3,10 +3,20 @@
 #include "api/api.h"
 #include "issue/issue.h"
 
+/* A request as JSON has it; texts that are absent are "". */
+struct enroll_doc {
+    const char *csr, *profile, *endpoint, *device, *idempotency_key, *renews, *id;
+    int64_t not_before, not_after;
+    bool dry_run;
+};
+
 /* Fill a pipeline request from a document {"csr": PEM or base64 of PKCS#10, CRMF or SPKAC, "profile", "endpoint", "device", "idempotency_key",
  * "not_after", "renews": serial}. Everything lives in `a`; `request_id` is kept. The caller is c's principal. */
 tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_call *c, const json_t *doc,
                    const char *request_id, struct diag *diag);
+/* The same from its parts, which live as long as `a`, but for `csr`. */
+tm_err enroll_fill_from(struct issue_request *ret, struct arena *a, const struct api_call *c,
+                        const struct enroll_doc *d, const char *request_id, struct diag *diag);
 /* {"status", "serial", "certificate" (PEM), "chain" (PEM), …} or the refusal, as one object; `compact`: base64 DER and no chain, for bulk. */
 void enroll_result(struct buf *out, const struct issue_request *r, const char *id, bool compact);
 
