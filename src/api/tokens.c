@@ -16,7 +16,7 @@ struct token_doc {
 };
 const struct json_field token_schema[] = {
     JSON_FIELD(struct token_doc, type, JSON_K_STRING, .max = 20, .def = "enrollment",
-               .doc = "\"enrollment\" or \"api\""),
+               .doc = "\"enrollment\", \"external\" (the key of an external account, for ACME) or \"api\""),
     JSON_FIELD(struct token_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",
                .doc = "where it may be used; \"\" any"),
     JSON_FIELD(struct token_doc, profile, JSON_K_STRING, .max = 63, .def = "",
@@ -86,12 +86,15 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct
         .max_uses = d->uses,
         .by = c->principal,
     };
-    if (strcmp(d->type, "enrollment") == 0)
+    ret->external = strcmp(d->type, "external") == 0;
+    if (ret->external && d->device[0])
+        return diag_fail(diag, TM_EINVAL, NULL, "/device", "is for enrollment tokens");
+    if (ret->external || strcmp(d->type, "enrollment") == 0)
         return d->principal[0]
                    ? diag_fail(diag, TM_EINVAL, NULL, "/principal", "is for tokens of type \"api\"")
                    : TM_OK;
     if (strcmp(d->type, "api") != 0)
-        return diag_fail(diag, TM_EINVAL, NULL, "/type", "must be \"enrollment\" or \"api\"");
+        return diag_fail(diag, TM_EINVAL, NULL, "/type", "must be \"enrollment\", \"external\" or \"api\"");
     if (!(c->roles & (ROLE_ADMIN | ROLE_HOUSE_ADMIN)))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/type", "only an administrator may make API tokens");
     const struct principal *p = catalog_principal(c->catalog, c->tenant->id, d->principal);

@@ -28,11 +28,13 @@ static void add_many(struct cli *c, json_t *doc, const char *option, const char 
 
 static int create(struct cli *c)
 {
-    bool api = cli_has(c, "principal");
+    bool api = cli_has(c, "principal"), external = cli_has(c, "external");
+    if (api && external)
+        return cli_usage(c, "--external and --principal exclude each other");
     if (!api && !cli_has(c, "endpoint"))
         return cli_usage(
             c, "needs --endpoint NAME for an enrollment token, or --principal NAME for an API token");
-    json_t *doc = json_pack("{s:s}", "type", api ? "api" : "enrollment");
+    json_t *doc = json_pack("{s:s}", "type", api ? "api" : external ? "external" : "enrollment");
     if (!doc)
         return cli_fail(c, "out of memory");
     static const char *const texts[] = {"endpoint", "profile", "device", "principal", "ttl", NULL};
@@ -56,12 +58,18 @@ static int create(struct cli *c)
         return 1;
     if (c->output != OUTPUT_TABLE)
         return show_value(c, r.json);
-    /* The token alone on standard output, for $(...). */
+    /* The token alone on standard output, for $(...); of an external account the two that clients ask for. */
     const char *token = json_string_value(json_object_get(r.json, "token")),
+               *id = json_string_value(json_object_get(r.json, "id")),
+               *secret = json_string_value(json_object_get(r.json, "secret")),
                *expires = json_string_value(json_object_get(r.json, "expires_at"));
-    printf("%s\n", token ? token : "");
+    if (external)
+        printf("key id:   %s\nHMAC key: %s\n", id ? id : "", secret ? secret : "");
+    else
+        printf("%s\n", token ? token : "");
     if (!c->quiet)
-        fprintf(stderr, "The token is shown this once. It ends %s.\n", expires ? expires : "");
+        fprintf(stderr, "The %s is shown this once. It ends %s.\n", external ? "key" : "token",
+                expires ? expires : "");
     return 0;
 }
 
@@ -145,6 +153,8 @@ static const struct cli_option create_options[] = {
     {"endpoint", 0, "NAME", "enrollment: where it may be used", false},
     {"profile", 0, "NAME", "enrollment: what it may get", false},
     {"device", 0, "ID", "enrollment: the device it is for", false},
+    {"external", 0, NULL, "the key of an external account for ACME: names that it is for need no challenge",
+     false},
     {"name", 0, "NAME", "enrollment: a name it may ask for: DNS:..., IP:..., CN=...", true},
     {"principal", 0, "NAME", "API: who it acts as", false},
     {"roles", 0, "ROLE,...", "API: only these of the principal's roles", true},
