@@ -1,5 +1,5 @@
 /* The file of an offline root, before its MAC is looked at.
- * Parser: authority/offline.c:offline_bundle_parse */
+ * Parser: authority/offline.c:offline_bundle_parse,next_json,next_block,offline_header,offline_name_valid,malformed */
 #include "authority/offline_impl.h"
 #include "base/arena.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* What an operator brings: CA certificates in any wrapping, and series of CRLs.
- * Parser: authority/certs_in.c status/crl_series.c */
+ * Parser: authority/certs_in.c -find_authority status/crl_series.c:crl_series_parse,parse_der,add,crl_series_check */
 #include "authority/certs_in.h"
 #include "base/arena.h"
 #include "status/crl_impl.h"
@@ -22,13 +22,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (e == TM_OK && (n == 0 || n > CERTS_IN_MAX))
         abort();
     if (e == TM_OK)
-        TM_IGNORE(certs_in_path(&path, a, certs, n, (struct slice){0}, NULL, &d));
+        for (size_t i = 0; i <= n; i++)
+            TM_IGNORE(
+                certs_in_path(&path, a, certs, n, i ? certs[i - 1].spki.der : (struct slice){0}, NULL, &d));
     crls.n = 0;
     if (crl_series_parse(&crls, a, bytes, &d) == TM_OK && e == TM_OK) {
-        struct authority x = {.name = "x", .cert = certs[0]};
+        struct authority x = {.name = "x", .cert = certs[0], .key_id = cert_ski(&certs[0])};
         for (size_t i = 0; i < crls.n; i++)
             TM_IGNORE(crl_series_check(&crls.v[i], i ? &crls.v[i - 1] : NULL, &x, i, &d));
     }
+    TM_IGNORE(certs_in_path(&path, a, NULL, 0, (struct slice){0}, NULL, &d));
+    TM_IGNORE(certs_in_path(&path, a, certs, n, bytes, NULL, &d));
     arena_free(a);
     return 0;
 }

@@ -1,5 +1,7 @@
 /* Certificates, and every decoder of extensions on whatever extensions they have.
- * Parser: x509/cert.c x509/ext.c x509/general_name.c x509/name.c x509/name_constraints.c x509/spki.c */
+ * Parser: x509/cert.c x509/ext.c x509/general_name.c x509/name.c x509/name_constraints.c x509/spki.c
+ *   -tbs_cert_build -serial_ok -exts_build -ext_encode_* -general_name_hw_module -general_name_permanent_id -general_name_upn
+ *   -other_name -general_name_build -name_build_* -output_tag -name_print* -print_attr -print_escaped */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/text.h"
@@ -98,6 +100,40 @@ static void subject(struct arena *a, const struct cert *c)
     TM_IGNORE(name_get(&text, a, &n, OID_CN));
 }
 
+/* The parts by themselves: those of a certificate that parses, or the input as any of them. */
+static void parts(struct slice der)
+{
+    static struct cert c;
+    static struct exts e;
+    static struct name n;
+    struct algid alg;
+    struct spki spki;
+    uint8_t id[20];
+    struct diag d = {0};
+    TM_IGNORE(cert_parse_tbs(&c, der, &d));
+    TM_IGNORE(exts_parse(&e, der, &d));
+    TM_IGNORE(algid_parse(&alg, der, &d));
+    TM_IGNORE(name_parse(&n, der, &d));
+    if (spki_parse(&spki, der, &d) == TM_OK)
+        TM_IGNORE(spki_key_id(id, &spki));
+}
+
+/* A name against another, and every GeneralName against every other: as alike as the input makes them. */
+static void compare(const struct cert *c, const struct general_names *san)
+{
+    static struct name s, i;
+    if (name_parse(&s, c->subject, NULL) == TM_OK && name_parse(&i, c->issuer, NULL) == TM_OK) {
+        if (name_matches(&s, &i) != name_matches(&i, &s) ||
+            (name_matches(&s, &i) && !name_starts_with(&s, &i)))
+            abort();
+        (void)name_starts_with(&s, &i);
+    }
+    for (size_t k = 0; k < san->n && k < 8; k++)
+        for (size_t m = 0; m < k; m++)
+            if (general_name_eq(&san->v[k], &san->v[m]) != general_name_eq(&san->v[m], &san->v[k]))
+                abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct cert c;
@@ -109,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!a)
         return 0;
     buf_init(&out, 1 << 20);
+    parts(der);
     if (cert_parse(&c, der, &d) == TM_OK) {
         subject(a, &c);
         (void)cert_ski(&c);
@@ -116,6 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)cert_is_ca(&c);
         if (cert_san(&san, a, &c, &d) != TM_OK)
             san = (struct general_names){0};
+        compare(&c, &san);
+        parts(c.tbs);
+        parts(c.spki.der);
+        parts(c.sigalg.der);
         for (size_t i = 0; i < c.exts.n; i++)
             extension(a, &san, c.exts.v[i].value);
         if (signed_assemble(&out, c.tbs, c.sigalg.der, c.signature) != TM_OK ||

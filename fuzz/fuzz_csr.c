@@ -1,5 +1,5 @@
 /* Requests in any format and wrapping.
- * Parser: x509/csr.c x509/csr_any.c */
+ * Parser: x509/csr.c x509/csr_any.c -csr_build_info */
 #include "base/arena.h"
 #include "x509/csr.h"
 #include <stdlib.h>

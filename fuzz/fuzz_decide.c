@@ -1,11 +1,13 @@
 /* Decisions over hostile requests: subject, names, extensions and the caller's certificate are the input's bytes.
  *
  * Input: octet 0 chooses the profile, octet 1 the caller, octet 2 kind and times, octet 3 days and facts; then four blocks, each behind two
- * octets of length: subject Name, GeneralNames, Extensions, certificate. Whatever is issued must be built, be parsed again and pass
+ * octets of length: subject Name, GeneralNames, Extensions, certificate; then, where they are there, three more: facts (see facts_fill()),
+ * SubjectPublicKeyInfo, and a profile of the input's own. Whatever is issued must be built, be parsed again and pass
  * every lint rule of severity fail of the profile's families.
  * Parser: policy/decide.c policy/names.c policy/template.c policy/rules_subject.c policy/rules_san.c policy/rules_key.c policy/rules_extensions.c policy/rules_binding.c policy/rules_caller.c policy/rules_lifetime.c policy/rules_renewal.c */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/text.h"
 #include "policy/decide.h"
 #include "policy/lint.h"
 #include "policy/profile.h"
@@ -49,6 +51,65 @@ static struct slice block(struct slice *in)
     return out;
 }
 
+static uint8_t octet(struct slice *in)
+{
+    uint8_t v = in->n ? in->p[0] : 0;
+    *in = slice_sub(*in, 1, in->n);
+    return v;
+}
+
+/* What the house knows and who asks, one octet each; what is left is a text that stands in the device's fields. */
+static void facts_fill(struct sample *s, struct arena *a, struct slice in)
+{
+    static const char *const roles[] = {"", "admin", "operator,auditor", "owner"};
+    static const char *const names[] = {"email:sn@example.org", "CN",    "x:y", "DNS:*.example.org",
+                                        "serialNumber=SN-0001", "IP:::1"};
+    struct facts *f = &s->f;
+    uint8_t device = octet(&in), authority = octet(&in), key = octet(&in), caller = octet(&in);
+    f->device.known = !(device & 1);
+    if (device & 2)
+        f->device.state = (enum device_state)((device >> 2) % DEVICE_STATE_COUNT);
+    if (device & 0x20)
+        f->device.serial = f->device.model = f->device.vendor = f->device.owner = f->device.place = NULL;
+    if (device & 0x40)
+        f->device.n_hw_names = 0;
+    s->e.caller.device_id = device & 0x80 ? "sn-0002" : "sn-0001";
+    f->authority.disabled = authority & 1;
+    f->authority.crl_url = authority & 2 ? "" : f->authority.crl_url;
+    f->authority.ca_url = authority & 4 ? NULL : f->authority.ca_url;
+    f->authority.ocsp_url = authority & 8 ? NULL : f->authority.ocsp_url;
+    f->authority.not_before = authority & 0x10 ? f->now + 3600 : f->authority.not_before;
+    f->authority.not_after = authority & 0x20 ? f->now - 3600 : f->authority.not_after;
+    if (authority & 0x40)
+        f->authority.key_alg = (enum key_alg)(key % KEY_ALG_COUNT);
+    s->e.key_origin = (enum key_origin)(key % KEY_ORIGIN_COUNT);
+    s->e.pop_verified = !(key & 0x10);
+    if (key & 0x20)
+        f->quality = (struct key_quality){"key.roca", "The key is weak."};
+    f->key_used_by = key & 0x40 ? "CN=other" : NULL;
+    f->predecessor.profile = key & 0x80 ? "another" : s->e.profile;
+    s->e.caller.roles = roles[caller & 3];
+    if (caller & 4) {
+        s->e.caller.names = names;
+        s->e.caller.n_names = 1 + (caller >> 3) % (sizeof names / sizeof names[0]);
+    }
+    s->e.door = (enum door)(octet(&in) % DOOR_COUNT);
+    f->quota.issued_in_window = octet(&in);
+    f->quota.live_for_subject = octet(&in);
+    if (in.n && utf8_valid(in) && !memchr(in.p, 0, in.n))
+        f->device.serial = f->device.model = arena_strndup(a, (const char *)in.p, in.n);
+}
+
+static void key_fill(struct sample *s, struct slice der)
+{
+    struct spki spki;
+    struct pubkey_info info;
+    if (spki_parse(&spki, der, NULL) == TM_OK && pubkey_info(&info, &spki, NULL) == TM_OK) {
+        s->e.spki = spki;
+        s->e.key = info;
+    }
+}
+
 static void request_fill(struct sample *s, struct arena *a, const uint8_t *head, struct slice rest)
 {
     s->e.subject = block(&rest);
@@ -78,6 +139,10 @@ static void request_fill(struct sample *s, struct arena *a, const uint8_t *head,
     s->f.predecessor.revoked = (head[3] & 12) == 12;
     s->f.key_used_elsewhere = (head[3] & 48) == 48;
     s->f.approved = head[3] & 64;
+    struct slice facts = block(&rest);
+    if (facts.n)
+        facts_fill(s, a, facts);
+    key_fill(s, block(&rest));
 }
 
 static void issued_check(struct arena *a, const struct decision *d, const struct profile *p, int64_t now)
@@ -103,19 +168,35 @@ static void issued_check(struct arena *a, const struct decision *d, const struct
     buf_done(&tbs);
 }
 
+/* The seventh block, where it is a profile. */
+static struct profile *own_profile(struct slice rest)
+{
+    struct profile *p = NULL;
+    for (int i = 0; i < 6; i++)
+        block(&rest);
+    struct slice json = block(&rest);
+    return json.n && profile_from_json(&p, json, 1, NULL) == TM_OK ? p : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (n_profiles == 0)
         profiles_open();
     if (size < 4)
         return 0;
-    const struct profile *p = profiles[data[0] % n_profiles];
+    struct profile *own = own_profile(slice_of(data + 4, size - 4));
+    const struct profile *p = own ? own : profiles[data[0] % n_profiles];
     struct arena *a = arena_new(0);
     struct sample s;
     struct decision d;
     struct buf out;
-    if (!a || sample_make(&s, a, p) != TM_OK)
-        abort();
+    if (!a || sample_make(&s, a, p) != TM_OK) {
+        if (!own) /* of the ready profiles a sample is always made */
+            abort();
+        arena_free(a);
+        profile_unref(own);
+        return 0;
+    }
     request_fill(&s, a, data, slice_of(data + 4, size - 4));
     buf_init(&out, 1 << 20);
     if (policy_decide(&d, a, p, &s.e, &s.f) == TM_OK) {
@@ -128,5 +209,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_done(&out);
     arena_free(a);
+    profile_unref(own);
     return 0;
 }

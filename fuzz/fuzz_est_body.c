@@ -1,5 +1,5 @@
 /* Bodies of EST enrollments: whatever decodes is read as PKCS#10, and its challengePassword held against a binding.
- * Parser: enroll/est/enroll.c */
+ * Parser: enroll/est/enroll.c:est_body_decode,est_binding_check */
 #include "base/arena.h"
 #include "enroll/est/est.h"
 #include <stdlib.h>

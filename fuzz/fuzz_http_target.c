@@ -1,6 +1,6 @@
 /* Request targets and routing: what parses is text without dot segments, its parts agree with the whole, and a route that is
  * found has all its parameters.
- * Parser: http/target.c http/route.c */
+ * Parser: http/target.c http/route.c:route_find,leaf_find,node_find,bind_params,methods_served */
 #include "base/arena.h"
 #include "base/text.h"
 #include "http/route.h"

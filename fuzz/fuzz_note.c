@@ -1,5 +1,5 @@
 /* Signed notes, checkpoints and verifier keys: what is taken is written back the same.
- * Parser: register/note.c */
+ * Parser: register/note.c -note_vkey_build -note_signature_build -checkpoint_body_build */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "register/note.h"

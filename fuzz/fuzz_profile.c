@@ -2,10 +2,46 @@
  * Parser: policy/profile.c policy/profile_schema.c policy/profile_compile.c policy/profile_reference.c */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
+#include "policy/enrollment.h"
 #include "policy/profile.h"
+#include "x509/crl.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What other rooms ask of a profile. */
+static void asked(const struct profile *p)
+{
+    static const char *const roles[] = {"", "admin", "operator, auditor", "owner,,admin "};
+    const int64_t never = TM_TIME_NEVER, now = 1795219200;
+    int64_t at = profile_renew_before(p, now, now + 86400);
+    if (at < now || at > now + 86400 || profile_renew_before(p, now, never) != never)
+        abort();
+    for (int reason = -1; reason <= CRL_AA_COMPROMISE; reason++)
+        (void)profile_allows_reason(p, (enum crl_reason)reason);
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        (void)profile_may_approve(p, roles[i]);
+    for (int door = -1; door <= DOOR_COUNT; door++)
+        (void)profile_allows_door(p, door);
+    if (profile_quota_window(p) < 0 || !*profile_revocation(p) || !*profile_name(p))
+        abort();
+    (void)profile_description(p);
+    (void)profile_version(p);
+    (void)profile_authority(p);
+    (void)profile_retention(p);
+    (void)profile_keep_expired(p);
+    (void)profile_grace(p);
+    (void)profile_checks_key_reuse(p);
+    (void)profile_needs_approval(p);
+    (void)profile_needs_device(p);
+    (void)profile_server_keygen(p);
+    (void)profile_server_keygen_alg(p);
+    (void)profile_quota_max(p);
+    (void)profile_quota_per_subject(p);
+    (void)profile_lint_families(p);
+    (void)profile_lint_fails(p);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag diag = {0};
     if (profile_from_json(&p, slice_of(data, size), 1, &diag) != TM_OK)
         return 0;
+    asked(p);
     struct buf out;
     buf_init(&out, 4 << 20);
     /* A template over made-up names may give something that is too long; a crash it may not give. */
@@ -22,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (profile_from_json(&again, profile_source(p), 1, &diag) != TM_OK)
         abort();
-    if (!slice_eq(profile_source(p), profile_source(again)))
+    else if (!slice_eq(profile_source(p), profile_source(again)))
         abort();
     buf_done(&out);
     profile_unref(again);

@@ -1,5 +1,5 @@
 /* Proof documents and event bodies. The verifier key is that of tests/data/register/vectors.json, so that a corpus can hold whole proofs.
- * Parser: register/proof.c register/event.c register/merkle.c */
+ * Parser: register/proof.c register/event.c:value_skip,register_event_find,event_find_* register/merkle.c:merkle_verify_inclusion,proof_shaped */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "register/internal.h"

@@ -1,7 +1,9 @@
 /* A SubjectPublicKeyInfo, or two octets of lengths, an SPKI, an AlgorithmIdentifier, and a signature over a fixed message.
- * Parser: keys/pubkey.c keys/quality.c x509/spki.c */
+ * Parser: keys/pubkey.c keys/quality.c x509/spki.c:spki_read*,algid_read -thread_keys_free -ec_slot_done */
 #include "keys/pubkey.h"
 #include "keys/quality.h"
+#include "x509/cert.h"
+#include "x509/csr.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,10 +35,25 @@ static void fuzz_signature(struct slice spki_der, struct slice algid_der, struct
         abort();
 }
 
+/* What proves itself: a request, a certificate under its own key. */
+static void fuzz_self_signed(struct slice der)
+{
+    static struct csr csr;
+    static struct cert cert;
+    if (csr_parse_pkcs10(&csr, der, NULL) == TM_OK)
+        TM_IGNORE(csr_verify_pop(&csr, NULL));
+    if (cert_parse(&cert, der, NULL) == TM_OK)
+        TM_IGNORE(cert_verify_signature(&cert, &cert.spki, NULL));
+    csr.pop = CSR_POP_NONE;
+    if (csr_verify_pop(&csr, NULL) == TM_OK)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice all = slice_of(data, size);
     fuzz_key(all);
+    fuzz_self_signed(all);
     if (size < 4)
         return 0;
     size_t n_spki = (size_t)data[0] << 8 | data[1], n_alg = (size_t)data[2] << 8 | data[3];

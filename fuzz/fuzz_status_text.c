@@ -1,5 +1,5 @@
 /* Paths of tiles, dates and entity tags as clients write them.
- * Parser: status/tile_path.c status/conditional.c */
+ * Parser: status/tile_path.c status/conditional.c:http_date_parse,etag_listed */
 #include "status/conditional.h"
 #include "status/tile_path.h"
 #include <stdio.h>

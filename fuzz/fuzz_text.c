@@ -1,6 +1,6 @@
 /* Text forms: hex, base64, PEM, UTF-8, JSON strings, names, times and durations. What decodes must encode to something
  * that decodes to the same, where the arena has room for it.
- * Parser: base/text.c base/clock.c */
+ * Parser: base/text.c base/clock.c -clock_now* -clock_fix -clock_mono* */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
