@@ -138,25 +138,10 @@ static tm_err fields_from(struct device_fields *ret, struct api_call *c, json_t 
     return device_object(&ret->tags, c->arena, d.tags, "/tags", diag);
 }
 
-/* If-Match: "<version>", as ETag gave it; -1 without. */
-static tm_err expected_version(int64_t *ret, const struct api_call *c, struct diag *diag)
-{
-    *ret = -1;
-    if (!c->if_match)
-        return TM_OK;
-    char *end = NULL;
-    const char *s = c->if_match + (c->if_match[0] == '"');
-    *ret = strtoll(s, &end, 10);
-    if (end == s || *ret < 0 || (*end && strcmp(end, "\"") != 0))
-        return diag_fail(diag, TM_EINVAL, "RFC 9110 13.1.1", "If-Match",
-                         "must be a version in quotes, as ETag gave it");
-    return TM_OK;
-}
-
 static tm_err put(struct api_call *c, struct diag *diag)
 {
     int64_t expected;
-    TM_TRY(expected_version(&expected, c, diag));
+    TM_TRY(api_expected_version(&expected, c, diag));
     struct device_fields f = {0};
     json_t *doc = NULL;
     TM_TRY(api_body_json(&doc, c, diag));

@@ -51,5 +51,7 @@ tm_err api_may_device(struct api_call *c, unsigned roles, const char *device, st
 const char *api_roles_text(struct arena *a, unsigned roles);
 /* Which tenants there are is for those to know who act in all of them. */
 bool api_sees_tenants(const struct api_call *c);
+/* If-Match: "<version>", as an ETag gave it, makes a write conditional; "0": must not exist yet. -1 without. */
+tm_err api_expected_version(int64_t *ret, const struct api_call *c, struct diag *diag);
 /* The optional "comment" of a body that may be empty; "" without one. In the call's arena. */
 tm_err api_comment(const char **ret, struct api_call *c, struct diag *diag);

@@ -165,26 +165,6 @@ static tm_err history(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
-/* If-Match: "<version>" makes a write conditional; "0" (or If-None-Match in other words) means: must not exist yet. */
-static tm_err expected_version(int64_t *ret, const struct api_call *c, struct diag *diag)
-{
-    *ret = -1;
-    if (!c->if_match)
-        return TM_OK;
-    struct slice s = slice_trim(slice_str(c->if_match));
-    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
-        s = slice_sub(s, 1, s.n - 2);
-    int64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9' || i > 17)
-            return diag_fail(diag, TM_EINVAL, "RFC 9110 13.1.1", "If-Match",
-                             "must be a version number in quotes, as ETag gave it");
-        v = v * 10 + (s.p[i] - '0');
-    }
-    *ret = v;
-    return TM_OK;
-}
-
 /* What the document says of its place must be the place it is put. */
 static tm_err check_place(const struct api_call *c, const struct resource_kind *k, tenant_id tenant,
                           const json_t *doc, struct diag *diag)
@@ -210,7 +190,7 @@ static tm_err put(struct api_call *c, struct diag *diag)
     if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
                          "only an administrator of the house may change %s", k->plural);
-    TM_TRY(expected_version(&expected, c, diag));
+    TM_TRY(api_expected_version(&expected, c, diag));
     json_t *doc = NULL;
     TM_TRY(api_body_json(&doc, c, diag));
     json_object_del(doc, "metadata"); /* what GET added */
@@ -243,7 +223,7 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     tenant_id tenant;
     int64_t expected;
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
-    TM_TRY(expected_version(&expected, c, diag));
+    TM_TRY(api_expected_version(&expected, c, diag));
     if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
                          "only an administrator of the house may delete %s", k->plural);

@@ -114,6 +114,25 @@ bool api_sees_tenants(const struct api_call *c)
     return p && p->all_tenants && !catalog_principal(c->catalog, c->tenant->id, c->principal);
 }
 
+tm_err api_expected_version(int64_t *ret, const struct api_call *c, struct diag *diag)
+{
+    *ret = -1;
+    if (!c->if_match)
+        return TM_OK;
+    struct slice s = slice_trim(slice_str(c->if_match));
+    if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+        s = slice_sub(s, 1, s.n - 2);
+    int64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9' || i > 17)
+            return diag_fail(diag, TM_EINVAL, "RFC 9110 13.1.1", "If-Match",
+                             "must be a version number in quotes, as ETag gave it");
+        v = v * 10 + (s.p[i] - '0');
+    }
+    *ret = v;
+    return TM_OK;
+}
+
 struct comment_doc {
     const char *comment;
 };

@@ -26,23 +26,6 @@ static const char *device_path(struct cli *c, const char *id, const char *tail)
     return arena_printf(c->arena, "/api/v1/devices/%s%s", show_escape(c, id), tail);
 }
 
-/* Send `v` (taken) as JSON. */
-static bool send_json(struct cli *c, const char *method, const char *path, json_t *v, struct cli_reply *ret)
-{
-    struct buf b;
-    buf_init(&b, 1 << 20);
-    if (v)
-        buf_put_json(&b, v, false);
-    bool ok = v && path && buf_err(&b) == TM_OK;
-    if (!ok)
-        cli_fail(c, "out of memory");
-    else
-        ok = cli_call_ok(c, method, path, buf_slice(&b), "application/json", ret);
-    buf_done(&b);
-    json_decref(v);
-    return ok;
-}
-
 static int register_device(struct cli *c)
 {
     static const char *const fields[] = {"model", "vendor", "serial", "owner", "place", "batch", NULL};
@@ -51,7 +34,7 @@ static int register_device(struct cli *c)
         if (cli_has(c, fields[i]))
             json_object_set_new(v, fields[i], json_string(cli_get(c, fields[i])));
     struct cli_reply r;
-    if (!send_json(c, "PUT", device_path(c, c->args[0], ""), v, &r))
+    if (!cli_send_json(c, "PUT", device_path(c, c->args[0], ""), v, &r))
         return 1;
     return r.json ? show_value(c, r.json) : 0;
 }
@@ -91,7 +74,7 @@ static int put_state(struct cli *c, const char *id, const char *state)
     if (v && cli_has(c, "why"))
         json_object_set_new(v, "why", json_string(cli_get(c, "why")));
     struct cli_reply r;
-    if (!send_json(c, "POST", device_path(c, id, "/state"), v, &r))
+    if (!cli_send_json(c, "POST", device_path(c, id, "/state"), v, &r))
         return 1;
     return r.json ? show_value(c, r.json) : 0;
 }

@@ -162,6 +162,23 @@ static struct secret home_passphrase, root_passphrase;
     secret_done(&root_passphrase);
 }
 
+/* For a group of tests: a home with three CRLs of its root signed ahead. */
+[[maybe_unused]] static int home_setup(void **state)
+{
+    (void)state;
+    test_dir_make();
+    make_home_with(&(struct init_config){.root_crls = 3});
+    return 0;
+}
+
+[[maybe_unused]] static int home_teardown(void **state)
+{
+    (void)state;
+    free_home();
+    test_dir_remove();
+    return 0;
+}
+
 /* A PKCS#10 of a fresh P-256 key in `a`. */
 [[maybe_unused]] static struct slice make_csr(struct arena *a, const char *subject, const char *const *names,
                                               size_t n)

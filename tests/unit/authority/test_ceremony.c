@@ -1,5 +1,6 @@
 /* Ceremonies: further CAs, tiers, a root on another machine, a CA that exists already, backups, exports. */
 #include "authority/enter.h"
+#include "base/digest.h"
 #include "home_test.h"
 #include "keys/envelope.h"
 #include "x509/cms/certs_only.h"
@@ -7,22 +8,6 @@
 static struct house *house;
 static struct arena *arena;
 static struct ceremony by;
-
-static int setup(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){.root_crls = 3});
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free_home();
-    test_dir_remove();
-    return 0;
-}
 
 static int begin(void **state)
 {
@@ -444,5 +429,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_authority_export__forms, begin, end),
         cmocka_unit_test_setup_teardown(test_ceremony__register_verifies, begin, end),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, home_setup, home_teardown);
 }

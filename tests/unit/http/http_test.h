@@ -249,6 +249,14 @@ static void on_flood(struct http_request *r)
     flood_on(r);
 }
 
+/* A stream that fails under way. */
+static void on_cut(struct http_request *r)
+{
+    http_reply_begin(r, 200, "text/plain", NULL);
+    http_reply_chunk(r, SLICE_LIT("half"));
+    http_reply_abort(r);
+}
+
 static const struct http_route test_routes[] = {
     {HTTP_M_GET, "/hello", on_hello, HTTP_LISTENER_ANY, .metric = "hello"},
     {HTTP_M_GET, "/", on_hello, HTTP_LISTENER_ANY},
@@ -258,6 +266,7 @@ static const struct http_route test_routes[] = {
     {HTTP_M_GET, "/binding", on_binding, HTTP_LISTENER_ANY},
     {HTTP_M_GET, "/later", on_later, HTTP_LISTENER_ANY},
     {HTTP_M_GET, "/flood", on_flood, HTTP_LISTENER_ANY},
+    {HTTP_M_GET, "/cut", on_cut, HTTP_LISTENER_ANY},
     {HTTP_M_GET, "/params/{a}/{b}", on_params, HTTP_LISTENER_ANY},
     {HTTP_M_GET, "/rest/{rest...}", on_rest, HTTP_LISTENER_ANY},
     {HTTP_M_GET, "/admin", on_hello, HTTP_LISTENER_ADMIN},

@@ -1,4 +1,5 @@
 #include "http_test.h"
+#include <errno.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -432,6 +433,30 @@ static void test_server__unix_socket(void **state)
     assert_int_not_equal(stat(path, &st), 0);
 }
 
+static void test_http_reply_abort__no_end(void **state)
+{
+    (void)state;
+    int before = seen_replies;
+    const char *a = talk(0, "GET /cut HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(status_in(a), 200);
+    assert_non_null(strstr(a, "chunked"));
+    assert_string_equal(body_in(a), "4\r\nhalf\r\n");
+    assert_true(comes_to(&seen_replies, before + 1));
+    assert_int_equal(seen_status, 500);
+    /* Where the end of the connection would be the end of the body, it is reset. */
+    int fd = dial(0);
+    say(fd, "GET /cut HTTP/1.0\r\n\r\n");
+    char chunk[4096];
+    ssize_t n;
+    while ((n = recv(fd, chunk, sizeof chunk, 0)) > 0)
+        continue;
+    assert_int_equal(n, -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(fd);
+    /* The server goes on. */
+    assert_int_equal(status_in(talk(0, "GET /hello HTTP/1.1\r\n" LAST)), 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_server__pipelined),
         cmocka_unit_test(test_server__half_close),
         cmocka_unit_test(test_server__abort),
+        cmocka_unit_test(test_http_reply_abort__no_end),
         cmocka_unit_test(test_server__upgrade_is_ignored),
         cmocka_unit_test(test_server__many_at_once),
         cmocka_unit_test(test_http_server_start__address_taken),

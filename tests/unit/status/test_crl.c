@@ -8,22 +8,6 @@ static struct arena *arena;
 static struct catalog *catalog;
 static const struct authority *ca;
 
-static int setup(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){.root_crls = 3});
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
 static int begin(void **state)
 {
     (void)state;
@@ -267,5 +251,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crl_publish__when_due, begin, end),
         cmocka_unit_test_setup_teardown(test_crl_publish__expired_leaves_after_one_more, begin, end),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, home_setup, home_teardown);
 }

@@ -4,22 +4,6 @@
 #include "unit/authority/home_test.h"
 #include <time.h>
 
-static int setup(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){.root_crls = 3});
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
 static bool on_crl(struct house *h, struct arena *a, const struct authority *x,
                    const uint8_t serial[CERT_SERIAL_LEN])
 {
@@ -95,5 +79,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_jobs__revocation_is_published),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, home_setup, home_teardown);
 }
