@@ -397,6 +397,25 @@ if (document.querySelectorAll('h1').length > 1) bad.push('more than one h1');
 return bad;
 """
 
+# Text against what lies behind it, WCAG 2.1 1.4.3: 4.5 to 1, 3 to 1 for large text. What is disabled is exempt.
+CONTRAST = """
+const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+const rgba = c => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+const over = (a, b) => [0, 1, 2].map(i => (a[i] * a[3] + b[i] * (255 - a[3])) / 255).concat(255);
+const ground = e => { const layers = []; for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); layers.push(c); if (c[3] === 255) break; }
+  return layers.reverse().reduce((below, c) => over(c, below), [255, 255, 255, 255]); };
+const light = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const bad = new Set();
+for (const e of document.querySelectorAll('body *')) {
+  if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || e.closest('option, :disabled, .unseen, .skip')) continue;
+  const style = getComputedStyle(e), back = ground(e), fore = over(rgba(style.color), back), a = light(fore), b = light(back);
+  const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.6 && style.fontWeight >= 700);
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < (large ? 3 : 4.5)) bad.add(ratio.toFixed(2) + ' ' + e.tagName + '.' + e.className + ': ' + e.textContent.slice(0, 40));
+}
+return [...bad];
+"""
+
 
 def test_pages__fit_their_screens_and_name_their_parts(browser, house, openssl):
     serial = issue(house, openssl, "a-name-that-is-quite-long-for-a-phone.department.example.org")["serial"]
@@ -411,6 +430,7 @@ def test_pages__fit_their_screens_and_name_their_parts(browser, house, openssl):
         assert place == "no-such-page" or not browser.driver.find_elements(By.CSS_SELECTOR, "[role=alert]"), place
         for size, dark in ((WIDE, False), (PHONE, True)):
             browser.look(size, dark)
+            assert browser.driver.execute_script(CONTRAST) == [], f"{place}, {'dark' if dark else 'light'}"
             width = browser.driver.execute_script("return document.documentElement.scrollWidth")
             assert width <= size[0], f"{place} is {width} wide on a screen of {size[0]}"
             browser.picture(f"{re.sub(r'[^a-z0-9]+', '-', place.replace(serial, 'one').lower()) or 'overview'}-{size[0]}")

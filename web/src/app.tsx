@@ -1,6 +1,6 @@
 /* The frame: who is here, where one can go, and the page that is shown. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, currentSession, enterTenant, setSession, whenSignedOut, type Me } from "./lib/api";
+import { api, currentSession, enterTenant, may, setSession, whenSignedOut, type Me } from "./lib/api";
 import { go, href, parsePlace, type Place } from "./lib/router";
 import { Icon, Mark } from "./ui/icons";
 import { Loading, ProblemBox } from "./ui/parts";
@@ -160,7 +160,7 @@ function House({ onSignOut }: { onSignOut: () => void }) {
           <button type="button" class="icon-button menu" aria-label="Menu" aria-expanded={menu} aria-controls="side" onClick={() => setMenu(!menu)}>
             <Icon name="menu" />
           </button>
-          <SearchBox />
+          {may(me.data, "admin", "operator", "auditor") ? <SearchBox /> : <span class="gap" />}
           <TenantChoice me={me.data} onChange={() => setTurn((t) => t + 1)} />
         </div>
         <main id="main" ref={main} tabIndex={-1} key={me.data.tenant + "/" + where}>
