@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: build setup browser demo start check bench fuzz clean help
+.PHONY: build setup browser demo start check torture bench fuzz clean help
 
 build: setup
 	@scripts/configure build
@@ -23,6 +23,9 @@ start: build ## run the server on a house of this checkout's own (var/house)
 check: build browser ## everything that must hold: tests, sanitizers, lint, layout, system tests
 	@scripts/check
 
+torture: build ## 200 kills and 200 power cuts on the running program under load; ten minutes
+	@tests/torture/torture.py
+
 bench: setup ## measure this machine
 	@scripts/bench
 
@@ -34,4 +37,4 @@ clean: ## remove what was built (not var/, not the OpenSSL in the user's cache)
 	@rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,10 +1,12 @@
 #include "torture/vfs_shim.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { SECTOR = 4096, BUCKETS = 4096 };
@@ -20,6 +22,7 @@ struct sector {
 struct node {
     char *path;
     int refs;
+    struct shim_file *file; /* one that has it open, to write through at the cut */
     sqlite3_int64 size;
     bool shrunk; /* truncated since the last sync */
     struct sector *sectors[BUCKETS];
@@ -37,7 +40,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct node *nodes;
 static sqlite3_vfs shim, *real_vfs;
 static struct vfs_shim_plan plan;
-static uint64_t operations, random_state;
+static struct vfs_shim_clock own_clock, *cut_clock = &own_clock;
+static uint64_t random_state;
 static int failing;
 
 static uint64_t random_next(void)
@@ -114,24 +118,35 @@ static int node_sync(struct shim_file *f)
 
 /* ---- the cut ---- */
 
-/* A disk writes in what order it likes: of what nobody synced, any sector may have arrived. */
-static void cut(struct shim_file *f)
+[[gnu::noreturn]] static void die(void)
 {
-    if (plan.torn)
-        for (int b = 0; b < BUCKETS; b++)
-            for (struct sector *s = f->node->sectors[b]; s; s = s->next)
-                if (random_next() & 1)
-                    sector_write_real(f, s);
     raise(SIGKILL);
     for (;;)
         pause();
 }
 
-/* One more operation; an error code when operations are made to fail. */
-static int operation(struct shim_file *f)
+/* A disk writes in what order it likes: of what nobody synced, any sector may have arrived. */
+static void cut(void)
 {
-    if (++operations == plan.cut_at)
-        cut(f);
+    for (struct node *n = nodes; plan.torn && n; n = n->next)
+        for (int b = 0; n->file && b < BUCKETS; b++)
+            for (struct sector *s = n->sectors[b]; s; s = s->next)
+                if (random_next() & 1)
+                    sector_write_real(n->file, s);
+    die();
+}
+
+/* One more operation; an error code when operations are made to fail. */
+static int operation(void)
+{
+    uint64_t now = atomic_fetch_add(&cut_clock->operations, 1) + 1, at = atomic_load(&cut_clock->cut_at);
+    if (atomic_load(&cut_clock->cut))
+        die();
+    if (at && now >= at) {
+        if (atomic_exchange(&cut_clock->cut, 1))
+            die();
+        cut();
+    }
     return failing;
 }
 
@@ -147,6 +162,8 @@ static int shim_close(sqlite3_file *file)
     struct shim_file *f = file_of(file);
     pthread_mutex_lock(&lock);
     int rc = SQLITE_OK;
+    if (f->node->file == f)
+        f->node->file = NULL;
     /* In good order the cache reaches the disk in the end. A later crash of this very process would lose it in a real cut; nobody
      * reopens a store that it has closed in the process that is to be cut. */
     if (--f->node->refs == 0 && f->writable && !failing)
@@ -194,7 +211,7 @@ static int shim_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at
     }
     if (rc == SQLITE_OK && at + n > f->node->size)
         f->node->size = at + n;
-    operation(f);
+    operation();
     pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -203,7 +220,7 @@ static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct shim_file *f = file_of(file);
     pthread_mutex_lock(&lock);
-    int rc = operation(f);
+    int rc = operation();
     if (rc == SQLITE_OK && size < f->node->size) {
         struct sector *s = NULL;
         f->node->size = size;
@@ -236,7 +253,7 @@ static int shim_sync(sqlite3_file *file, int flags)
 {
     struct shim_file *f = file_of(file);
     pthread_mutex_lock(&lock);
-    int rc = operation(f);
+    int rc = operation();
     if (rc == SQLITE_OK)
         rc = node_sync(f);
     pthread_mutex_unlock(&lock);
@@ -346,6 +363,16 @@ static int node_take(struct node **ret, const char *path, sqlite3_file *real)
     return n->refs++ > 0 ? SQLITE_OK : real->pMethods->xFileSize(real, &n->size);
 }
 
+static void file_ready(struct shim_file *f, bool writable)
+{
+    f->writable = writable;
+    f->base.pMethods = &shim_methods;
+    pthread_mutex_lock(&lock);
+    if (writable && !f->node->file)
+        f->node->file = f;
+    pthread_mutex_unlock(&lock);
+}
+
 static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *ret_flags)
 {
     struct shim_file *f = file_of(file);
@@ -365,11 +392,27 @@ static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int
         free(f->real);
         return rc;
     }
-    f->writable = (out & SQLITE_OPEN_READWRITE) != 0;
+    file_ready(f, (out & SQLITE_OPEN_READWRITE) != 0);
     if (ret_flags)
         *ret_flags = out;
-    f->base.pMethods = &shim_methods;
     return SQLITE_OK;
+}
+
+sqlite3_file *vfs_shim_wrap(sqlite3_file *real)
+{
+    struct shim_file *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->real = real;
+    pthread_mutex_lock(&lock);
+    int rc = node_take(&f->node, NULL, real);
+    pthread_mutex_unlock(&lock);
+    if (rc != SQLITE_OK) {
+        free(f);
+        return NULL;
+    }
+    file_ready(f, true);
+    return &f->base;
 }
 
 static int shim_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
@@ -394,6 +437,10 @@ void vfs_shim_install(const struct vfs_shim_plan *p)
 {
     plan = *p;
     random_state = p->seed * 2 + 1;
+    if (p->clock)
+        cut_clock = p->clock;
+    else
+        own_clock.cut_at = p->cut_at;
     real_vfs = sqlite3_vfs_find(NULL);
     shim = *real_vfs;
     shim.pNext = NULL;
@@ -404,26 +451,39 @@ void vfs_shim_install(const struct vfs_shim_plan *p)
     sqlite3_vfs_register(&shim, 1);
 }
 
-void vfs_shim_install_env(void)
+static struct vfs_shim_clock *clock_map(const char *path)
 {
-    const char *text = getenv("TM_TORTURE_VFS");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *p = fd >= 0 ? mmap(NULL, sizeof(struct vfs_shim_clock), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+                      : MAP_FAILED;
+    if (fd >= 0)
+        close(fd);
+    if (p == MAP_FAILED) {
+        fprintf(stderr, "TM_TORTURE_CLOCK: %s cannot be mapped\n", path);
+        abort();
+    }
+    return p;
+}
+
+bool vfs_shim_install_env(void)
+{
+    const char *text = getenv("TM_TORTURE_VFS"), *path = getenv("TM_TORTURE_CLOCK");
     if (!text)
-        return;
+        return false;
     unsigned long long at = 0, seed = 1;
     int torn = 0;
     if (sscanf(text, "cut=%llu,seed=%llu,torn=%d", &at, &seed, &torn) < 1) {
         fprintf(stderr, "TM_TORTURE_VFS: expected cut=<n>,seed=<n>,torn=<0|1>\n");
         abort();
     }
-    vfs_shim_install(&(struct vfs_shim_plan){.cut_at = at, .seed = seed, .torn = torn != 0});
+    vfs_shim_install(&(struct vfs_shim_plan){
+        .cut_at = at, .seed = seed, .torn = torn != 0, .clock = path ? clock_map(path) : NULL});
+    return true;
 }
 
 uint64_t vfs_shim_operations(void)
 {
-    pthread_mutex_lock(&lock);
-    uint64_t n = operations;
-    pthread_mutex_unlock(&lock);
-    return n;
+    return atomic_load(&cut_clock->operations);
 }
 
 void vfs_shim_fail(int rc)
