@@ -143,8 +143,8 @@ tm_err writer_commit(struct sqlite_store *s, struct diag *diag)
 {
     struct writer *w = &s->w;
     tm_err err = write_counters(s, diag);
-    if (err == TM_OK && ids_are_many(&s->ids) && !s->ids.written)
-        err = ids_write(&s->ids, &w->db, diag);
+    if (err == TM_OK && s->ids.written == 0)
+        err = ids_write(&s->ids, &w->db, false, diag);
     if (err == TM_OK)
         err = query_run(&w->db, SQL_COMMIT, diag);
     if (err != TM_OK) {
@@ -162,7 +162,7 @@ tm_err writer_settle(struct sqlite_store *s, struct diag *diag)
     if (s->ids.n == 0)
         return TM_OK;
     TM_TRY(writer_begin(s, diag));
-    tm_err err = ids_write(&s->ids, &s->w.db, diag);
+    tm_err err = ids_write(&s->ids, &s->w.db, true, diag);
     if (err == TM_OK)
         return writer_commit(s, diag);
     writer_rollback(s);
@@ -173,7 +173,7 @@ tm_err writer_seq(struct sqlite_store *s, tenant_id tenant, const uint8_t id[CER
                   bool *ret_found, struct diag *diag)
 {
     *ret_found = ids_has(&s->ids, tenant, id, ret);
-    if (*ret_found)
+    if (*ret_found || !ids_may_be_there(&s->ids, id))
         return TM_OK;
     struct query q;
     query_begin(&q, &s->w.db, SQL_CERT_SEQ);

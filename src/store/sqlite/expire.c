@@ -214,7 +214,7 @@ static tm_err expire_slice(struct sqlite_store *s, void *arg, bool *again, struc
     struct expiry *x = arg;
     TM_TRY(writer_begin(s, diag));
     /* Rows are found by their ids. */
-    tm_err err = ids_write(&s->ids, &s->w.db, diag);
+    tm_err err = ids_write(&s->ids, &s->w.db, true, diag);
     if (err == TM_OK)
         err = x->buckets_done ? old_slice(s, x, diag) : cert_slice(s, x, diag);
     if (err == TM_OK)

@@ -5,7 +5,8 @@
 
 enum {
     BUCKETS = 1 << 14,
-    MANY = 8192,
+    PORTION = 4096, /* what a group takes along: some milliseconds */
+    MANY = 65536,   /* more are not kept, even if their second is not over */
 };
 
 static const char meta_name[] = "store.ids";
@@ -25,6 +26,12 @@ void ids_done(struct ids *ids)
     ids->n = ids->cap = ids->committed = 0;
     pthread_mutex_destroy(&ids->lock);
     pthread_mutex_destroy(&ids->refresh);
+}
+
+/* When it was given: CERT_SERIAL_LEN octets begin with two of expiry and four of time. */
+static uint32_t time_of(const uint8_t id[CERT_SERIAL_LEN])
+{
+    return (uint32_t)id[2] << 24 | (uint32_t)id[3] << 16 | (uint32_t)id[4] << 8 | id[5];
 }
 
 /* An id's last octets are random. */
@@ -49,6 +56,11 @@ static const struct id_entry *entry_of(const struct ids *ids, tenant_id tenant,
 }
 
 /* ---- the committer ---- */
+
+bool ids_may_be_there(const struct ids *ids, const uint8_t id[CERT_SERIAL_LEN])
+{
+    return time_of(id) <= ids->newest_there;
+}
 
 bool ids_has(const struct ids *ids, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN], uint64_t *ret_seq)
 {
@@ -86,6 +98,7 @@ tm_err ids_add(struct ids *ids, tenant_id tenant, const uint8_t id[CERT_SERIAL_L
         *e = (struct id_entry){.seq = seq, .tenant = tenant, .next = *head};
         memcpy(e->id, id, CERT_SERIAL_LEN);
         *head = (uint32_t)ids->n;
+        ids->newest = time_of(id) > ids->newest ? time_of(id) : ids->newest;
     }
     pthread_mutex_unlock(&ids->lock);
     return err;
@@ -100,11 +113,6 @@ void ids_undo(struct ids *ids, size_t n)
     for (; ids->n > n; ids->n--)
         *bucket_of(ids, ids->v[ids->n - 1].id) = ids->v[ids->n - 1].next;
     pthread_mutex_unlock(&ids->lock);
-}
-
-bool ids_are_many(const struct ids *ids)
-{
-    return ids->n >= MANY;
 }
 
 static int entry_order(const void *a, const void *b)
@@ -136,10 +144,10 @@ static tm_err sorted_copy(const struct ids *ids, size_t n, tenant_id tenant, con
     return TM_OK;
 }
 
-static tm_err meta_write(struct db *db, uint64_t seq, struct diag *diag)
+static tm_err meta_write(struct db *db, uint64_t seq, uint32_t newest, struct diag *diag)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)seq);
+    char text[40];
+    int n = snprintf(text, sizeof text, "%llu %lu", (unsigned long long)seq, (unsigned long)newest);
     struct query q;
     query_begin(&q, db, SQL_META_PUT);
     query_int(&q, TENANT_HOUSE);
@@ -149,16 +157,31 @@ static tm_err meta_write(struct db *db, uint64_t seq, struct diag *diag)
     return query_end(&q, diag);
 }
 
-tm_err ids_write(struct ids *ids, struct db *db, struct diag *diag)
+/* How many of the first to write: a portion whose second is over, if there is one. */
+static size_t portion(const struct ids *ids)
+{
+    if (ids->n >= MANY)
+        return PORTION;
+    if (ids->n < PORTION)
+        return 0;
+    for (size_t i = 0; i < PORTION; i++)
+        if (time_of(ids->v[i].id) >= ids->newest)
+            return 0;
+    return PORTION;
+}
+
+tm_err ids_write(struct ids *ids, struct db *db, bool all, struct diag *diag)
 {
     struct id_entry *v;
-    size_t n;
-    if (ids->n == 0)
+    size_t n = all ? ids->n : portion(ids);
+    if (n <= ids->written)
         return TM_OK;
-    TM_TRY(sorted_copy(ids, ids->n, 0, NULL, NULL, &v, &n));
+    TM_TRY(sorted_copy(ids, n, 0, NULL, NULL, &v, &n));
     tm_err err = TM_OK;
+    uint32_t newest = ids->newest_there;
     for (size_t i = 0; i < n && err == TM_OK; i++) {
         struct query q;
+        newest = time_of(v[i].id) > newest ? time_of(v[i].id) : newest;
         query_begin(&q, db, SQL_CERT_ID_ADD);
         query_int(&q, v[i].tenant);
         query_blob(&q, SLICE_ARR(v[i].id));
@@ -167,27 +190,40 @@ tm_err ids_write(struct ids *ids, struct db *db, struct diag *diag)
         err = query_end(&q, diag);
     }
     free(v);
-    if (err == TM_OK)
-        err = meta_write(db, ids->v[ids->n - 1].seq, diag);
-    ids->written = err == TM_OK;
-    return err;
+    TM_TRY(err);
+    TM_TRY(meta_write(db, ids->v[n - 1].seq, newest, diag));
+    ids->written = n;
+    ids->newest_after = newest;
+    return TM_OK;
+}
+
+/* The first ones are gone; those that stay are numbered anew. Lock held. */
+static void drop_written(struct ids *ids)
+{
+    ids->n -= ids->written;
+    memmove(ids->v, ids->v + ids->written, ids->n * sizeof *ids->v);
+    memset(ids->heads, 0, BUCKETS * sizeof *ids->heads);
+    for (size_t i = 0; i < ids->n; i++) {
+        uint32_t *head = bucket_of(ids, ids->v[i].id);
+        ids->v[i].next = *head;
+        *head = (uint32_t)i + 1;
+    }
+    ids->written = 0;
+    ids->newest_there = ids->newest_after;
 }
 
 void ids_committed(struct ids *ids)
 {
     pthread_mutex_lock(&ids->lock);
-    if (ids->written) {
-        memset(ids->heads, 0, BUCKETS * sizeof *ids->heads);
-        ids->n = 0;
-        ids->written = false;
-    }
+    if (ids->written)
+        drop_written(ids);
     ids->committed = ids->n;
     pthread_mutex_unlock(&ids->lock);
 }
 
 void ids_rolled_back(struct ids *ids)
 {
-    ids->written = false;
+    ids->written = 0;
     ids_undo(ids, ids->committed);
 }
 
@@ -206,20 +242,26 @@ void ids_release_memory(struct ids *ids)
 
 /* ---- opening ---- */
 
-static tm_err meta_read(uint64_t *ret, struct db *db, struct diag *diag)
+static tm_err meta_read(uint64_t *ret_seq, uint32_t *ret_newest, struct db *db, struct diag *diag)
 {
     struct query q;
     query_begin(&q, db, SQL_META_GET);
     query_int(&q, TENANT_HOUSE);
     query_text(&q, meta_name);
-    *ret = query_row(&q) ? strtoull((const char *)sqlite3_column_text(q.st, 0), NULL, 10) : 0;
+    *ret_seq = 0;
+    *ret_newest = 0;
+    if (query_row(&q)) {
+        char *end;
+        *ret_seq = strtoull((const char *)sqlite3_column_text(q.st, 0), &end, 10);
+        *ret_newest = (uint32_t)strtoul(end, NULL, 10);
+    }
     return query_end(&q, diag);
 }
 
 tm_err ids_load(struct ids *ids, struct db *db, struct diag *diag)
 {
     uint64_t complete;
-    TM_TRY(meta_read(&complete, db, diag));
+    TM_TRY(meta_read(&complete, &ids->newest_there, db, diag));
     ids_undo(ids, 0);
     struct query q;
     query_begin(&q, db, SQL_CERT_IDS);

@@ -2,8 +2,9 @@
  *
  * Layer 3. An id ends in random octets, so in cert_id the rows of one moment land on as many pages as the moment fills: each group would
  * write most of them again, more than the certificates themselves. So the hot transaction leaves cert_id alone: new ids stay here, found
- * by hash, and go there sorted, some thousands at once, in the transaction of a group. meta "store.ids" says up to which row cert_id is
- * complete; at the opening the rows after it are read again.
+ * by hash, and go there sorted, some thousands at once, in the transaction of a group, and only when their second is over. meta
+ * "store.ids" says up to which row cert_id is complete, and the newest time that any id in it has, beyond which it need not be asked; at
+ * the opening the rows after that one are read again.
  *
  * The committer alone adds, undoes and settles; readers see what has been committed. A reader asks here first, then cert_id. */
 #pragma once
@@ -26,7 +27,10 @@ struct ids {
     size_t n, cap;
     size_t committed; /* the others are the open group's */
     uint32_t *heads;
-    bool written; /* the open transaction has put all of them into cert_id */
+    size_t written;        /* so many of the first has the open transaction put into cert_id */
+    uint32_t newest;       /* time of an id here */
+    uint32_t newest_there; /* time of an id in cert_id */
+    uint32_t newest_after; /* the same once the open transaction is through */
 };
 
 void ids_init(struct ids *ids);
@@ -36,15 +40,15 @@ void ids_done(struct ids *ids);
 
 /* What cert_id lacks, from the rows. */
 tm_err ids_load(struct ids *ids, struct db *db, struct diag *diag);
+/* May cert_id have this one? */
+bool ids_may_be_there(const struct ids *ids, const uint8_t id[CERT_SERIAL_LEN]);
 /* The row of an id, those of the open group among them; false: not here. */
 bool ids_has(const struct ids *ids, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN], uint64_t *ret_seq);
 tm_err ids_add(struct ids *ids, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN], uint64_t seq);
 /* Back to n. */
 void ids_undo(struct ids *ids, size_t n);
-/* So many that the group should take them along? */
-bool ids_are_many(const struct ids *ids);
-/* Write them into cert_id, in the open transaction; they stay here until ids_committed. */
-tm_err ids_write(struct ids *ids, struct db *db, struct diag *diag);
+/* Write them into cert_id, in the open transaction: all, or a portion if there are many. They stay here until ids_committed. */
+tm_err ids_write(struct ids *ids, struct db *db, bool all, struct diag *diag);
 void ids_committed(struct ids *ids);
 void ids_rolled_back(struct ids *ids);
 /* When there are none. */

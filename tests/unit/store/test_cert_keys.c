@@ -30,6 +30,29 @@ static void test_cert_key_hash__tells_apart(void **state)
                 cert_key_hash(&hash_key, 1, CERT_KEY_FINGERPRINT, SLICE_LIT("a")));
 }
 
+/* Eight octets are folded at once: each octet in each place, beside neighbours that could spill into it. */
+static void test_cert_key_hash__folds_capitals_alone(void **state)
+{
+    for (unsigned c = 0; c < 256; c++) {
+        for (size_t n = 1; n <= 17; n += 8) {
+            for (size_t at = 0; at < n; at++) {
+                uint8_t text[17], small[17];
+                memset(text, c % 2 ? 0xff : 'Z', sizeof text);
+                memset(small, c % 2 ? 0xff : 'z', sizeof small);
+                text[at] = (uint8_t)c;
+                small[at] = c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : (uint8_t)c;
+                uint64_t h = cert_key_hash(&hash_key, 1, CERT_KEY_SAN, slice_of(text, n));
+                assert_true(h == cert_key_hash(&hash_key, 1, CERT_KEY_SAN, slice_of(small, n)));
+                bool same = memcmp(text, small, n) == 0;
+                assert_true(same == (cert_key_hash(&hash_key, 1, CERT_KEY_SPKI, slice_of(text, n)) ==
+                                     cert_key_hash(&hash_key, 1, CERT_KEY_SPKI, slice_of(small, n))));
+                small[at] ^= 1;
+                assert_true(h != cert_key_hash(&hash_key, 1, CERT_KEY_SAN, slice_of(small, n)));
+            }
+        }
+    }
+}
+
 static const struct cert_key_columns columns = {
     .subject = {(const uint8_t *)"CN=gw-1", 7},
     .device = {(const uint8_t *)"sn1", 3},
@@ -111,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cert_key_hash__siphash_vector),
         cmocka_unit_test(test_cert_key_hash__tells_apart),
+        cmocka_unit_test(test_cert_key_hash__folds_capitals_alone),
         cmocka_unit_test(test_cert_keys_pack__unpacks_to_the_same),
         cmocka_unit_test(test_cert_keys_pack__no_more_than_fit),
         cmocka_unit_test(test_cert_keys_unpack__odd_blobs),

@@ -24,10 +24,26 @@ static int group_setup(void **state)
 
 enum { MANY = 20000, LEFT = 100 }; /* more than are kept at once; some that are kept */
 
-/* Numbers that rise and fall, so that rows are not in the order of their ids. */
-static unsigned number_of(unsigned i)
+/* The i-th: numbers rise and fall, so that rows are not in the order of their ids; a second has 700. */
+static void id_of(uint8_t id[CERT_SERIAL_LEN], unsigned i)
 {
-    return i % 2 ? 2 * MANY - i : i;
+    unsigned second = i / 700;
+    suite_cert_id(id, i % 2 ? 2 * MANY - i : i, SUITE_NOW + SUITE_YEAR);
+    id[4] = (uint8_t)(second >> 8);
+    id[5] = (uint8_t)second;
+}
+
+static tenant_id tenant_of(unsigned i)
+{
+    return i % 4 == 3 ? 2 : 1;
+}
+
+static struct effect cert_of(struct suite *s, unsigned i)
+{
+    struct effect e = suite_cert(s, tenant_of(i), i, SUITE_NOW + SUITE_YEAR);
+    id_of(e.u.cert.row.id, i);
+    assert_ok(arena_copy(&e.u.cert.row.serial, s->arena, SLICE_ARR(e.u.cert.row.id)));
+    return e;
 }
 
 static void add_certs(struct suite *s, unsigned from, unsigned to)
@@ -40,23 +56,23 @@ static void add_certs(struct suite *s, unsigned from, unsigned to)
         unsigned n = 0;
         arena_reset(s->arena);
         for (; n < BATCH && i < to; i++)
-            e[n++] = suite_cert(s, 1 + i % 4 / 3, number_of(i), SUITE_NOW + SUITE_YEAR);
+            e[n++] = cert_of(s, i);
         assert_ok(commit(s, e, n));
     }
     arena_free(s->arena);
     s->arena = mine;
 }
 
-static tm_err by_id(struct suite *s, tenant_id tenant, unsigned number)
+static tm_err by_id(struct suite *s, tenant_id tenant, unsigned i)
 {
     arena_reset(s->arena);
     struct store_read r = {.kind = READ_CERT, .tenant = tenant};
-    suite_cert_id(r.id, number, SUITE_NOW + SUITE_YEAR);
+    id_of(r.id, i);
     tm_err err = look(s, &r);
     if (err == TM_OK) {
         assert_int_equal(r.n, 1);
         assert_memory_equal(r.certs[0].id, r.id, sizeof r.id);
-        assert_string_equal(r.certs[0].subject, arena_printf(s->arena, "CN=Device %u,O=Example", number));
+        assert_string_equal(r.certs[0].subject, arena_printf(s->arena, "CN=Device %u,O=Example", i));
     }
     return err;
 }
@@ -66,8 +82,8 @@ static void assert_complete(struct suite *s, unsigned n)
 {
     unsigned seen[3] = {0};
     for (unsigned i = 0; i < n; i += 61) {
-        assert_ok(by_id(s, 1 + i % 4 / 3, number_of(i)));
-        assert_err(TM_ENOTFOUND, by_id(s, 2 - i % 4 / 3, number_of(i)));
+        assert_ok(by_id(s, tenant_of(i), i));
+        assert_err(TM_ENOTFOUND, by_id(s, 3 - tenant_of(i), i));
     }
     for (tenant_id tenant = 1; tenant <= 2; tenant++) {
         uint8_t last[CERT_SERIAL_LEN] = {0};
@@ -108,19 +124,18 @@ static void test_ids__no_id_twice(void **state)
     for (int reopened = 0; reopened < 2; reopened++) {
         static const unsigned ones[] = {0, 2, 8000, 8200, MANY - 2, MANY, MANY + LEFT - 2};
         for (size_t i = 0; i < sizeof ones / sizeof ones[0]; i++) {
-            struct effect e = suite_cert(s, 1 + ones[i] % 4 / 3, number_of(ones[i]), SUITE_NOW + SUITE_YEAR);
+            struct effect e = cert_of(s, ones[i]);
             assert_err(TM_ECONFLICT, commit1(s, &e));
         }
         /* Nor in one group, nor in one transaction. */
-        unsigned fresh = 3 * MANY + 10 * (unsigned)reopened;
-        struct effect e[2] = {suite_cert(s, 1, fresh, SUITE_NOW + SUITE_YEAR),
-                              suite_cert(s, 1, fresh, SUITE_NOW + SUITE_YEAR)};
+        unsigned fresh = 3 * MANY + 4 * (unsigned)reopened;
+        struct effect e[2] = {cert_of(s, fresh), cert_of(s, fresh)};
         assert_err(TM_ECONFLICT, commit(s, e, 2));
         assert_err(TM_ENOTFOUND, by_id(s, 1, fresh));
         assert_ok(commit1(s, &e[0]));
         assert_err(TM_ECONFLICT, commit1(s, &e[1]));
         /* One that was refused for another reason leaves its id free. */
-        struct effect refused[2] = {suite_cert(s, 1, fresh + 1, SUITE_NOW + SUITE_YEAR),
+        struct effect refused[2] = {cert_of(s, fresh + 1),
                                     {.kind = EFFECT_EVENT_ERASE, .tenant = 1, .u.event.pos = 99}};
         assert_err(TM_ENOTFOUND, commit(s, refused, 2));
         assert_err(TM_ENOTFOUND, by_id(s, 1, fresh + 1));
@@ -129,10 +144,10 @@ static void test_ids__no_id_twice(void **state)
     }
 }
 
-static void revoke_one(struct suite *s, unsigned number, tm_err wanted)
+static void revoke_one(struct suite *s, unsigned i, tm_err wanted)
 {
     struct effect e = {.kind = EFFECT_CERT_REVOKE, .tenant = 1};
-    suite_cert_id(e.u.cert.row.id, number, SUITE_NOW + SUITE_YEAR);
+    id_of(e.u.cert.row.id, i);
     e.u.cert.row.revoked_at = SUITE_NOW * 1000;
     assert_err(wanted, commit1(s, &e));
 }
@@ -141,8 +156,8 @@ static void test_ids__revoked(void **state)
 {
     struct suite *s = *state;
     add_certs(s, 0, MANY + LEFT);
-    revoke_one(s, number_of(MANY), TM_OK);
-    revoke_one(s, number_of(0), TM_OK);
+    revoke_one(s, MANY, TM_OK);
+    revoke_one(s, 0, TM_OK);
     revoke_one(s, 3 * MANY, TM_ENOTFOUND);
     for (int reopened = 0; reopened < 2; reopened++) {
         struct store_read r = {.kind = READ_CERTS, .tenant = 1};
@@ -151,7 +166,7 @@ static void test_ids__revoked(void **state)
         assert_ok(look(s, &r));
         assert_int_equal(r.n, 2);
         assert_true(r.certs[0].revoked_at && r.certs[1].revoked_at);
-        revoke_one(s, number_of(MANY), TM_ECONFLICT);
+        revoke_one(s, MANY, TM_ECONFLICT);
         suite_reopen(s);
     }
 }
