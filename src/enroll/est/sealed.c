@@ -39,9 +39,10 @@ static tm_err check_identifier(const struct est_exchange *x, const struct csr_at
     struct der_reader values;
     struct slice id;
     uint8_t sha1_id[20], sha256_id[20];
-    der_reader_init(&values, a->values, diag);
-    TM_TRY(der_read(&values, DER_OCTET_STRING, &id));
-    TM_TRY(der_end(&values));
+    der_reader_init(&values, a->values, NULL);
+    if (der_read(&values, DER_OCTET_STRING, &id) != TM_OK || der_end(&values) != TM_OK)
+        return diag_fail(diag, TM_EMALFORMED, "RFC 7030 4.4.1.2", "attributes",
+                         "asymmDecryptKeyID is not one OCTET STRING");
     TM_TRY(spki_key_id_sha1(sha1_id, &x->peer.spki));
     TM_TRY(spki_key_id(sha256_id, &x->peer.spki));
     bool ours = x->predecessor.n && id.n &&
