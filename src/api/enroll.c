@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REQUEST_MAX = 256 << 10, CHAIN_MAX = 16 };
+enum { REQUEST_MAX = 256 << 10, CHAIN_MAX = 16, IDEMPOTENCY_KEY_MAX = 200 };
 
 const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, csr, JSON_K_STRING, .required = true, .max = REQUEST_MAX,
@@ -20,7 +20,7 @@ const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",
                .doc = "\"rest\" when left out"),
     JSON_FIELD(struct enroll_doc, device, JSON_K_STRING, .max = 200, .def = "", .doc = "device id it is for"),
-    JSON_FIELD(struct enroll_doc, idempotency_key, JSON_K_STRING, .max = 200, .def = "",
+    JSON_FIELD(struct enroll_doc, idempotency_key, JSON_K_STRING, .max = IDEMPOTENCY_KEY_MAX, .def = "",
                .doc = "the same key and request give the same certificate for a day"),
     JSON_FIELD(struct enroll_doc, renews, JSON_K_STRING, .max = 64, .def = "",
                .doc = "serial (hex) of the certificate that this one replaces"),
@@ -279,6 +279,9 @@ static tm_err post_enroll(struct api_call *c, struct diag *diag)
         e = api_may_device(c, ROLE_ADMIN | ROLE_OPERATOR, r->device_id, diag);
     if (e != TM_OK)
         return e;
+    if (c->idempotency_key && strlen(c->idempotency_key) > IDEMPOTENCY_KEY_MAX)
+        return diag_fail(diag, TM_EINVAL, NULL, "Idempotency-Key", "at most %d characters",
+                         IDEMPOTENCY_KEY_MAX);
     if (c->idempotency_key)
         r->e.idempotency_key = c->idempotency_key;
     issue_run(r);
