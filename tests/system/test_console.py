@@ -179,7 +179,8 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                     {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
-                                    {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
+                                    {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+                                                  {"name": "prefers-reduced-motion", "value": "reduce"}]})
 
     def picture(self, name):
         folder = os.environ.get("TOUCHMARK_SCREENSHOTS")
