@@ -97,6 +97,16 @@ static tm_err export(struct api_call *c, struct diag *diag)
     return register_export(c->house->reg, c->tenant->id, write_line, c, diag);
 }
 
+/* What happened within the last second may stand under no checkpoint yet: then one is made. */
+static tm_err prove(struct api_call *c, uint64_t pos, struct diag *diag)
+{
+    tm_err e = register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
+    if (e != TM_EPENDING)
+        return e;
+    TM_TRY(house_sequence(c->house, diag));
+    return register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
+}
+
 static tm_err proof(struct api_call *c, struct diag *diag)
 {
     const char *text = api_param(c, "pos");
@@ -104,7 +114,7 @@ static tm_err proof(struct api_call *c, struct diag *diag)
     uint64_t pos = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || strlen(text) > 18)
         return diag_fail(diag, TM_EINVAL, NULL, "pos", "must be the number of an event");
-    return register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
+    return prove(c, pos, diag);
 }
 
 /* The event that made a certificate known: issued here, or imported. */
@@ -123,7 +133,7 @@ static tm_err certificate_proof(struct api_call *c, struct diag *diag)
     } while (q.n == 0 && q.more);
     if (q.n == 0)
         return diag_fail(diag, TM_ENOTFOUND, NULL, "serial", "the register has no event of this certificate");
-    return register_prove(&c->out, c->house->reg, c->tenant->id, q.events[0].pos, diag);
+    return prove(c, q.events[0].pos, diag);
 }
 
 static tm_err verify(struct api_call *c, struct diag *diag)

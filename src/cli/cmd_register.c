@@ -179,6 +179,8 @@ static int prove(struct cli *c)
     struct cli_reply r;
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
+    if (r.status != 200) /* a problem document is no proof */
+        return cli_fail(c, "no checkpoint covers this event yet; try again in a second");
     return cli_write_file(c, cli_get(c, "out"), r.body, 0644) ? 0 : 1;
 }
 

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 import yaml
 
+from conftest import PROGRAM
+
 
 def run(program, *args):
     return subprocess.run([program, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -212,3 +214,31 @@ def test_failure__is_one_line(house, args):
     assert done.returncode == 1 and not done.stdout
     lines = done.stderr.strip().split("\n")
     assert len(lines) == 1 and lines[0].startswith("touchmark"), done.stderr
+
+
+def on_a_terminal(house, *args):
+    """What a command writes to a terminal on standard error."""
+    import pty
+
+    terminal, slave = pty.openpty()
+    done = subprocess.run([PROGRAM, *args, "--home", house.home], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave, timeout=60)
+    os.close(slave)
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            shown += chunk
+    except OSError:  # the other side is closed
+        pass
+    os.close(terminal)
+    assert done.returncode == 0, shown
+    return shown.decode()
+
+
+def test_progress__on_a_terminal_only(house, tmp_path):
+    path = tmp_path / "devices.csv"
+    path.write_text("id\n" + "".join(f"CLI-{i}\n" for i in range(3000)))
+    shown = on_a_terminal(house, "device", "import", str(path))
+    assert "importing [" in shown and "100%" in shown
+    assert "importing" not in on_a_terminal(house, "device", "import", str(path), "--quiet")
+    assert not house.cli("device", "import", str(path)).stderr
+    assert "exported" in on_a_terminal(house, "register", "export", "--out", str(tmp_path / "register.ndjson"))
