@@ -163,7 +163,7 @@ class Run:
                     time.sleep(0.001)
             self.open.clear()
             self.victim.end()
-            self.complaints()
+            self.complaints(SIGNER_GONE)  # the signer may have been the one that the cut came to
             self.report(i, rounds, f"cut {'in start' if in_start else 'under load'}{', torn' if torn else ''}")
         self.start()
         self.auditor.look(True)
