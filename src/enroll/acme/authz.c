@@ -62,13 +62,23 @@ void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_
 
 /* ---- made and used again ---- */
 
-/* Names that an operator gave to the account by its external key. */
-static bool granted(struct acme_exchange *x, const char *text)
+/* Is it a name that an operator gave to the account by its external key, which has not been revoked since? */
+static tm_err granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag)
 {
-    for (size_t i = 0; x->settings->grant && i < x->account->names.n; i++)
-        if (strcasecmp(x->account->names.v[i], text) == 0)
-            return true;
-    return false;
+    const struct acme_account *a = x->account;
+    *ret = false;
+    for (size_t i = 0; x->settings->grant && i < a->names.n; i++)
+        *ret = *ret || strcasecmp(a->names.v[i], text) == 0;
+    if (!*ret)
+        return TM_OK;
+    struct store_read q = {
+        .kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->arena, .name = a->external};
+    tm_err e = store_read_now(x->house->store, &q);
+    *ret = e == TM_OK && !q.tokens[0].revoked;
+    if (e == TM_OK || e == TM_ENOTFOUND)
+        return TM_OK;
+    *diag = q.diag;
+    return e;
 }
 
 static tm_err grant(struct acme_authz *z, struct acme_exchange *x, const char *text)
@@ -112,7 +122,7 @@ static tm_err add_challenges(struct acme_authz *z, struct acme_exchange *x)
 tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                        bool wildcard, struct diag *diag)
 {
-    (void)diag;
+    bool given;
     int64_t now = clock_now();
     const char *text = acme_identifier_text(x->arena, id, wildcard);
     struct acme_authz z = {.identifier = *id,
@@ -128,7 +138,8 @@ tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const st
     z.row.owner = x->account->id;
     z.row.created_at = now;
     z.row.status = ACME_PENDING;
-    if (granted(x, text))
+    TM_TRY(granted(&given, x, text, diag));
+    if (given)
         TM_TRY(grant(&z, x, text));
     else
         TM_TRY(add_challenges(&z, x));

@@ -5,10 +5,8 @@
 #include "enroll/acme/resolve.h"
 #include "enroll/acme/validate.h"
 
-enum { SHOWN_MAX = 3 };
-
 /* TXT-DATA is one or more <character-string>s (RFC 1035 3.3.14), which belong together. */
-static bool txt_is(struct slice rdata, struct slice wanted)
+bool txt_rdata_is(struct slice rdata, struct slice wanted)
 {
     size_t at = 0;
     while (rdata.n > 0) {
@@ -41,7 +39,7 @@ static tm_err run(struct attempt *t)
     buf_put_base64(&wanted, SLICE_ARR(hash), BASE64_URL, 0);
     bool found = false;
     for (size_t i = 0; i < n && !found; i++)
-        found = txt_is(records[i], buf_slice(&wanted));
+        found = txt_rdata_is(records[i], buf_slice(&wanted));
     buf_done(&wanted);
     if (found)
         return TM_OK;

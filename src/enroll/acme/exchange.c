@@ -306,10 +306,10 @@ static tm_err check_type(struct acme_exchange *x)
 static tm_err parse(struct acme_exchange *x)
 {
     tm_err e = jws_parse(&x->jws, x->arena, x->request->body, JWS_OUTER, &x->diag);
-    if (e == TM_EUNSUPPORTED)
-        x->problem = x->jws.has_jwk || strcmp(x->diag.field, "jwk") == 0 ? ACME_P_BAD_PUBLIC_KEY
-                                                                         : ACME_P_BAD_SIGNATURE_ALGORITHM;
-    else if (e != TM_OK && strcmp(x->diag.field, "jwk") == 0 && e == TM_EINVAL)
+    /* Of what the form is right: the algorithm is not taken, or the key is not good. */
+    if (e == TM_EUNSUPPORTED && strcmp(x->diag.field, "alg") == 0)
+        x->problem = ACME_P_BAD_SIGNATURE_ALGORITHM;
+    else if (e == TM_EUNSUPPORTED || e == TM_EINVAL)
         x->problem = ACME_P_BAD_PUBLIC_KEY;
     return e;
 }

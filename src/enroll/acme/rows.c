@@ -18,11 +18,11 @@ const char *const acme_status_names[] = {"pending",     "ready",   "processing",
 
 tm_err acme_id_make(const char **ret, struct arena *a)
 {
-    uint8_t octets[5 + ID_RANDOM];
-    uint64_t now = (uint64_t)clock_now();
-    for (int i = 0; i < 5; i++)
-        octets[i] = (uint8_t)(now >> (32 - 8 * i));
-    TM_TRY(random_bytes(octets + 5, ID_RANDOM));
+    uint8_t octets[6 + ID_RANDOM];
+    uint64_t now = (uint64_t)clock_now_ms();
+    for (int i = 0; i < 6; i++)
+        octets[i] = (uint8_t)(now >> (40 - 8 * i));
+    TM_TRY(random_bytes(octets + 6, ID_RANDOM));
     *ret = arena_hex(a, SLICE_ARR(octets));
     return *ret ? TM_OK : TM_ENOMEM;
 }

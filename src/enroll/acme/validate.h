@@ -51,6 +51,9 @@ extern const struct challenge challenge_http_01, challenge_dns_01, challenge_tls
 [[gnu::format(printf, 3, 4)]] tm_err attempt_failed(struct attempt *t, enum acme_problem p, const char *fmt,
                                                     ...);
 
+/* dns_01.c: does TXT RDATA hold exactly this text, in however many strings? */
+bool txt_rdata_is(struct slice rdata, struct slice wanted);
+
 /* ---- reach.c: where a validation may go, and getting there ---- */
 
 enum { REACH_ADDRESSES_MAX = 16 };
