@@ -10,9 +10,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import urllib.parse
 
 import pytest
+
+from conftest import ROOT
 
 try:
     from selenium import webdriver
@@ -83,6 +86,14 @@ def test_files__are_compressed_cached_and_locked_down(house, page):
     assert compressed < 150 << 10
     assert get(house, "/assets/none.js")[0] == 404
     assert not re.search(r"https?://|<script>|<style|\s(style|on\w+)=", page), "the page reaches outside, or holds code"
+
+
+def test_build__without_node_says_why(tmp_path):
+    out = tmp_path / "assets.c"
+    done = subprocess.run(["/usr/bin/python3", os.path.join(ROOT, "web", "embed"), str(out), str(tmp_path / "assets.d"), str(tmp_path / "work")],
+                          env={"PATH": str(tmp_path)}, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "console: left out: node is not installed\n"
+    assert 'assets_missing = "node is not installed"' in out.read_text()
 
 
 def test_console__only_on_its_listener(house, page):
