@@ -3,7 +3,6 @@
 #include "base/task.h"
 #include "store/sqlite/internal.h"
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -432,15 +431,8 @@ tm_err committer_start(struct sqlite_store *s)
 {
     struct committer *c = &s->committer;
     c->intake = (struct executor){.post = intake_one, .post_list = intake_list};
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    c->started = pthread_create(&c->thread, NULL, committer_thread, s) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!c->started)
-        return TM_EUNAVAIL;
-    pthread_setname_np(c->thread, "committer");
-    return TM_OK;
+    c->started = store_thread(&c->thread, "committer", committer_thread, s);
+    return c->started ? TM_OK : TM_EUNAVAIL;
 }
 
 void committer_stop(struct sqlite_store *s)

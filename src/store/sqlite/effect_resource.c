@@ -70,23 +70,31 @@ const struct effect_ops effect_resource_delete = {
 
 /* ---- devices ---- */
 
-static tm_err device_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+/* What devices and continuations have in common: found by one text, with a version and the time of the first one. */
+static tm_err versioned_check(struct sqlite_store *s, enum sql sql, const struct effect *e, const char *id,
+                              const char *field, int64_t *created_at, int64_t *ret_version, struct diag *diag)
 {
-    struct device_row *row = &e->u.device;
     struct query q;
-    query_begin(&q, &s->w.db, SQL_DEVICE_VERSION);
+    query_begin(&q, &s->w.db, sql);
     query_int(&q, e->tenant);
-    query_text(&q, row->id);
+    query_text(&q, id);
     int64_t version = 0;
     bool exists = query_row(&q);
     if (exists) {
         version = column_int(&q, 0);
-        row->created_at = column_int(&q, 1);
+        *created_at = column_int(&q, 1);
     }
     TM_TRY(query_end(&q, diag));
-    TM_TRY(version_check(e->expected_version, version, exists, "device", diag));
-    row->version = version + 1;
+    TM_TRY(version_check(e->expected_version, version, exists, field, diag));
+    *ret_version = version + 1;
     return TM_OK;
+}
+
+static tm_err device_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    struct device_row *row = &e->u.device;
+    return versioned_check(s, SQL_DEVICE_VERSION, e, row->id, "device", &row->created_at, &row->version,
+                           diag);
 }
 
 static tm_err device_put(struct sqlite_store *s, struct effect *e, struct diag *diag)
@@ -121,20 +129,8 @@ const struct effect_ops effect_device_put = {
 static tm_err continuation_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
 {
     struct continuation_row *row = &e->u.continuation;
-    struct query q;
-    query_begin(&q, &s->w.db, SQL_CONTINUATION_VERSION);
-    query_int(&q, e->tenant);
-    query_text(&q, row->id);
-    int64_t version = 0;
-    bool exists = query_row(&q);
-    if (exists) {
-        version = column_int(&q, 0);
-        row->created_at = column_int(&q, 1);
-    }
-    TM_TRY(query_end(&q, diag));
-    TM_TRY(version_check(e->expected_version, version, exists, "continuation", diag));
-    row->version = version + 1;
-    return TM_OK;
+    return versioned_check(s, SQL_CONTINUATION_VERSION, e, row->id, "continuation", &row->created_at,
+                           &row->version, diag);
 }
 
 static tm_err continuation_put(struct sqlite_store *s, struct effect *e, struct diag *diag)

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "store/sqlite/internal.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -347,15 +346,9 @@ tm_err index_open(struct sqlite_store *s, uint64_t last_seq, struct diag *diag)
     }
     if (s->config.read_only)
         return TM_OK;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    ix->started = pthread_create(&ix->thread, NULL, index_thread, s) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!ix->started)
-        return diag_fail(diag, TM_EUNAVAIL, "store.index", index_dir, "no thread for the index");
-    pthread_setname_np(ix->thread, "index");
-    return TM_OK;
+    ix->started = store_thread(&ix->thread, "index", index_thread, s);
+    return ix->started ? TM_OK
+                       : diag_fail(diag, TM_EUNAVAIL, "store.index", index_dir, "no thread for the index");
 }
 
 void index_close(struct sqlite_store *s)

@@ -200,6 +200,9 @@ enum effect_family {
     FAMILY_EVENT = 1 << 9,
 };
 
+/* driver.c: a thread of the store's; signals belong to others. */
+bool store_thread(pthread_t *ret, const char *name, void *(*run)(void *arg), void *arg);
+
 /* wal.c */
 tm_err wal_start(struct sqlite_store *s, struct diag *diag);
 void wal_stop(struct sqlite_store *s);

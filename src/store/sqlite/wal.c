@@ -6,7 +6,6 @@
  * The log's file keeps its size: what is written over needs nothing of the file system's own journal, behind which a sync can wait long.
  * Therefore the log gets longer the first time than ever after. */
 #include "store/sqlite/internal.h"
-#include <signal.h>
 
 enum {
     WAL_FRAMES_MOVE = 512,    /* 4 MiB: worth moving */
@@ -87,15 +86,8 @@ tm_err wal_start(struct sqlite_store *s, struct diag *diag)
             .mode = DB_WRITE, .cache_kib = 64, .async = s->config.unsafe_async, .no_autocheckpoint = true},
         diag));
     sqlite3_wal_hook(s->w.db.h, wal_written, s);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    w->started = pthread_create(&w->thread, NULL, wal_thread, s) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!w->started)
-        return diag_fail(diag, TM_EUNAVAIL, "store", store_file, "no thread for the log");
-    pthread_setname_np(w->thread, "wal");
-    return TM_OK;
+    w->started = store_thread(&w->thread, "wal", wal_thread, s);
+    return w->started ? TM_OK : diag_fail(diag, TM_EUNAVAIL, "store", store_file, "no thread for the log");
 }
 
 void wal_stop(struct sqlite_store *s)
