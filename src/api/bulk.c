@@ -15,8 +15,9 @@ enum {
     BULK_BATCH = 64,    /* lines handed to a worker at once */
     BULK_LINE_MAX = 128 << 10,
     BULK_ITEM_ARENA = 1 << 20,
-    BULK_SPARE = 512,      /* arenas kept for the next lines */
-    BULK_FLUSH = 32 << 10, /* results collected before they are sent, within one turn of the loop */
+    BULK_ITEM_USUAL = 14 << 10, /* what almost every request takes, with all that is made for it */
+    BULK_SPARE = 512,           /* arenas kept for the next lines */
+    BULK_FLUSH = 32 << 10,      /* results collected before they are sent, within one turn of the loop */
     BULK_OUT_MAX = 64 << 20,
 };
 
@@ -222,7 +223,7 @@ static struct arena *take_arena(struct bulk *b)
 {
     if (b->n_spare > 0)
         return b->spare[--b->n_spare];
-    return arena_new(BULK_ITEM_ARENA);
+    return arena_new_sized(BULK_ITEM_ARENA, BULK_ITEM_USUAL);
 }
 
 /* The stream ends early, and says so: what was taken before is issued and answered all the same. */

@@ -59,15 +59,22 @@ static void arena_start(struct arena *a)
     ASAN_POISON_MEMORY_REGION(a->first, a->first_size);
 }
 
-struct arena *arena_new(size_t max)
+struct arena *arena_new_sized(size_t max, size_t first)
 {
-    struct arena *a = malloc(ARENA_FIRST_BLOCK);
+    size_t size =
+        first < ARENA_FIRST_BLOCK - sizeof(struct arena) ? ARENA_FIRST_BLOCK : first + sizeof(struct arena);
+    struct arena *a = malloc(size);
     if (!a)
         return NULL;
     a->max = max ? max : ARENA_DEFAULT_MAX;
-    a->first_size = ARENA_FIRST_BLOCK - sizeof *a;
+    a->first_size = size - sizeof *a;
     arena_start(a);
     return a;
+}
+
+struct arena *arena_new(size_t max)
+{
+    return arena_new_sized(max, 0);
 }
 
 static void blocks_free(struct arena *a)

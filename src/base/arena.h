@@ -12,6 +12,8 @@ enum { ARENA_DEFAULT_MAX = 16 << 20 };
 
 /* A new arena that hands out at most `max` bytes in all (0: ARENA_DEFAULT_MAX). NULL when out of memory. */
 struct arena *arena_new(size_t max);
+/* The same with room for `first` bytes in its first block, for those that are reset and used again. */
+struct arena *arena_new_sized(size_t max, size_t first);
 void arena_free(struct arena *a);
 
 /* Forget everything handed out, keep the first block for reuse. */

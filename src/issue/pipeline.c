@@ -27,6 +27,8 @@
 enum {
     EFFECTS_MAX = 8 + ISSUE_ALSO_MAX,
     TBS_MAX = 64 << 10,
+    TBS_USUAL = 1000,
+    CERT_AROUND = 64,
     IDEMPOTENCY_LIFE = 86400,
     TOKEN_REPLAY_WINDOW = 7 * 86400
 };
@@ -42,7 +44,7 @@ struct run {
     struct continuation_row continuation; /* the row being finished, or made */
     uint8_t request_hash[SHA256_LEN];
     struct buf tbs, cert;
-    struct cert parsed;
+    struct cert *planned; /* as lint saw it; its octets are ours */
     struct sign_op sign;
     struct store_txn txn;
     struct effect effects[EFFECTS_MAX];
@@ -416,7 +418,7 @@ static tm_err collect_effects(struct run *run)
     struct issue_request *r = run->r;
     const struct profile *p = run->profile;
     run->device_effect = EFFECTS_MAX;
-    TM_TRY(record_issued(run->effects, r, &run->parsed, &run->sign, (int)profile_retention(p),
+    TM_TRY(record_issued(run->effects, r, run->planned, &run->sign, (int)profile_retention(p),
                          profile_keep_expired(p)));
     run->n_effects = 2;
     if (r->token_id) {
@@ -477,11 +479,16 @@ static tm_err assemble(struct run *run)
         return diag_fail(&r->diag, TM_EINTERNAL, NULL, NULL,
                          "the signer signed something else than was planned");
     buf_init(&run->cert, CERT_DER_MAX);
+    (void)buf_extend(&run->cert, run->tbs.n + run->sign.signature_n + CERT_AROUND);
+    buf_reset(&run->cert);
     TM_TRY(signed_assemble(&run->cert, buf_slice(&run->tbs), sig_alg_info(r->decision.plan.sig_alg)->algid,
                            slice_of(run->sign.signature, run->sign.signature_n)));
     TM_TRY(arena_copy(&r->cert, r->arena, buf_slice(&run->cert)));
-    TM_TRY(cert_parse(&run->parsed, r->cert, &r->diag));
     memcpy(r->serial, run->sign.serial, CERT_SERIAL_LEN);
+    /* The signed part is the one that lint had parsed, but for the serial: it need not be parsed again. */
+    run->planned->serial = SLICE_ARR(r->serial);
+    run->planned->der = r->cert;
+    run->planned->tbs = buf_slice(&run->tbs);
     return set_chain(run, run->authority);
 }
 
@@ -522,7 +529,7 @@ static tm_err lint(struct run *run)
 {
     struct issue_request *r = run->r;
     struct lint_report report;
-    TM_TRY(lint_plan(&report, r->arena, &r->decision.plan, buf_slice(&run->tbs),
+    TM_TRY(lint_plan(&report, &run->planned, r->arena, &r->decision.plan, buf_slice(&run->tbs),
                      profile_lint_families(run->profile), run->facts.now));
     for (size_t i = 0; i < report.n; i++)
         log_warn(r->e.request_id, "lint", LOG_S("rule", report.v[i].rule->id),
@@ -595,6 +602,8 @@ static void sign(struct run *run)
     uint8_t serial[CERT_SERIAL_LEN];
     serial_prefix(serial, r->decision.plan.not_after, run->facts.now);
     buf_init(&run->tbs, TBS_MAX);
+    (void)buf_extend(&run->tbs, TBS_USUAL); /* one allocation for almost every certificate */
+    buf_reset(&run->tbs);
     tm_err e = plan_build_tbs(&run->tbs, &r->decision.plan, serial, &run->sign.serial_offset);
     if (e == TM_OK)
         e = lint(run);

@@ -34,7 +34,7 @@ tm_err record_issued(struct effect ret[2], struct issue_request *r, const struct
     row->keep_until =
         cert->not_after >= TM_TIME_NEVER - keep_expired ? TM_TIME_NEVER : cert->not_after + keep_expired;
     struct cert_key *keys;
-    TM_TRY(cert_keys_collect(&keys, &ret[0].u.cert.n_keys, a, cert, row->device));
+    TM_TRY(cert_keys_of_row(&keys, &ret[0].u.cert.n_keys, a, cert, row));
     ret[0].u.cert.keys = keys;
     /* The DER stays in the arena for the answer; only the row forgets it. */
     if (retention != RETAIN_FULL)

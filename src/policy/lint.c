@@ -46,8 +46,8 @@ void lint_run(struct lint_report *ret, const struct lint_subject *s, unsigned fa
     }
 }
 
-tm_err lint_plan(struct lint_report *ret, struct arena *a, const struct plan *p, struct slice tbs,
-                 unsigned families, int64_t now)
+tm_err lint_plan(struct lint_report *ret, struct cert **ret_cert, struct arena *a, const struct plan *p,
+                 struct slice tbs, unsigned families, int64_t now)
 {
     static const uint8_t signature[1];
     const struct sig_alg_info *alg = sig_alg_info(p->sig_alg);
@@ -57,16 +57,18 @@ tm_err lint_plan(struct lint_report *ret, struct arena *a, const struct plan *p,
     if (!alg)
         return TM_EUNSUPPORTED;
     struct buf whole;
+    struct slice der;
     buf_init(&whole, CERT_DER_MAX);
     tm_err err = signed_assemble(&whole, tbs, alg->algid, SLICE_ARR(signature));
     if (err == TM_OK)
-        err = cert_parse(cert, buf_slice(&whole), NULL);
-    if (err == TM_OK) {
-        const struct lint_subject s = {.cert = cert, .arena = a, .now = now};
-        lint_run(ret, &s, families);
-    }
+        err = arena_copy(&der, a, buf_slice(&whole));
     buf_done(&whole);
-    return err;
+    TM_TRY(err);
+    TM_TRY(cert_parse(cert, der, NULL));
+    const struct lint_subject s = {.cert = cert, .arena = a, .now = now};
+    lint_run(ret, &s, families);
+    *ret_cert = cert;
+    return TM_OK;
 }
 
 static const char *family_title(enum lint_family family)

@@ -48,9 +48,9 @@ struct lint_report {
 void lint_run(struct lint_report *ret, const struct lint_subject *s, unsigned families);
 
 /* The same over a TBSCertificate that is about to be signed: wrapped with an empty signature and parsed again, so that the
- * rules see the bytes and not the plan. Errors: what cert_parse() says about them, TM_ENOMEM. */
-tm_err lint_plan(struct lint_report *ret, struct arena *a, const struct plan *p, struct slice tbs,
-                 unsigned families, int64_t now);
+ * rules see the bytes and not the plan. *ret_cert is what they saw, in `a`. Errors: what cert_parse() says about them, TM_ENOMEM. */
+tm_err lint_plan(struct lint_report *ret, struct cert **ret_cert, struct arena *a, const struct plan *p,
+                 struct slice tbs, unsigned families, int64_t now);
 
 extern const char *const lint_family_names[]; /* "rfc5280", "br", "802.1ar", "touchmark"; index = bit */
 /* Reference documentation of the rules as Markdown. */

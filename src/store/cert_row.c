@@ -77,28 +77,29 @@ static void key_add(struct cert_key *keys, size_t *n, enum cert_key_kind kind, s
         keys[(*n)++] = (struct cert_key){.kind = kind, .value = value};
 }
 
-static tm_err digest_copy(struct slice *ret, struct arena *a, struct slice of)
-{
-    uint8_t hash[SHA256_LEN];
-    TM_TRY(sha256(hash, of));
-    return arena_copy(ret, a, SLICE_ARR(hash));
-}
-
 tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
                          const char *device)
+{
+    struct cert_row row;
+    TM_TRY(cert_row_from_cert(&row, a, c));
+    row.device = device ? device : "";
+    return cert_keys_of_row(ret, ret_n, a, c, &row);
+}
+
+tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
+                        const struct cert_row *row)
 {
     struct cert_key *keys = arena_calloc(a, KEYS_MAX, sizeof *keys);
     if (!keys)
         return arena_err(a);
     size_t n = 0;
     struct slice s;
-    TM_TRY(digest_copy(&s, a, c->der));
+    TM_TRY(arena_copy(&s, a, SLICE_ARR(row->fingerprint)));
     key_add(keys, &n, CERT_KEY_FINGERPRINT, s);
-    TM_TRY(digest_copy(&s, a, c->spki.der));
+    TM_TRY(arena_copy(&s, a, SLICE_ARR(row->spki_hash)));
     key_add(keys, &n, CERT_KEY_SPKI, s);
-    TM_TRY(subject_text(&s, a, c));
-    key_add(keys, &n, CERT_KEY_SUBJECT, s);
-    key_add(keys, &n, CERT_KEY_DEVICE, slice_str(device ? device : ""));
+    key_add(keys, &n, CERT_KEY_SUBJECT, slice_str(row->subject));
+    key_add(keys, &n, CERT_KEY_DEVICE, slice_str(row->device));
     struct name name;
     if (name_parse(&name, c->subject, NULL) == TM_OK && name_get(&s, a, &name, OID_CN) == TM_OK)
         key_add(keys, &n, CERT_KEY_CN, s);

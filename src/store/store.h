@@ -400,5 +400,8 @@ tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, 
                          const char *device);
 /* The first two octets of an id: months since 2000 of an expiry in unix seconds, 0..0x7FFF. */
 uint16_t cert_id_month(int64_t not_after);
+/* The same where the row is filled already: what it holds is not worked out again. */
+tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
+                        const struct cert_row *row);
 /* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, der. */
 tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c);

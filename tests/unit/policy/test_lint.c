@@ -599,6 +599,7 @@ static void test_lint_plan__ready_set(void **state)
     for (const struct ready_profile *p = ready_profiles; p->name; p++) {
         struct bench b;
         struct lint_report r;
+        struct cert *seen;
         struct buf tbs;
         uint8_t serial[CERT_SERIAL_LEN];
         bench_open(&b, p->name);
@@ -607,7 +608,8 @@ static void test_lint_plan__ready_set(void **state)
         serial_prefix(serial, b.d->plan.not_after, b.s.f.now);
         assert_int_equal(plan_build_tbs(&tbs, &b.d->plan, serial, NULL), TM_OK);
         assert_int_equal(
-            lint_plan(&r, b.a, &b.d->plan, buf_slice(&tbs), profile_lint_families(b.p), b.s.f.now), TM_OK);
+            lint_plan(&r, &seen, b.a, &b.d->plan, buf_slice(&tbs), profile_lint_families(b.p), b.s.f.now),
+            TM_OK);
         for (size_t i = 0; i < r.n; i++)
             print_error("%s: %s: %s\n", p->name, r.v[i].rule->id, r.v[i].detail);
         assert_int_equal(r.n, 0);
@@ -620,10 +622,11 @@ static void test_lint_plan__malformed(void **state)
 {
     struct bench b;
     struct lint_report r;
+    struct cert *seen;
     bench_open(&b, "vpn");
     expect_issue(&b);
-    assert_int_not_equal(lint_plan(&r, b.a, &b.d->plan, SLICE_LIT("\x30\x03\x02\x01\x01"), LINT_RFC5280, 0),
-                         TM_OK);
+    assert_int_not_equal(
+        lint_plan(&r, &seen, b.a, &b.d->plan, SLICE_LIT("\x30\x03\x02\x01\x01"), LINT_RFC5280, 0), TM_OK);
     bench_close(&b);
 }
 
