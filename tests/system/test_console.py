@@ -23,7 +23,7 @@ try:
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
+    from selenium.webdriver.support.ui import Select, WebDriverWait
 except ImportError:
     webdriver = None
 
@@ -396,6 +396,22 @@ def test_owner__sees_what_is_theirs(browser, house):
     browser.find("td a", "OWNED-1")
     assert "OTHERS-1" not in browser.text()
     assert not browser.driver.find_elements(By.CSS_SELECTOR, "a[href='#/register']")
+
+
+def test_tenant__chosen(browser, house):
+    assert house.api("PUT", "/resources/tenants/console-branch", {"kind": "Tenant", "name": "console-branch", "title": "Branch"}).status == 201
+    assert house.api("PUT", "/tenants/console-branch/devices/BRANCH-1", {"model": "Pump"}).status == 201
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("devices?q=BRANCH")
+    browser.says("No such device")
+    Select(browser.find(".tenant select")).select_by_value("console-branch")
+    browser.find("td a", "BRANCH-1")
+    browser.driver.refresh()
+    browser.find("td a", "BRANCH-1")
+    for place, text in (("authorities", "No authority in this tenant"), ("", "Nothing expires within 30 days"), ("certificates", "No certificates yet")):
+        browser.go(place)
+        browser.says(text)
 
 
 # Names for everything that can be used, one h1, no id twice.
