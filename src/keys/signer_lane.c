@@ -212,7 +212,7 @@ static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool 
         b->out.p[frame_at + PROTO_HEAD] = (uint8_t)(n >> 8);
         b->out.p[frame_at + PROTO_HEAD + 1] = (uint8_t)n;
         proto_finish(&b->out, frame_at);
-        release_frame(s, buf_slice(&b->out));
+        release_frame(s, buf_slice(&b->out), n);
     } else {
         /* Out of memory, or of a disk: those who wait must not wait for ever. A new signer opens the journal anew. */
         shutdown(s->fd, SHUT_RDWR);

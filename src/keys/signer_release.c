@@ -1,17 +1,26 @@
 #include "keys/signer_release.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "keys/signer_lane.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
-enum { WAITING_MAX = 64 << 20, STACK = 128 << 10 };
+enum {
+    WAITING_MAX = 64 << 20,
+    STACK = 128 << 10,
+    PAUSE_NS = 50000, /* an answer of the last flush */
+    PAUSE_NS_MAX = 2000000,
+    PAUSE_ENOUGH = 64 /* waiting: worth a flush */
+};
 
 struct release {
     struct core_shared *shared;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     struct buf waiting; /* whole frames whose entries may not be on the disk yet */
+    size_t n_waiting;   /* answers in them */
     bool stopping;
     struct buf sending; /* the thread's own */
     pthread_t thread;
@@ -31,9 +40,25 @@ static void sync_and_send(struct core_shared *s, struct slice frames)
         give_up(s);
 }
 
+/* A flush costs what a few signatures cost. Under load the next one therefore begins no sooner after the last than others need to sign as
+ * much again; a lone request waits for nobody. The mutex is held on entry and at the end. */
+static void pause_for_more(struct release *r, uint64_t last_start, size_t last_n)
+{
+    uint64_t pause = (uint64_t)last_n * PAUSE_NS;
+    uint64_t until = last_start + (pause < PAUSE_NS_MAX ? pause : PAUSE_NS_MAX);
+    if (last_n < 2 || r->n_waiting >= PAUSE_ENOUGH || r->stopping || clock_mono_ns() >= until)
+        return;
+    pthread_mutex_unlock(&r->mutex);
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+    pthread_mutex_lock(&r->mutex);
+}
+
 static void *release_run(void *arg)
 {
     struct release *r = arg;
+    uint64_t last_start = 0;
+    size_t last_n = 0;
     TM_IGNORE(journal_sync(r->shared->journal, NULL)); /* makes room before the first one waits for it */
     pthread_mutex_lock(&r->mutex);
     for (;;) {
@@ -41,6 +66,10 @@ static void *release_run(void *arg)
             pthread_cond_wait(&r->wake, &r->mutex);
         if (r->waiting.n == 0)
             break;
+        pause_for_more(r, last_start, last_n);
+        last_start = clock_mono_ns();
+        last_n = r->n_waiting;
+        r->n_waiting = 0;
         struct buf taken = r->waiting;
         r->waiting = r->sending;
         r->sending = taken;
@@ -87,7 +116,7 @@ void release_start(struct core_shared *s)
         release_free(r);
 }
 
-void release_frame(struct core_shared *s, struct slice frame)
+void release_frame(struct core_shared *s, struct slice frame, size_t n)
 {
     struct release *r = s->release;
     if (!r) {
@@ -102,9 +131,11 @@ void release_frame(struct core_shared *s, struct slice frame)
     if (!good) {
         r->waiting.n = before;
         give_up(s);
-    } else if (idle) {
-        pthread_cond_signal(&r->wake);
+    } else {
+        r->n_waiting += n;
     }
+    if (idle)
+        pthread_cond_signal(&r->wake);
     pthread_mutex_unlock(&r->mutex);
 }
 
