@@ -136,10 +136,8 @@ static tm_err check_fresh(struct est_cmc *m, const struct signed_signer *s, stru
     if (s->signing_time >= now - FRESH_SECONDS && s->signing_time <= now + FRESH_SECONDS)
         return TM_OK;
     m->fail = CMC_BAD_TIME;
-    return diag_fail(
-        diag, TM_EAUTH, "RFC 5652 11.3", "signingTime",
-        "a message that comes without a client certificate or token must have been signed within "
-        "the hour");
+    return diag_fail(diag, TM_EAUTH, "RFC 5652 11.3", "signingTime",
+                     "a message whose certificate is not shown to TLS must have been signed within the hour");
 }
 
 static tm_err verify(struct est_cmc *m, struct diag *diag)
@@ -159,8 +157,7 @@ static tm_err verify(struct est_cmc *m, struct diag *diag)
     }
     if (x->shown.n)
         return TM_OK;
-    if (!http_request_header(x->request, "Authorization"))
-        TM_TRY(check_fresh(m, s, diag));
+    TM_TRY(check_fresh(m, s, diag));
     TM_TRY(arena_copy(&x->shown, x->request->arena, by.der));
     x->shown_chain = m->cms.certs;
     x->n_shown_chain = m->cms.n_certs;
