@@ -118,6 +118,29 @@ tm_err bench_searches(const struct bench_server *s, uint64_t rows, struct bench_
 /* A value of the server's /metrics. */
 tm_err bench_metric(const struct bench_server *s, const char *name, double *ret, struct diag *diag);
 
+/* ---- others (bench_peers.c) ---- */
+
+enum { BENCH_CFSSL, BENCH_CFSSL_STORE, BENCH_OPENSSL_CA, BENCH_PEERS };
+struct bench_peer {
+    const char *name;
+    pid_t pid;
+    int port;
+    struct bench_sample per_s, cpu_us;
+};
+struct bench_peers {
+    struct cli *cli;
+    struct arena *arena;
+    const char *dir, *log;
+    int core, load_core;
+    struct bench_peer v[BENCH_PEERS];
+};
+/* Start them in a fresh directory on the core given. TM_ENOTFOUND when they are not installed. */
+tm_err bench_peers_open(struct bench_peers *p, struct cli *c, const char *dir, int core, int load_core,
+                        struct diag *diag);
+/* One more round with these requests: all of them, a quarter, a hundredth. */
+tm_err bench_peers_round(struct bench_peers *p, const struct bench_csr *v, size_t n, struct diag *diag);
+void bench_peers_close(struct bench_peers *p);
+
 /* ---- rows (bench_fill.c) ---- */
 
 /* Certificates are added straight through the store until it holds `rows`, each with its look-up keys and its event in the register. The house must be

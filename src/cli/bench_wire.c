@@ -186,7 +186,7 @@ static void answer_begin(struct bench_conn *c, struct buf *out)
 /* Send all of `head` and `body`, read the whole answer, both as they go. */
 static tm_err run(struct bench_conn *c, struct slice head, struct slice body, struct diag *diag)
 {
-    static char chunk[CHUNK];
+    char chunk[CHUNK];
     while (!c->complete) {
         ssize_t n = 0, sent = 0;
         if (head.n) {

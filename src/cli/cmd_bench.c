@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINES_MAX = 40, IDLE_S = 8, WARM_UP = 4000, LONE_REQUESTS = 500 };
+enum { LINES_MAX = 40, IDLE_S = 8, WARM_UP = 4000, LONE_REQUESTS = 500, PEER_REQUESTS = 2000 };
 
 /* One line of the table: a value, and whether it is where it should be. */
 struct line {
@@ -32,6 +32,8 @@ struct bench {
     struct bench_floor floor;
     struct bench_server server;
     struct bench_sample per_s, cpu_us; /* of the bulk rounds */
+    bool with_peers;
+    struct bench_peers peers;
     struct line lines[LINES_MAX];
     size_t n_lines;
 };
@@ -157,6 +159,20 @@ static tm_err bulk(struct bench *b, size_t n, bool counts, struct diag *diag)
     return TM_OK;
 }
 
+/* How many times as many certificates as others on the same core; by CPU time beside it. */
+static void against_peers(struct bench *b)
+{
+    static const double goals[BENCH_PEERS] = {2, 8, 50};
+    char what[96];
+    for (size_t i = 0; i < BENCH_PEERS; i++) {
+        const struct bench_peer *p = &b->peers.v[i];
+        double rate = bench_median(&p->per_s);
+        snprintf(what, sizeof what, "certificates, times %s (%.0f/s)", p->name, rate);
+        at_least(b, what, bench_median(&b->per_s) / rate, goals[i], "x");
+        tell(b, "  the same by CPU time", "%.1fx", bench_median(&p->cpu_us) / bench_median(&b->cpu_us));
+    }
+}
+
 static tm_err rounds(struct bench *b, struct diag *diag)
 {
     char what[96];
@@ -164,7 +180,11 @@ static tm_err rounds(struct bench *b, struct diag *diag)
     TM_TRY(bulk(b, WARM_UP, false, diag));
     for (unsigned i = 0; i < b->rounds; i++) {
         TM_TRY(bench_library_round(&b->floor, &b->csrs, b->server_core, diag));
+        const struct bench_csr *used = b->csrs.v + b->csrs.next;
         TM_TRY(bulk(b, b->certificates, true, diag));
+        size_t n = b->certificates < PEER_REQUESTS ? b->certificates : PEER_REQUESTS;
+        if (b->with_peers)
+            TM_TRY(bench_peers_round(&b->peers, used, n, diag));
     }
     double floor = bench_floor_us(&b->floor), us = bench_median(&b->cpu_us);
     at_least(b, "library: request to certificate, of the floor",
@@ -174,6 +194,8 @@ static tm_err rounds(struct bench *b, struct diag *diag)
     tell(b, "  the same by CPU time of server and signer", "%.0f%%", 100 * floor / us);
     tell(b, "  certificates a second", "%.0f", bench_median(&b->per_s));
     tell(b, "  CPU time a certificate", "%.1f us", us);
+    if (b->with_peers)
+        against_peers(b);
     return TM_OK;
 }
 
@@ -199,7 +221,7 @@ static tm_err one_at_a_time(struct bench *b, struct diag *diag)
     return TM_OK;
 }
 
-static tm_err measure(struct bench *b, const char *home, struct diag *diag)
+static tm_err measure(struct bench *b, const char *home, const char *peers_dir, struct diag *diag)
 {
     double fill_per_s;
     uint64_t had;
@@ -211,10 +233,15 @@ static tm_err measure(struct bench *b, const char *home, struct diag *diag)
     TM_TRY(bench_csrs_reserve(&b->csrs, WARM_UP + (size_t)b->rounds * b->certificates, diag));
     TM_TRY(bench_floor_open(&b->floor, diag));
     tm_err e = at_rest(b, home, diag);
+    if (e == TM_OK && b->with_peers) {
+        step(b, "the peers");
+        e = bench_peers_open(&b->peers, b->c, peers_dir, b->server_core, b->load_core, diag);
+    }
     if (e == TM_OK)
         e = rounds(b, diag);
     if (e == TM_OK)
         e = one_at_a_time(b, diag);
+    bench_peers_close(&b->peers);
     bench_server_stop(&b->server);
     if (e == TM_OK && fill_per_s > 0)
         tell(b, "filling the store, rows a second, all cores", "%.0f", fill_per_s);
@@ -255,17 +282,19 @@ static int bench(struct cli *c)
     b.certificates = (unsigned)certificates;
     const char *parent = cli_get(c, "dir"), *keep = cli_get(c, "keep");
     char *dir = arena_printf(c->arena, "%s/touchmark-bench-XXXXXX", parent ? parent : "/tmp");
-    if (!dir || (!keep && !mkdtemp(dir)))
+    if (!dir || !mkdtemp(dir))
         return cli_fail(c, "can't make a directory under %s", parent ? parent : "/tmp");
     char *home = keep ? arena_strdup(c->arena, keep) : arena_printf(c->arena, "%s/house", dir);
-    if (!home)
+    char *peers_dir = arena_printf(c->arena, "%s/peers", dir);
+    if (!home || !peers_dir)
         return cli_fail(c, "out of memory");
+    b.with_peers = cli_has(c, "peers");
     log_configure(LOG_ERROR, LOG_AUTO);
     bench_cores(&b.server_core, &b.load_core);
-    tm_err e = measure(&b, home, &diag);
+    tm_err e = measure(&b, home, peers_dir, &diag);
     if (e == TM_OK)
         c->output == OUTPUT_JSON ? show_json(&b) : show_table(&b);
-    if (!keep)
+    if (e == TM_OK || !b.with_peers) /* else the peers' log tells more */
         nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS);
     bench_floor_close(&b.floor);
     bench_csrs_done(&b.csrs);
@@ -275,6 +304,7 @@ static int bench(struct cli *c)
 static const struct cli_option bench_options[] = {
     {"rows", 'N', "N", "certificates in the store before anything is measured (100000)", false},
     {"keep", 0, "DIR", "use the house in DIR, and leave it there: it is filled once", false},
+    {"peers", 0, NULL, "also cfssl and openssl ca, in turns with the same requests (./setup --bench)", false},
     {"rounds", 'r', "N", "limit and path take turns so many times (9)", false},
     {"certificates", 'n', "N", "issued in one round (20000)", false},
     {"dir", 0, "DIR", "where a house is made and removed again without --keep (/tmp)", false},
