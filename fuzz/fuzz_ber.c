@@ -1,4 +1,5 @@
 /* What ber_normalize() returns has nothing left to normalise.
+ * Dictionary: der
  * Parser: der/ber.c */
 #include "base/arena.h"
 #include "der/ber.h"

@@ -1,4 +1,5 @@
 /* What an operator brings: CA certificates in any wrapping, and series of CRLs.
+ * Dictionary: der
  * Parser: authority/certs_in.c -find_authority status/crl_series.c:crl_series_parse,parse_der,add,crl_series_check */
 #include "authority/certs_in.h"
 #include "base/arena.h"

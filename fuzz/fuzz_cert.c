@@ -1,4 +1,5 @@
 /* Certificates, and every decoder of extensions on whatever extensions they have.
+ * Dictionary: der
  * Parser: x509/cert.c x509/ext.c x509/general_name.c x509/name.c x509/name_constraints.c x509/spki.c
  *   -tbs_cert_build -serial_ok -exts_build -ext_encode_* -general_name_hw_module -general_name_permanent_id -general_name_upn
  *   -other_name -general_name_build -name_build_* -output_tag -name_print* -print_attr -print_escaped */

@@ -1,4 +1,5 @@
 /* Certs-only PKCS#7, as BER from outside.
+ * Dictionary: der
  * Parser: x509/cms/certs_only.c -certs_only_build */
 #include "base/arena.h"
 #include "base/buf.h"

@@ -1,4 +1,5 @@
 /* CRLs: parse, iterate, and build the same list of entries again.
+ * Dictionary: der
  * Parser: x509/crl.c -crl_build_* */
 #include "base/buf.h"
 #include "x509/cert.h"

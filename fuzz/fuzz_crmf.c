@@ -1,4 +1,5 @@
 /* CertReqMsg, and CertReqMessages taken apart.
+ * Dictionary: der
  * Parser: x509/crmf.c */
 #include "base/arena.h"
 #include "x509/csr.h"

@@ -1,4 +1,5 @@
 /* Requests in any format and wrapping.
+ * Dictionary: der
  * Parser: x509/csr.c x509/csr_any.c -csr_build_info */
 #include "base/arena.h"
 #include "x509/csr.h"

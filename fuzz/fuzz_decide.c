@@ -149,13 +149,14 @@ static void issued_check(struct arena *a, const struct decision *d, const struct
 {
     struct buf tbs;
     struct lint_report report;
+    struct cert *seen = NULL;
     uint8_t serial[CERT_SERIAL_LEN];
     buf_init(&tbs, CERT_DER_MAX);
     serial_prefix(serial, d->plan.not_after, now);
     serial[15] = 1;
     tm_err err = plan_build_tbs(&tbs, &d->plan, serial, NULL);
     if (err == TM_OK)
-        err = lint_plan(&report, a, &d->plan, buf_slice(&tbs), profile_lint_families(p), now);
+        err = lint_plan(&report, &seen, a, &d->plan, buf_slice(&tbs), profile_lint_families(p), now);
     if (err == TM_OK && report.failed) {
         for (size_t i = 0; i < report.n; i++)
             fprintf(stderr, "%s: %s\n", report.v[i].rule->id, report.v[i].detail);

@@ -1,7 +1,9 @@
 /* Sealed envelopes and what is held to them: the first octet chooses between the JSON form and the bytes to be signed.
+ * Dictionary: der
  * Parser: keys/envelope.c keys/envelope_check.c keys/envelope_typed.c */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "keys/envelope.h"
 #include "keys/internal.h"
 #include "x509/cert.h"

@@ -1,5 +1,5 @@
 /* Proofs between two sizes of a tree: those that the tree gives hold, and one that is changed does not.
- * Input: the older size, the size, an index; then what is laid over the proof, octet by octet; or, from size 128 on, the proof itself.
+ * Input: the older size, the size, an index, a read that fails; then what is laid over the proof, octet by octet; or, from size 128 on, the proof itself.
  * Parser: register/merkle.c */
 #include "base/arena.h"
 #include "register/merkle.h"
@@ -10,9 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LEAVES = 128, HEAD = 4, BUILT_MAX = 16 * MERKLE_HASH };
 
-/* A tree whose leaves are the hashes of their places. */
+/* A tree whose leaves are the hashes of their places; *ctx counts down to a read that fails. */
 static tm_err subtree(void *ctx, unsigned level, uint64_t index, uint8_t out[32])
 {
+    unsigned *left_over = ctx;
+    if (*left_over && --*left_over == 0)
+        return TM_EIO;
     if (level == 0)
         return merkle_leaf(out, slice_of((const uint8_t *)&index, 1));
     uint8_t left[32], right[32];
@@ -21,7 +24,8 @@ static tm_err subtree(void *ctx, unsigned level, uint64_t index, uint8_t out[32]
     return merkle_node(out, left, right);
 }
 
-static const struct merkle_source tree = {.subtree = subtree};
+static unsigned reads;
+static const struct merkle_source tree = {.subtree = subtree, .ctx = &reads};
 
 /* The proof with `over` laid on it; is it another one then? */
 static bool lay_over(struct slice *proof, uint8_t room[BUILT_MAX], struct slice over)
@@ -42,6 +46,19 @@ static void built(struct arena *a, uint64_t old_size, uint64_t size, uint64_t in
 {
     uint8_t root[32], old_root[32], leaf[32], room[BUILT_MAX];
     struct slice proof;
+    /* With a read that fails, only the error is looked at. */
+    if (reads) {
+        for (unsigned n = reads, k = 0; k < 4; k++, reads = n) {
+            tm_err e = k == 0   ? merkle_root(root, &tree, size)
+                       : k == 1 ? merkle_root(old_root, &tree, old_size)
+                       : k == 2 ? merkle_prove_inclusion(&proof, a, &tree, index, size)
+                                : merkle_prove_consistency(&proof, a, &tree, old_size, size);
+            if (e != TM_OK && e != TM_EIO && e != TM_EINVAL && e != TM_ENOMEM)
+                abort();
+        }
+        reads = 0;
+        return;
+    }
     if (merkle_root(root, &tree, size) != TM_OK || merkle_root(old_root, &tree, old_size) != TM_OK ||
         merkle_leaf(leaf, slice_of((const uint8_t *)&index, 1)) != TM_OK)
         abort();
@@ -78,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t far = data[3] & 0x80 ? (uint64_t)data[3] << 56 : 0;
     if (!a)
         return 0;
+    reads = far ? 0 : data[3];
     if (data[1] < LEAVES && !far) {
         built(a, data[0], data[1], data[2], rest);
     } else {

@@ -1,4 +1,5 @@
 /* Text is fit for a terminal and JSON is JSON, whatever went in.
+ * Dictionary: der
  * Parser: x509/print.c x509/print_object.c x509/print_ext.c */
 #include "base/arena.h"
 #include "base/buf.h"

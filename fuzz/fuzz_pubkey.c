@@ -1,4 +1,5 @@
 /* A SubjectPublicKeyInfo, or two octets of lengths, an SPKI, an AlgorithmIdentifier, and a signature over a fixed message.
+ * Dictionary: der
  * Parser: keys/pubkey.c keys/quality.c x509/spki.c:spki_read*,algid_read -thread_keys_free -ec_slot_done */
 #include "keys/pubkey.h"
 #include "keys/quality.h"

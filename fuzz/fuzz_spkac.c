@@ -1,4 +1,5 @@
 /* Signed public key and challenge.
+ * Dictionary: der
  * Parser: x509/spkac.c */
 #include "x509/csr.h"
 

@@ -117,8 +117,8 @@ static bool split(const char **ret_id, struct slice *ret_secret, struct arena *a
 }
 
 /* Basic (RFC 7617) has the id as user and the secret as password; Bearer (RFC 6750) has "<id>.<secret>". */
-static bool read_authorization(const char **ret_id, struct slice *ret_secret, struct arena *a,
-                               const char *header)
+bool est_authorization_read(const char **ret_id, struct slice *ret_secret, struct arena *a,
+                            const char *header)
 {
     struct slice s;
     if (strlen(header) > CREDENTIAL_MAX)
@@ -162,7 +162,7 @@ static tm_err by_token(struct est_exchange *x, const char *header, struct diag *
     if (!x->endpoint->allow_token)
         return diag_fail(diag, TM_EAUTH, "endpoint.token", "Authorization",
                          "this endpoint takes no enrollment tokens");
-    if (!read_authorization(&id, &secret, a, header))
+    if (!est_authorization_read(&id, &secret, a, header))
         return diag_fail(diag, TM_EAUTH, "token.form", "Authorization",
                          "Basic with token id and secret, or Bearer \"<id>.<secret>\" is wanted");
     TM_TRY(token_authenticate(&token, &profile, a, x->house, x->endpoint->tenant, x->endpoint->name, id,

@@ -53,6 +53,9 @@ extern const struct door_descriptor est_door;
 /* auth.c: fill issue.e.caller, issue.token_id, issue.e.profile ("" unless a token names one) and `predecessor`. Blocking.
  * TM_EAUTH and other refusals with the rule in `diag`. */
 tm_err est_authenticate(struct est_exchange *x, struct diag *diag);
+/* The token's id and secret from an Authorization header, in `a`; false when it is neither Basic nor Bearer with both. */
+bool est_authorization_read(const char **ret_id, struct slice *ret_secret, struct arena *a,
+                            const char *header);
 /* Register the device that a trust set vouches for, where the set wants that and the device is unknown. Blocking. */
 tm_err est_register_device(struct est_exchange *x, struct diag *diag);
 
