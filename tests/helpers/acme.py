@@ -9,7 +9,9 @@ import hashlib
 import hmac
 import http.client
 import http.server
+import ipaddress
 import json
+import os
 import socket
 import ssl
 import threading
@@ -274,7 +276,6 @@ def make_csr(names, key=None, cn=None):
     san = []
     for n in names:
         try:
-            import ipaddress
             san.append(x509.IPAddress(ipaddress.ip_address(n)))
         except ValueError:
             san.append(x509.DNSName(n))
@@ -299,13 +300,14 @@ class HttpServer:
 
     def __init__(self, host="127.0.0.1", tls=None):
         self.paths = {}
+        self.directory = None  # files for paths that are not in the table
         self.hits = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 outer.hits.append((self.headers["Host"], self.path))
-                answer = outer.paths.get(self.path)
+                answer = outer.paths.get(self.path, outer.file(self.path))
                 if callable(answer):
                     answer(self)
                     return
@@ -327,6 +329,13 @@ class HttpServer:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
+    def file(self, path):
+        name = os.path.join(self.directory, os.path.basename(path)) if self.directory else ""
+        if not os.path.isfile(name):
+            return None
+        with open(name, "rb") as f:
+            return f.read()
+
     def provide(self, _name, token, authorization):
         self.paths["/.well-known/acme-challenge/" + token] = authorization.encode()
 
@@ -337,7 +346,6 @@ class HttpServer:
 
 def alpn_certificate(name, authorization, critical=True, names=None):
     """The certificate of RFC 8737 3 as (certificate PEM, key PEM)."""
-    import ipaddress
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "acme")])
     now = datetime.datetime.utcnow()

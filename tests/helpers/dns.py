@@ -7,6 +7,7 @@
 
 What it does not know is NXDOMAIN; a fault (see `faults`) makes it drop, fail or loop.
 """
+import os
 import random
 import socket
 import socketserver
@@ -38,6 +39,8 @@ def encode_value(kind, value):
     if kind == "TXT":
         raw = value.encode()
         return b"".join(bytes([len(raw[i:i + 255])]) + raw[i:i + 255] for i in range(0, max(len(raw), 1), 255))
+    if kind == "SOA":
+        return encode_name("ns." + value) + encode_name("admin." + value) + struct.pack(">IIIII", 1, 60, 60, 60, 1)
     return encode_name(value)
 
 
@@ -48,6 +51,7 @@ class DnsServer:
         self.drop = drop           # of all queries over UDP
         self.random = random.Random(seed)
         self.queries = []
+        self.txt_dir = None        # a file <name> in it holds TXT records, one a line: for hooks in other processes
         self.lock = threading.Lock()
         outer = self
 
@@ -124,6 +128,9 @@ class DnsServer:
                 values = self.records.get((name, kind))
                 alias = self.records.get((name, "CNAME"))
                 known = any(n == name or n.endswith("." + name) for n, _ in self.records)
+            if kind == "TXT" and self.txt_dir and os.path.exists(os.path.join(self.txt_dir, name)):
+                with open(os.path.join(self.txt_dir, name), encoding="ascii") as f:
+                    values = f.read().split()
             if values is not None:
                 return answers + [(name, kind, v) for v in values]
             if not alias:
