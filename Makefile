@@ -11,7 +11,7 @@ build: setup
 setup:
 	@./setup
 
-browser:
+browser: setup
 	@./setup --browser
 
 demo: build ## certificates for a device and a server through real protocols, from a CA of your own; minutes
