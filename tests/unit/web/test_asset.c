@@ -67,8 +67,10 @@ static void test_asset_unpack__refuses_what_is_cut_short(void **state)
 {
     (void)state;
     const struct asset *a = asset_find("/");
-    if (!a)
+    if (!a) {
         skip();
+        return;
+    }
     struct asset cut = *a;
     cut.gzip_n /= 2;
     struct buf plain;
