@@ -170,6 +170,142 @@ static void test_waiter__freed_as_soon_as_done(void **state)
     pool_free(p);
 }
 
+/* An executor that only notes how it was asked. */
+struct noting {
+    struct executor executor;
+    int posts, lists, tasks;
+    struct task *first;
+};
+
+static void note_post(struct executor *e, struct task *t)
+{
+    struct noting *n = TM_CONTAINER(e, struct noting, executor);
+    (void)t;
+    n->posts++;
+    n->tasks++;
+}
+
+static void note_list(struct executor *e, struct task *first)
+{
+    struct noting *n = TM_CONTAINER(e, struct noting, executor);
+    n->lists++;
+    n->first = first;
+    for (struct task *t = first; t; t = t->next)
+        n->tasks++;
+}
+
+static int calls;
+static struct noting *called_about;
+
+static void note_call(void)
+{
+    calls++;
+    assert_int_equal(called_about->tasks, 0); /* before anything is let go of */
+}
+
+static void test_task_cork__lists_in_order(void **state)
+{
+    struct noting a = {.executor = {.post = note_post, .post_list = note_list}},
+                  b = {.executor.post = note_post};
+    struct task t[5] = {0};
+    calls = 0;
+    called_about = &a;
+    assert_false(task_at_flush(note_call));
+    executor_post(&a.executor, &t[0]);
+    assert_int_equal(a.posts, 1);
+    a = (struct noting){.executor = a.executor};
+    task_cork();
+    executor_post(&a.executor, &t[0]);
+    executor_post(&b.executor, &t[1]);
+    executor_post(&a.executor, &t[2]);
+    executor_post(&b.executor, &t[3]);
+    assert_true(task_at_flush(note_call));
+    assert_true(task_at_flush(note_call));
+    assert_int_equal(a.tasks + b.tasks, 0);
+    task_flush();
+    assert_int_equal(calls, 1);
+    assert_int_equal(a.lists, 1);
+    assert_ptr_equal(a.first, &t[0]);
+    assert_ptr_equal(t[0].next, &t[2]);
+    assert_null(t[2].next);
+    assert_int_equal(b.posts, 2); /* has no lists */
+    executor_post(&a.executor, &t[4]);
+    assert_int_equal(a.lists, 1);
+    task_uncork();
+    assert_int_equal(a.lists, 2);
+    assert_int_equal(a.tasks, 3);
+    task_uncork();
+    executor_post(&a.executor, &t[4]);
+    assert_int_equal(a.posts, 1);
+}
+
+static void test_task_cork__more_executors_than_are_kept(void **state)
+{
+    enum { MANY = 20 };
+    struct noting n[MANY] = {0};
+    struct task t[MANY] = {0};
+    task_cork();
+    for (int i = 0; i < MANY; i++) {
+        n[i].executor = (struct executor){.post = note_post, .post_list = note_list};
+        executor_post(&n[i].executor, &t[i]);
+    }
+    task_uncork();
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(n[i].tasks, 1);
+}
+
+struct chained {
+    struct task task;
+    struct executor *self, *reply;
+    int left;
+    bool done;
+};
+
+static void chained_done(struct task *t)
+{
+    TM_CONTAINER(t, struct chained, task)->done = true;
+}
+
+static void chained_run(struct task *t)
+{
+    struct chained *c = TM_CONTAINER(t, struct chained, task);
+    if (c->left-- > 0) {
+        executor_post(c->self, t);
+        return;
+    }
+    t->run = chained_done;
+    executor_post(c->reply, t);
+}
+
+/* Tasks that post to their own pool and to a waiter: nothing stays behind, neither under load nor with a lone one. */
+static void test_pool_gather__nothing_stays(void **state)
+{
+    enum { CHAINS = 50 };
+    struct pool *p;
+    struct waiter *w = waiter_new();
+    struct chained c[CHAINS] = {0};
+    assert_int_equal(pool_new(&p, "test", 2), TM_OK);
+    pool_gather(p, 8, 1000);
+    for (int i = 0; i < CHAINS; i++) {
+        c[i] = (struct chained){
+            .task.run = chained_run, .self = pool_executor(p), .reply = waiter_executor(w), .left = 40};
+        executor_post(pool_executor(p), &c[i].task);
+    }
+    for (int i = 0; i < CHAINS; i++)
+        waiter_run(w, &c[i].done);
+    c[0] = (struct chained){
+        .task.run = chained_run, .self = pool_executor(p), .reply = waiter_executor(w), .left = 3};
+    executor_post(pool_executor(p), &c[0].task);
+    waiter_run(w, &c[0].done);
+    waiter_free(w);
+    pool_free(p);
+}
+
+static void test_task_cores__one_at_least(void **state)
+{
+    assert_true(task_cores() >= 1);
+}
+
 static void test_pool_new__refused(void **state)
 {
     struct pool *p = NULL;
@@ -186,6 +322,10 @@ int main(void)
         cmocka_unit_test(test_pool__thread_and_waiter),
         cmocka_unit_test(test_waiter__freed_as_soon_as_done),
         cmocka_unit_test(test_pool_new__refused),
+        cmocka_unit_test(test_task_cork__lists_in_order),
+        cmocka_unit_test(test_task_cork__more_executors_than_are_kept),
+        cmocka_unit_test(test_pool_gather__nothing_stays),
+        cmocka_unit_test(test_task_cores__one_at_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
