@@ -349,6 +349,7 @@ struct store_stats {
     uint64_t commit_us_max, commit_us_total;
     uint64_t queue; /* waiting now */
     uint64_t index_segments, index_tail;
+    unsigned index_percent; /* below 100: look-ups by key answer TM_EUNAVAIL until the index has been built again */
 };
 
 /* One descriptor a driver, found in store_drivers[]. */

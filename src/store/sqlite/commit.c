@@ -335,11 +335,13 @@ tm_err committer_job(struct sqlite_store *s, struct commit_job *job, struct diag
 static void committer_wait(struct sqlite_store *s)
 {
     struct committer *c = &s->committer;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += IDLE_S;
-    if (sem_timedwait(&c->wake, &until) == 0)
-        return;
+    do {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += IDLE_S;
+        if (sem_timedwait(&c->wake, &until) == 0)
+            return;
+    } while (atomic_exchange(&s->readers.used, false));
     /* What cannot be written now is with the next group. */
     TM_IGNORE(writer_settle(s, NULL));
     ids_release_memory(&s->ids);

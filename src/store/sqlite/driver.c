@@ -209,7 +209,11 @@ static void sqlite_stats(struct store *base, struct store_stats *ret)
         .queue = atomic_load(&c->waiting),
     };
     pthread_mutex_lock(&s->index.lock);
-    ret->index_tail = s->index.last_seq - s->index.covered;
+    const struct index *ix = &s->index;
+    ret->index_tail = ix->last_seq - ix->covered;
+    ret->index_percent = ix->broken                     ? 0
+                         : ix->covered >= ix->tail_from ? 100
+                                                        : (unsigned)(ix->covered * 100 / ix->tail_from);
     pthread_mutex_unlock(&s->index.lock);
     pthread_rwlock_rdlock(&s->index.files);
     ret->index_segments = s->index.n_segments;

@@ -306,8 +306,7 @@ static void *index_thread(void *arg)
 {
     struct sqlite_store *s = arg;
     struct index *ix = &s->index;
-    bool merging = true;
-    setpriority(PRIO_PROCESS, 0, NICE); /* on Linux: of this thread */
+    bool merging = true, nice = false;
     for (;;) {
         pthread_mutex_lock(&ix->lock);
         enum index_work work;
@@ -320,6 +319,9 @@ static void *index_thread(void *arg)
         pthread_mutex_unlock(&ix->lock);
         if (stop)
             return NULL;
+        /* Not while look-ups, and with them whoever makes certificates, wait for this thread. On Linux it is the thread's alone. */
+        if (!nice && work != WORK_REBUILD && work != WORK_CATCH_UP)
+            nice = setpriority(PRIO_PROCESS, 0, NICE) == 0;
         struct diag diag = {0};
         tm_err err = do_work(s, work, to, &merging, &diag);
         /* A damaged touchmark.db, from which rows are read to catch up or to trim, is no reason to throw the index away. */

@@ -120,6 +120,10 @@ tm_err sqlite_read_now(struct store *base, struct store_read *r)
     size_t kind = (size_t)r->kind;
     if (kind >= sizeof read_table / sizeof read_table[0] || r->tenant >= STORE_TENANT_MAX)
         return r->err = diag_fail(&r->diag, TM_EINVAL, "store", "read", "unknown kind of read or tenant");
+    /* The committer gives caches back when nobody has read for a while. */
+    if (!atomic_load_explicit(&s->readers.used, memory_order_relaxed) &&
+        !atomic_exchange(&s->readers.used, true))
+        sem_post(&s->committer.wake);
     struct reader *c;
     r->err = readers_lease(&c, s, &r->diag);
     if (r->err != TM_OK)

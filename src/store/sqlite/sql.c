@@ -25,7 +25,7 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_ROLLBACK_TO] = "ROLLBACK TO member",
     [SQL_READ_BEGIN] = "BEGIN",
     /* certificates */
-    [SQL_CERT_ID_ADD] = "INSERT OR IGNORE INTO cert_id (tenant, id, seq) VALUES (?, ?, ?)",
+    [SQL_CERT_ID_ADD] = "INSERT OR REPLACE INTO cert_id (tenant, id, seq) VALUES (?, ?, ?)",
     [SQL_CERT_IDS] = "SELECT seq, tenant, id FROM cert WHERE seq > ? ORDER BY seq",
     [SQL_CERT_ADD] = "INSERT INTO cert (seq, tenant, id, source, serial, authority, profile, "
                      "profile_version, subject, device, endpoint, door, issued_at, not_before, "

@@ -65,7 +65,8 @@ static void add_certs(struct suite *s, unsigned from, unsigned to)
 
 static tm_err by_id(struct suite *s, tenant_id tenant, unsigned i)
 {
-    arena_reset(s->arena);
+    struct arena *mine = s->arena;
+    s->arena = arena_new(0);
     struct store_read r = {.kind = READ_CERT, .tenant = tenant};
     id_of(r.id, i);
     tm_err err = look(s, &r);
@@ -74,6 +75,8 @@ static tm_err by_id(struct suite *s, tenant_id tenant, unsigned i)
         assert_memory_equal(r.certs[0].id, r.id, sizeof r.id);
         assert_string_equal(r.certs[0].subject, arena_printf(s->arena, "CN=Device %u,O=Example", i));
     }
+    arena_free(s->arena);
+    s->arena = mine;
     return err;
 }
 
@@ -81,10 +84,12 @@ static tm_err by_id(struct suite *s, tenant_id tenant, unsigned i)
 static void assert_complete(struct suite *s, unsigned n)
 {
     unsigned seen[3] = {0};
+    struct arena *mine = s->arena;
     for (unsigned i = 0; i < n; i += 61) {
         assert_ok(by_id(s, tenant_of(i), i));
         assert_err(TM_ENOTFOUND, by_id(s, 3 - tenant_of(i), i));
     }
+    s->arena = arena_new(0);
     for (tenant_id tenant = 1; tenant <= 2; tenant++) {
         uint8_t last[CERT_SERIAL_LEN] = {0};
         struct store_read r = {.kind = READ_CERTS, .tenant = tenant, .limit = 777};
@@ -100,6 +105,8 @@ static void assert_complete(struct suite *s, unsigned n)
             seen[tenant] += (unsigned)r.n;
         }
     }
+    arena_free(s->arena);
+    s->arena = mine;
     assert_int_equal(seen[1], n - n / 4);
     assert_int_equal(seen[2], n / 4);
 }
