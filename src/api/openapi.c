@@ -181,22 +181,22 @@ static json_t *roles_of(unsigned roles)
     return list;
 }
 
-static char *roles_text(const struct api_route *r)
+static json_t *description(const struct api_route *r)
 {
-    static char text[TEXT_MAX];
-    text[0] = '\0';
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
     for (unsigned i = 0; api_role_names[i]; i++)
-        if (r->roles & (1u << i)) {
-            strcat(text, text[0] ? ", " : "Roles: ");
-            strcat(text, api_role_names[i]);
-        }
+        if (r->roles & (1u << i))
+            buf_printf(&text, "%s%s", text.n ? ", " : "Roles: ", api_role_names[i]);
     if (!r->roles)
-        strcat(text, "For everybody.");
+        buf_puts(&text, "For everybody.");
     else
-        strcat(text, r->roles & ROLE_OWNER ? "; an owner for devices of their own." : ".");
+        buf_puts(&text, r->roles & ROLE_OWNER ? "; an owner for devices of their own." : ".");
     if (r->flags & API_LOCAL)
-        strcat(text, " Only on the house's own machine, over its admin socket.");
-    return text;
+        buf_puts(&text, " Only on the house's own machine, over its admin socket.");
+    json_t *s = json_string(buf_str(&text));
+    buf_done(&text);
+    return s;
 }
 
 static json_t *operation(const struct api_route *r)
@@ -205,8 +205,8 @@ static json_t *operation(const struct api_route *r)
     path_parameters(parameters, r->pattern);
     query_parameters(parameters, r);
     json_t *o =
-        json_pack("{s:s,s:s,s:s,s:[s],s:o,s:o}", "operationId", r->id, "summary", r->summary, "description",
-                  roles_text(r), "tags", r->tag, "parameters", parameters, "responses", responses_of(r));
+        json_pack("{s:s,s:s,s:o,s:[s],s:o,s:o}", "operationId", r->id, "summary", r->summary, "description",
+                  description(r), "tags", r->tag, "parameters", parameters, "responses", responses_of(r));
     json_t *body = request_body(r);
     if (body)
         json_object_set_new(o, "requestBody", body);

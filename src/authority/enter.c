@@ -38,7 +38,10 @@ void ca_result_fill(struct ca_result *ret, struct arena *a, const char *name, st
 {
     struct cert c;
     uint8_t hash[SHA256_LEN] = {0};
-    *ret = (struct ca_result){.name = arena_strdup(a, name), .der = der};
+    *ret = (struct ca_result){.name = arena_strdup(a, name)};
+    /* It may have been read from a bundle that is closed before the result is used. */
+    if (arena_copy(&ret->der, a, der) != TM_OK)
+        ret->der = (struct slice){0};
     if (cert_parse(&c, der, NULL) != TM_OK || sha256(hash, der) != TM_OK)
         return;
     ret->subject = name_text(a, c.subject);
