@@ -136,6 +136,14 @@ static json_t *endpoint(const char *name, const char *title, const char *protoco
                      "certificate", 1, "token", token ? 1 : 0, "server-keygen", 1);
 }
 
+/* Nobody gets an account without a key that an operator has made. */
+static json_t *acme_endpoint(void)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:[s,s],s:{s:s}}", "kind", "Endpoint", "name", "acme", "title",
+                     "servers over ACME", "protocol", "acme", "profiles", "enterprise-tls-47d",
+                     "server-internal-1y", "acme", "external-account", "required");
+}
+
 static json_t *all_profiles(void)
 {
     json_t *v = json_array();
@@ -161,6 +169,7 @@ static tm_err make_endpoints(struct making *m, struct diag *diag)
                endpoint("servers", "servers over EST", "est",
                         json_pack("[s,s]", "server-internal-1y", "enterprise-tls-47d"), false, true),
                diag));
+    TM_TRY(put(m, TENANT_DEFAULT, acme_endpoint(), diag));
     return put(m, TENANT_DEFAULT, endpoint("rest", "the API", "rest", all_profiles(), false, true), diag);
 }
 

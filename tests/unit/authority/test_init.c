@@ -162,6 +162,8 @@ static void test_house_init__resources(void **state)
     assert_non_null(catalog_endpoint(c, DOOR_EST, "servers"));
     assert_non_null(catalog_endpoint(c, DOOR_EST, "default"));
     assert_non_null(catalog_endpoint(c, DOOR_REST, "rest"));
+    e = catalog_endpoint(c, DOOR_ACME, "acme");
+    assert_true(e && e->acme->external == ACME_EXTERNAL_REQUIRED);
     assert_null(catalog_trust_set(c, TENANT_DEFAULT, "factory"));
     const struct principal *p = catalog_principal(c, TENANT_HOUSE, "admin");
     assert_true(p && p->all_tenants);
