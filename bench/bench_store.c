@@ -401,7 +401,7 @@ int main(int argc, char **argv)
     lone_commits(s, rows > r.counts.certs ? rows : r.counts.certs);
     wait_for_index(s, a);
     look_ups(s, rows);
-    sleep(7); /* caches are given back after five seconds without work */
+    sleep(12); /* caches are given back after five to ten seconds without work */
     printf("idle PSS %ld KiB\n", rss_kib());
     arena_free(a);
     store_close(s);

@@ -1,4 +1,5 @@
 /* The embedded store's files: what happens when one is missing, damaged, foreign, newer, locked or cannot be written. */
+#include "store/sqlite/internal.h"
 #include "suite.h"
 #include "torture/vfs_shim.h"
 #include <dirent.h>
@@ -103,6 +104,65 @@ static void test_index__segments_and_merges(void **state)
     assert_all_found(s, MANY, 43);
     struct diag diag;
     assert_ok(s->store->driver->check(s->store, &diag));
+}
+
+struct asker {
+    struct suite suite;
+    _Atomic bool stop;
+    _Atomic unsigned known; /* numbers below have been committed */
+    unsigned asked, bad;
+};
+
+static void *asker_main(void *arg)
+{
+    struct asker *k = arg;
+    while (!atomic_load(&k->stop)) {
+        arena_reset(k->suite.arena);
+        unsigned known = atomic_load(&k->known), number = k->asked++ * 7919u;
+        size_t n = 0;
+        bool unknown = k->asked % 4 == 0;
+        struct store_read r = suite_by_key(1, CERT_KEY_SAN,
+                                           arena_printf(k->suite.arena, "dns:d%u.example.org",
+                                                        unknown ? 1000000000 + number : number % known));
+        tm_err err = look(&k->suite, &r);
+        n = r.n;
+        k->bad += err != TM_OK || n != !unknown;
+        if (k->asked % 1000 == 0) /* as when nobody has asked for a while */
+            index_release_memory(&sqlite_store_of(k->suite.store)->index);
+    }
+    return NULL;
+}
+
+/* Segments come and are merged away under look-ups, which miss nothing and see nothing twice. */
+static void test_index__look_ups_while_it_grows(void **state)
+{
+    enum { ASKERS = 3, STEP = 4000, ALL = 36 * STEP };
+    struct suite *s = *state;
+    static struct asker k[ASKERS];
+    pthread_t threads[ASKERS];
+    add_certs(s, 0, STEP);
+    for (unsigned i = 0; i < ASKERS; i++) {
+        k[i] = (struct asker){.suite = {.store = s->store, .arena = arena_new(0)}, .known = STEP, .asked = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, asker_main, &k[i]), 0);
+    }
+    for (unsigned n = STEP; n < ALL; n += STEP) {
+        add_certs(s, n, n + STEP);
+        for (unsigned i = 0; i < ASKERS; i++)
+            atomic_store(&k[i].known, n + STEP);
+    }
+    struct store_stats stats = {.index_segments = 99};
+    for (int tries = 0; tries < 2000 && stats.index_segments > 2; tries++) {
+        usleep(10000);
+        s->store->driver->stats(s->store, &stats);
+    }
+    assert_in_range(stats.index_segments, 1, 2);
+    for (unsigned i = 0; i < ASKERS; i++) {
+        atomic_store(&k[i].stop, true);
+        pthread_join(threads[i], NULL);
+        arena_free(k[i].suite.arena);
+        assert_int_equal(k[i].bad, 0);
+        assert_true(k[i].asked > 100);
+    }
 }
 
 static void close_store(struct suite *s)
@@ -511,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SUITE_TEST(test_index__segments_and_merges),
+        SUITE_TEST(test_index__look_ups_while_it_grows),
         SUITE_TEST(test_index__lost),
         SUITE_TEST(test_index__damaged),
         SUITE_TEST(test_index__torn_or_missing_file),
