@@ -217,6 +217,24 @@ static tm_err foreign_id(uint8_t ret[CERT_SERIAL_LEN], int64_t not_after)
     return random_bytes(ret + 6, CERT_SERIAL_LEN - 6);
 }
 
+/* What any certificate is found by, and its own serial, which is no id here. */
+static tm_err foreign_keys(const struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
+                           struct slice serial)
+{
+    struct cert_key *collected;
+    size_t n;
+    TM_TRY(cert_keys_collect(&collected, &n, a, c, ""));
+    struct cert_key *keys = arena_calloc(a, n + 1, sizeof *keys);
+    if (!keys)
+        return TM_ENOMEM;
+    keys[0] = (struct cert_key){.kind = CERT_KEY_FOREIGN_SERIAL, .value = serial};
+    if (n)
+        memcpy(keys + 1, collected, n * sizeof *keys);
+    *ret = keys;
+    *ret_n = n + 1;
+    return TM_OK;
+}
+
 static tm_err import(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c, const char *by,
                      uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag)
 {
@@ -251,9 +269,7 @@ static tm_err import(struct house *h, struct arena *a, tenant_id tenant, const s
     row->issued_at = clock_now_ms();
     row->retention = RETAIN_FULL;
     row->keep_until = TM_TIME_NEVER;
-    struct cert_key *keys;
-    TM_TRY(cert_keys_collect(&keys, &effects[0].u.cert.n_keys, a, c, ""));
-    effects[0].u.cert.keys = keys;
+    TM_TRY(foreign_keys(&effects[0].u.cert.keys, &effects[0].u.cert.n_keys, a, c, row->serial));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
         {.key = "fingerprint", .kind = EVENT_HEX, .s = SLICE_ARR(row->fingerprint)},

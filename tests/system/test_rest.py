@@ -143,3 +143,34 @@ def test_ready_profiles__side_by_side(house, openssl, profile, subject, san, end
         end = openssl.run("x509", "-inform", "DER", "-noout", "-checkend", str((days + 1) * 86400), data=reply.body, ok=False)
         assert end.returncode == 1
         openssl.run("x509", "-inform", "DER", "-noout", "-checkend", str((days - 2) * 86400), data=reply.body)
+
+
+def test_authorities__one_known_by_its_certificate(house, openssl):
+    openssl.run("req", "-x509", "-new", "-key", openssl.key("old-ca"), "-subj", "/O=Old/CN=Old REST CA", "-days", "400", "-out", "old-ca.pem",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    with open(openssl.file("old-ca.pem"), "rb") as f:
+        pem = f.read()
+    path = "/authorities/rest-old/import?title=the%20old%20one"
+    assert house.api("POST", path, b"nothing", content_type="application/x-pem-file").status == 400
+    reply = house.api("POST", path, pem, content_type="application/x-pem-file")
+    assert reply.status == 201 and reply.json["key"] == "elsewhere" and reply.json["kind"] == "root", reply
+    assert house.api("POST", path, pem, content_type="application/x-pem-file").status == 409
+    assert "rest-old" in {a["name"] for a in house.api("GET", "/authorities").json["items"]}
+    assert house.api("GET", "/authorities/rest-old").json["fingerprint"] == reply.json["fingerprint"]
+    # In the inventory it is found by its own serial too; only its issuer can revoke it.
+    found = house.api("GET", "/certificates/" + reply.json["serial"])
+    assert found.status == 200, (found, reply)
+    row = found.json
+    assert row["source"] == "imported" and row["foreign_serial"] == reply.json["serial"]
+    assert "only its issuer" in house.api("POST", f"/certificates/{row['serial']}/revoke", {"reason": "cACompromise"}).json["detail"]
+    assert [c["serial"] for c in house.api("GET", "/certificates?q=" + reply.json["serial"]).json["items"]] == [row["serial"]]
+    assert house.api("DELETE", "/resources/authorities/rest-old").status == 204
+
+
+def test_search(house, openssl):
+    serial = enroll(house, openssl, "rest-search").json["serial"]
+    spaced = ":".join(serial[i:i + 2] for i in range(0, 32, 2)).upper()
+    for q in (serial, spaced, "rest-search.example.org", "CN=rest-search.example.org"):
+        assert [c["serial"] for c in house.api("GET", "/certificates?q=" + q).json["items"]] == [serial], q
+    assert house.api("GET", "/certificates?q=rest-nobody").json["items"] == []
+    assert house.api("GET", "/certificates?q=rest-search&cn=x").status == 422
