@@ -1,6 +1,14 @@
-"""One policy behind every door: the same request through EST and REST gives the same certificate but for serial and times."""
+"""One policy behind every door: the same request through ACME, EST and REST gives the same certificate but for serial and times."""
 import base64
+import os
 import re
+import sys
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
+from acme import Client  # noqa: E402
 
 
 def normal_tbs(openssl, der):
@@ -29,3 +37,41 @@ def test_est_and_rest(house, openssl, factory):
     assert rest.status == 201, rest
     assert first != rest.body
     assert normal_tbs(openssl, first) == normal_tbs(openssl, rest.body)
+
+
+# Requests that all three doors can carry: ACME has DNS names and addresses only, and a common name among them; nothing but the key, the
+# names and the common name of a request counts there.
+REQUESTS = [
+    ("/", "DNS:same1.example.org"),
+    ("/CN=same2.example.org", "DNS:same2.example.org"),
+    ("/CN=same3.example.org", "DNS:same3.example.org,DNS:*.same3.example.org,IP:192.0.2.7"),
+    ("/", "DNS:b.same4.example.org,DNS:a.same4.example.org,IP:2001:db8::7"),
+]
+
+
+@pytest.mark.parametrize("profile", ["server-internal-1y", "enterprise-tls-47d"])
+@pytest.mark.parametrize("number", range(len(REQUESTS)))
+@pytest.mark.parametrize("alg", ["EC", "RSA"])
+def test_acme_est_and_rest(house, openssl, profile, number, alg):
+    subject, san = REQUESTS[number]
+    der = openssl.der(openssl.csr("same", subject, san, alg=alg))
+    names = [arg for name in san.split(",") for arg in ("--name", name)]
+    external = house.cli_json("token", "create", "--external", "--endpoint", "acme", *names)
+    client = Client(f"{house.url}/acme/acme/directory", house.ca_bundle)
+    client.register(external=(external["id"], external["secret"]))
+    order = client.order(*[{"type": {"DNS": "dns", "IP": "ip"}[kind], "value": value} for kind, _, value in
+                           (name.partition(":") for name in san.split(","))], profile=profile)
+    order.finalize(der)
+    by_acme = order.certificates()[0].public_bytes(Encoding.DER)
+
+    token = house.cli("token", "create", "--endpoint", "servers", "--profile", profile, *names).stdout.strip()
+    basic = base64.b64encode(token.replace(".", ":", 1).encode()).decode()
+    est = house.request("POST", "/.well-known/est/servers/simpleenroll", base64.b64encode(der),
+                        {"Content-Type": "application/pkcs10", "Authorization": "Basic " + basic})
+    assert est.status == 200, est
+    pem = openssl.run("pkcs7", "-inform", "DER", "-print_certs", data=base64.b64decode(est.body)).stdout
+    by_est = openssl.run("x509", "-outform", "DER", data=pem).stdout
+
+    rest = house.api("POST", f"/enroll?profile={profile}", der, content_type="application/pkcs10", headers={"Accept": "application/pkix-cert"})
+    assert rest.status == 201, rest
+    assert normal_tbs(openssl, by_acme) == normal_tbs(openssl, by_est) == normal_tbs(openssl, rest.body)

@@ -295,6 +295,9 @@ void validator_look(struct validator *v, tenant_id tenant, const char *authz)
     bool known = v->stopping || v->n_looks == WAITING_MAX;
     for (struct look *x = v->looks; x && !known; x = x->next)
         known = x->tenant == tenant && strcmp(x->id, authz) == 0;
+    /* The threads come with the first validation: most houses have none. */
+    if (!known && !v->pool && pool_new(&v->pool, "acme", THREADS) != TM_OK)
+        known = true;
     if (!known && (k = calloc(1, sizeof *k))) {
         k->v = v;
         k->tenant = tenant;
@@ -331,11 +334,6 @@ tm_err validator_new(struct validator **ret, struct house *h)
         return TM_ENOMEM;
     v->house = h;
     pthread_mutex_init(&v->lock, NULL);
-    tm_err e = pool_new(&v->pool, "acme", THREADS);
-    if (e != TM_OK) {
-        validator_free(v);
-        return e;
-    }
     *ret = v;
     return TM_OK;
 }
