@@ -22,6 +22,9 @@ size_t response_reader_size(void)
 
 /* ---- callbacks of the parser ---- */
 
+/* Once the answer is complete, what stands behind it in the same octets is another message, and none of ours: the callbacks that
+ * write into the answer leave it alone. */
+
 static int on_field(http_parser *p, const char *at, size_t n)
 {
     struct response_reader *r = p->data;
@@ -39,6 +42,8 @@ static int on_value(http_parser *p, const char *at, size_t n)
     struct response_reader *r = p->data;
     struct response *o = r->out;
     r->in_value = true;
+    if (o->complete)
+        return 0;
     if (r->field_n != 8 || strncasecmp(r->field, "Location", 8) != 0)
         return 0;
     if (n > RESPONSE_LOCATION_MAX - r->location_n) {
@@ -54,6 +59,8 @@ static int on_value(http_parser *p, const char *at, size_t n)
 static int on_headers(http_parser *p)
 {
     struct response_reader *r = p->data;
+    if (r->out->complete)
+        return 0;
     r->out->status = (int)p->status_code;
     /* What is not a 200 is told by its head alone. */
     if (p->status_code != 200 && p->status_code >= 200)
@@ -65,6 +72,8 @@ static int on_body(http_parser *p, const char *at, size_t n)
 {
     struct response_reader *r = p->data;
     struct response *o = r->out;
+    if (o->complete)
+        return 0;
     size_t room = sizeof o->body - o->body_n;
     memcpy(o->body + o->body_n, at, n < room ? n : room);
     o->body_n += n < room ? n : room;

@@ -55,6 +55,20 @@ static void test_response_read__redirect(void **state)
     }
 }
 
+/* A second message in the same octets changes nothing of the first. */
+static void test_response_read__message_behind(void **state)
+{
+    (void)state;
+    static const char text[] = "HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"
+                               "HTTP/1.1 301 x\r\nLocation: /b\r\n\r\n";
+    for (size_t step = 1; step <= sizeof text; step += sizeof text - 1) {
+        struct response o;
+        assert_int_equal(feed(&o, text, step), TM_OK);
+        assert_int_equal(o.status, 302);
+        assert_string_equal(o.location, "/a");
+    }
+}
+
 static void test_response_read__until_the_end(void **state)
 {
     (void)state;
@@ -182,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response_read__in_any_pieces),
         cmocka_unit_test(test_response_read__redirect),
+        cmocka_unit_test(test_response_read__message_behind),
         cmocka_unit_test(test_response_read__until_the_end),
         cmocka_unit_test(test_response_read__refused),
         cmocka_unit_test(test_target_resolve__forms),
