@@ -24,6 +24,8 @@ bool task_queue_push(struct task_queue *q, struct task *t)
 bool task_queue_push_list(struct task_queue *q, struct task *first)
 {
     struct task *newest = NULL, *last = first;
+    if (!first)
+        return false;
     for (struct task *t = first, *next; t; t = next) {
         next = t->next;
         t->next = newest;

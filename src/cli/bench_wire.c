@@ -35,7 +35,7 @@ struct bench_conn {
 
 static tm_err broken(struct diag *diag, const char *what)
 {
-    return diag_fail(diag, TM_EIO, NULL, NULL, "%s: %s", what, errno ? strerror(errno) : "the server closed");
+    return diag_fail(diag, TM_EIO, NULL, NULL, "%s failed", what);
 }
 
 /* ---- connecting ---- */
