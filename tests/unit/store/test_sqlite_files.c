@@ -282,7 +282,7 @@ static void test_index__merged_files_left_behind(void **state)
     add_certs(s, 0, MANY);
     wait_for_segments(s, 8192);
     close_store(s);
-    char *path = NULL, *kept[16];
+    char *path = NULL, *kept[16] = {0};
     unsigned files = index_file(s, 0, &path);
     assert_true(files >= 2 && files < 16);
     for (unsigned i = 0; i < files; i++) {
@@ -290,7 +290,7 @@ static void test_index__merged_files_left_behind(void **state)
         kept[i] = arena_printf(s->arena, "%s.%u", s->place->config.path, i);
         assert_int_equal(link(path, kept[i]), 0);
     }
-    char *names[16];
+    char *names[16] = {0};
     for (unsigned i = 0; i < files; i++)
         index_file(s, i, &names[i]);
     open_store(s);
