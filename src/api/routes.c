@@ -4,15 +4,15 @@
 #include "api/resources.h"
 
 const struct api_route *const api_routes[] = {
-    system_api_routes, enroll_api_routes,  certificate_api_routes, token_api_routes,     request_api_routes,
-    device_api_routes, crl_api_routes,     register_api_routes,    authority_api_routes, resource_api_routes,
-    backup_api_routes, summary_api_routes, describe_api_routes,    openapi_api_routes,   NULL,
+    system_api_routes,    enroll_api_routes,   certificate_api_routes, token_api_routes,
+    request_api_routes,   device_api_routes,   crl_api_routes,         register_api_routes,
+    authority_api_routes, resource_api_routes, backup_api_routes,      summary_api_routes,
+    describe_api_routes,  openapi_api_routes,  renewal_api_routes,     NULL,
 };
 
 const struct api_schema *const api_schemas[] = {
-    problem_api_schemas,     system_api_schemas,   enroll_api_schemas,
-    certificate_api_schemas, token_api_schemas,    request_api_schemas,
-    device_api_schemas,      crl_api_schemas,      register_api_schemas,
-    authority_api_schemas,   resource_api_schemas, backup_api_schemas,
-    summary_api_schemas,     describe_api_schemas, NULL,
+    problem_api_schemas,  system_api_schemas,    enroll_api_schemas,   certificate_api_schemas,
+    token_api_schemas,    request_api_schemas,   device_api_schemas,   crl_api_schemas,
+    register_api_schemas, authority_api_schemas, resource_api_schemas, backup_api_schemas,
+    summary_api_schemas,  describe_api_schemas,  renewal_api_schemas,  NULL,
 };

@@ -175,6 +175,26 @@ static int revoke(struct cli *c)
     return show_value(c, r.json);
 }
 
+/* Serials on the command line, or a set by its options. */
+static int renew_now(struct cli *c)
+{
+    static const char *const texts[] = {"authority", "profile",     "device",  "spread",
+                                        "start",     "explanation", "comment", NULL};
+    json_t *doc = json_object(), *serials = json_array();
+    for (size_t i = 0; texts[i]; i++)
+        if (cli_has(c, texts[i]))
+            json_object_set_new(doc, texts[i], json_string(cli_get(c, texts[i])));
+    for (int i = 0; i < c->n_args; i++)
+        json_array_append_new(serials, json_string(c->args[i]));
+    if (json_array_size(serials))
+        json_object_set(doc, "serials", serials);
+    json_decref(serials);
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST", "/api/v1/renewals", doc, &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
 static int release(struct cli *c)
 {
     struct cli_reply r;
@@ -260,6 +280,16 @@ static const struct cli_option get_options[] = {
     {"out", 0, "FILE", "write there", false},
     {0},
 };
+static const struct cli_option renew_now_options[] = {
+    {"authority", 0, "NAME", "issued by it", false},
+    {"profile", 0, "NAME", "of this profile", false},
+    {"device", 0, "ID", "of this device", false},
+    {"start", 0, "TIME", "when the window opens (now)", false},
+    {"spread", 0, "DURATION", "how long it is (1h)", false},
+    {"explanation", 0, "URL", "page for people, shown to clients", false},
+    {"comment", 0, "TEXT", "why, for the register", false},
+    {0},
+};
 static const struct cli_option revoke_options[] = {
     {"reason", 0, "REASON",
      "keyCompromise, superseded, cessationOfOperation, certificateHold, ... (unspecified)", false},
@@ -339,6 +369,19 @@ const struct command cert_commands[] = {
         .min_args = 1,
         .max_args = 1,
         .run = revoke,
+    },
+    {
+        .noun = "cert",
+        .verb = "renew-now",
+        .summary = "ask the holders of certificates to renew early",
+        .arguments = "[SERIAL...]",
+        .description =
+            "Moves the window in which ACME clients are told to renew (RFC 9773): of the certificates named, or of all that\n"
+            "--authority, --profile and --device choose together.",
+        .example = "touchmark cert renew-now --profile enterprise-tls-47d --spread 6h",
+        .options = renew_now_options,
+        .max_args = 100,
+        .run = renew_now,
     },
     {
         .noun = "cert",

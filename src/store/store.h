@@ -134,7 +134,7 @@ struct checkpoint_row {
 };
 
 /* What the ACME door keeps. `state` is its own JSON; the rest is what rows are found by. Ids begin with their time. */
-enum acme_kind { ACME_ACCOUNT = 1, ACME_ORDER, ACME_AUTHZ };
+enum acme_kind { ACME_ACCOUNT = 1, ACME_ORDER, ACME_AUTHZ, ACME_WINDOW /* of renewal; id: serial */ };
 struct acme_row {
     tenant_id tenant; /* of a row that was read */
     enum acme_kind kind;
@@ -349,7 +349,8 @@ struct store_stats {
     uint64_t commit_us_max, commit_us_total;
     uint64_t queue; /* waiting now */
     uint64_t index_segments, index_tail;
-    unsigned index_percent; /* below 100: look-ups by key answer TM_EUNAVAIL until the index has been built again */
+    unsigned
+        index_percent; /* below 100: look-ups by key answer TM_EUNAVAIL until the index has been built again */
 };
 
 /* One descriptor a driver, found in store_drivers[]. */

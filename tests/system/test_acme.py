@@ -559,6 +559,13 @@ def test_renewal_information(world):
     assert begin < window["start"] < window["end"] < leaf.not_valid_after.isoformat() + "Z"
     assert c.get(c.directory["renewalInfo"] + "/" + ident[:-4] + "AAAA").status == 404
     assert c.get(c.directory["renewalInfo"] + "/nonsense").status == 400
+    # an operator asks for renewal now
+    world.house.cli("cert", "renew-now", f"{leaf.serial_number:032x}", "--explanation", "https://example.org/why", "--comment", "4711")
+    told = c.get(c.directory["renewalInfo"] + "/" + ident).json
+    assert told["explanationURL"] == "https://example.org/why"
+    assert told["suggestedWindow"]["start"] <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) < window["start"]
+    assert world.house.cli("cert", "renew-now", "--profile", "enterprise-tls-47d").returncode == 0
+    assert world.house.api("POST", "/renewals", {}).status == 422
     # replaced by an order that names it, once
     assert refused(world.client().order, "ari.example.test", replaces=ident).type == "unauthorized"
     assert refused(c.order, "another.example.test", replaces=ident).type == "malformed"

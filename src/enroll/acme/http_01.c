@@ -100,7 +100,8 @@ static tm_err follow(struct target *to, struct attempt *t, const struct response
 static tm_err check_body(struct attempt *t, const struct response *r, const struct target *to)
 {
     struct slice body = slice_of(r->body, r->body_n);
-    while (body.n > 0 && memchr(" \t\r\n", body.p[body.n - 1], 4))
+    while (body.n > 0 &&
+           (body.p[body.n - 1] == ' ' || (body.p[body.n - 1] >= '\t' && body.p[body.n - 1] <= '\r')))
         body.n--;
     if (slice_eq_str(body, t->key_authorization))
         return TM_OK;

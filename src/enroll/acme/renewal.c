@@ -17,7 +17,11 @@ struct look {
     const struct endpoint *endpoint;
     const char *base;
     struct task work, answer;
-    struct store_read read;
+    struct store_read read, moved;
+    struct {
+        int64_t start, end;
+        const char *explanation; /* "" */
+    } window;
     tm_err err;
     struct diag diag;
 };
@@ -52,7 +56,34 @@ static uint32_t spread(uint32_t most)
     return random_bytes(&v, sizeof v) == TM_OK ? v % most : 0;
 }
 
-/* From the profile's instant over a third of what is left; a revoked certificate should have gone already. */
+/* A window that an operator has moved. */
+static tm_err read_moved(struct look *k)
+{
+    static const struct json_field schema[] = {
+        {.key = "start", .kind = JSON_K_INT, .offset = offsetof(struct look, window.start), .required = true},
+        {.key = "end", .kind = JSON_K_INT, .offset = offsetof(struct look, window.end), .required = true},
+        {.key = "explanation",
+         .kind = JSON_K_STRING,
+         .offset = offsetof(struct look, window.explanation),
+         .def = ""},
+        {0},
+    };
+    json_t *doc = NULL;
+    k->moved = (struct store_read){.kind = READ_ACME,
+                                   .tenant = k->endpoint->tenant,
+                                   .arena = k->request->arena,
+                                   .acme_kind = ACME_WINDOW,
+                                   .name = arena_hex(k->request->arena, SLICE_ARR(k->read.id))};
+    tm_err e = k->moved.name ? store_read_now(k->house->store, &k->moved) : TM_ENOMEM;
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    TM_TRY(json_parse(&doc, k->moved.acme[0].state, 16 << 10, &k->diag));
+    e = json_bind(k, schema, doc, "", k->request->arena, &k->diag);
+    json_decref(doc);
+    return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;
+}
+
+/* From the profile's instant over a third of what is left, or as an operator said; a revoked certificate should have gone already. */
 static void window(int64_t *ret_start, int64_t *ret_end, const struct look *k, const struct cert_row *row)
 {
     const struct profile *p = catalog_profile(k->catalog, k->endpoint->tenant, row->profile);
@@ -61,6 +92,9 @@ static void window(int64_t *ret_start, int64_t *ret_end, const struct look *k, c
     if (row->revoked_at) {
         start = row->not_before;
         *ret_end = start + 1 > row->revoked_at / 1000 ? start + 1 : row->revoked_at / 1000;
+    } else if (k->window.end) {
+        start = k->window.start;
+        *ret_end = k->window.end;
     } else {
         *ret_end = start + (row->not_after - start) / 3;
     }
@@ -85,7 +119,12 @@ static void answer(struct task *t)
         snprintf(retry, sizeof retry, "%u", RETRY - RETRY_SPREAD / 2 + spread(RETRY_SPREAD));
         const struct http_header headers[] = {
             {"Retry-After", retry}, {"Cache-Control", "no-cache"}, {NULL, NULL}};
-        buf_printf(&b, "{\"suggestedWindow\":{\"start\":\"%s\",\"end\":\"%s\"}}\n", from, to);
+        buf_printf(&b, "{\"suggestedWindow\":{\"start\":\"%s\",\"end\":\"%s\"}", from, to);
+        if (k->window.explanation && k->window.explanation[0]) {
+            buf_puts(&b, ",\"explanationURL\":");
+            buf_put_json_string(&b, slice_str(k->window.explanation));
+        }
+        buf_puts(&b, "}\n");
         http_reply(k->request, 200, "application/json", buf_slice(&b), headers);
     } else {
         bool caller = tm_err_class(k->err) == TM_CLASS_CALLER;
@@ -109,6 +148,8 @@ static void work(struct task *t)
                                 http_request_param(k->request, "cert"));
     if (k->err == TM_OK)
         k->err = store_read_now(k->house->store, &k->read);
+    if (k->err == TM_OK)
+        k->err = read_moved(k);
     executor_post(http_request_executor(k->request), &k->answer);
 }
 

@@ -167,9 +167,9 @@ static tm_err set_authority(struct target *t, const char *s, size_t n)
     t->port = 0;
     if (s == end)
         return TM_OK;
-    if (*s++ != ':' || end - s > 5)
+    if (*s != ':' || end - s > 6)
         return TM_EMALFORMED;
-    for (; s < end; s++) {
+    for (s++; s < end; s++) {
         if (*s < '0' || *s > '9')
             return TM_EMALFORMED;
         t->port = t->port * 10 + (*s - '0');
