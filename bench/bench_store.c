@@ -349,14 +349,19 @@ static void look_ups(struct store *s, uint64_t rows)
         }
         times_print(names[k], ns, N);
     }
-    for (unsigned i = 0; i < N; i++) {
-        fill(&o, rows + rnd() % rows + 1000000);
-        arena_reset(a);
-        struct store_read r = {
-            .kind = READ_CERTS_BY_KEY, .tenant = TENANT_DEFAULT, .key = o.keys[6], .arena = a};
-        uint64_t start = clock_mono_ns();
-        failures += store_read_now(s, &r) != TM_OK || r.n != 0;
-        ns[i] = clock_mono_ns() - start;
+    /* What every issuance asks; at first the filters have to be read. */
+    for (unsigned round = 0; round < 30; round++) {
+        for (unsigned i = 0; i < N; i++) {
+            fill(&o, rows + rnd() % rows + 1000000);
+            arena_reset(a);
+            struct store_read r = {
+                .kind = READ_CERTS_BY_KEY, .tenant = TENANT_DEFAULT, .key = o.keys[6], .arena = a};
+            uint64_t start = clock_mono_ns();
+            failures += store_read_now(s, &r) != TM_OK || r.n != 0;
+            ns[i] = clock_mono_ns() - start;
+        }
+        if (round == 0)
+            times_print("unknown, cold", ns, N);
     }
     times_print("unknown spki", ns, N);
     arena_free(a);

@@ -13,6 +13,8 @@ enum {
     CATCH_UP_ROWS = 65536,      /* in one slice, for which a reader's snapshot stays open */
     CATCH_UP_ENTRIES = 1 << 19, /* a slice ends with the row that brings them to this */
     RETRY_S = 5,                /* after an error of the files: a full disk, say */
+    MEMORY = 8 << 20,           /* of the filters of a kind: those of 5 million certificates */
+    MEMORY_SPKI = 64 << 20,     /* of the one that every issuance asks: 40 million */
     NICE = 10,                  /* the thread gives way to whoever makes certificates */
 };
 
@@ -339,6 +341,8 @@ tm_err index_open(struct sqlite_store *s, uint64_t last_seq, struct diag *diag)
     struct index *ix = &s->index;
     uint64_t first;
     ix->last_seq = ix->tail_from = last_seq;
+    for (int kind = 0; kind < SEGMENT_KINDS; kind++)
+        ix->memory.most[kind] = kind == CERT_KEY_SPKI ? MEMORY_SPKI : MEMORY;
     TM_TRY(first_row(&first, &s->w.db, diag));
     TM_TRY(index_files_open(s, diag));
     TM_TRY(index_files_load(s, first, last_seq, diag));

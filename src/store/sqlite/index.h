@@ -52,7 +52,7 @@ struct index {
     /* Changed by the thread alone, under `files`. */
     struct segment *segments[INDEX_SEGMENTS_MAX]; /* oldest rows first */
     size_t n_segments;
-    _Atomic size_t memory; /* octets of filter pages kept */
+    struct segment_memory memory;
 
     /* The thread's. */
     struct index_merge *merge;

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 enum {
-    CACHE_MAX = 64 << 20, /* the filter of one kind of 40 million certificates */
     LEAPS_MAX =
         4, /* proportional guesses before a search halves: equal hashes in great numbers are not even */
 };
@@ -106,7 +105,7 @@ static uint64_t filter_pages(const struct segment *g, int kind)
     return (g->at.filter[kind].blocks + PAGE_BLOCKS - 1) / PAGE_BLOCKS;
 }
 
-void segment_forget(struct segment *g, _Atomic size_t *memory)
+void segment_forget(struct segment *g, struct segment_memory *memory)
 {
     for (int kind = 0; kind < SEGMENT_KINDS; kind++) {
         _Atomic(uint8_t *) *pages = atomic_load(&g->cache[kind]);
@@ -115,7 +114,7 @@ void segment_forget(struct segment *g, _Atomic size_t *memory)
         for (uint64_t i = 0; i < filter_pages(g, kind); i++) {
             uint8_t *page = atomic_load_explicit(&pages[i], memory_order_relaxed);
             if (page)
-                atomic_fetch_sub_explicit(memory, SEGMENT_PAGE, memory_order_relaxed);
+                atomic_fetch_sub_explicit(&memory->used[kind], SEGMENT_PAGE, memory_order_relaxed);
             free(page);
         }
         free(pages);
@@ -127,7 +126,7 @@ void segment_free(struct segment *g)
 {
     if (!g)
         return;
-    _Atomic size_t uncounted = SIZE_MAX / 2;
+    struct segment_memory uncounted = {0};
     segment_forget(g, &uncounted);
     if (g->fd >= 0)
         close(g->fd);
@@ -163,12 +162,12 @@ static _Atomic(uint8_t *) *cache_of(struct segment *g, int kind)
 
 /* A page of a filter: from memory, else read, and kept while there is room. `copy` is used when it is not. */
 static tm_err filter_page(const struct filter_page **ret, struct segment *g, int kind, uint64_t i, void *copy,
-                          _Atomic size_t *memory)
+                          struct segment_memory *memory)
 {
     _Atomic(uint8_t *) *pages = cache_of(g, kind);
     uint8_t *page = pages ? atomic_load_explicit(&pages[i], memory_order_acquire) : NULL;
     if (!page) {
-        if (pages && atomic_load_explicit(memory, memory_order_relaxed) < CACHE_MAX)
+        if (pages && atomic_load_explicit(&memory->used[kind], memory_order_relaxed) < memory->most[kind])
             page = malloc(SEGMENT_PAGE);
         uint8_t *into = page ? page : copy, *none = NULL;
         tm_err err = pages_read(g->fd, g->h.first_seq, g->at.filter[kind].page + i, 1, into);
@@ -177,7 +176,7 @@ static tm_err filter_page(const struct filter_page **ret, struct segment *g, int
             return err;
         }
         if (page && atomic_compare_exchange_strong(&pages[i], &none, page)) {
-            atomic_fetch_add_explicit(memory, SEGMENT_PAGE, memory_order_relaxed);
+            atomic_fetch_add_explicit(&memory->used[kind], SEGMENT_PAGE, memory_order_relaxed);
         } else if (page) {
             free(page);
             into = none;
@@ -188,7 +187,7 @@ static tm_err filter_page(const struct filter_page **ret, struct segment *g, int
     return TM_OK;
 }
 
-static tm_err filter_passes(bool *ret, struct segment *g, uint64_t hash, _Atomic size_t *memory)
+static tm_err filter_passes(bool *ret, struct segment *g, uint64_t hash, struct segment_memory *memory)
 {
     int kind = (int)(hash % SEGMENT_KINDS);
     *ret = false;
@@ -262,7 +261,7 @@ static tm_err position(const struct segment *g, const struct target *t, struct s
 }
 
 tm_err segment_find(struct segment *g, uint64_t hash, uint64_t before_seq, uint64_t *out, size_t max,
-                    size_t *ret_n, _Atomic size_t *memory)
+                    size_t *ret_n, struct segment_memory *memory)
 {
     *ret_n = 0;
     if (g->h.entries == 0 || g->h.first_seq >= before_seq || max == 0)

@@ -50,6 +50,12 @@ struct segment {
     _Atomic(_Atomic(uint8_t *) *) cache[SEGMENT_KINDS]; /* filter pages that were read, by kind */
 };
 
+/* Octets of filter pages that all segments together keep, and may keep, of each kind; beyond it they are read each time. */
+struct segment_memory {
+    _Atomic size_t used[SEGMENT_KINDS];
+    size_t most[SEGMENT_KINDS];
+};
+
 /* Hex of the first and the last row: how a segment's file is called. */
 void segment_name(char out[SEGMENT_NAME_LEN + 1], uint64_t first_seq, uint64_t last_seq);
 
@@ -59,12 +65,11 @@ tm_err segment_open(struct segment **ret, int dir_fd, const char *name, const ui
 void segment_free(struct segment *g);
 
 /* The newest rows below before_seq that have the hash, descending, at most `max`. Several threads at once.
- * `memory` counts the octets of filter pages kept by all segments; beyond the limit they are read each time.
  * TM_ECORRUPT: the file is damaged; TM_EIO. */
 tm_err segment_find(struct segment *g, uint64_t hash, uint64_t before_seq, uint64_t *out, size_t max,
-                    size_t *ret_n, _Atomic size_t *memory);
+                    size_t *ret_n, struct segment_memory *memory);
 /* Give the filter pages back; nobody else is inside. */
-void segment_forget(struct segment *g, _Atomic size_t *memory);
+void segment_forget(struct segment *g, struct segment_memory *memory);
 /* Read everything. */
 tm_err segment_check(const struct segment *g);
 

@@ -33,6 +33,22 @@ static int entry_order(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
+static struct segment_memory memory_of(size_t most)
+{
+    struct segment_memory m = {0};
+    for (int kind = 0; kind < SEGMENT_KINDS; kind++)
+        m.most[kind] = most;
+    return m;
+}
+
+static size_t memory_used(const struct segment_memory *m)
+{
+    size_t n = 0;
+    for (int kind = 0; kind < SEGMENT_KINDS; kind++)
+        n += m->used[kind];
+    return n;
+}
+
 static struct segment *make(struct entry *v, size_t n, uint64_t first_seq, uint64_t last_seq)
 {
     struct segment_header h = {.first_seq = first_seq, .last_seq = last_seq, .entries = n};
@@ -52,7 +68,7 @@ static struct segment *make(struct entry *v, size_t n, uint64_t first_seq, uint6
 }
 
 static void assert_found(struct segment *g, const struct entry *v, size_t n, uint64_t hash, uint64_t before,
-                         size_t max, _Atomic size_t *memory)
+                         size_t max, struct segment_memory *memory)
 {
     uint64_t out[64], wanted[64];
     size_t got, k = 0;
@@ -68,7 +84,7 @@ static void assert_found(struct segment *g, const struct entry *v, size_t n, uin
 static void compare(size_t n, unsigned crowd)
 {
     struct entry *v = calloc(n + 1, sizeof *v);
-    _Atomic size_t memory = 0;
+    struct segment_memory memory = memory_of(2 * SEGMENT_PAGE);
     assert_non_null(v);
     for (size_t i = 0; i < n; i++)
         v[i] = (struct entry){.hash = crowd && rnd() % crowd ? 0x7777777777777777u + rnd() % 3 : rnd(),
@@ -83,9 +99,10 @@ static void compare(size_t n, unsigned crowd)
     static const uint64_t ends[] = {0, 1, UINT64_MAX, UINT64_MAX - 1};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         assert_found(g, v, n, ends[i], UINT64_MAX, 3, &memory);
-    assert_true(n == 0 || memory > 0);
+    assert_true(n == 0 || memory_used(&memory) > 0);
+    assert_true(memory_used(&memory) <= SEGMENT_KINDS * memory.most[0]);
     segment_forget(g, &memory);
-    assert_int_equal(memory, 0);
+    assert_int_equal(memory_used(&memory), 0);
     segment_free(g);
     free(v);
 }
@@ -103,7 +120,7 @@ static void test_segment_find__every_entry(void **unused)
 {
     enum { N = 50000 };
     struct entry *v = calloc(N, sizeof *v);
-    _Atomic size_t memory = 0;
+    struct segment_memory memory = memory_of(1 << 20);
     size_t foreign = 0;
     assert_non_null(v);
     for (size_t i = 0; i < N; i++)
@@ -169,7 +186,7 @@ static void test_segment_find__damaged(void **unused)
         v[i] = (struct entry){.hash = rnd() & ~(uint64_t)7, .seq = 1 + i};
     struct segment *g = make(v, N, 1, N);
     int fd = file_open(name, 1, N);
-    _Atomic size_t memory = 0;
+    struct segment_memory memory = memory_of(1 << 20);
     uint64_t seq;
     size_t n;
     /* Pages: header, three of data, one of the filter. */
@@ -178,7 +195,7 @@ static void test_segment_find__damaged(void **unused)
     assert_err(TM_ECORRUPT, segment_find(g, v[0].hash, UINT64_MAX, &seq, 1, &n, &memory));
     assert_int_equal(ftruncate(fd, 4 * SEGMENT_PAGE), 0);
     assert_err(TM_ECORRUPT, segment_find(g, v[0].hash, UINT64_MAX, &seq, 1, &n, &memory));
-    assert_int_equal(memory, 0);
+    assert_int_equal(memory_used(&memory), 0);
     segment_free(g);
     assert_err(TM_ECORRUPT, segment_open(&g, dir, name, identity));
     close(fd);
