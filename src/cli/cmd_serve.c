@@ -142,6 +142,12 @@ static void collect_routes(struct serving *s)
     s->routes[n] = NULL;
 }
 
+static void on_error(void *app, struct http_request *r, int status, const char *detail)
+{
+    if (!doors_error(r, status, detail))
+        api_http_error(app, r, status, detail);
+}
+
 static void on_reply(void *app, const struct http_request *r, int status, uint64_t micros,
                      uint64_t octets_out, const char *metric)
 {
@@ -238,7 +244,7 @@ static tm_err start_server(struct serving *s, struct diag *diag)
         .trusted_proxies = proxies,
         .app = s->house,
         .on_reply = on_reply,
-        .on_error = api_http_error,
+        .on_error = on_error,
     };
     TM_TRY(http_server_start(&s->server, &hc, diag));
     running = s->server;

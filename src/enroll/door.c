@@ -2,6 +2,7 @@
 #include "enroll/acme/acme.h"
 #include "enroll/est/est.h"
 #include "issue/jobs.h"
+#include <string.h>
 
 const struct door_descriptor *const doors[] = {&acme_door, &est_door, NULL};
 
@@ -28,4 +29,16 @@ void doors_close(void)
     for (size_t i = 0; doors[i]; i++)
         if (doors[i]->close)
             doors[i]->close();
+}
+
+bool doors_error(struct http_request *r, int status, const char *detail)
+{
+    const char *path = r->path[0] ? r->path : r->raw_target;
+    for (size_t i = 0; doors[i]; i++) {
+        if (!doors[i]->on_error || strncmp(path, doors[i]->prefix, strlen(doors[i]->prefix)) != 0)
+            continue;
+        doors[i]->on_error(r, status, detail);
+        return true;
+    }
+    return false;
 }

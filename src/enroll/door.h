@@ -17,6 +17,9 @@ struct door_descriptor {
     void (*stop)(struct house *h); /* before house_close(): threads of its own end; requests may still come */
     void (*close)(void);           /* after house_close() */
     const struct job *const *jobs; /* NULL-terminated */
+    /* Errors that the HTTP server itself makes below `prefix`, in the protocol's own form; as on_error of http/server.h. */
+    const char *prefix;
+    void (*on_error)(struct http_request *r, int status, const char *detail);
 };
 extern const struct door_descriptor *const doors[]; /* NULL-terminated */
 
@@ -24,3 +27,5 @@ extern const struct door_descriptor *const doors[]; /* NULL-terminated */
 tm_err doors_open(struct house *h);
 void doors_stop(struct house *h);
 void doors_close(void);
+/* The door whose path it is answers; false: nobody's. */
+bool doors_error(struct http_request *r, int status, const char *detail);

@@ -147,7 +147,8 @@ def test_signature_rules(world):
     assert outcome({"protected": good["protected"], "payload": "", "signatures": []}) == (400, "malformed")
     assert outcome(b"no json") == (400, "malformed")
     assert outcome(b"[" * 5000) == (400, "malformed")
-    assert c.send(url, b'{"payload":"' + b"A" * (300 << 10) + b'"}').status == 413
+    large = Problem(c.send(url, b'{"payload":"' + b"A" * (300 << 10) + b'"}'))
+    assert (large.status, large.type) == (413, "malformed") and large.reply.headers["Replay-Nonce"]
     weak = Key("RS256")
     weak.private = __import__("cryptography.hazmat.primitives.asymmetric.rsa", fromlist=["rsa"]).generate_private_key(65537, 1024)
     new = world.client(register=False, key=weak)

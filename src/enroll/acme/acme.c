@@ -59,6 +59,26 @@ static const struct http_route acme_routes[] = {
     {0},
 };
 
+/* What the server refuses by itself: too many requests, too large, no such route. A nonce goes with it, for the next try. */
+static void on_error(struct http_request *r, int status, const char *detail)
+{
+    const struct house *h = r->app;
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_printf(&b, "{\"type\":\"urn:ietf:params:acme:error:%s\",\"status\":%d,\"detail\":",
+               status == 429   ? "rateLimited"
+               : status >= 500 ? "serverInternal"
+                               : "malformed",
+               status);
+    buf_put_json_string(&b, slice_str(detail && detail[0] ? detail : http_status_text(status)));
+    buf_puts(&b, "}\n");
+    if (h->acme)
+        acme_reply(r, status, "application/problem+json", buf_slice(&b), NULL, NULL);
+    else
+        http_reply(r, status, "application/problem+json", buf_slice(&b), NULL);
+    buf_done(&b);
+}
+
 /* ---- by the clock ---- */
 
 static tm_err sweep(struct house *h, struct diag *diag)
@@ -158,4 +178,6 @@ const struct door_descriptor acme_door = {
     .stop = acme_stop,
     .close = acme_close,
     .jobs = acme_jobs,
+    .prefix = "/acme/",
+    .on_error = on_error,
 };
