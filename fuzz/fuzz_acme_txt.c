@@ -1,5 +1,5 @@
-/* TXT records as dns-01 reads them.
- * Parser: enroll/acme/dns_01.c:txt_rdata_is */
+/* TXT records as dns-01 and dns-persist-01 read them.
+ * Parser: enroll/acme/dns_01.c:txt_rdata_is enroll/acme/dns_persist_01.c:persist_accepts */
 #include "enroll/acme/validate.h"
 #include <stdlib.h>
 
@@ -12,6 +12,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool good = txt_rdata_is(slice_sub(all, 0, n), slice_sub(all, n, size));
     /* Every character-string has its length in front: a record is longer than its text. */
     if (good && n <= size - n && n > 0)
+        abort();
+    const char *issuers[] = {"ca.example"};
+    const struct json_strings list = {.v = issuers, .n = 1};
+    const struct persist_wanted plain = {.issuers = &list, .account_url = "https://a/1", .now = 1000};
+    struct persist_wanted wildcard = plain;
+    wildcard.wildcard = true;
+    /* Who may have the wildcard may have the name. */
+    if (persist_accepts(all, &wildcard) && !persist_accepts(all, &plain))
         abort();
     return 0;
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const acme_challenge_names[] = {"http-01", "dns-01", "tls-alpn-01", NULL};
+const char *const acme_challenge_names[] = {"http-01",        "dns-01",         "tls-alpn-01",
+                                            "dns-account-01", "dns-persist-01", NULL};
 static const char *const external_names[] = {"optional", "required", "off", NULL};
 
 #define AT(group, m) (offsetof(struct acme_settings, group.m) - offsetof(struct acme_settings, group))
@@ -156,6 +157,11 @@ tm_err acme_settings_check(const struct acme_settings *s, const char *path, stru
     if (!s->challenges) {
         snprintf(where, sizeof where, "%s/challenges", path);
         return diag_fail(diag, TM_EINVAL, NULL, where, "at least one kind of challenge is needed");
+    }
+    /* Its records name the authority by them. */
+    if ((s->challenges >> ACME_DNS_PERSIST_01 & 1) && (s->caa.n == 0 || s->caa.n > 10)) {
+        snprintf(where, sizeof where, "%s/caa-identities", path);
+        return diag_fail(diag, TM_EINVAL, NULL, where, "dns-persist-01 needs one to ten of them");
     }
     for (size_t i = 0; i < s->validation.resolvers.n; i++) {
         snprintf(where, sizeof where, "%s/validation/resolvers/%zu", path, i);

@@ -7,7 +7,14 @@
 enum acme_external { ACME_EXTERNAL_OPTIONAL, ACME_EXTERNAL_REQUIRED, ACME_EXTERNAL_OFF };
 
 /* Bits of acme_settings.challenges; the door has a descriptor for each. */
-enum acme_challenge_type { ACME_HTTP_01, ACME_DNS_01, ACME_TLS_ALPN_01, ACME_CHALLENGE_TYPES };
+enum acme_challenge_type {
+    ACME_HTTP_01,
+    ACME_DNS_01,
+    ACME_TLS_ALPN_01,
+    ACME_DNS_ACCOUNT_01,
+    ACME_DNS_PERSIST_01,
+    ACME_CHALLENGE_TYPES
+};
 extern const char *const acme_challenge_names[]; /* "http-01", … */
 
 struct acme_settings {

@@ -5,7 +5,7 @@
         dns.set_txt("_acme-challenge.example.test", ["..."])
         dns.address  # "127.0.0.1@5353", as endpoints name resolvers
 
-What it does not know is NXDOMAIN; a fault (see `faults`) makes it drop, fail or loop.
+Nobody is to remember its answers (TTL 0). What it does not know is NXDOMAIN; a fault (see `faults`) makes it drop, fail or loop.
 """
 import os
 import random
@@ -159,6 +159,6 @@ class DnsServer:
         else:
             found = self.lookup(name.lower(), kind) if kind else []
             code, records = (NXDOMAIN, []) if found is None else (0, found)
-        body = b"".join(encode_name(n) + struct.pack(">HHIH", TYPES[k], 1, 1, len(encode_value(k, v))) + encode_value(k, v)
+        body = b"".join(encode_name(n) + struct.pack(">HHIH", TYPES[k], 1, 0, len(encode_value(k, v))) + encode_value(k, v)
                         for n, k, v in records)
         return struct.pack(">HHHHHH", ident, 0x8080 | (flags & 0x0100) | code, 1, len(records), 0, 0) + question + body

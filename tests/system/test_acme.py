@@ -1,4 +1,6 @@
 """ACME from outside: a client of our own that can also do wrong, DNS and web servers on loopback."""
+import base64
+import hashlib
 import json
 import os
 import sys
@@ -31,6 +33,7 @@ class World:
         self.open("acme-closed", validation={"networks": []})
         self.open("acme-external", external="required")
         self.open("acme-terms", terms="https://example.org/terms")
+        self.open("acme-dns", challenges=["dns-01", "dns-account-01", "dns-persist-01"], **{"caa-identities": ["ca.example"]})
         self.open("acme-limited", limits={"orders-per-hour": 3, "identifiers": 100})
 
     def open(self, name, external="optional", terms="", limits=None, validation=None, **more):
@@ -279,13 +282,44 @@ def test_dns_01_wildcard(world):
         assert authz["identifier"]["value"] == "wild.example.test"
 
     def provide(name, _token, authorization):
-        import hashlib
         world.dns.add_txt("_acme-challenge." + name, b64(hashlib.sha256(authorization.encode()).digest()))
 
     order.prove("dns-01", provide)
     csr, _ = make_csr(["wild.example.test", "*.wild.example.test"], cn="wild.example.test")
     assert order.finalize(csr).json["status"] == "valid"
     assert len(order.certificates()) == 2
+
+
+def test_dns_account_01(world):
+    c = world.client("acme-dns")
+    order = c.order("*.shared.example.test")
+    label = base64.b32encode(hashlib.sha256(c.kid.encode()).digest()[:10]).decode().lower()
+
+    def provide(name, _token, authorization):
+        world.dns.add_txt(f"_{label}._acme-challenge.{name}", b64(hashlib.sha256(authorization.encode()).digest()))
+
+    order.prove("dns-account-01", provide)
+    assert order.refresh()["status"] == "ready"
+
+
+def test_dns_persist_01(world):
+    c, other = world.client("acme-dns"), world.client("acme-dns")
+    name = "persist.example.test"
+    world.dns.set_txt("_validation-persist." + name, ["unrelated", f"ca.example; accounturi={c.kid}; persistUntil=4102444800"])
+
+    def end(client, wanted):
+        order = client.order(wanted)
+        [authz] = order.authorizations()
+        challenge = order.challenge(authz, "dns-persist-01")
+        assert "token" not in challenge and challenge["issuer-domain-names"] == ["ca.example"]
+        client.post(challenge["url"], {})
+        return client.wait(order.value["authorizations"][0], lambda z: z["status"] != "pending")["status"]
+
+    assert end(c, name) == "valid"
+    assert end(other, name) == "invalid"
+    assert end(c, "*." + name) == "invalid"
+    world.dns.set_txt("_validation-persist." + name, [f"ca.example; accounturi={c.kid}; policy=wildcard"])
+    assert end(c, "*." + name) == "valid"
 
 
 def test_tls_alpn_01(world):

@@ -12,6 +12,17 @@ enum { REUSE_LOOK = 8, DAY = 86400, POLL_SECONDS = 1 };
 
 /* ---- the objects ---- */
 
+/* dns-persist-01: the names by which a record may mean us, and nothing that changes. */
+static void put_issuers(struct buf *out, const struct acme_settings *s)
+{
+    buf_puts(out, ",\"issuer-domain-names\":[");
+    for (size_t i = 0; i < s->caa.n; i++) {
+        buf_puts(out, i ? "," : "");
+        buf_put_json_string(out, slice_str(s->caa.v[i]));
+    }
+    buf_putc(out, ']');
+}
+
 static void put_challenge(struct buf *out, struct acme_exchange *x, const struct acme_authz *z,
                           const struct acme_challenge_state *c)
 {
@@ -19,8 +30,12 @@ static void put_challenge(struct buf *out, struct acme_exchange *x, const struct
     buf_printf(out, "{\"type\":\"%s\",\"status\":\"%s\",\"url\":", acme_challenge_names[c->type],
                acme_status_names[c->status]);
     buf_put_json_string(out, slice_str(acme_url(x, "challenge/%s/%s", z->id, acme_challenge_names[c->type])));
-    buf_puts(out, ",\"token\":");
-    buf_put_json_string(out, slice_str(c->token));
+    if (c->token[0]) {
+        buf_puts(out, ",\"token\":");
+        buf_put_json_string(out, slice_str(c->token));
+    }
+    if (c->type == ACME_DNS_PERSIST_01)
+        put_issuers(out, x->settings);
     if (c->validated) {
         clock_format_rfc3339(time, c->validated);
         buf_printf(out, ",\"validated\":\"%s\"", time);
@@ -108,8 +123,10 @@ static tm_err add_challenges(struct acme_authz *z, struct acme_exchange *x)
         if (!(x->settings->challenges >> i & 1) || (z->wildcard && !c->wildcard) ||
             (z->identifier.ip && !c->addresses))
             continue;
-        v[n] = (struct acme_challenge_state){.type = i, .status = ACME_PENDING, .error = ""};
-        TM_TRY(acme_token_make(&v[n++].token, x->arena));
+        v[n] = (struct acme_challenge_state){.type = i, .status = ACME_PENDING, .token = "", .error = ""};
+        if (!c->tokenless)
+            TM_TRY(acme_token_make(&v[n].token, x->arena));
+        n++;
     }
     z->challenges = (struct json_objects){.v = v, .n = n};
     if (n == 0)
@@ -129,7 +146,7 @@ tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const st
                            .wildcard = wildcard,
                            .expires = now + x->settings->order_lifetime,
                            .granted = "",
-                           .base = "",
+                           .account_url = "",
                            .endpoint = x->endpoint->name,
                            .thumbprint = ""};
     if (!text)
@@ -281,7 +298,7 @@ static tm_err take_up(struct acme_exchange *x, struct acme_authz *z, struct acme
     c->status = ACME_PROCESSING;
     z->attempts = 0;
     z->thumbprint = x->account->thumbprint;
-    z->base = x->base;
+    z->account_url = x->jws.kid;
     z->row.due_at = clock_now_ms();
     x->validate = z->id;
     TM_TRY(acme_authz_write(z, x->arena));

@@ -20,16 +20,13 @@ bool txt_rdata_is(struct slice rdata, struct slice wanted)
     return at == wanted.n;
 }
 
-static tm_err run(struct attempt *t)
+tm_err dns_digest_at(struct attempt *t, const char *name)
 {
     uint8_t hash[SHA256_LEN];
     struct slice records[RESOLVE_RECORDS_MAX];
     struct diag diag = {0};
     size_t n;
-    const char *name = arena_printf(t->arena, "_acme-challenge.%s", t->identifier->value);
     TM_TRY(sha256(hash, slice_str(t->key_authorization)));
-    if (!name)
-        return TM_ENOMEM;
     tm_err e = resolver_lookup(records, RESOLVE_RECORDS_MAX, &n, t->arena, t->resolver, name, RESOLVE_TXT,
                                t->deadline_ns, &diag);
     if (e != TM_OK)
@@ -47,6 +44,12 @@ static tm_err run(struct attempt *t)
         return attempt_failed(t, ACME_P_DNS, "there is no TXT record at %s", name);
     return attempt_failed(t, ACME_P_INCORRECT_RESPONSE, "none of the %zu TXT records at %s is the right one",
                           n, name);
+}
+
+static tm_err run(struct attempt *t)
+{
+    const char *name = arena_printf(t->arena, "_acme-challenge.%s", t->identifier->value);
+    return name ? dns_digest_at(t, name) : TM_ENOMEM;
 }
 
 const struct challenge challenge_dns_01 = {

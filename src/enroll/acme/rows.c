@@ -228,20 +228,20 @@ static const struct json_field challenge_schema[] = {
                .names = acme_challenge_names),
     JSON_FIELD(struct acme_challenge_state, status, JSON_K_ENUM, .required = true,
                .names = acme_status_names),
-    JSON_FIELD(struct acme_challenge_state, token, JSON_K_STRING, .required = true),
+    JSON_FIELD(struct acme_challenge_state, token, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct acme_challenge_state, validated, JSON_K_INT),
     JSON_FIELD(struct acme_challenge_state, error, JSON_K_STRING, .def = "", .max = PROBLEM_MAX),
     {0},
 };
 struct authz_state {
-    const char *name, *granted, *base, *endpoint, *thumbprint;
+    const char *name, *granted, *account_url, *endpoint, *thumbprint;
     int64_t expires, attempts;
     struct json_objects challenges;
 };
 static const struct json_field authz_schema[] = {
     JSON_FIELD(struct authz_state, name, JSON_K_STRING, .required = true),
     JSON_FIELD(struct authz_state, granted, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct authz_state, base, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct authz_state, account_url, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct authz_state, endpoint, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct authz_state, thumbprint, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct authz_state, expires, JSON_K_INT),
@@ -260,7 +260,7 @@ tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct acm
                                .expires = s.expires,
                                .granted = s.granted,
                                .attempts = s.attempts,
-                               .base = s.base,
+                               .account_url = s.account_url,
                                .endpoint = s.endpoint,
                                .thumbprint = s.thumbprint,
                                .challenges = s.challenges};
@@ -286,7 +286,7 @@ tm_err acme_authz_write(struct acme_authz *x, struct arena *a)
     buf_putc(&b, '{');
     put_text(&b, "name", acme_identifier_text(a, &x->identifier, x->wildcard));
     put_text(&b, "granted", x->granted);
-    put_text(&b, "base", x->base);
+    put_text(&b, "account_url", x->account_url);
     put_text(&b, "endpoint", x->endpoint);
     put_text(&b, "thumbprint", x->thumbprint);
     put_int(&b, "expires", x->expires);

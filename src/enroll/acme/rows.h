@@ -73,8 +73,7 @@ struct acme_authz {
     int64_t expires;
     const char *granted; /* kid of the external account that granted the name; "": proven */
     int64_t attempts;
-    const char
-        *base; /* address of the endpoint when the challenge was taken up, for what needs account addresses */
+    const char *account_url; /* as the account knew itself when the challenge was taken up */
     const char *endpoint, *thumbprint;
     struct json_objects challenges; /* of struct acme_challenge_state */
 };

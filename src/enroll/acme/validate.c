@@ -25,6 +25,8 @@ const struct challenge *const challenges[ACME_CHALLENGE_TYPES] = {
     [ACME_HTTP_01] = &challenge_http_01,
     [ACME_DNS_01] = &challenge_dns_01,
     [ACME_TLS_ALPN_01] = &challenge_tls_alpn_01,
+    [ACME_DNS_ACCOUNT_01] = &challenge_dns_account_01,
+    [ACME_DNS_PERSIST_01] = &challenge_dns_persist_01,
 };
 
 /* One authorization that is being looked at, or waits for its turn. */
@@ -114,6 +116,8 @@ static tm_err attempt_run(struct attempt *t, struct validator *v, const struct a
                           .arena = a,
                           .identifier = &z->identifier,
                           .token = c->token,
+                          .account_url = z->account_url,
+                          .wildcard = z->wildcard,
                           .deadline_ns = clock_mono_ns() + ATTEMPT_NS};
     TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
     if (find_resolver(&t->resolver, v, s, &diag) != TM_OK)

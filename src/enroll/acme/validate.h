@@ -29,7 +29,9 @@ struct attempt {
     const struct acme_identifier *identifier;
     const char *token;
     const char *key_authorization; /* token "." thumbprint */
-    uint64_t deadline_ns;          /* of the monotonic clock */
+    const char *account_url;
+    bool wildcard;
+    uint64_t deadline_ns; /* of the monotonic clock */
     /* the verdict, where it is not good */
     enum acme_problem problem;
     char detail[512];
@@ -41,11 +43,13 @@ struct challenge {
     const char *name;
     bool wildcard;  /* proves wildcards */
     bool addresses; /* proves addresses */
+    bool tokenless; /* needs no token */
     /* TM_OK: proven; else `problem` and `detail`. Blocking. */
     tm_err (*run)(struct attempt *t);
 };
 extern const struct challenge *const challenges[ACME_CHALLENGE_TYPES];
-extern const struct challenge challenge_http_01, challenge_dns_01, challenge_tls_alpn_01;
+extern const struct challenge challenge_http_01, challenge_dns_01, challenge_tls_alpn_01,
+    challenge_dns_account_01, challenge_dns_persist_01;
 
 /* Set the verdict; returns TM_EDENIED. */
 [[gnu::format(printf, 3, 4)]] tm_err attempt_failed(struct attempt *t, enum acme_problem p, const char *fmt,
@@ -53,6 +57,17 @@ extern const struct challenge challenge_http_01, challenge_dns_01, challenge_tls
 
 /* dns_01.c: does TXT RDATA hold exactly this text, in however many strings? */
 bool txt_rdata_is(struct slice rdata, struct slice wanted);
+/* The digest of the key authorization (RFC 8555 8.4) stands in a TXT record at `name`. */
+tm_err dns_digest_at(struct attempt *t, const char *name);
+
+/* dns_persist_01.c: does a record's text, an issue-value (RFC 8659 4.2), let this account have the name at `now`? */
+struct persist_wanted {
+    const struct json_strings *issuers;
+    const char *account_url;
+    bool wildcard;
+    int64_t now;
+};
+bool persist_accepts(struct slice text, const struct persist_wanted *w);
 
 /* ---- reach.c: where a validation may go, and getting there ---- */
 

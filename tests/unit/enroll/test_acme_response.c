@@ -191,6 +191,71 @@ static void test_reach_allowed__named_networks(void **state)
     assert_true(allowed("9.9.9.9", &s));
 }
 
+/* ---- TXT records ---- */
+
+static void test_txt_rdata_is__strings_belong_together(void **state)
+{
+    (void)state;
+    assert_true(txt_rdata_is(SLICE_LIT("\x03"
+                                       "abc"),
+                             SLICE_LIT("abc")));
+    assert_true(txt_rdata_is(SLICE_LIT("\x01"
+                                       "a"
+                                       "\x00"
+                                       "\x02"
+                                       "bc"),
+                             SLICE_LIT("abc")));
+    assert_false(txt_rdata_is(SLICE_LIT("\x03"
+                                        "abcx"),
+                              SLICE_LIT("abc")));
+    assert_false(txt_rdata_is(SLICE_LIT("\x04"
+                                        "abc"),
+                              SLICE_LIT("abc")));
+    assert_false(txt_rdata_is(SLICE_LIT("\x02"
+                                        "ab"),
+                              SLICE_LIT("abc")));
+    assert_false(txt_rdata_is(SLICE_LIT("\x03"
+                                        "abd"),
+                              SLICE_LIT("abc")));
+}
+
+static void test_persist_accepts__records(void **state)
+{
+    (void)state;
+    const char *issuers[] = {"ca.example", "pki.example"};
+    const struct json_strings list = {.v = issuers, .n = 2};
+    const struct persist_wanted plain = {.issuers = &list, .account_url = "https://a/1", .now = 1000};
+    struct persist_wanted wildcard = plain;
+    wildcard.wildcard = true;
+    static const struct {
+        const char *text;
+        bool plain, wildcard;
+    } records[] = {
+        {"ca.example; accounturi=https://a/1", true, false},
+        {"PKI.example;accounturi=https://a/1;policy=wildcard", true, true},
+        {" ca.example ; AccountURI = https://a/1 ; policy=WILDCARD ; ", true, true},
+        {"ca.example; accounturi=https://a/1; persistUntil=1000", true, false},
+        {"ca.example; accounturi=https://a/1; unknown=x", true, false},
+        {"ca.example; accounturi=https://a/1; policy=other", true, false},
+        {"ca.example; accounturi=https://a/1; persistUntil=999", false, false},
+        {"ca.example; accounturi=https://a/1; persistUntil=soon", false, false},
+        {"ca.example; accounturi=https://a/1; persistUntil=", false, false},
+        {"ca.example; accounturi=https://a/2", false, false},
+        {"ca.example; accounturi=https://a/1; accounturi=https://a/1", false, false},
+        {"ca.example; accounturi", false, false},
+        {"ca.example; ; accounturi=https://a/1", false, false},
+        {"ca.example", false, false},
+        {"other.example; accounturi=https://a/1", false, false},
+        {"; accounturi=https://a/1", false, false},
+        {"", false, false},
+    };
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        if (persist_accepts(slice_str(records[i].text), &plain) != records[i].plain ||
+            persist_accepts(slice_str(records[i].text), &wildcard) != records[i].wildcard)
+            fail_msg("%s", records[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +267,8 @@ int main(void)
         cmocka_unit_test(test_target_resolve__forms),
         cmocka_unit_test(test_reach_allowed__public_only),
         cmocka_unit_test(test_reach_allowed__named_networks),
+        cmocka_unit_test(test_txt_rdata_is__strings_belong_together),
+        cmocka_unit_test(test_persist_accepts__records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,7 +89,7 @@ static void test_authz__round_trip(void **state)
                            .expires = 7,
                            .granted = "",
                            .attempts = 2,
-                           .base = "b",
+                           .account_url = "b",
                            .endpoint = "e",
                            .thumbprint = "t",
                            .challenges = {c, 2}},
