@@ -43,6 +43,7 @@ struct journal {
     uint8_t base_hash[32], hash[32], covered_hash[32];
     struct journal_log *logs;
     size_t n_logs, cap_logs;
+    bool whole;  /* all of the file was read: until then nothing of it is cut off */
     bool broken; /* an append failed and could not be taken back, or a flush failed */
     uint8_t out[(APPEND_MAX + 2) * JOURNAL_RECORD];
 };
@@ -238,31 +239,33 @@ static tm_err hash_at(struct journal *j, uint64_t seq, uint8_t out[32], struct d
 
 /* ---- opening ---- */
 
-/* Take over one record; false where it does not continue what was read so far: a torn tail. */
-static bool replay(struct journal *j, const uint8_t *record)
+/* Take over one record. TM_ECORRUPT where it does not continue what was read so far: a torn tail. Other errors are not the file's. */
+static tm_err replay(struct journal *j, const uint8_t *record)
 {
     if (record_whole(record, 'S')) {
         uint8_t hash[32];
-        if (get64(record + AT_SEQ) != j->seq + 1 || record[1] >= SIGN_KIND_COUNT ||
-            chain_step(hash, j->hash, record[1], record + AT_HASH) != TM_OK ||
-            memcmp(hash, record + AT_CHAIN, 32) != 0)
-            return false;
+        if (get64(record + AT_SEQ) != j->seq + 1 || record[1] >= SIGN_KIND_COUNT)
+            return TM_ECORRUPT;
+        TM_TRY(chain_step(hash, j->hash, record[1], record + AT_HASH));
+        if (memcmp(hash, record + AT_CHAIN, 32) != 0)
+            return TM_ECORRUPT;
         j->seq++;
         memcpy(j->hash, hash, 32);
-        return true;
+        return TM_OK;
     }
-    if (!record_whole(record, 'C') || get64(record + AT_SEQ) != j->seq || logs_reserve(j) != TM_OK)
-        return false;
+    if (!record_whole(record, 'C') || get64(record + AT_SEQ) != j->seq)
+        return TM_ECORRUPT;
+    TM_TRY(logs_reserve(j));
     struct journal_log log = {.size = get64(record + AT_SIZE)};
     memcpy(log.origin, record + AT_ORIGIN, 32);
     memcpy(log.root, record + AT_ROOT, 32);
     uint64_t covered = get64(record + AT_COVERED);
     if (covered > j->seq)
-        return false;
+        return TM_ECORRUPT;
     if (covered > j->covered)
         j->covered = covered;
     log_set(j, &log);
-    return true;
+    return TM_OK;
 }
 
 /* Behind the last record there are zeros, made in advance, or what a power cut left of records that were not synced. */
@@ -291,8 +294,8 @@ static tm_err read_all(struct journal *j, struct diag *diag)
     uint8_t *chunk = malloc(CHUNK * JOURNAL_RECORD);
     if (!chunk)
         return TM_ENOMEM;
-    bool more = true;
-    while (more) {
+    tm_err err = TM_OK;
+    for (bool more = true; more && err == TM_OK;) {
         ssize_t n = read_at(j->fd, chunk, CHUNK * JOURNAL_RECORD, offset_of(j->records));
         if (n < 0) {
             free(chunk);
@@ -300,21 +303,20 @@ static tm_err read_all(struct journal *j, struct diag *diag)
         }
         size_t whole = (size_t)n / JOURNAL_RECORD;
         more = whole == CHUNK;
-        for (size_t i = 0; i < whole; i++) {
-            if (!replay(j, chunk + i * JOURNAL_RECORD)) {
-                more = false;
-                break;
-            }
-            j->records++;
+        for (size_t i = 0; i < whole && err == TM_OK; i++) {
+            err = replay(j, chunk + i * JOURNAL_RECORD);
+            j->records += err == TM_OK;
         }
     }
-    tm_err err = check_tail(j, chunk, diag);
+    if (err == TM_OK || err == TM_ECORRUPT)
+        err = check_tail(j, chunk, diag);
     free(chunk);
     TM_TRY(err);
     /* A signer that was killed leaves records that only the kernel has; what is built on them must not be more lasting than they are. */
     if (fsync(j->fd) != 0)
         return io_fail(diag, "cannot sync the journal");
     j->synced = j->records;
+    j->whole = true;
     return hash_at(j, j->covered, j->covered_hash, diag);
 }
 
@@ -349,6 +351,7 @@ static tm_err write_new(struct journal *j, uint64_t base, const uint8_t hash[32]
     if (j->fd >= 0)
         close(j->fd);
     j->fd = fd;
+    j->whole = true;
     j->records = j->synced = records;
     j->room = offset_of(records);
     j->base_seq = base;
@@ -409,7 +412,7 @@ void journal_close(struct journal *j)
         return;
     if (j->fd >= 0) {
         /* The room made in advance is given back; where that fails it does no harm. */
-        if (!j->broken && ftruncate(j->fd, offset_of(j->records)) == 0)
+        if (j->whole && !j->broken && ftruncate(j->fd, offset_of(j->records)) == 0)
             j->room = offset_of(j->records);
         fsync(j->fd);
         close(j->fd);
