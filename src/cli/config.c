@@ -111,7 +111,7 @@ static const struct json_field limits_schema[] = {
      .min = 0,
      .max = 1000000,
      .def = "200",
-     .doc = "a second, with bursts of four times as many; 0: no limit. Loopback is not limited"},
+     .doc = "a second, with bursts of four times as many; 0: no limit. Trusted proxies are not limited"},
     {0},
 };
 static const struct json_field log_schema[] = {
