@@ -253,6 +253,22 @@ def test_granted_names(world):
     assert any("granted.example.test" in line for line in world.house.cli("register", "export").stdout.splitlines() if "acme.name-authorized" in line)
 
 
+def test_granted_names__key_revoked(world):
+    """What a key granted goes with it: no order that stands open, and no new one, has the name without proof."""
+    kid, key = external_key(world, "--name", "DNS:revoked.example.test")
+    c = world.client("acme-external", external=(kid, key))
+    order = c.order("revoked.example.test")
+    assert order.value["status"] == "ready"
+    world.house.cli("token", "revoke", kid)
+    p = refused(order.finalize, make_csr(["revoked.example.test"])[0])
+    assert p.type == "orderNotReady"
+    assert order.refresh()["status"] == "invalid"
+    assert [a["status"] for a in order.authorizations()] == ["revoked"]
+    again = c.order("revoked.example.test")
+    assert again.value["status"] == "pending"
+    assert again.value["authorizations"] != order.value["authorizations"]
+
+
 # --- orders ---
 
 def test_http_01(world):
@@ -463,6 +479,8 @@ def test_limits(world):
     p = refused(c.order, "l4.example.test")
     assert (p.status, p.type) == (429, "rateLimited")
     assert 0 < int(p.reply.headers["Retry-After"]) <= 3600
+    p = refused(c.post, c.directory["newAuthz"], {"identifier": {"type": "dns", "value": "l5.example.test"}})
+    assert (p.status, p.type) == (429, "rateLimited")
 
 
 def test_approval(world):

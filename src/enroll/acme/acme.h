@@ -182,6 +182,8 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
  * the latter is put into the effects. */
 tm_err acme_order_status(enum acme_status *ret, struct acme_exchange *x, struct acme_order *o,
                          struct diag *diag);
+/* One more order, or authorization without one, of the account in this hour. */
+tm_err acme_take_quota(struct acme_exchange *x);
 /* Read the order of the path's {id}. */
 tm_err acme_own_order(struct acme_order *ret, struct acme_exchange *x, struct diag *diag);
 /* authz.c: a new authorization in the making; names that the account was granted are valid at once. */
@@ -191,6 +193,9 @@ tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const st
 tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                         bool wildcard, struct diag *diag);
 void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_authz *z);
+/* What its state really is: its own, its time's, and that of the external key by which it was granted. */
+tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const struct acme_authz *z,
+                         struct diag *diag);
 /* eab.c: the key behind an external account binding; TM_EAUTH and others with the problem set. */
 tm_err acme_external_account(struct acme_account *ret, struct acme_exchange *x, const json_t *binding,
                              struct diag *diag);

@@ -77,23 +77,38 @@ void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_
 
 /* ---- made and used again ---- */
 
-/* Is it a name that an operator gave to the account by its external key, which has not been revoked since? */
-static tm_err granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag)
+/* What an operator gave by an external key lasts as long as the key is not revoked. */
+static tm_err key_stands(bool *ret, struct acme_exchange *x, const char *key, struct diag *diag)
 {
-    const struct acme_account *a = x->account;
-    *ret = false;
-    for (size_t i = 0; x->settings->grant && i < a->names.n; i++)
-        *ret = *ret || strcasecmp(a->names.v[i], text) == 0;
-    if (!*ret)
-        return TM_OK;
-    struct store_read q = {
-        .kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->arena, .name = a->external};
+    struct store_read q = {.kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->arena, .name = key};
     tm_err e = store_read_now(x->house->store, &q);
     *ret = e == TM_OK && !q.tokens[0].revoked;
     if (e == TM_OK || e == TM_ENOTFOUND)
         return TM_OK;
     *diag = q.diag;
     return e;
+}
+
+tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const struct acme_authz *z,
+                         struct diag *diag)
+{
+    bool stands = true;
+    *ret = status_now(z);
+    if (*ret == ACME_VALID && z->granted[0])
+        TM_TRY(key_stands(&stands, x, z->granted, diag));
+    if (!stands)
+        *ret = ACME_REVOKED;
+    return TM_OK;
+}
+
+/* Is it a name that an operator gave to the account by its external key? */
+static tm_err granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag)
+{
+    const struct acme_account *a = x->account;
+    *ret = false;
+    for (size_t i = 0; x->settings->grant && i < a->names.n; i++)
+        *ret = *ret || strcasecmp(a->names.v[i], text) == 0;
+    return *ret ? key_stands(ret, x, a->external, diag) : TM_OK;
 }
 
 static tm_err grant(struct acme_authz *z, struct acme_exchange *x, const char *text)
@@ -186,9 +201,13 @@ tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const s
     bool found = false;
     for (size_t i = 0; i < q.n; i++) {
         struct acme_authz z;
+        enum acme_status status;
         if (q.acme[i].status != ACME_VALID && q.acme[i].status != ACME_PENDING)
             continue;
         TM_TRY(acme_authz_read(&z, x->arena, &q.acme[i]));
+        TM_TRY(acme_authz_status(&status, x, &z, diag));
+        if (status != ACME_VALID && status != ACME_PENDING)
+            continue;
         bool better = !found || (z.row.status == ACME_VALID && ret->row.status != ACME_VALID);
         if (strcmp(z.endpoint, x->endpoint->name) != 0 || z.expires - clock_now() < least || !better)
             continue;
@@ -228,6 +247,7 @@ static tm_err new_authz_with(struct acme_exchange *x, const json_t *p, struct di
     tm_err e = acme_authz_reuse(&z, x, &id, false, diag);
     if (e == TM_ENOTFOUND) {
         x->status = 201;
+        TM_TRY(acme_take_quota(x));
         e = acme_authz_make(&z, x, &id, false, diag);
     }
     TM_TRY(e);
@@ -250,8 +270,13 @@ static tm_err new_authz(struct acme_exchange *x, struct diag *diag)
 static tm_err own_authz(struct acme_authz *ret, struct acme_exchange *x, struct diag *diag)
 {
     struct acme_row row;
+    enum acme_status status;
     TM_TRY(acme_own_row(&row, x, ACME_AUTHZ, http_request_param(x->request, "id"), diag));
-    return acme_authz_read(ret, x->arena, &row);
+    TM_TRY(acme_authz_read(ret, x->arena, &row));
+    TM_TRY(acme_authz_status(&status, x, ret, diag));
+    if (status == ACME_REVOKED)
+        ret->row.status = status;
+    return TM_OK;
 }
 
 /* RFC 8555 7.5.2 */

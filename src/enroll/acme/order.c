@@ -87,10 +87,7 @@ static tm_err authz_status(enum acme_status *ret, struct acme_exchange *x, const
         return e;
     }
     TM_TRY(acme_authz_read(&z, x->arena, &q.acme[0]));
-    *ret = (enum acme_status)z.row.status;
-    if (z.expires <= clock_now() && (z.row.status == ACME_VALID || z.row.status == ACME_PENDING))
-        *ret = ACME_EXPIRED;
-    return TM_OK;
+    return acme_authz_status(ret, x, &z, diag);
 }
 
 /* The approval of what an order waits for has come, or not (RFC 8555 7.4: processing). */
@@ -300,8 +297,8 @@ static tm_err read_times(struct acme_order *o, struct acme_exchange *x, const js
     return TM_OK;
 }
 
-/* RFC 8555 7.4 gives orders away that nobody pays for: they are counted. */
-static tm_err take_quota(struct acme_exchange *x)
+/* RFC 8555 7.4 gives orders away that nobody pays for: they are counted, as are authorizations without one. */
+tm_err acme_take_quota(struct acme_exchange *x)
 {
     if (!x->settings->limits.orders)
         return TM_OK;
@@ -431,7 +428,7 @@ static tm_err new_order_with(struct acme_exchange *x, const json_t *p, struct di
     TM_TRY(read_names(w, x, profile, json_object_get(p, "identifiers"), diag));
     TM_TRY(read_times(&o, x, p));
     TM_TRY(check_replaces(&o, &unique, x, p, w, diag));
-    TM_TRY(take_quota(x));
+    TM_TRY(acme_take_quota(x));
     o.expires = clock_now() + x->settings->order_lifetime;
     TM_TRY(authorize(&o, &ready, x, w, diag));
     TM_TRY(acme_id_make(&o.id, x->arena));
