@@ -15,9 +15,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from acme import (AlpnServer, Client, HttpServer, Key, Problem, alpn_certificate, b64, cert_id, flattened, make_csr)  # noqa: E402
 from dns import DnsServer  # noqa: E402
 
-PROFILES = ["server-internal-1y", "enterprise-tls-47d", "acme-approved"]
+PROFILES = ["server-internal-1y", "enterprise-tls-47d", "acme-approved", "acme-times"]
 APPROVED = {"kind": "Profile", "name": "acme-approved", "authority": "issuing-ca", "lifetime": {"default": "10d"},
             "subject": {"empty": "allow"}, "san": {"allow": {"dns": {}}, "min": 1}, "approval": {"required": True}}
+TIMES = {"kind": "Profile", "name": "acme-times", "authority": "issuing-ca", "lifetime": {"default": "10d", "max": "30d", "requested": "honour"},
+         "subject": {"empty": "allow"}, "san": {"allow": {"dns": {}}, "min": 1}}
 
 
 class World:
@@ -28,7 +30,8 @@ class World:
         self.dns = DnsServer()
         self.web = HttpServer()
         self.alpn = AlpnServer(directory)
-        house.cli("apply", "-f", "-", data=json.dumps(APPROVED))
+        for profile in (APPROVED, TIMES):
+            house.cli("apply", "-f", "-", data=json.dumps(profile))
         self.open("acme")
         self.open("acme-closed", validation={"networks": []})
         self.open("acme-external", external="required")
@@ -80,6 +83,7 @@ def refused(call, *args, **options):
         call(*args, **options)
     assert caught.value.reply.headers["Content-Type"] == "application/problem+json"
     assert caught.value.reply.headers["Replay-Nonce"]
+    assert caught.value.document["status"] == caught.value.status
     return caught.value
 
 
@@ -407,6 +411,19 @@ def test_order_members(world):
         assert refused(other.post, url).status == 404
 
 
+def test_times_of_an_order(world):
+    c = world.client()
+    name = world.name("times.example.test")
+    later = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    assert refused(c.order, name, notAfter=later(86400)).type == "malformed"  # the profile sets the times
+    order = c.order(name, profile="acme-times", notAfter=later(86400))
+    order.prove("http-01", world.web.provide)
+    order.finalize(make_csr([name])[0])
+    assert order.certificates()[0].not_valid_after.isoformat() + "Z" == order.value["notAfter"]
+    far = c.order(name, profile="acme-times", notAfter=later(400 * 86400))
+    assert "nearest" in refused(far.finalize, make_csr([name])[0]).document["detail"]
+
+
 def test_finalize__refused(world):
     c = world.client()
     name = world.name("final.example.test")
@@ -650,7 +667,8 @@ def test_restart(world, new_house, tmp_path):
     house = new_house()
     w = World.__new__(World)
     w.house, w.dns, w.web, w.alpn = house, world.dns, world.web, world.alpn
-    house.cli("apply", "-f", "-", data=json.dumps(APPROVED))
+    for profile in (APPROVED, TIMES):
+        house.cli("apply", "-f", "-", data=json.dumps(profile))
     World.open(w, "acme")
     house.start()
     c = w.client()

@@ -59,8 +59,10 @@ int acme_problem_status(enum acme_problem p);
 const char *acme_problem_name(enum acme_problem p); /* "malformed" */
 /* The one that an error stands for where nobody said more exactly. */
 enum acme_problem acme_problem_of(tm_err e);
-/* {"type": …, "detail": …, "status": …} with more members (",\"subproblems\":[…]") where `more` is not empty. */
-void acme_put_problem(struct buf *out, enum acme_problem p, const char *detail, struct slice more);
+/* {"type": …, "detail": …, "status": …} with more members (",\"subproblems\":[…]") where `more` is not empty; `status` 0: the problem's
+ * usual one. */
+void acme_put_problem(struct buf *out, enum acme_problem p, int status, const char *detail,
+                      struct slice more);
 
 /* ---- one request ---- */
 

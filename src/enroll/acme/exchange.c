@@ -40,7 +40,7 @@ void acme_subproblem(struct acme_exchange *x, enum acme_problem p, const struct 
         buf_putc(&more, '}');
     }
     buf_puts(&x->subproblems, x->subproblems.n ? "," : "");
-    acme_put_problem(&x->subproblems, p, detail, buf_slice(&more));
+    acme_put_problem(&x->subproblems, p, 0, detail, buf_slice(&more));
     buf_done(&more);
 }
 
@@ -219,16 +219,16 @@ static void put_error(struct acme_exchange *x)
             buf_printf(&more, "%s\"%s\"", i ? "," : "", jws_alg_names[i]);
         buf_putc(&more, ']');
     }
-    buf_reset(&x->body);
-    acme_put_problem(&x->body, p,
-                     internal ? "something went wrong here; the log has the reason" : x->diag.message,
-                     buf_slice(&more));
-    buf_done(&more);
-    x->type = "application/problem+json";
     if (x->status < 400)
         x->status = acme_problem_status(p);
     if (p == ACME_P_SERVER_INTERNAL && !internal)
         x->status = 503;
+    buf_reset(&x->body);
+    acme_put_problem(&x->body, p, x->status,
+                     internal ? "something went wrong here; the log has the reason" : x->diag.message,
+                     buf_slice(&more));
+    buf_done(&more);
+    x->type = "application/problem+json";
     if (!x->retry_after && (x->status == 503 || x->status == 429))
         x->retry_after = RETRY_SECONDS;
 }

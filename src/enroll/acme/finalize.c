@@ -206,6 +206,31 @@ static tm_err read_request(struct acme_exchange *x, struct issue_request *i, con
     return TM_OK;
 }
 
+/* RFC 8555 7.4: a certificate has the times that the order asked for, or there is none. Policy would cut them. */
+static tm_err check_times(struct acme_exchange *x, const struct issue_request *i)
+{
+    const struct acme_order *o = x->order;
+    struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
+    if (!o->not_before && !o->not_after)
+        return TM_OK;
+    if (!probe)
+        return TM_ENOMEM;
+    *probe = *i;
+    probe->dry_run = true;
+    issue_run(probe);
+    const struct plan *plan = &probe->decision.plan;
+    if (probe->outcome == ISSUE_DENIED || probe->outcome == ISSUE_FAILED)
+        return TM_OK; /* the same again will say why, and be recorded */
+    if ((!o->not_before || plan->not_before == o->not_before) &&
+        (!o->not_after || plan->not_after == o->not_after))
+        return TM_OK;
+    char from[21], to[21];
+    clock_format_rfc3339(from, plan->not_before);
+    clock_format_rfc3339(to, plan->not_after);
+    return acme_refuse(x, ACME_P_MALFORMED, TM_EDENIED, "lifetime.requested",
+                       "the profile does not allow the times asked for; the nearest are %s to %s", from, to);
+}
+
 static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *diag)
 {
     struct issue_request *i = arena_calloc(x->arena, 1, sizeof *i);
@@ -237,6 +262,7 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
                                   .names = (const char *const *)o->names.v,
                                   .n_names = o->names.n,
                                   .peer = x->request->peer};
+    TM_TRY(check_times(x, i));
     x->issue = i;
     return TM_OK;
 }

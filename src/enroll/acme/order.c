@@ -112,7 +112,7 @@ static tm_err settle(struct acme_exchange *x, struct acme_order *o, struct diag 
     } else {
         struct buf b;
         buf_init(&b, 4096);
-        acme_put_problem(&b, ACME_P_UNAUTHORIZED,
+        acme_put_problem(&b, ACME_P_UNAUTHORIZED, 0,
                          row && strcmp(row->status, "rejected") == 0
                              ? "the request was looked at and rejected"
                              : "nobody approved the request in time",
@@ -288,10 +288,16 @@ static tm_err read_time(int64_t *ret, struct acme_exchange *x, const json_t *p, 
     return TM_OK;
 }
 
-static tm_err read_times(struct acme_order *o, struct acme_exchange *x, const json_t *p)
+/* RFC 8555 7.4: what can't be fulfilled as it was asked for is refused. Whether the times are within the profile's bounds is seen when the
+ * order is finalized. */
+static tm_err read_times(struct acme_order *o, struct acme_exchange *x, const struct profile *profile,
+                         const json_t *p)
 {
     TM_TRY(read_time(&o->not_before, x, p, "notBefore"));
     TM_TRY(read_time(&o->not_after, x, p, "notAfter"));
+    if ((o->not_before || o->not_after) && !profile_honours_times(profile))
+        return acme_refuse(x, ACME_P_MALFORMED, TM_EDENIED, "lifetime.requested",
+                           "profile %s sets the times itself: leave out notBefore and notAfter", o->profile);
     if (o->not_after && (o->not_after <= o->not_before || o->not_after <= clock_now()))
         return acme_refuse(x, ACME_P_MALFORMED, TM_EINVAL, "RFC 8555 7.4", "\"notAfter\" comes too early");
     return TM_OK;
@@ -426,7 +432,7 @@ static tm_err new_order_with(struct acme_exchange *x, const json_t *p, struct di
     if (!profile)
         return diag_fail(diag, TM_EUNAVAIL, "profile.unknown", NULL, "the profile is not there");
     TM_TRY(read_names(w, x, profile, json_object_get(p, "identifiers"), diag));
-    TM_TRY(read_times(&o, x, p));
+    TM_TRY(read_times(&o, x, profile, p));
     TM_TRY(check_replaces(&o, &unique, x, p, w, diag));
     TM_TRY(acme_take_quota(x));
     o.expires = clock_now() + x->settings->order_lifetime;

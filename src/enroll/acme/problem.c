@@ -59,11 +59,11 @@ enum acme_problem acme_problem_of(tm_err e)
     }
 }
 
-void acme_put_problem(struct buf *out, enum acme_problem p, const char *detail, struct slice more)
+void acme_put_problem(struct buf *out, enum acme_problem p, int status, const char *detail, struct slice more)
 {
     buf_printf(out, "{\"type\":\"urn:ietf:params:acme:error:%s\",\"detail\":", problems[p].name);
     buf_put_json_string(out, slice_str(detail));
-    buf_printf(out, ",\"status\":%d", problems[p].status);
+    buf_printf(out, ",\"status\":%d", status ? status : problems[p].status);
     buf_put_slice(out, more);
     buf_putc(out, '}');
 }

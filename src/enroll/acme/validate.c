@@ -131,7 +131,7 @@ static const char *problem_text(struct arena *a, enum acme_problem p, const char
 {
     struct buf b;
     buf_init(&b, 8192);
-    acme_put_problem(&b, p, detail, (struct slice){0});
+    acme_put_problem(&b, p, 0, detail, (struct slice){0});
     const char *s = buf_err(&b) == TM_OK ? arena_strdup(a, buf_str(&b)) : NULL;
     buf_done(&b);
     return s;
