@@ -18,6 +18,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/record.h"
+#include "issue/run.h"
 #include "keys/pubkey.h"
 #include "keys/signer.h"
 #include "policy/lint.h"
@@ -25,32 +26,10 @@
 #include <string.h>
 
 enum {
-    EFFECTS_MAX = 8 + ISSUE_ALSO_MAX,
     TBS_MAX = 64 << 10,
     TBS_USUAL = 1000,
     CERT_AROUND = 64,
     IDEMPOTENCY_LIFE = 86400,
-    TOKEN_REPLAY_WINDOW = 7 * 86400
-};
-
-struct run {
-    struct issue_request *r;
-    struct task prepare;
-    struct catalog *catalog;
-    const struct profile *profile;
-    const struct authority *authority;
-    struct facts facts;
-    struct device_row device;
-    struct continuation_row continuation; /* the row being finished, or made */
-    uint8_t request_hash[SHA256_LEN];
-    struct buf tbs, cert;
-    struct cert *planned; /* as lint saw it; its octets are ours */
-    struct sign_op sign;
-    struct store_txn txn;
-    struct effect effects[EFFECTS_MAX];
-    size_t n_effects;
-    size_t device_effect; /* index of the state change, EFFECTS_MAX when there is none */
-    bool in_flight;
 };
 
 /* A record of a signature that lost its certificate: lives on after its request. */
@@ -88,14 +67,27 @@ static void fail(struct run *run, tm_err e)
     answer(run);
 }
 
-/* A verdict of the pipeline itself, in the form of policy's. */
-static void deny(struct run *run, tm_err e, const char *rule, const char *reason)
+void run_deny(struct run *run, tm_err e, const char *rule, const char *reason)
 {
     struct decision *d = &run->r->decision;
     d->verdict = VERDICT_DENY;
     d->err = e;
     d->rule = rule;
     d->reason = reason;
+}
+
+tm_err run_set_chain(struct run *run, const struct authority *x)
+{
+    struct issue_request *r = run->r;
+    struct slice *v = arena_calloc(r->arena, x->n_chain + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    TM_TRY(arena_copy(&v[0], r->arena, x->der));
+    for (size_t i = 0; i < x->n_chain; i++)
+        TM_TRY(arena_copy(&v[i + 1], r->arena, x->chain[i]));
+    r->chain = v;
+    r->n_chain = x->n_chain + 1;
+    return TM_OK;
 }
 
 /* ---- refusals ---- */
@@ -148,155 +140,6 @@ static void finish_denied(struct run *run)
     commit(run, denied_written);
 }
 
-/* ---- answers given again ---- */
-
-/* The chain to hand out: from the issuer up to the root. */
-static tm_err set_chain(struct run *run, const struct authority *x)
-{
-    struct issue_request *r = run->r;
-    struct slice *v = arena_calloc(r->arena, x->n_chain + 1, sizeof *v);
-    if (!v)
-        return TM_ENOMEM;
-    TM_TRY(arena_copy(&v[0], r->arena, x->der));
-    for (size_t i = 0; i < x->n_chain; i++)
-        TM_TRY(arena_copy(&v[i + 1], r->arena, x->chain[i]));
-    r->chain = v;
-    r->n_chain = x->n_chain + 1;
-    return TM_OK;
-}
-
-/* Answer with a certificate issued before. TM_ENOTFOUND when its DER was not kept. */
-static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN])
-{
-    struct issue_request *r = run->r;
-    struct store_read q = {.kind = READ_CERT, .tenant = r->tenant, .arena = r->arena, .with_der = true};
-    memcpy(q.id, serial, sizeof q.id);
-    tm_err e = store_read_now(r->house->store, &q);
-    if (e != TM_OK) {
-        r->diag = q.diag;
-        return e;
-    }
-    if (q.certs[0].der.n == 0)
-        return diag_fail(&r->diag, TM_ENOTFOUND, "replay", NULL,
-                         "the certificate was issued, but its profile does not keep it");
-    const struct authority *x = catalog_authority(run->catalog, r->tenant, q.certs[0].authority);
-    if (x)
-        TM_TRY(set_chain(run, x));
-    r->cert = q.certs[0].der;
-    memcpy(r->serial, serial, sizeof r->serial);
-    r->outcome = ISSUE_ISSUED;
-    r->replayed = true;
-    return TM_OK;
-}
-
-static tm_err request_hash(struct run *run)
-{
-    const struct issue_request *r = run->r;
-    const struct slice parts[] = {
-        slice_str(r->e.endpoint ? r->e.endpoint : ""),
-        SLICE_LIT("\n"),
-        slice_str(r->e.profile),
-        SLICE_LIT("\n"),
-        slice_str(r->e.caller.id ? r->e.caller.id : ""),
-        SLICE_LIT("\n"),
-        slice_str(r->device_id ? r->device_id : ""),
-        SLICE_LIT("\n"),
-        r->predecessor,
-        r->csr ? r->csr->der : r->e.spki.der,
-    };
-    return sha256_many(run->request_hash, parts, sizeof parts / sizeof *parts);
-}
-
-/* Same idempotency key: the same request is answered again, another is a conflict. *ret_done when the request is answered. */
-static tm_err replay_idempotent(struct run *run, bool *ret_done)
-{
-    struct issue_request *r = run->r;
-    if (!r->e.idempotency_key || r->dry_run)
-        return TM_OK;
-    TM_TRY(request_hash(run));
-    struct store_read q = {
-        .kind = READ_IDEMPOTENCY, .tenant = r->tenant, .arena = r->arena, .name = r->e.idempotency_key};
-    tm_err e = store_read_now(r->house->store, &q);
-    if (e == TM_ENOTFOUND)
-        return TM_OK;
-    if (e != TM_OK) {
-        r->diag = q.diag;
-        return e;
-    }
-    if (memcmp(q.idem.request_hash, run->request_hash, SHA256_LEN) != 0)
-        return diag_fail(&r->diag, TM_ECONFLICT, "idempotency-key", NULL,
-                         "this idempotency key was used for another request");
-    *ret_done = true;
-    return replay(run, q.idem.cert);
-}
-
-/* A one-time token that this very key has used already: the lost reply is answered again for a window. */
-static tm_err replay_token(struct run *run, bool *ret_done)
-{
-    struct issue_request *r = run->r;
-    if (!r->token_id || r->dry_run)
-        return TM_OK;
-    struct store_read q = {.kind = READ_TOKEN, .tenant = r->tenant, .arena = r->arena, .name = r->token_id};
-    tm_err e = store_read_now(r->house->store, &q);
-    if (e != TM_OK) {
-        r->diag = q.diag;
-        return e;
-    }
-    const struct token_row *t = &q.tokens[0];
-    uint8_t spki[SHA256_LEN];
-    static const uint8_t none[SHA256_LEN];
-    TM_TRY(sha256(spki, r->e.spki.der));
-    if (memcmp(t->bound_spki, none, sizeof none) == 0 || t->max_uses != 1)
-        return TM_OK;
-    if (memcmp(t->bound_spki, spki, sizeof spki) != 0) {
-        deny(run, TM_EFORBIDDEN, "token.bound",
-             "this enrollment token was used with another key; ask for a new token");
-        return TM_OK;
-    }
-    if (clock_now() - t->bound_at > TOKEN_REPLAY_WINDOW) {
-        deny(run, TM_EEXPIRED, "token.used",
-             "this enrollment token was used up some time ago; ask for a new one");
-        return TM_OK;
-    }
-    *ret_done = true;
-    return replay(run, t->bound_cert);
-}
-
-/* A request that waits already, was approved or was rejected. */
-static tm_err resume(struct run *run, bool *ret_done)
-{
-    struct issue_request *r = run->r;
-    if (r->approved || r->dry_run || !profile_needs_approval(run->profile))
-        return TM_OK;
-    const char *key;
-    TM_TRY(continuation_key(&key, r));
-    struct store_read q = {.kind = READ_CONTINUATION, .tenant = r->tenant, .arena = r->arena, .name2 = key};
-    tm_err e = store_read_now(r->house->store, &q);
-    if (e == TM_ENOTFOUND)
-        return TM_OK;
-    if (e != TM_OK) {
-        r->diag = q.diag;
-        return e;
-    }
-    const struct continuation_row *row = &q.continuations[0];
-    if (row->expires_at < clock_now())
-        return TM_OK;
-    if (strcmp(row->status, "rejected") == 0) {
-        deny(run, TM_EDENIED, "approval.rejected", "the request was looked at and rejected");
-        return TM_OK;
-    }
-    *ret_done = true;
-    uint8_t serial[CERT_SERIAL_LEN];
-    if (strcmp(row->status, "done") == 0) {
-        TM_TRY(continuation_serial(serial, r->arena, row));
-        return replay(run, serial);
-    }
-    r->outcome = ISSUE_PENDING;
-    memccpy(r->pending_id, row->id, 0, sizeof r->pending_id - 1);
-    r->retry_after = CONTINUATION_RETRY;
-    return TM_OK;
-}
-
 /* ---- the commit of an issue ---- */
 
 static void orphan_written(struct task *t)
@@ -333,11 +176,11 @@ static tm_err conflict_verdict(struct run *run)
     struct issue_request *r = run->r;
     switch (run->effects[run->txn.failed].kind) {
     case EFFECT_TOKEN_USE:
-        deny(run, run->txn.err, "token.used",
-             "this enrollment token is used up, expired, or was used with another key");
+        run_deny(run, run->txn.err, "token.used",
+                 "this enrollment token is used up, expired, or was used with another key");
         return TM_OK;
     case EFFECT_QUOTA_TAKE:
-        deny(run, TM_EQUOTA, "quota.window", "the profile's allowance for this period is used up");
+        run_deny(run, TM_EQUOTA, "quota.window", "the profile's allowance for this period is used up");
         return TM_OK;
     default:
         r->diag = run->txn.diag;
@@ -489,7 +332,7 @@ static tm_err assemble(struct run *run)
     run->planned->serial = SLICE_ARR(r->serial);
     run->planned->der = r->cert;
     run->planned->tbs = buf_slice(&run->tbs);
-    return set_chain(run, run->authority);
+    return run_set_chain(run, run->authority);
 }
 
 static void signed_done(struct task *t)
@@ -502,8 +345,8 @@ static void signed_done(struct task *t)
                   LOG_S("error", tm_err_name(run->sign.err)), LOG_S("why", run->sign.diag.message));
         /* The envelope's refusal is the caller's answer too: nothing they ask for again will pass. */
         if (tm_err_class(run->sign.err) == TM_CLASS_DENIED) {
-            deny(run, run->sign.err, "signer.envelope",
-                 "the key of this authority may not sign such a certificate");
+            run_deny(run, run->sign.err, "signer.envelope",
+                     "the key of this authority may not sign such a certificate");
             finish_denied(run);
             return;
         }
@@ -543,7 +386,7 @@ static tm_err lint(struct run *run)
         const char *why = arena_printf(r->arena, "%s: %s", report.v[i].rule->title, report.v[i].detail);
         if (!rule || !why)
             return TM_ENOMEM;
-        deny(run, TM_EDENIED, rule, why);
+        run_deny(run, TM_EDENIED, rule, why);
         break;
     }
     return TM_OK;
@@ -654,7 +497,7 @@ static tm_err admit_key(struct run *run)
     const char *reason = arena_strdup(r->arena, why.message);
     if (!reason)
         return TM_ENOMEM;
-    deny(run, e, strcmp(why.rule, "key.size") == 0 ? "key.size" : "key.algorithm", reason);
+    run_deny(run, e, strcmp(why.rule, "key.size") == 0 ? "key.size" : "key.algorithm", reason);
     return TM_OK;
 }
 
@@ -664,18 +507,19 @@ static tm_err admit(struct run *run, bool *ret_done)
     struct issue_request *r = run->r;
     const struct tenant *t = catalog_tenant_by_id(run->catalog, r->tenant);
     if (!t || t->disabled) {
-        deny(run, TM_EFORBIDDEN, "tenant.disabled", "this tenant does not exist or is disabled");
+        run_deny(run, TM_EFORBIDDEN, "tenant.disabled", "this tenant does not exist or is disabled");
         return TM_OK;
     }
     run->profile = r->e.profile ? catalog_profile(run->catalog, r->tenant, r->e.profile) : NULL;
     if (!run->profile) {
-        deny(run, TM_ENOTFOUND, "profile.unknown", "there is no such profile");
+        run_deny(run, TM_ENOTFOUND, "profile.unknown", "there is no such profile");
         return TM_OK;
     }
     const char *name = r->authority && r->authority[0] ? r->authority : profile_authority(run->profile);
     run->authority = catalog_authority(run->catalog, r->tenant, name);
     if (!run->authority) {
-        deny(run, TM_ENOTFOUND, "authority.unknown", "the profile names an authority that does not exist");
+        run_deny(run, TM_ENOTFOUND, "authority.unknown",
+                 "the profile names an authority that does not exist");
         return TM_OK;
     }
     TM_TRY(admit_key(run));
@@ -684,18 +528,13 @@ static tm_err admit(struct run *run, bool *ret_done)
     if (r->csr && r->csr->pop == CSR_POP_SIGNATURE && !r->e.pop_verified) {
         tm_err e = csr_verify_pop(r->csr, &r->diag);
         if (tm_err_class(e) == TM_CLASS_CALLER) {
-            deny(run, e, "pop.signature", "the request's signature does not prove possession of its key");
+            run_deny(run, e, "pop.signature", "the request's signature does not prove possession of its key");
             return TM_OK;
         }
         TM_TRY(e);
         r->e.pop_verified = true;
     }
-    TM_TRY(replay_idempotent(run, ret_done));
-    if (!*ret_done)
-        TM_TRY(replay_token(run, ret_done));
-    if (!*ret_done && r->decision.verdict != VERDICT_DENY)
-        TM_TRY(resume(run, ret_done));
-    return TM_OK;
+    return run_replay(run, ret_done);
 }
 
 static tm_err decide(struct run *run)
