@@ -15,9 +15,11 @@ static struct slice text_of(const char *s)
     return slice_str(s ? s : "");
 }
 
+/* Who asks again for the same asks on: the same caller, key and names, through the same endpoint. */
 tm_err continuation_key(const char **ret, struct issue_request *r)
 {
     uint8_t hash[SHA256_LEN];
+    const struct ext *san = exts_find(&r->e.exts, OID_EXT_SAN);
     const struct slice nul = SLICE_LIT("\0");
     const struct slice parts[] = {
         slice_str(r->e.tenant ? r->e.tenant : ""),
@@ -30,7 +32,11 @@ tm_err continuation_key(const char **ret, struct issue_request *r)
         nul,
         text_of(r->e.caller.id),
         nul,
+        text_of(r->order),
+        nul,
         r->e.spki.der,
+        r->e.subject,
+        san ? san->value : (struct slice){0},
     };
     TM_TRY(sha256_many(hash, parts, sizeof parts / sizeof *parts));
     *ret = arena_hex(r->arena, SLICE_ARR(hash));

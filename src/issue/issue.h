@@ -35,7 +35,8 @@ struct issue_request {
     tenant_id tenant;
     const char *authority;    /* endpoint's override, or NULL */
     struct slice predecessor; /* DER of the certificate being renewed (ENROLL_RENEW); empty: none */
-    const char *token_id;     /* consumed in the same transaction; NULL: none */
+    const char *order; /* the door's own, which waits for itself alone; NULL: none, who asks again asks on */
+    const char *token_id; /* consumed in the same transaction; NULL: none */
     const char *
         device_id; /* as far as the door knows it; NULL: policy's facts look by caller certificate and CSR serialNumber */
     bool dry_run;  /* decide only: nothing is signed or recorded */

@@ -248,6 +248,7 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
     i->done.run = issued;
     i->reply_to = http_request_executor(x->request);
     i->also = order_valid;
+    i->order = o->id;
     i->priv_door = x;
     i->e.request_id = x->request->id;
     i->e.tenant = tenant ? tenant->name : "";

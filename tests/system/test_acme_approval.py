@@ -1,0 +1,64 @@
+"""Orders that wait for approval, where several are made with one key: each gets its own answer."""
+from cryptography import x509
+
+from test_acme import make_csr, refused, world  # noqa: F401 (a fixture)
+
+
+def waiting(world):
+    return [r["id"] for r in world.house.api("GET", "/requests?status=pending").json["items"]]
+
+
+def ordered(world, client, name):
+    order = client.order(world.name(name), profile="acme-approved")
+    order.prove("http-01", world.web.provide)
+    return order
+
+
+def test_two_orders_one_key(world):
+    c = world.client()
+    one, two = ordered(world, c, "one.approved.test"), ordered(world, c, "two.approved.test")
+    csr, key = make_csr(["one.approved.test"])
+    before = set(waiting(world))
+    assert one.finalize(csr).json["status"] == "processing"
+    assert two.finalize(make_csr(["two.approved.test"], key)[0]).json["status"] == "processing"
+    [first, second] = sorted(set(waiting(world)) - before, key=waiting(world).index)
+    world.house.cli("request", "approve", first)
+    assert sorted([one.refresh()["status"], two.refresh()["status"]]) == ["processing", "valid"]
+    world.house.cli("request", "approve", second)
+    for order, name in ((one, "one.approved.test"), (two, "two.approved.test")):
+        assert order.refresh()["status"] == "valid"
+        assert names_of(order.certificates()[0]) == [name]
+
+
+def test_renewal_with_the_same_key(world):
+    """A second order is a second certificate: approved anew, not the first one's answer again."""
+    c = world.client()
+    csr, key = make_csr(["again.approved.test"])
+    serials = set()
+    for _ in range(2):
+        order = ordered(world, c, "again.approved.test")
+        before = set(waiting(world))
+        assert order.finalize(csr).json["status"] == "processing"
+        [fresh] = set(waiting(world)) - before
+        world.house.cli("request", "approve", fresh)
+        assert order.refresh()["status"] == "valid"
+        serials.add(order.certificates()[0].serial_number)
+    assert len(serials) == 2
+
+
+def test_rejected_then_ordered_again(world):
+    c = world.client()
+    csr, _ = make_csr(["no.approved.test"])
+    order = ordered(world, c, "no.approved.test")
+    before = set(waiting(world))
+    order.finalize(csr)
+    [fresh] = set(waiting(world)) - before
+    world.house.cli("request", "reject", fresh)
+    assert order.refresh()["status"] == "invalid"
+    assert refused(order.finalize, csr).type == "orderNotReady"
+    again = ordered(world, c, "no.approved.test")
+    assert again.finalize(csr).json["status"] == "processing"
+
+
+def names_of(cert):
+    return cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
