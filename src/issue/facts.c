@@ -176,8 +176,9 @@ static tm_err quota_facts(struct facts *f, struct issue_request *r, const struct
     return TM_OK;
 }
 
-/* Is the same key certified for somebody else? Compared by device where one is known, by subject text else. */
-static tm_err reuse_facts(struct facts *f, struct issue_request *r, struct diag *diag)
+/* Was a certificate of the same key revoked because others have the key? And is it certified for somebody else: compared by device where one
+ * is known, by subject text else. */
+static tm_err key_facts(struct facts *f, struct issue_request *r, bool reuse, struct diag *diag)
 {
     uint8_t hash[SHA256_LEN];
     TM_TRY(sha256(hash, r->e.spki.der));
@@ -196,8 +197,11 @@ static tm_err reuse_facts(struct facts *f, struct issue_request *r, struct diag 
     struct buf subject;
     buf_init(&subject, 16 << 10);
     name_print_der(&subject, r->e.subject);
-    for (size_t i = 0; i < q.n && !f->key_used_elsewhere; i++) {
+    for (size_t i = 0; i < q.n; i++) {
         const struct cert_row *x = &q.certs[i];
+        f->key_compromised |= x->revoked_at != 0 && x->reason == CRL_KEY_COMPROMISE;
+        if (!reuse || f->key_used_elsewhere)
+            continue;
         bool same = f->device.id && x->device && x->device[0] ? strcmp(f->device.id, x->device) == 0
                                                               : strcmp(buf_str(&subject), x->subject) == 0;
         if (!same) {
@@ -221,7 +225,6 @@ tm_err facts_gather(struct facts *f, struct issue_request *r, const struct catal
     TM_TRY(predecessor_facts(f, r, diag));
     TM_TRY(device_facts(f, r, p, ret_device, diag));
     TM_TRY(quota_facts(f, r, p, diag));
-    if (profile_checks_key_reuse(p))
-        TM_TRY(reuse_facts(f, r, diag));
+    TM_TRY(key_facts(f, r, profile_checks_key_reuse(p), diag));
     return key_quality_check(&f->quality, &r->e.key, &r->e.spki, r->house->blocklist);
 }

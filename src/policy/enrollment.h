@@ -55,8 +55,9 @@ enum caller_kind {
     CALLER_ACCOUNT,     /* ACME account; it speaks for the names that it has proven */
     CALLER_COUNT
 };
-extern const char *const
-    caller_kind_names[CALLER_COUNT + 1]; /* "anonymous", "device", "certificate", "token", "principal", "account" */
+extern const char
+    *const caller_kind_names[CALLER_COUNT +
+                             1]; /* "anonymous", "device", "certificate", "token", "principal", "account" */
 
 /* Who asks, as the door authenticated them. */
 struct caller {
@@ -145,6 +146,7 @@ struct facts {
             live_for_subject; /* unexpired, unrevoked certificates of the same device or subject under this profile */
     } quota;
 
+    bool key_compromised;    /* a certificate of the same SPKI was revoked for keyCompromise */
     bool key_used_elsewhere; /* the same SPKI is certified for another subject */
     const char *key_used_by; /* that subject, for the explanation */
     struct key_quality quality;

@@ -47,6 +47,11 @@ tm_err rule_key_origin(struct deciding *s)
 tm_err rule_key_quality(struct deciding *s)
 {
     const struct key_quality *q = &s->f->quality;
+    /* No profile can want this one: somebody else has it. */
+    if (s->f->key_compromised)
+        return REFUSE(s, TM_EDENIED, "key.compromised",
+                      "this key was reported as compromised; generate a new one",
+                      "a certificate of this key was revoked with reason keyCompromise");
     if (!q->rule) {
         PASS(s, "key.quality", "no weakness is known");
         return TM_OK;

@@ -53,6 +53,18 @@ def test_revoke__on_the_crl(house, openssl):
     assert done.returncode != 0 and b"revoked" in done.stderr + done.stdout
 
 
+def test_revoke__a_compromised_key_is_not_certified_again(house, openssl):
+    """Whoever has the stolen key and still another way in (a token, a proven name) gets nothing for it."""
+    _, kept = issue(house, openssl, "revoke-kept")
+    _, stolen = issue(house, openssl, "revoke-stolen")
+    house.cli("cert", "revoke", kept, "--reason", "superseded")
+    house.cli("cert", "revoke", stolen, "--reason", "keyCompromise")
+    again = ("cert", "issue", "--profile", "server-internal-1y", "--csr")
+    house.cli(*again, openssl.file("revoke-kept.csr"))
+    assert "key.compromised" in house.cli(*again, openssl.file("revoke-stolen.csr"), ok=False).stderr
+    house.cli(*again, openssl.csr("revoke-fresh", "/CN=revoke-stolen.example.org", "DNS:revoke-stolen.example.org"))
+
+
 def test_revoke__shown_in_the_inventory(house, openssl):
     _, serial = issue(house, openssl, "revoke-row")
     house.cli("cert", "revoke", serial, "--reason", "superseded")

@@ -135,6 +135,8 @@ static void test_policy_decide__key(void **state)
     b.s.f.quality = (struct key_quality){"key.roca", "the modulus has the ROCA fingerprint"};
     b.s.f.key_used_elsewhere = true;
     expect_issue(&b);
+    b.s.f.key_compromised = true;
+    expect_deny(&b, "key.compromised");
     bench_close(&b);
 }
 
