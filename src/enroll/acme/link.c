@@ -54,6 +54,8 @@ tm_err link_tls(struct link *l, const char *sni, struct slice alpn)
     if (alpn.n && SSL_set_alpn_protos(l->ssl, alpn.p, (unsigned)alpn.n) != 0)
         return TM_ENOMEM;
     SSL_set_verify(l->ssl, SSL_VERIFY_NONE, NULL);
+    /* A read comes back after each message that is no data, so that a peer that sends tickets without end meets the deadline. */
+    SSL_clear_mode(l->ssl, SSL_MODE_AUTO_RETRY);
     ERR_clear_error();
     int rc;
     while ((rc = SSL_connect(l->ssl)) != 1)
