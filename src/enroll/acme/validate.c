@@ -38,10 +38,12 @@ struct look {
     struct look *next;
 };
 
-/* Resolvers by their settings; kept while the server runs. */
+/* Resolvers by their settings. One that nobody uses gives way where there are too many. */
 struct known_resolver {
     char *key;
     struct resolver *resolver;
+    unsigned users;
+    uint64_t last_used; /* ns */
 };
 
 struct validator {
@@ -69,33 +71,65 @@ static char *resolver_key(const struct acme_settings *s)
     return buf_take(&b);
 }
 
+/* Lock held. A place for one more, perhaps by the one that was not used for longest; NULL: all are in use. */
+static struct known_resolver *free_place(struct validator *v)
+{
+    struct known_resolver *oldest = NULL;
+    if (v->n_resolvers < RESOLVERS_MAX)
+        return &v->resolvers[v->n_resolvers++];
+    for (size_t i = 0; i < v->n_resolvers; i++)
+        if (v->resolvers[i].users == 0 && (!oldest || v->resolvers[i].last_used < oldest->last_used))
+            oldest = &v->resolvers[i];
+    if (oldest) {
+        resolver_free(oldest->resolver);
+        free(oldest->key);
+        *oldest = (struct known_resolver){.key = NULL};
+    }
+    return oldest;
+}
+
+/* release_resolver() it. */
 static tm_err find_resolver(struct resolver **ret, struct validator *v, const struct acme_settings *s,
                             struct diag *diag)
 {
     char *key = resolver_key(s);
+    struct known_resolver *found = NULL;
     if (!key)
         return TM_ENOMEM;
     tm_err e = TM_OK;
     pthread_mutex_lock(&v->lock);
-    size_t i = 0;
-    while (i < v->n_resolvers && strcmp(v->resolvers[i].key, key) != 0)
-        i++;
-    if (i == RESOLVERS_MAX) {
-        e = diag_fail(diag, TM_EUNAVAIL, NULL, "validation", "more than %d sets of resolvers are in use",
-                      RESOLVERS_MAX);
-    } else if (i == v->n_resolvers) {
-        e = resolver_new(&v->resolvers[i].resolver, s, diag);
+    for (size_t i = 0; i < v->n_resolvers && !found; i++)
+        if (v->resolvers[i].key && strcmp(v->resolvers[i].key, key) == 0)
+            found = &v->resolvers[i];
+    if (!found) {
+        found = free_place(v);
+        e = found ? resolver_new(&found->resolver, s, diag)
+                  : diag_fail(diag, TM_EUNAVAIL, NULL, "validation",
+                              "more than %d sets of resolvers are in use", RESOLVERS_MAX);
         if (e == TM_OK) {
-            v->resolvers[i].key = key;
+            found->key = key;
             key = NULL;
-            v->n_resolvers++;
         }
     }
-    if (e == TM_OK)
-        *ret = v->resolvers[i].resolver;
+    if (e == TM_OK) {
+        found->users++;
+        *ret = found->resolver;
+    }
     pthread_mutex_unlock(&v->lock);
     free(key);
     return e;
+}
+
+static void release_resolver(struct validator *v, const struct resolver *r)
+{
+    pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < v->n_resolvers; i++) {
+        if (v->resolvers[i].resolver != r)
+            continue;
+        v->resolvers[i].users--;
+        v->resolvers[i].last_used = clock_mono_ns();
+    }
+    pthread_mutex_unlock(&v->lock);
 }
 
 /* ---- one attempt ---- */
@@ -122,7 +156,9 @@ static tm_err attempt_run(struct attempt *t, struct validator *v, const struct a
     TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
     if (find_resolver(&t->resolver, v, s, &diag) != TM_OK)
         return attempt_failed(t, ACME_P_SERVER_INTERNAL, "%s", diag.message);
-    return challenges[c->type]->run(t);
+    tm_err e = challenges[c->type]->run(t);
+    release_resolver(v, t->resolver);
+    return e;
 }
 
 /* ---- what it means ---- */
