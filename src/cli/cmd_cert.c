@@ -5,6 +5,7 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/csr_in.h"
+#include "cli/pkcs12_out.h"
 #include "cli/show.h"
 #include "cli/yaml.h"
 #include "x509/print.h"
@@ -130,17 +131,23 @@ static int get(struct cli *c)
         const char *form, *type;
     } forms[] = {{"der", "application/pkix-cert"},
                  {"chain", "application/pem-certificate-chain"},
-                 {"pkcs7", "application/pkcs7-mime"}};
+                 {"pkcs7", "application/pkcs7-mime"},
+                 {"pkcs12", "application/pem-certificate-chain"}};
     const char *form = cli_get(c, "form"), *accept = NULL;
     for (size_t i = 0; form && i < sizeof forms / sizeof *forms; i++)
         if (strcmp(forms[i].form, form) == 0)
             accept = forms[i].type;
     if (form && !accept && strcmp(form, "pem") != 0)
-        return cli_usage(c, "--form takes pem, der, chain or pkcs7, not \"%s\"", form);
+        return cli_usage(c, "--form takes pem, der, chain, pkcs7 or pkcs12, not \"%s\"", form);
+    bool pkcs12 = form && strcmp(form, "pkcs12") == 0;
+    if (pkcs12 && (!cli_has(c, "key") || !cli_has(c, "out")))
+        return cli_usage(c, "--form pkcs12 needs --key FILE, the private key, and --out FILE");
     struct cli_reply r;
     const char *path = cert_path(c, c->args[0], "");
     if (!path || !cli_get_as(c, path, accept, &r))
         return 1;
+    if (pkcs12)
+        return pkcs12_write(c, r.body, c->args[0]) ? 0 : 1;
     if (accept)
         return cli_write_file(c, cli_get(c, "out"), r.body, 0644) ? 0 : 1;
     const char *pem = json_string_value(json_object_get(r.json, "certificate"));
@@ -276,8 +283,11 @@ static const struct cli_option list_options[] = {
     {0},
 };
 static const struct cli_option get_options[] = {
-    {"form", 0, "FORM", "pem, der, chain (PEM with issuers) or pkcs7", false},
+    {"form", 0, "FORM", "pem, der, chain (PEM with issuers), pkcs7 or pkcs12", false},
     {"out", 0, "FILE", "write there", false},
+    {"key", 0, "FILE", "pkcs12: the certificate's private key, PEM or DER", false},
+    {"key-password-file", 0, "FILE", "pkcs12: what that key is encrypted with; else it is asked for", false},
+    {"password-file", 0, "FILE", "pkcs12: the password of the new file; else it is asked for", false},
     {0},
 };
 static const struct cli_option renew_now_options[] = {

@@ -174,3 +174,23 @@ def test_search(house, openssl):
         assert [c["serial"] for c in house.api("GET", "/certificates?q=" + q).json["items"]] == [serial], q
     assert house.api("GET", "/certificates?q=rest-nobody").json["items"] == []
     assert house.api("GET", "/certificates?q=rest-search&cn=x").status == 422
+
+
+def test_get__pkcs12(house, openssl, tmp_path):
+    csr = openssl.csr("p12", "/CN=p12.example.org", "DNS:p12.example.org")
+    house.cli("cert", "issue", "--csr", csr, "--profile", "server-internal-1y", "--out", openssl.file("p12.pem"))
+    serial = openssl.text("x509", "-in", "p12.pem", "-noout", "-serial").strip().split("=")[1]
+    password, out = tmp_path / "password", tmp_path / "p12.p12"
+    password.write_text("correct horse\n")
+    options = ["--form", "pkcs12", "--out", str(out), "--password-file", str(password)]
+    house.cli("cert", "get", serial, *options, "--key", openssl.file("p12.key"))
+    assert out.stat().st_mode & 0o777 == 0o600
+    shown = openssl.text("pkcs12", "-in", str(out), "-passin", "pass:correct horse", "-nodes")
+    assert shown.count("BEGIN CERTIFICATE") >= 2 and "BEGIN PRIVATE KEY" in shown
+    openssl.run("rsa", "-in", openssl.key("p12-other", "RSA"), "-aes256", "-passout", "pass:else", "-out", "p12-locked.key")
+    other = house.cli("cert", "get", serial, *options, "--key", openssl.file("p12-other.key"), ok=False)
+    assert "key" in other.stderr
+    (tmp_path / "else").write_text("wrong\n")
+    locked = house.cli("cert", "get", serial, *options, "--key", openssl.file("p12-locked.key"), "--key-password-file",
+                       str(tmp_path / "else"), ok=False)
+    assert "p12-locked.key" in locked.stderr
