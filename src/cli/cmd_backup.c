@@ -1,5 +1,5 @@
-/* backup and restore: the store, the keys as they lie (encrypted), configuration and TLS files, in one directory with a list of what is
- * in it. The keys' passphrase is not, unless asked for, and an offline root's bundle never is. */
+/* backup and restore: the store, the keys as they lie (encrypted), configuration, TLS files and lists of weak keys, in one directory
+ * with a list of what is in it. The keys' passphrase is not, unless asked for, and an offline root's bundle never is. */
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -28,7 +28,7 @@ enum { COPY_CHUNK = 1 << 18, MANIFEST_MAX = 16 << 20, CONFIG_MAX = 1 << 20, TENA
 
 static const char backup_format[] = "touchmark-backup-1";
 static const char store_name[] = "store.db";
-static const char *const backup_dirs[] = {"keys", "tls", NULL};
+static const char *const backup_dirs[] = {"keys", "tls", "weak-keys", NULL};
 
 /* ---- files ---- */
 
@@ -123,8 +123,12 @@ static bool copy_dir(struct cli *c, const char *name, const char *to, json_t *fi
     const char *from = arena_printf(c->arena, "%s/%s", c->home, name);
     const char *into = arena_printf(c->arena, "%s/%s", to, name);
     DIR *d = from && into ? opendir(from) : NULL;
+    if (!d && errno == ENOTDIR) { /* weak-keys may be one list */
+        uint8_t hash[SHA256_LEN];
+        return copy_file(c, c->home, name, to, name, files, hash);
+    }
     if (!d)
-        return errno == ENOENT;
+        return errno == ENOENT || fail_path(c, from ? from : name) == 0;
     struct stat st;
     bool ok = mkdir(into, 0700) == 0 && stat(from, &st) == 0;
     if (ok && geteuid() == 0)
@@ -135,7 +139,11 @@ static bool copy_dir(struct cli *c, const char *name, const char *to, json_t *fi
         const char *file = arena_printf(c->arena, "%s/%s", name, e->d_name);
         const char *path = arena_printf(c->arena, "%s/%s", from, e->d_name);
         uint8_t hash[SHA256_LEN];
-        if (e->d_name[0] == '.' || !path || lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        if (e->d_name[0] == '.' || !path || lstat(path, &st) != 0)
+            continue;
+        if (S_ISLNK(st.st_mode))
+            fprintf(stderr, "%s is a link and is left out: see to what it points to yourself.\n", path);
+        if (!S_ISREG(st.st_mode))
             continue;
         ok = file && copy_file(c, c->home, file, to, file, files, hash);
     }
@@ -390,7 +398,8 @@ static int restore_in(struct cli *c, const char *dir, const json_t *manifest)
     if (!h)
         return cli_fail(
             c,
-            "the files are in %s, but the house did not open: mend that and restore into an empty home again",
+            "the files are in %s, but the house did not open: remove them, mend that (--passphrase-file names the "
+            "passphrase) and restore again",
             c->home);
     struct diag diag = {0};
     uint64_t epoch = 0;
@@ -452,8 +461,8 @@ const struct command backup_commands[] = {
      .summary = "back the house up into a new directory",
      .arguments = "DIR",
      .description =
-         "While the server runs, without stopping it. Store, keys (encrypted), configuration and TLS files, and a list of\n"
-         "them with SHA-256. Neither the passphrase nor an offline root's bundle goes along.",
+         "While the server runs, without stopping it. Store, keys (encrypted), configuration, TLS files and weak-keys/,\n"
+         "and a list of them with SHA-256. Neither the passphrase nor an offline root's bundle goes along.",
      .example = "touchmark backup /media/backup/2026-11-21",
      .options = backup_options,
      .min_args = 1,

@@ -45,3 +45,18 @@ def test_weak_keys(tmp_path, openssl, factory):
     with open(tmp_path / "home" / "touchmark.yaml", "a", encoding="ascii") as f:
         f.write(f"weak-keys: {tmp_path}/nowhere\n")
     assert "nowhere" in house.cli("cert", "list", ok=False).stderr
+
+
+def test_a_backup_takes_the_lists_along(tmp_path, openssl, factory):
+    house = House(tmp_path / "home", factory.anchors)
+    lost = openssl.key("lost-ec")
+    os.mkdir(tmp_path / "home" / "weak-keys")
+    with open(tmp_path / "home" / "weak-keys" / "lost", "w", encoding="ascii") as f:
+        f.write(hashlib.sha256(openssl.run("pkey", "-in", lost, "-pubout", "-outform", "DER").stdout).hexdigest() + "\n")
+    csr = openssl.csr("lost", "/CN=lost.example.org", "DNS:lost.example.org", key=lost)
+    house.cli("backup", str(tmp_path / "backup"))
+    passphrase = os.path.join(house.home, "passphrase")
+    house.home = str(tmp_path / "restored")
+    house.cli("restore", str(tmp_path / "backup"), "--passphrase-file", passphrase)
+    refused = house.cli("profile", "test", "--profile", "server-internal-1y", "--csr", csr, ok=False)
+    assert "key.blocklisted" in refused.stdout
