@@ -217,6 +217,81 @@ static tm_err put(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* ---- what is still needed stays ---- */
+
+/* Resources of kind `by` name one of kind `kind` here: a text or a list of them, `inside` an object where it says so. */
+static const struct reference {
+    const char *kind, *by, *inside, *member;
+} references[] = {
+    {"Authority", "Profile", NULL, "authority"},
+    {"Authority", "Endpoint", NULL, "authority"},
+    {"Authority", "Authority", NULL, "parent"},
+    {"Profile", "Endpoint", NULL, "profiles"},
+    {"TrustSet", "Endpoint", "authentication", "trust-sets"},
+};
+
+static bool names(const json_t *doc, const struct reference *r, const char *name)
+{
+    const json_t *v = json_object_get(r->inside ? json_object_get(doc, r->inside) : doc, r->member);
+    const char *text = json_string_value(v);
+    if (text)
+        return strcmp(text, name) == 0;
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        text = json_string_value(json_array_get(v, i));
+        if (text && strcmp(text, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static tm_err check_reference(struct api_call *c, tenant_id tenant, const struct reference *r,
+                              const char *name, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_RESOURCES, .arena = c->arena, .name = r->by, .limit = 1000};
+    do {
+        q.tenant = tenant;
+        q.after = q.page_next;
+        tm_err e = store_read_now(c->house->store, &q);
+        if (e != TM_OK) {
+            *diag = q.diag;
+            return e;
+        }
+        for (size_t i = 0; i < q.n; i++) {
+            json_t *doc = NULL;
+            TM_TRY(json_parse(&doc, q.resources[i].json, RESOURCE_BODY_MAX, diag));
+            bool found = names(doc, r, name);
+            json_decref(doc);
+            if (found && (strcmp(r->kind, r->by) != 0 || strcmp(q.resources[i].name, name) != 0))
+                return diag_fail(diag, TM_ECONFLICT, "resource.needed", "name",
+                                 "%s \"%s\" needs \"%s\": change or delete that first", r->by,
+                                 q.resources[i].name, name);
+        }
+    } while (q.more);
+    return TM_OK;
+}
+
+/* The revocation list goes with its authority, and whoever checks a certificate needs it as long as that lives. */
+static tm_err check_unneeded(struct api_call *c, tenant_id tenant, const char *kind, const char *name,
+                             struct diag *diag)
+{
+    struct store_read q = {
+        .kind = READ_CERTS,
+        .limit = 1,
+        .filter = {.authority = name, .not_after_from = clock_now(), .revoked = -1, .source = CERT_ISSUED}};
+    if (strcmp(kind, "Authority") == 0)
+        TM_TRY(api_read(c, &q, diag));
+    if (q.n)
+        return diag_fail(
+            diag, TM_ECONFLICT, "resource.needed", "name",
+            "certificates of \"%s\" have not expired, and its revocation list would go with it: set "
+            "disabled: true instead",
+            name);
+    for (size_t i = 0; i < sizeof references / sizeof *references; i++)
+        if (strcmp(references[i].kind, kind) == 0)
+            TM_TRY(check_reference(c, tenant, &references[i], name, diag));
+    return TM_OK;
+}
+
 static tm_err delete(struct api_call *c, struct diag *diag)
 {
     const struct resource_kind *k;
@@ -227,6 +302,7 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
                          "only an administrator of the house may delete %s", k->plural);
+    TM_TRY(check_unneeded(c, tenant, k->kind, api_param(c, "name"), diag));
     TM_TRY(
         house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));
     c->status = 204;
@@ -295,7 +371,8 @@ const struct api_route resource_api_routes[] = {
      "Create or replace a resource; If-Match makes it conditional, ?dry_run only checks", "resources",
      "Resource", NULL, API_IF_MATCH | API_ETAG, put_query, .gives = put_answers},
     {HTTP_M_DELETE, "/api/v1/resources/{kind}/{name}", ROLE_ADMIN, delete, 0, "deleteResource",
-     "Delete a resource", "resources", NULL, NULL, API_IF_MATCH, house_query, .gives = gone},
+     "Delete a resource that no other needs", "resources", NULL, NULL, API_IF_MATCH, house_query,
+     .gives = gone},
     {HTTP_M_GET, "/api/v1/resources/{kind}/{name}/history", READERS, history, 0, "resourceHistory",
      "Every version of a resource", "resources", NULL, "ResourceHistory", 0, house_query},
     {0},

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "issue/issue.h"
 #include "issue/resources.h"
+#include "x509/general_name.h"
 #include <string.h>
 
 enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
@@ -73,6 +74,35 @@ static tm_err list(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* What an enrollment token is for must be there: one that nobody can use shows only where a device stands and waits. */
+static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_RESOURCE, .name = "Endpoint", .name2 = d->endpoint};
+    tm_err e = d->endpoint[0] ? api_read(c, &q, diag) : TM_OK;
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, TM_EINVAL, NULL, "/endpoint", "there is no endpoint \"%s\" in this tenant",
+                         d->endpoint);
+    TM_TRY(e);
+    if (d->profile[0] && !catalog_profile(c->catalog, c->tenant->id, d->profile))
+        return diag_fail(diag, TM_EINVAL, NULL, "/profile", "there is no profile \"%s\" in this tenant",
+                         d->profile);
+    for (size_t i = 0; i < d->names.n; i++) {
+        struct general_name gn = {0};
+        const char *name = d->names.v[i];
+        /* Without its kind a name would be good for alternative names, and not for the common name. */
+        bool good = (strncmp(name, "CN=", 3) == 0 && name[3]) ||
+                    (general_name_from_text(&gn, c->arena, slice_str(name), NULL) == TM_OK &&
+                     (gn.type != GN_DNS || strncmp(name, "DNS:", 4) == 0) &&
+                     (gn.type != GN_IP || strncmp(name, "IP:", 3) == 0));
+        if (!good)
+            return diag_fail(diag, TM_EINVAL, NULL, "/names",
+                             "\"%s\" is no name: its kind comes first, as in DNS:server.example.org, "
+                             "IP:192.0.2.1 or CN=server",
+                             name);
+    }
+    return TM_OK;
+}
+
 static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct token_doc *d,
                         struct diag *diag)
 {
@@ -92,15 +122,15 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct
     if (ret->external || strcmp(d->type, "enrollment") == 0)
         return d->principal[0]
                    ? diag_fail(diag, TM_EINVAL, NULL, "/principal", "is for tokens of type \"api\"")
-                   : TM_OK;
+                   : check_enrollment(c, d, diag);
     if (strcmp(d->type, "api") != 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/type", "must be \"enrollment\", \"external\" or \"api\"");
     if (!(c->roles & (ROLE_ADMIN | ROLE_HOUSE_ADMIN)))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/type", "only an administrator may make API tokens");
     const struct principal *p = catalog_principal(c->catalog, c->tenant->id, d->principal);
     if (!p || p->disabled)
-        return diag_fail(diag, TM_ENOTFOUND, NULL, "/principal", "there is no principal \"%s\"",
-                         d->principal);
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "/principal",
+                         "there is no principal \"%s\" in tenant \"%s\"", d->principal, c->tenant->name);
     /* Nobody makes a token that reaches further than they do. */
     if (p->all_tenants && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/principal",

@@ -388,12 +388,14 @@ bool cli_call_ok(struct cli *c, const char *method, const char *path, struct sli
     else if (ret->status == 503)
         next = "; see \"touchmark status\", then try again";
     else if (ret->status >= 500)
-        next = "; the server's log has more under this request";
+        next = "; the server's log has more";
     const char *words = detail[0] ? detail : member(ret->json, "title");
     const char *request = ret->status >= 500 ? member(ret->json, "request_id") : "";
-    cli_fail(c, "%s%s%s%s%s%s%s%s%s", words[0] ? words : "the request was refused",
+    bool logged = request[0] && strcmp(request, "cli") != 0; /* this process's own are on the screen */
+    cli_fail(c, "%s%s%s%s%s%s%s%s%s%s", words[0] ? words : "the request was refused",
              rule[0] || field[0] ? " (" : "", rule, rule[0] && field[0] ? ", " : "", field,
-             rule[0] || field[0] ? ")" : "", next, request[0] ? " " : "", request);
+             rule[0] || field[0] ? ")" : "", next, logged ? " (request " : "", logged ? request : "",
+             logged ? ")" : "");
     return false;
 }
 

@@ -292,6 +292,11 @@ int cli_main(int argc, char **argv)
         help_overview(stdout);
         return 0;
     }
+    if (strcmp(argv[1], "help") == 0) { /* help cert issue */
+        char option[] = "--help";
+        char *asked[] = {argv[0], argv[2], argc > 3 ? argv[3] : option, option, NULL};
+        return cli_main(argc > 3 ? 4 : 3, asked);
+    }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
         printf("touchmark %s\n", TM_VERSION);
         return 0;
@@ -309,7 +314,7 @@ int cli_main(int argc, char **argv)
     }
     if (!cmd && noun_known(noun)) {
         if (verb[0] && !is_help(verb)) {
-            fprintf(stderr, "touchmark: there is no \"%s %s\"; see: touchmark %s --help\n", noun, verb, noun);
+            help_unknown_verb(noun, verb);
             return 2;
         }
         bool asked = argc > 2;

@@ -254,13 +254,9 @@ static int import_crls(struct cli *c)
 
 static int list(struct cli *c)
 {
-    static const struct show_column columns[] = {{"NAME", "name"},
-                                                 {"KIND", "kind"},
-                                                 {"SUBJECT", "subject"},
-                                                 {"ENDS", "not_after"},
-                                                 {"PARENT", "parent"},
-                                                 {"KEY", "key"},
-                                                 {0}};
+    static const struct show_column columns[] = {
+        {"NAME", "name"},     {"KIND", "kind"}, {"SUBJECT", "subject"},   {"ENDS", "not_after"},
+        {"PARENT", "parent"}, {"KEY", "key"},   {"DISABLED", "disabled"}, {0}};
     struct cli_reply r;
     if (!cli_call_ok(c, "GET", "/api/v1/authorities", slice_of(NULL, 0), NULL, &r))
         return 1;

@@ -40,7 +40,7 @@ static json_t *names_of(struct cli *c)
     json_array_foreach(json_object_get(r.json, "items"), i, doc)
     {
         const char *key = json_string_value(json_object_get(doc, "key"));
-        if (key && key[0] && !json_is_true(json_object_get(doc, "disabled")))
+        if (key && key[0])
             json_array_append(names, json_object_get(doc, "name"));
     }
     return names;

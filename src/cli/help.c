@@ -80,8 +80,12 @@ void help_command(const struct command *c)
     printf("\nCommon options:\n");
     for (const struct cli_option *o = cli_common_options; o->name; o++)
         print_option(o);
-    if (c->example && c->example[0])
-        printf("\nExample:\n  %s\n", c->example);
+    if (!c->example || !c->example[0])
+        return;
+    printf("\nExample:\n  ");
+    for (const char *p = c->example; *p; p++)
+        printf(*p == '\n' ? "\n  " : "%c", *p);
+    putchar('\n');
 }
 
 /* Levenshtein, for words of a command line. */
@@ -110,10 +114,47 @@ static unsigned distance(const char *a, const char *b)
     return row[nb];
 }
 
+/* How many letters may be wrong for a word to be worth a guess, and one more. */
+static unsigned guess_below(const char *word)
+{
+    size_t n = strlen(word) / 2 + 1;
+    return n < 4 ? (unsigned)n : 4;
+}
+
+void help_unknown_verb(const char *noun, const char *verb)
+{
+    const char *nearest = NULL;
+    unsigned best = guess_below(verb);
+    for (size_t i = 0; cli_commands[i]; i++)
+        for (const struct command *x = cli_commands[i]; x->noun; x++) {
+            unsigned d = strcmp(x->noun, noun) == 0 && x->verb[0] ? distance(verb, x->verb) : best;
+            if (d < best) {
+                best = d;
+                nearest = x->verb;
+            }
+        }
+    if (nearest)
+        fprintf(stderr, "touchmark: there is no \"%s %s\"; did you mean \"%s %s\"?\n", noun, verb, noun,
+                nearest);
+    else
+        fprintf(stderr, "touchmark: there is no \"%s %s\"; see: touchmark %s --help\n", noun, verb, noun);
+}
+
 void help_unknown(const char *noun)
 {
     const char *nearest = NULL;
-    unsigned best = 4;
+    unsigned best = guess_below(noun);
+    const struct command *verb = NULL; /* "issue" for "cert issue", where one noun alone has it */
+    unsigned nouns = 0;
+    for (size_t i = 0; cli_commands[i]; i++)
+        for (const struct command *x = cli_commands[i]; x->noun; x++)
+            if (strcmp(x->verb, noun) == 0 && ++nouns)
+                verb = x;
+    if (nouns == 1) {
+        fprintf(stderr, "touchmark: there is no command \"%s\"; did you mean \"%s %s\"?\n", noun, verb->noun,
+                verb->verb);
+        return;
+    }
     for (size_t i = 0; cli_commands[i]; i++)
         for (const struct command *x = cli_commands[i]; x->noun; x++) {
             unsigned d = distance(noun, x->noun);

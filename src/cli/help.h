@@ -9,3 +9,5 @@ void help_noun(FILE *f, const char *noun);
 void help_command(const struct command *c);
 /* Unknown noun: an error line with the nearest known one. */
 void help_unknown(const char *noun);
+/* The same for a verb that a noun does not have. */
+void help_unknown_verb(const char *noun, const char *verb);

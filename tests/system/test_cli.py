@@ -111,6 +111,56 @@ def test_apply_get_delete(house, tmp_path):
     assert house.cli("get", "profiles", "cli-printers", ok=None).returncode == 1
 
 
+def test_delete__what_is_needed_stays(house, tmp_path):
+    def refused(kind, name, why):
+        done = house.cli("delete", kind, name, ok=False)
+        assert done.returncode == 1 and why in done.stderr, done
+        house.cli("get", kind, name)
+
+    refused("authorities", "issuing-ca", "disabled: true")  # its certificates need its revocation list
+    refused("profiles", "server-internal-1y", 'Endpoint "')
+    path = tmp_path / "needed.yaml"
+    path.write_text(PROFILE.replace("cli-printers", "cli-needed") + """
+---
+kind: Endpoint
+name: cli-needed
+protocol: rest
+profiles: [cli-needed]
+""")
+    house.cli("apply", "-f", str(path))
+    refused("profiles", "cli-needed", 'Endpoint "cli-needed"')
+    house.cli("delete", "endpoints", "cli-needed")
+    house.cli("delete", "profiles", "cli-needed")
+
+
+@pytest.mark.parametrize("args, why", [
+    (["--endpoint", "no-such"], 'endpoint "no-such"'),
+    (["--endpoint", "servers", "--profile", "no-such"], 'profile "no-such"'),
+    (["--endpoint", "servers", "--name", "server.example.org"], "DNS:server.example.org"),
+    (["--principal", "admin"], 'tenant "default"'),
+])
+def test_token_create__for_what_is_not_there(house, args, why):
+    assert why in house.cli("token", "create", *args, ok=False).stderr
+
+
+@pytest.mark.parametrize("args, why", [
+    (["cert", "isue"], 'did you mean "cert issue"?'),
+    (["issue"], 'did you mean "cert issue"?'),
+    (["crt", "issue"], 'did you mean "cert"?'),
+    (["show"], "see: touchmark --help"),
+    (["cert", "frobnicate"], "see: touchmark cert --help"),
+])
+def test_a_word_that_is_none__guessed_where_it_is_near(args, why):
+    done = subprocess.run([PROGRAM, *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and why in done.stderr
+
+
+def test_help__of_a_command():
+    for args in (["help", "cert", "issue"], ["cert", "issue", "--help"]):
+        done = subprocess.run([PROGRAM, *args], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 0 and done.stdout.startswith("Usage: touchmark cert issue")
+
+
 def test_profile_test__explains(house, openssl):
     good = openssl.csr("good", "/CN=a.example.org", "DNS:a.example.org")
     text = house.cli("profile", "test", "--profile", "server-internal-1y", "--csr", good).stdout
@@ -159,7 +209,7 @@ def test_completion__parses(shell, completion):
 
 @pytest.mark.parametrize("words, expected", [
     ("touchmark ce", ["cert"]),
-    ("touchmark cert re", ["revoke", "release"]),
+    ("touchmark cert re", ["revoke", "renew-now", "release"]),
     ("touchmark cert list --ex", ["--expires-before"]),
     ("touchmark apply --dr", ["--dry-run"]),
     ("touchmark completion ", ["bash", "zsh", "fish"]),

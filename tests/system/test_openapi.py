@@ -144,7 +144,7 @@ VERBS = {
     "trust-set list": ["listResources"], "trust-set show": ["getResource"],
     "cert show": ["describe"], "cert list": ["listCertificates"], "cert get": ["getCertificate"], "cert find": ["listCertificates"],
     "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate"], "cert release": ["releaseCertificate"],
-    "cert import": ["importCertificates"],
+    "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
     "token create": ["createToken"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
     "request list": ["listRequests"], "request show": ["getRequest"], "request approve": ["approveRequest"],
     "request reject": ["rejectRequest"],
