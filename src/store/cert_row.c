@@ -7,7 +7,7 @@
 #include "x509/general_name.h"
 #include <arpa/inet.h>
 
-enum { KEYS_MAX = 32, TEXT_MAX = 16 << 10 };
+enum { KEYS_ALWAYS = 5, TEXT_MAX = 16 << 10 };
 
 uint16_t cert_id_month(int64_t not_after)
 {
@@ -73,7 +73,7 @@ static tm_err san_text(struct slice *ret, struct arena *a, const struct general_
 
 static void key_add(struct cert_key *keys, size_t *n, enum cert_key_kind kind, struct slice value)
 {
-    if (*n < KEYS_MAX && value.n)
+    if (value.n)
         keys[(*n)++] = (struct cert_key){.kind = kind, .value = value};
 }
 
@@ -89,7 +89,11 @@ tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, 
 tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
                         const struct cert_row *row)
 {
-    struct cert_key *keys = arena_calloc(a, KEYS_MAX, sizeof *keys);
+    /* A foreign certificate may have a SAN that we cannot read: it is stored all the same. */
+    struct general_names san;
+    if (cert_san(&san, a, c, NULL) != TM_OK)
+        san.n = 0;
+    struct cert_key *keys = arena_calloc(a, KEYS_ALWAYS + san.n, sizeof *keys);
     if (!keys)
         return arena_err(a);
     size_t n = 0;
@@ -103,13 +107,9 @@ tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, c
     struct name name;
     if (name_parse(&name, c->subject, NULL) == TM_OK && name_get(&s, a, &name, OID_CN) == TM_OK)
         key_add(keys, &n, CERT_KEY_CN, s);
-    /* A foreign certificate may have a SAN that we cannot read: it is stored all the same. */
-    struct general_names san;
-    if (cert_san(&san, a, c, NULL) == TM_OK) {
-        for (size_t i = 0; i < san.n && n < KEYS_MAX; i++) {
-            TM_TRY(san_text(&s, a, &san.v[i]));
-            key_add(keys, &n, CERT_KEY_SAN, s);
-        }
+    for (size_t i = 0; i < san.n; i++) {
+        TM_TRY(san_text(&s, a, &san.v[i]));
+        key_add(keys, &n, CERT_KEY_SAN, s);
     }
     *ret = keys;
     *ret_n = n;

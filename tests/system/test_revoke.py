@@ -65,6 +65,15 @@ def test_revoke__a_compromised_key_is_not_certified_again(house, openssl):
     house.cli(*again, openssl.csr("revoke-fresh", "/CN=revoke-stolen.example.org", "DNS:revoke-stolen.example.org"))
 
 
+def test_revoke__found_by_each_of_its_names(house, openssl):
+    """Whoever looks for what has to be revoked finds it by its last name as well as by its first."""
+    names = [f"n{i}.many.example.org" for i in range(100)]
+    csr = openssl.csr("revoke-many", "/CN=" + names[0], ",".join("DNS:" + n for n in names))
+    house.cli("cert", "issue", "--profile", "server-internal-1y", "--csr", csr)
+    for name in (names[0], names[50], names[-1]):
+        assert len(house.api("GET", "/certificates?san=dns:" + name).json["items"]) == 1, name
+
+
 def test_revoke__shown_in_the_inventory(house, openssl):
     _, serial = issue(house, openssl, "revoke-row")
     house.cli("cert", "revoke", serial, "--reason", "superseded")

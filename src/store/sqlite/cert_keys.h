@@ -8,7 +8,8 @@
 #pragma once
 #include "store/store.h"
 
-enum { CERT_KEYS_MAX = 32, CERT_KEYS_BLOB_MAX = 1 + 8 * CERT_KEYS_MAX, CERT_KEY_KIND_MASK = 7 };
+/* As many names as a SAN extension has (x509/general_name.h), and a few more. */
+enum { CERT_KEYS_MAX = 136, CERT_KEYS_BLOB_MAX = 1 + 8 * CERT_KEYS_MAX, CERT_KEY_KIND_MASK = 7 };
 
 struct cert_hash_key {
     uint64_t k0, k1;

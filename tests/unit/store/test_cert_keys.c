@@ -103,9 +103,9 @@ static void test_cert_keys_pack__unpacks_to_the_same(void **state)
 
 static void test_cert_keys_pack__no_more_than_fit(void **state)
 {
-    struct cert_key keys[100];
-    char text[100][8];
-    for (unsigned i = 0; i < 100; i++) {
+    struct cert_key keys[200];
+    char text[200][8];
+    for (unsigned i = 0; i < 200; i++) {
         memset(text[i], 0, sizeof text[i]);
         text[i][0] = (char)('a' + i % 26);
         text[i][1] = (char)('a' + i / 26);
@@ -114,7 +114,7 @@ static void test_cert_keys_pack__no_more_than_fit(void **state)
     uint64_t hashes[CERT_KEYS_MAX];
     uint8_t blob[CERT_KEYS_BLOB_MAX];
     size_t blob_n;
-    assert_int_equal(cert_keys_pack(hashes, blob, &blob_n, &hash_key, 1, &columns, keys, 100), CERT_KEYS_MAX);
+    assert_int_equal(cert_keys_pack(hashes, blob, &blob_n, &hash_key, 1, &columns, keys, 200), CERT_KEYS_MAX);
     assert_int_equal(blob_n, CERT_KEYS_BLOB_MAX);
     assert_int_equal(cert_keys_unpack(hashes, &hash_key, 1, &columns, slice_of(blob, blob_n)), CERT_KEYS_MAX);
 }
