@@ -314,17 +314,17 @@ static const struct cli_option apply_options[] = {
     {0},
 };
 
-#define OWN_KIND(word, what)                                                                                 \
+#define OWN_KIND(word, what, own_options)                                                                    \
     {.noun = word,                                                                                           \
      .verb = "list",                                                                                         \
      .summary = "list the " what "s",                                                                        \
      .arguments = "",                                                                                        \
      .example = "touchmark " word " list",                                                                   \
-     .options = house_options,                                                                               \
+     .options = own_options,                                                                                 \
      .run = list_own},                                                                                       \
     {                                                                                                        \
         .noun = word, .verb = "show", .summary = "show one " what " as YAML", .arguments = "NAME",           \
-        .min_args = 1, .max_args = 1, .example = "touchmark " word " show NAME", .options = house_options,   \
+        .min_args = 1, .max_args = 1, .example = "touchmark " word " show NAME", .options = own_options,     \
         .run = show_own                                                                                      \
     }
 
@@ -359,16 +359,18 @@ const struct command resource_commands[] = {
         .verb = "",
         .summary = "delete a resource",
         .arguments = "KIND NAME",
-        .description = "Its history stays.",
+        .description =
+            "Its history stays. What another resource needs is not deleted, nor an authority while its certificates live:\n"
+            "set disabled: true in it.",
         .example = "touchmark delete endpoint old-fleet",
         .min_args = 2,
         .max_args = 2,
         .options = house_options,
         .run = delete,
     },
-    OWN_KIND("endpoint", "endpoint"),
-    OWN_KIND("tenant", "tenant"),
-    OWN_KIND("principal", "principal"),
-    OWN_KIND("trust-set", "trust set"),
+    OWN_KIND("endpoint", "endpoint", NULL),
+    OWN_KIND("tenant", "tenant", NULL),
+    OWN_KIND("principal", "principal", house_options),
+    OWN_KIND("trust-set", "trust set", NULL),
     {0},
 };
