@@ -184,6 +184,8 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
  * the latter is put into the effects. */
 tm_err acme_order_status(enum acme_status *ret, struct acme_exchange *x, struct acme_order *o,
                          struct diag *diag);
+/* The profile as the endpoint has it; NULL where it does not offer it. */
+const char *acme_offered(const struct endpoint *ep, const char *profile);
 /* One more order, or authorization without one, of the account in this hour. */
 tm_err acme_take_quota(struct acme_exchange *x);
 /* Read the order of the path's {id}. */

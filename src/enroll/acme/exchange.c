@@ -314,14 +314,15 @@ static tm_err parse(struct acme_exchange *x)
     return e;
 }
 
-/* RFC 8555 6.4: what was signed is for this very address. */
+/* RFC 8555 6.4: what was signed is for this very address. Where that is configured Host says nothing about it: somebody in between, to
+ * whom the client believes to speak, writes there what the client has signed. */
 static tm_err check_url(struct acme_exchange *x)
 {
     const char *host = http_request_header(x->request, "Host"), *target = x->request->raw_target;
-    const char *by_host = host_valid(host) ? arena_printf(x->arena, "https://%s%s", host, target) : NULL;
-    const char *by_name =
-        x->settings->url[0] ? arena_printf(x->arena, "%s%s", x->settings->url, target) : NULL;
-    if ((by_host && strcmp(x->jws.url, by_host) == 0) || (by_name && strcmp(x->jws.url, by_name) == 0))
+    const char *here = x->settings->url[0] ? arena_printf(x->arena, "%s%s", x->settings->url, target)
+                       : host_valid(host)  ? arena_printf(x->arena, "https://%s%s", host, target)
+                                           : NULL;
+    if (here && strcmp(x->jws.url, here) == 0)
         return TM_OK;
     return acme_refuse(x, ACME_P_UNAUTHORIZED, TM_EAUTH, "RFC 8555 6.4",
                        "the \"url\" that was signed is not the address of this request");

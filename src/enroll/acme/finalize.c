@@ -239,6 +239,10 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
     const struct acme_order *o = x->order;
     if (!i)
         return TM_ENOMEM;
+    /* The order may be older than what the endpoint offers now. */
+    if (!acme_offered(ep, o->profile))
+        return acme_refuse(x, ACME_P_INVALID_PROFILE, TM_EDENIED, "endpoint.profiles",
+                           "the profile of this order is not offered any more");
     i->house = x->house;
     i->arena = x->arena;
     TM_TRY(read_request(x, i, p, diag));
