@@ -75,6 +75,7 @@ static void facts_fill(struct sample *s, struct arena *a, struct slice in)
         f->device.n_hw_names = 0;
     s->e.caller.device_id = device & 0x80 ? "sn-0002" : "sn-0001";
     f->authority.disabled = authority & 1;
+    f->authority.revoked = (authority & 65) == 64;
     f->authority.crl_url = authority & 2 ? "" : f->authority.crl_url;
     f->authority.ca_url = authority & 4 ? NULL : f->authority.ca_url;
     f->authority.ocsp_url = authority & 8 ? NULL : f->authority.ocsp_url;

@@ -63,6 +63,15 @@ static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const s
     return house_commit(h, effects, 2, diag);
 }
 
+/* A CA's own certificate has been revoked or released: whether it issues is part of the catalog. */
+static tm_err reload_if_authority(struct house *h, tenant_id tenant, const uint8_t *serial, struct diag *diag)
+{
+    struct catalog *c = house_catalog(h);
+    bool ca = catalog_authority_by_serial(c, tenant, serial) != NULL;
+    catalog_unref(c);
+    return ca ? house_reload(h, diag) : TM_OK;
+}
+
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag)
 {
@@ -87,6 +96,8 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
     } else if (e == TM_OK) {
         e = revoke(h, a, tenant, &row, reason, by, comment, now, diag);
     }
+    if (e == TM_OK)
+        e = reload_if_authority(h, tenant, serial, diag);
     if (ret_revoked_at)
         *ret_revoked_at = now;
     arena_free(a);
@@ -119,6 +130,8 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
     }
     if (e == TM_OK)
         e = house_commit(h, effects, 2, diag);
+    if (e == TM_OK)
+        e = reload_if_authority(h, tenant, serial, diag);
     arena_free(a);
     if (e == TM_OK)
         jobs_kick(h->jobs, "crl.publish");

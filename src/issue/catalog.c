@@ -392,6 +392,47 @@ static tm_err add_tenant(struct build *b, tenant_id house, const struct resource
     return TM_OK;
 }
 
+/* By serial, which wants no index: what this house has revoked of its own CAs. */
+static tm_err mark_revoked(const struct build *b, struct authority *x, struct diag *diag)
+{
+    if (x->cert.serial.n != CERT_SERIAL_LEN)
+        return TM_OK;
+    struct arena *a = arena_new(0);
+    if (!a)
+        return TM_ENOMEM;
+    struct store_read q = {.kind = READ_CERT, .tenant = x->tenant, .arena = a};
+    memcpy(q.id, x->cert.serial.p, sizeof q.id);
+    tm_err e = store_read_now(b->store, &q);
+    if (e == TM_OK)
+        x->revoked = q.certs[0].revoked_at != 0;
+    else if (e == TM_ENOTFOUND)
+        e = TM_OK;
+    else if (diag)
+        *diag = q.diag;
+    arena_free(a);
+    return e;
+}
+
+/* What hangs below a revoked CA validates nowhere either. */
+static void mark_below(const struct catalog *c, struct authority *x)
+{
+    const struct authority *above = x;
+    for (size_t i = 0; i < CHAIN_MAX && above && above->parent && above->parent[0] && !x->revoked; i++) {
+        above = catalog_authority(c, x->tenant, above->parent);
+        x->revoked = above && above->revoked;
+    }
+}
+
+static tm_err authorities_revoked(const struct build *b, struct diag *diag)
+{
+    struct authority **v = (struct authority **)b->c->authorities.v;
+    for (size_t i = 0; i < b->c->authorities.n; i++)
+        TM_TRY(mark_revoked(b, v[i], diag));
+    for (size_t i = 0; i < b->c->authorities.n; i++)
+        mark_below(b->c, v[i]);
+    return TM_OK;
+}
+
 tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer *signer,
                      void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d),
                      void *arg, struct diag *diag)
@@ -412,6 +453,9 @@ tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer 
     for (size_t i = 0; i < c->n_tenants && e == TM_OK; i++)
         if (c->tenants[i].id != TENANT_HOUSE)
             e = for_each_resource(&b, c->tenants[i].id, "", add_resource, diag);
+    list_sort(&c->authorities);
+    if (e == TM_OK)
+        e = authorities_revoked(&b, diag);
     if (e != TM_OK) {
         catalog_unref(c);
         return e;
@@ -419,7 +463,6 @@ tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer 
     if (c->n_tenants > 1)
         qsort(c->tenants, c->n_tenants, sizeof *c->tenants, tenant_order);
     list_sort(&c->profiles);
-    list_sort(&c->authorities);
     list_sort(&c->endpoints);
     list_sort(&c->trust_sets);
     list_sort(&c->principals);
@@ -483,6 +526,17 @@ struct profile *catalog_profile(const struct catalog *c, tenant_id t, const char
 const struct authority *catalog_authority(const struct catalog *c, tenant_id t, const char *name)
 {
     return list_find(&c->authorities, t, name);
+}
+
+const struct authority *catalog_authority_by_serial(const struct catalog *c, tenant_id t,
+                                                    const uint8_t *serial)
+{
+    for (size_t i = 0; i < c->authorities.n; i++) {
+        const struct authority *x = c->authorities.v[i];
+        if (x->tenant == t && slice_eq(x->cert.serial, slice_of(serial, CERT_SERIAL_LEN)))
+            return x;
+    }
+    return NULL;
 }
 
 const struct authority *catalog_authority_by_key_id(const struct catalog *c, struct slice ski)

@@ -30,6 +30,7 @@ struct authority {
     tenant_id tenant;
     const char *name;
     bool is_root, disabled, offline; /* offline: its key is not in this house */
+    bool revoked;                    /* its certificate, or one above it here: it issues nothing more */
     const char *key_ref;             /* the signer's key id; "" when offline */
     enum key_alg key_alg;
     enum sig_alg sig_alg;
@@ -96,6 +97,9 @@ size_t catalog_tenants(const struct catalog *c, const struct tenant **ret_first)
 struct profile *catalog_profile(const struct catalog *c, tenant_id t,
                                 const char *name); /* borrowed from the snapshot */
 const struct authority *catalog_authority(const struct catalog *c, tenant_id t, const char *name);
+/* The one whose certificate has this serial (16 octets), NULL when there is none. */
+const struct authority *catalog_authority_by_serial(const struct catalog *c, tenant_id t,
+                                                    const uint8_t *serial);
 const struct authority *catalog_authority_by_key_id(const struct catalog *c,
                                                     struct slice ski); /* any tenant */
 const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref);

@@ -14,8 +14,7 @@ const char *const key_origin_names[KEY_ORIGIN_COUNT + 1] = {
 
 const char *const caller_kind_names[CALLER_COUNT + 1] = {
     [CALLER_ANONYMOUS] = "anonymous", [CALLER_DEVICE] = "device",       [CALLER_CERTIFICATE] = "certificate",
-    [CALLER_TOKEN] = "token",         [CALLER_PRINCIPAL] = "principal",
-    [CALLER_ACCOUNT] = "account",
+    [CALLER_TOKEN] = "token",         [CALLER_PRINCIPAL] = "principal", [CALLER_ACCOUNT] = "account",
 };
 
 const char *const device_state_names[DEVICE_STATE_COUNT + 1] = {

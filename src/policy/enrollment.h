@@ -120,6 +120,7 @@ struct facts {
         enum sig_alg sig_alg;
         int64_t not_before, not_after;
         bool disabled;
+        bool revoked;                            /* its CA certificate, or one above it */
         const char *crl_url, *ca_url, *ocsp_url; /* NULL or "": leave out */
     } authority;
 

@@ -50,6 +50,9 @@ tm_err rule_authority(struct deciding *s)
         return REFUSE(s, TM_EUNAVAIL, "authority.missing", reason, "no authority \"", name, "\" is known");
     if (s->f->authority.disabled)
         return REFUSE(s, TM_EUNAVAIL, "authority.disabled", reason, name, " is disabled");
+    if (s->f->authority.revoked)
+        return REFUSE(s, TM_EUNAVAIL, "authority.revoked", reason, "the CA certificate of ", name,
+                      ", or one above it, is revoked");
     if (s->f->authority.not_before > s->f->now)
         return REFUSE(s, TM_EUNAVAIL, "authority.not-yet-valid", reason, name, " is valid from ",
                       say_time(s, s->f->authority.not_before), ", and now it is ", say_time(s, s->f->now));

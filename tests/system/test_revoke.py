@@ -134,3 +134,15 @@ def test_crl__conditional_get(house, openssl):
 @pytest.mark.parametrize("path", ["/crl/" + "00" * 20 + "/full.crl", "/crl/x/full.crl", "/ca/..%2Ftls.cer"])
 def test_crl__unknown(house, path):
     assert house.plain(path).status in (400, 404)
+
+
+def test_revoke__a_ca_that_is_held_issues_nothing_until_it_is_released(house, openssl, tmp_path):
+    exported = str(tmp_path / "issuing.pem")
+    house.cli("ca", "export", "issuing-ca", "--out", exported)
+    serial = openssl.text("x509", "-in", exported, "-noout", "-serial").strip().split("=")[1]
+    csr = openssl.csr("below-held", "/CN=held.example.org", "DNS:held.example.org")
+    issue = ("cert", "issue", "--csr", csr, "--profile", "server-internal-1y", "--out", str(tmp_path / "held.pem"))
+    house.cli("cert", "revoke", serial, "--reason", "certificateHold")
+    assert "authority.revoked" in house.cli(*issue, ok=False).stderr
+    house.cli("cert", "release", serial)
+    house.cli(*issue)
