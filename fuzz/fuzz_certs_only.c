@@ -11,9 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct slice der, certs[16], again[16];
+    struct slice der, certs[16] = {0}, again[16] = {0};
     struct diag d = {0};
-    size_t n, m;
+    size_t n = 0, m = 0;
     struct arena *a = arena_new(0);
     struct buf out;
     if (!a)

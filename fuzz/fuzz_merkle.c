@@ -14,8 +14,10 @@ enum { LEAVES = 128, HEAD = 4, BUILT_MAX = 16 * MERKLE_HASH };
 static tm_err subtree(void *ctx, unsigned level, uint64_t index, uint8_t out[32])
 {
     unsigned *left_over = ctx;
-    if (*left_over && --*left_over == 0)
+    if (*left_over == 1)
         return TM_EIO;
+    if (*left_over > 1)
+        --*left_over;
     if (level == 0)
         return merkle_leaf(out, slice_of((const uint8_t *)&index, 1));
     uint8_t left[32], right[32];

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "register/register.h"
+#include <inttypes.h>
 #include <string.h>
 
 enum { SERIALS_MAX = 1000, PAGE = 200, BODY_MAX = 256 << 10, WINDOW_LEAST = 60 };
@@ -37,7 +38,7 @@ static tm_err window_state(struct slice *ret, struct arena *a, const struct rene
 {
     struct buf b;
     buf_init(&b, 8192);
-    buf_printf(&b, "{\"start\":%lld,\"end\":%lld", (long long)d->start, (long long)(d->start + d->spread));
+    buf_printf(&b, "{\"start\":%" PRId64 ",\"end\":%" PRId64, d->start, d->start + d->spread);
     if (d->explanation[0]) {
         buf_puts(&b, ",\"explanation\":");
         buf_put_json_string(&b, slice_str(d->explanation));

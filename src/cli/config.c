@@ -83,7 +83,8 @@ static const struct json_field tls_schema[] = {
      .offset = IN(tls, certificate),
      .max = 4000,
      .def = "",
-     .doc = "PEM, the chain behind it; the house's own, renewed by itself, when left out. Read again on SIGHUP"},
+     .doc =
+         "PEM, the chain behind it; the house's own, renewed by itself, when left out. Read again on SIGHUP"},
     {.key = "key",
      .kind = JSON_K_STRING,
      .offset = IN(tls, key),
