@@ -3,6 +3,7 @@ import base64
 import hashlib
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -701,3 +702,18 @@ def test_metrics(world):
     text = world.house.plain("/metrics", port="admin").body.decode()
     assert 'touchmark_acme_requests_total{endpoint="acme",outcome="ok"}' in text
     assert "touchmark_acme_certificates_total" in text
+
+
+def test_validations__one_account_s_silent_hosts_hold_up_nobody_else(world):
+    world.open("acme-silent", validation={"attempts": 1})
+    silent = socket.create_server(("127.0.0.2", world.web.port), backlog=128)  # takes connections and says nothing
+    try:
+        mallory, alice = world.client("acme-silent"), world.client("acme-silent")
+        order = mallory.order(*(world.name(f"silent-{i}.example.com", "127.0.0.2") for i in range(60)))
+        for url in order.value["authorizations"]:
+            mallory.post(order.challenge(mallory.post(url).json, "http-01")["url"], {})
+        world.issue(alice, "alice.example.com")
+        states = {mallory.post(url).json["status"] for url in order.value["authorizations"]}
+        assert states == {"pending"}, "alice came after the silent hosts"
+    finally:
+        silent.close()

@@ -436,7 +436,7 @@ static void written_run(struct task *t)
     }
     x->err = x->txn.err;
     if (x->err == TM_OK && x->validate)
-        validator_look(x->acme->validator, x->endpoint->tenant, x->validate);
+        validator_look(x->acme->validator, x->endpoint->tenant, x->validate, x->account->id);
     if (x->err != TM_OK)
         x->diag = x->txn.diag;
     bool token =

@@ -14,6 +14,9 @@
 enum {
     THREADS = 32,       /* attempts at a time: they wait, mostly */
     WAITING_MAX = 2048, /* known here; the rest stands in the store */
+    /* Of one account, so that its silent hosts hold up nobody else. */
+    RUNNING_OWNER_MAX = THREADS / 4,
+    WAITING_OWNER_MAX = WAITING_MAX / 8,
     RESOLVERS_MAX = 16,
     BACKOFF_MS = 1000,
     BACKOFF_MS_MAX = 60000,
@@ -34,8 +37,13 @@ struct look {
     struct task task;
     struct validator *v;
     tenant_id tenant;
-    char id[ACME_ID_MAX + 1];
+    char id[ACME_ID_MAX + 1], owner[ACME_ID_MAX + 1];
     struct look *next;
+};
+/* In the order in which they came. */
+struct look_list {
+    struct look *first, **end;
+    size_t n;
 };
 
 /* Resolvers by their settings. One that nobody uses gives way where there are too many. */
@@ -51,8 +59,7 @@ struct validator {
     struct pool *pool;
     pthread_mutex_t lock;
     bool stopping;
-    struct look *looks;
-    size_t n_looks;
+    struct look_list waiting, running;
     struct known_resolver resolvers[RESOLVERS_MAX];
     size_t n_resolvers;
 };
@@ -294,15 +301,66 @@ static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, str
 
 /* ---- the pool ---- */
 
-static void forget(struct look *k)
+static void list_append(struct look_list *l, struct look *k)
+{
+    k->next = NULL;
+    *l->end = k;
+    l->end = &k->next;
+    l->n++;
+}
+
+/* *at is in the list. */
+static struct look *list_take(struct look_list *l, struct look **at)
+{
+    struct look *k = *at;
+    *at = k->next;
+    if (!*at)
+        l->end = at;
+    l->n--;
+    return k;
+}
+
+static size_t list_count(const struct look_list *l, tenant_id tenant, const char *owner)
+{
+    size_t n = 0;
+    for (const struct look *k = l->first; k; k = k->next)
+        n += k->tenant == tenant && strcmp(k->owner, owner) == 0;
+    return n;
+}
+
+static bool list_has(const struct look_list *l, tenant_id tenant, const char *id)
+{
+    for (const struct look *k = l->first; k; k = k->next)
+        if (k->tenant == tenant && strcmp(k->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* Lock held. Who has waited for longest and whose account does not have its share of the threads yet. */
+static void start_next(struct validator *v)
+{
+    struct look **at = &v->waiting.first;
+    while (*at && v->running.n < THREADS) {
+        if (list_count(&v->running, (*at)->tenant, (*at)->owner) >= RUNNING_OWNER_MAX) {
+            at = &(*at)->next;
+            continue;
+        }
+        struct look *k = list_take(&v->waiting, at);
+        list_append(&v->running, k);
+        executor_post(pool_executor(v->pool), &k->task);
+    }
+}
+
+static void finished(struct look *k)
 {
     struct validator *v = k->v;
     pthread_mutex_lock(&v->lock);
-    struct look **at = &v->looks;
+    struct look **at = &v->running.first;
     while (*at != k)
         at = &(*at)->next;
-    *at = k->next;
-    v->n_looks--;
+    list_take(&v->running, at);
+    if (!v->stopping)
+        start_next(v);
     pthread_mutex_unlock(&v->lock);
     free(k);
 }
@@ -323,30 +381,29 @@ static void look_run(struct task *task)
         log_error(NULL, "acme.validation-failed", LOG_S("authorization", k->id),
                   LOG_S("error", tm_err_name(e)), LOG_S("why", diag.message));
     catalog_unref(c);
-    forget(k);
+    finished(k);
 }
 
-void validator_look(struct validator *v, tenant_id tenant, const char *authz)
+void validator_look(struct validator *v, tenant_id tenant, const char *authz, const char *owner)
 {
     struct look *k = NULL;
-    if (strlen(authz) > ACME_ID_MAX)
+    if (strlen(authz) > ACME_ID_MAX || strlen(owner) > ACME_ID_MAX)
         return;
     pthread_mutex_lock(&v->lock);
-    bool known = v->stopping || v->n_looks == WAITING_MAX;
-    for (struct look *x = v->looks; x && !known; x = x->next)
-        known = x->tenant == tenant && strcmp(x->id, authz) == 0;
+    bool refuse = v->stopping || v->waiting.n == WAITING_MAX || list_has(&v->waiting, tenant, authz) ||
+                  list_has(&v->running, tenant, authz) ||
+                  list_count(&v->waiting, tenant, owner) >= WAITING_OWNER_MAX;
     /* The threads come with the first validation: most houses have none. */
-    if (!known && !v->pool && pool_new(&v->pool, "acme", THREADS) != TM_OK)
-        known = true;
-    if (!known && (k = calloc(1, sizeof *k))) {
+    if (!refuse && !v->pool && pool_new(&v->pool, "acme", THREADS) != TM_OK)
+        refuse = true;
+    if (!refuse && (k = calloc(1, sizeof *k))) {
         k->v = v;
         k->tenant = tenant;
         k->task.run = look_run;
         memcpy(k->id, authz, strlen(authz) + 1);
-        k->next = v->looks;
-        v->looks = k;
-        v->n_looks++;
-        executor_post(pool_executor(v->pool), &k->task);
+        memcpy(k->owner, owner, strlen(owner) + 1);
+        list_append(&v->waiting, k);
+        start_next(v);
     }
     pthread_mutex_unlock(&v->lock);
 }
@@ -360,7 +417,7 @@ tm_err validator_sweep(struct validator *v, struct diag *diag)
         .kind = READ_ACME_DUE, .arena = a, .window_start = clock_now_ms(), .limit = WAITING_MAX};
     tm_err e = store_read_now(v->house->store, &q);
     for (size_t i = 0; e == TM_OK && i < q.n; i++)
-        validator_look(v, q.acme[i].tenant, q.acme[i].id);
+        validator_look(v, q.acme[i].tenant, q.acme[i].id, q.acme[i].owner);
     if (e != TM_OK)
         *diag = q.diag;
     arena_free(a);
@@ -373,6 +430,8 @@ tm_err validator_new(struct validator **ret, struct house *h)
     if (!v)
         return TM_ENOMEM;
     v->house = h;
+    v->waiting.end = &v->waiting.first;
+    v->running.end = &v->running.first;
     pthread_mutex_init(&v->lock, NULL);
     *ret = v;
     return TM_OK;
@@ -394,6 +453,8 @@ void validator_free(struct validator *v)
     if (!v)
         return;
     validator_stop(v);
+    while (v->waiting.first)
+        free(list_take(&v->waiting, &v->waiting.first));
     for (size_t i = 0; i < v->n_resolvers; i++) {
         resolver_free(v->resolvers[i].resolver);
         free(v->resolvers[i].key);

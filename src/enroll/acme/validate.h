@@ -15,8 +15,8 @@ tm_err validator_new(struct validator **ret, struct house *h);
 /* Ends the threads; nothing is looked at afterwards. */
 void validator_stop(struct validator *v);
 void validator_free(struct validator *v);
-/* Look at this authorization soon. */
-void validator_look(struct validator *v, tenant_id tenant, const char *authz);
+/* Look at this authorization of an account soon. One account has a share of the threads and of the places to wait, no more. */
+void validator_look(struct validator *v, tenant_id tenant, const char *authz, const char *owner);
 /* Take up what is due in the store: the job. */
 tm_err validator_sweep(struct validator *v, struct diag *diag);
 
