@@ -29,6 +29,8 @@ struct acme_settings {
     int64_t order_lifetime, authorization_lifetime, retention; /* seconds */
     struct {
         int64_t orders; /* new ones an account and hour; 0: any number */
+        int64_t
+            accounts; /* new ones without an external key, an address (an IPv6 /64) and hour; 0: any number */
         int64_t identifiers;
     } limits;
     struct {

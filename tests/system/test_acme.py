@@ -44,8 +44,7 @@ class World:
         acme = {"external-account": external, "terms-of-service": terms,
                 "validation": {"resolvers": [self.dns.address], "dnssec": False, "networks": ["127.0.0.0/8", "::1/128"],
                                "http-port": self.web.port, "tls-port": self.alpn.port, "attempts": 2, **(validation or {})}}
-        if limits:
-            acme["limits"] = limits
+        acme["limits"] = {"accounts-per-hour": 0, **(limits or {})}
         endpoint = {"kind": "Endpoint", "name": name, "protocol": "acme", "profiles": PROFILES, "acme": {**acme, **more}}
         self.house.cli("apply", "-f", "-", data=json.dumps(endpoint))
 
@@ -717,3 +716,13 @@ def test_validations__one_account_s_silent_hosts_hold_up_nobody_else(world):
         assert states == {"pending"}, "alice came after the silent hosts"
     finally:
         silent.close()
+
+
+def test_new_account__without_an_external_key_so_many_from_one_address(world):
+    world.open("acme-few", limits={"accounts-per-hour": 2})
+    first = world.client("acme-few")
+    world.client("acme-few")
+    with pytest.raises(Problem) as refused:
+        world.client("acme-few")
+    assert refused.value.type == "rateLimited" and int(refused.value.reply.headers["Retry-After"]) <= 3600
+    assert world.client("acme-few", key=first.key, register=False).register().status == 200  # known ones come in as ever

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "enroll/acme/acme.h"
+#include "http/address.h"
 #include "policy/names.h"
 #include "register/register.h"
 #include <string.h>
@@ -107,6 +108,21 @@ static tm_err check_terms(struct acme_exchange *x, struct acme_account *a, const
                        "the terms of service must be agreed to: %s", x->settings->terms);
 }
 
+/* Keys cost nothing, accounts stay: who has no external key is counted by where he comes from. Networks give each of their customers an
+ * IPv6 /64 at least. */
+static tm_err take_account(struct acme_exchange *x)
+{
+    struct address_range from;
+    const char *place = x->request->peer;
+    char hex[17];
+    if (address_range_parse(&from, place, NULL) == TM_OK && from.base.family == ADDRESS_V6) {
+        hex_encode(hex, slice_of(from.base.ip, 8));
+        place = hex;
+    }
+    return acme_take_quota(x, arena_printf(x->arena, "acme-accounts/%s/%s", x->endpoint->name, place),
+                           x->settings->limits.accounts);
+}
+
 static tm_err create(struct acme_exchange *x, const char *key, const json_t *p, struct diag *diag)
 {
     struct acme_account a = {.external = "", .profile = "", .thumbprint = strchr(key, '/') + 1};
@@ -116,6 +132,8 @@ static tm_err create(struct acme_exchange *x, const char *key, const json_t *p, 
                            "an account here must have a contact");
     TM_TRY(check_terms(x, &a, p));
     TM_TRY(acme_external_account(&a, x, json_object_get(p, "externalAccountBinding"), diag));
+    if (!a.external[0])
+        TM_TRY(take_account(x));
     TM_TRY(acme_id_make(&a.id, x->arena));
     a.spki = x->jws.jwk.spki.der;
     a.row.key = key;

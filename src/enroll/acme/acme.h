@@ -128,6 +128,8 @@ void acme_subproblem(struct acme_exchange *x, enum acme_problem p, const struct 
                      const char *detail);
 /* Room for one more effect, zeroed but for the tenant; NULL: the request is too large. */
 struct effect *acme_effect(struct acme_exchange *x);
+/* One more of at most `max` (0: any number) in this hour, counted under `name` (NULL: TM_ENOMEM). What is over is rateLimited. */
+tm_err acme_take_quota(struct acme_exchange *x, const char *name, int64_t max);
 /* The row, as it was changed, as an effect. */
 tm_err acme_put_row(struct acme_exchange *x, const struct acme_row *row, bool unique);
 /* An event about an account or order in the same transaction. `fields` as register_event_body(). */
@@ -187,7 +189,7 @@ tm_err acme_order_status(enum acme_status *ret, struct acme_exchange *x, struct 
 /* The profile as the endpoint has it; NULL where it does not offer it. */
 const char *acme_offered(const struct endpoint *ep, const char *profile);
 /* One more order, or authorization without one, of the account in this hour. */
-tm_err acme_take_quota(struct acme_exchange *x);
+tm_err acme_take_order(struct acme_exchange *x);
 /* Read the order of the path's {id}. */
 tm_err acme_own_order(struct acme_order *ret, struct acme_exchange *x, struct diag *diag);
 /* authz.c: a new authorization in the making; names that the account was granted are valid at once. */

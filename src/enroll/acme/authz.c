@@ -247,7 +247,7 @@ static tm_err new_authz_with(struct acme_exchange *x, const json_t *p, struct di
     tm_err e = acme_authz_reuse(&z, x, &id, false, diag);
     if (e == TM_ENOTFOUND) {
         x->status = 201;
-        TM_TRY(acme_take_quota(x));
+        TM_TRY(acme_take_order(x));
         e = acme_authz_make(&z, x, &id, false, diag);
     }
     TM_TRY(e);

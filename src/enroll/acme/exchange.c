@@ -61,6 +61,22 @@ struct effect *acme_effect(struct acme_exchange *x)
     return e;
 }
 
+tm_err acme_take_quota(struct acme_exchange *x, const char *name, int64_t max)
+{
+    if (max == 0)
+        return TM_OK;
+    struct effect *e = name ? acme_effect(x) : NULL;
+    if (!e)
+        return TM_ENOMEM;
+    int64_t now = clock_now();
+    e->kind = EFFECT_QUOTA_TAKE;
+    e->u.quota.name = name;
+    e->u.quota.window_start = now - now % ACME_QUOTA_WINDOW;
+    e->u.quota.max = (uint64_t)max;
+    e->u.quota.take = 1;
+    return TM_OK;
+}
+
 tm_err acme_put_row(struct acme_exchange *x, const struct acme_row *row, bool unique)
 {
     struct effect *e = acme_effect(x);

@@ -310,20 +310,9 @@ static tm_err read_times(struct acme_order *o, struct acme_exchange *x, const st
 }
 
 /* RFC 8555 7.4 gives orders away that nobody pays for: they are counted, as are authorizations without one. */
-tm_err acme_take_quota(struct acme_exchange *x)
+tm_err acme_take_order(struct acme_exchange *x)
 {
-    if (!x->settings->limits.orders)
-        return TM_OK;
-    struct effect *e = acme_effect(x);
-    if (!e)
-        return TM_ENOMEM;
-    int64_t now = clock_now();
-    e->kind = EFFECT_QUOTA_TAKE;
-    e->u.quota.name = arena_printf(x->arena, "acme/%s", x->account->id);
-    e->u.quota.window_start = now - now % ACME_QUOTA_WINDOW;
-    e->u.quota.max = (uint64_t)x->settings->limits.orders;
-    e->u.quota.take = 1;
-    return e->u.quota.name ? TM_OK : TM_ENOMEM;
+    return acme_take_quota(x, arena_printf(x->arena, "acme/%s", x->account->id), x->settings->limits.orders);
 }
 
 /* One authorization a name: one that serves already, or a new one. */
@@ -440,7 +429,7 @@ static tm_err new_order_with(struct acme_exchange *x, const json_t *p, struct di
     TM_TRY(read_names(w, x, profile, json_object_get(p, "identifiers"), diag));
     TM_TRY(read_times(&o, x, profile, p));
     TM_TRY(check_replaces(&o, &unique, x, p, w, diag));
-    TM_TRY(acme_take_quota(x));
+    TM_TRY(acme_take_order(x));
     o.expires = clock_now() + x->settings->order_lifetime;
     TM_TRY(authorize(&o, &ready, x, w, diag));
     TM_TRY(acme_id_make(&o.id, x->arena));
