@@ -32,7 +32,8 @@ def test_storm(new_house):
     with DnsServer(drop=0.2) as dns:
         house.cli("apply", "-f", "-", data=json.dumps(
             {"kind": "Endpoint", "name": "storm", "protocol": "acme", "profiles": ["enterprise-tls-47d"],
-             "acme": {"validation": {"resolvers": [dns.address], "dnssec": False, "networks": ["127.0.0.0/8"], "http-port": web.port}}}))
+             "acme": {"limits": {"accounts-per-hour": 0},
+                     "validation": {"resolvers": [dns.address], "dnssec": False, "networks": ["127.0.0.0/8"], "http-port": web.port}}}))
         house.start()
         before = resident(house.process.pid)
         outcomes, lock, start = [], threading.Lock(), threading.Barrier(CLIENTS)
