@@ -94,7 +94,7 @@ static tm_err nonce_check(struct est_cmc *m, struct diag *diag)
 /* The certificate that the signer names: the TLS client's, or one that came along. */
 static bool find_certificate(struct cert *ret, const struct est_cmc *m, const struct signed_signer *s)
 {
-    if (m->x->shown.n && cert_parse(ret, m->x->shown, NULL) == TM_OK && signed_signer_is(s, ret))
+    if (m->x->who.shown.n && cert_parse(ret, m->x->who.shown, NULL) == TM_OK && signed_signer_is(s, ret))
         return true;
     for (size_t i = 0; i < m->cms.n_certs; i++)
         if (cert_parse(ret, m->cms.certs[i], NULL) == TM_OK && signed_signer_is(s, ret))
@@ -150,17 +150,17 @@ static tm_err verify(struct est_cmc *m, struct diag *diag)
     if (!find_certificate(&by, m, s))
         return verify_by_request(m, s, diag);
     TM_TRY(cms_signer_verify(&m->cms, s, &by.spki, diag));
-    if (x->shown.n && !slice_eq(x->shown, by.der)) {
+    if (x->who.shown.n && !slice_eq(x->who.shown, by.der)) {
         m->fail = CMC_BAD_IDENTITY;
         return diag_fail(diag, TM_EDENIED, "RFC 5272 3.2", "signerInfos",
                          "the message is signed by somebody else than the TLS client");
     }
-    if (x->shown.n)
+    if (x->who.shown.n)
         return TM_OK;
     TM_TRY(check_fresh(m, s, diag));
-    TM_TRY(arena_copy(&x->shown, x->request->arena, by.der));
-    x->shown_chain = m->cms.certs;
-    x->n_shown_chain = m->cms.n_certs;
+    TM_TRY(arena_copy(&x->who.shown, x->request->arena, by.der));
+    x->who.chain = m->cms.certs;
+    x->who.n_chain = m->cms.n_certs;
     return TM_OK;
 }
 
@@ -361,11 +361,11 @@ static void request_done(struct task *t)
 static void choose_kind(struct est_exchange *x)
 {
     struct issue_request *i = &x->issue;
-    if (i->e.caller.kind != CALLER_CERTIFICATE || x->predecessor.n == 0 ||
-        !slice_eq(x->csr.subject, x->peer.subject))
+    if (i->e.caller.kind != CALLER_CERTIFICATE || x->who.predecessor.n == 0 ||
+        !slice_eq(x->csr.subject, x->who.peer.subject))
         return;
     i->e.kind = ENROLL_RENEW;
-    i->predecessor = x->predecessor;
+    i->predecessor = x->who.predecessor;
 }
 
 static tm_err prepare_request(struct est_cmc *m, const struct cmc_request *q, struct diag *diag)
@@ -378,7 +378,7 @@ static tm_err prepare_request(struct est_cmc *m, const struct cmc_request *q, st
     choose_kind(x);
     TM_TRY(issue_from_csr(&x->issue, &x->csr, diag));
     TM_TRY(est_choose_profile(x, diag));
-    return est_register_device(x, diag);
+    return identity_register_device(&x->who, diag);
 }
 
 static void next_request(struct est_cmc *m)

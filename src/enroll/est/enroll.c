@@ -61,7 +61,7 @@ static bool offers(const struct endpoint *e, const char *profile)
 tm_err est_choose_profile(struct est_exchange *x, struct diag *diag)
 {
     const struct endpoint *ep = x->endpoint;
-    const char *by_token = x->issue.e.profile, *old = x->predecessor_profile;
+    const char *by_token = x->issue.e.profile, *old = x->who.predecessor_profile;
     if (by_token && by_token[0] && !offers(ep, by_token))
         return diag_fail(diag, TM_EDENIED, "endpoint.profiles", "Authorization",
                          "endpoint \"%s\" does not offer the token's profile", ep->name);
@@ -171,12 +171,12 @@ static tm_err prepare(struct est_exchange *x, struct diag *diag)
     TM_TRY(est_authenticate(x, diag));
     if (x->op == EST_REENROLL) {
         /* RFC 7030 4.2.2: by the certificate that is to be renewed */
-        if (x->predecessor.n == 0)
+        if (x->who.predecessor.n == 0)
             return diag_fail(
                 diag, TM_EAUTH, "RFC 7030 4.2.2", "certificate",
                 "a renewal is asked for with the certificate to be renewed as TLS client certificate");
         i->e.kind = ENROLL_RENEW;
-        i->predecessor = x->predecessor;
+        i->predecessor = x->who.predecessor;
     }
     i->device_id = i->e.caller.device_id;
     struct slice der;
@@ -188,7 +188,7 @@ static tm_err prepare(struct est_exchange *x, struct diag *diag)
     TM_TRY(est_choose_profile(x, diag));
     if (x->op == EST_KEYGEN)
         TM_TRY(check_keygen(x, diag));
-    return est_register_device(x, diag);
+    return identity_register_device(&x->who, diag);
 }
 
 void est_enroll_work(struct task *t)

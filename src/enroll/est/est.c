@@ -119,11 +119,15 @@ static void begin(struct http_request *r, enum est_op op)
     x->refused.run = est_answer_refused;
     x->issue.done.run = est_answer;
     x->issue.reply_to = http_request_executor(r);
-    x->shown = r->client_cert;
-    x->shown_chain = r->client_chain;
-    x->n_shown_chain = r->n_client_chain;
     x->catalog = house_catalog(h);
     x->endpoint = find_endpoint(x->catalog, r);
+    x->who = (struct identity){.house = h,
+                               .catalog = x->catalog,
+                               .endpoint = x->endpoint,
+                               .arena = r->arena,
+                               .shown = r->client_cert,
+                               .chain = r->client_chain,
+                               .n_chain = r->n_client_chain};
     if (!x->endpoint || (op == EST_KEYGEN && !x->endpoint->server_keygen)) {
         no_endpoint(r);
         catalog_unref(x->catalog);

@@ -6,6 +6,7 @@
 #pragma once
 #include "base/buf.h"
 #include "enroll/door.h"
+#include "enroll/identity.h"
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/trust.h"
@@ -24,14 +25,7 @@ struct est_exchange {
     struct task work, keygen, refused;
     struct slice binding; /* of the TLS connection; empty when it has none */
 
-    /* who asks: the TLS client's certificate, or that of who signed a CMC message */
-    struct slice shown;
-    const struct slice *shown_chain;
-    size_t n_shown_chain;
-    struct cert peer;
-    struct slice predecessor;        /* the client certificate, once it is vouched for */
-    const char *predecessor_profile; /* as the inventory has it; NULL when it is not ours */
-    const struct trust_set *birth;   /* the set that vouched for it; NULL when it is ours */
+    struct identity who; /* by the TLS client's certificate, or that of who signed a CMC message */
 
     struct csr csr;
     struct key *key; /* EST_KEYGEN: made here, given away once */
@@ -50,15 +44,12 @@ struct est_exchange {
 
 extern const struct door_descriptor est_door;
 
-/* auth.c: fill issue.e.caller, issue.token_id, issue.e.profile ("" unless a token names one) and `predecessor`. Blocking.
+/* auth.c: fill issue.e.caller, issue.token_id, issue.e.profile ("" unless a token names one) and `who`. Blocking.
  * TM_EAUTH and other refusals with the rule in `diag`. */
 tm_err est_authenticate(struct est_exchange *x, struct diag *diag);
 /* The token's id and secret from an Authorization header, in `a`; false when it is neither Basic nor Bearer with both. */
 bool est_authorization_read(const char **ret_id, struct slice *ret_secret, struct arena *a,
                             const char *header);
-/* Register the device that a trust set vouches for, where the set wants that and the device is unknown. Blocking. */
-tm_err est_register_device(struct est_exchange *x, struct diag *diag);
-
 /* Tenant, endpoint, door and the like of `issue`. */
 void est_issue_begin(struct est_exchange *x);
 /* The token's profile; for a renewal the predecessor's, where the endpoint offers it; else the endpoint's first. */

@@ -43,10 +43,10 @@ static tm_err check_identifier(const struct est_exchange *x, const struct csr_at
     if (der_read(&values, DER_OCTET_STRING, &id) != TM_OK || der_end(&values) != TM_OK)
         return diag_fail(diag, TM_EMALFORMED, "RFC 7030 4.4.1.2", "attributes",
                          "asymmDecryptKeyID is not one OCTET STRING");
-    TM_TRY(spki_key_id_sha1(sha1_id, &x->peer.spki));
-    TM_TRY(spki_key_id(sha256_id, &x->peer.spki));
-    bool ours = x->predecessor.n && id.n &&
-                (slice_eq(id, cert_ski(&x->peer)) || slice_eq(id, SLICE_ARR(sha1_id)) ||
+    TM_TRY(spki_key_id_sha1(sha1_id, &x->who.peer.spki));
+    TM_TRY(spki_key_id(sha256_id, &x->who.peer.spki));
+    bool ours = x->who.predecessor.n && id.n &&
+                (slice_eq(id, cert_ski(&x->who.peer)) || slice_eq(id, SLICE_ARR(sha1_id)) ||
                  slice_eq(id, SLICE_ARR(sha256_id)));
     if (!ours)
         return refuse(diag, "RFC 7030 4.4.1.2",
@@ -58,9 +58,9 @@ static tm_err check_identifier(const struct est_exchange *x, const struct csr_at
 static tm_err check_usable(const struct est_exchange *x, struct diag *diag)
 {
     struct pubkey_info info;
-    const struct ext *ext = exts_find(&x->peer.exts, OID_EXT_KEY_USAGE);
+    const struct ext *ext = exts_find(&x->who.peer.exts, OID_EXT_KEY_USAGE);
     uint32_t ku = KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT;
-    TM_TRY(pubkey_info(&info, &x->peer.spki, diag));
+    TM_TRY(pubkey_info(&info, &x->who.peer.spki, diag));
     if (ext)
         TM_TRY(ext_decode_key_usage(&ku, ext->value, diag));
     bool rsa = info.alg == KEY_ALG_RSA;
@@ -81,7 +81,7 @@ tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag)
     const struct csr_attr *a = csr_attr_find(&x->csr, OID_AA_ASYMM_DECRYPT_KEY_ID);
     if (!a)
         return TM_OK;
-    if (x->predecessor.n == 0)
+    if (x->who.predecessor.n == 0)
         return refuse(diag, "RFC 7030 4.4.1.2", "a key is encrypted to the TLS client's certificate only");
     TM_TRY(check_identifier(x, a, diag));
     TM_TRY(check_usable(x, diag));
@@ -128,7 +128,7 @@ static tm_err seal(struct est_exchange *x, struct slice package, struct diag *di
     struct buf out;
     TM_TRY(message_sign(&inner, a, x->house, &m, diag));
     buf_init(&out, MESSAGE_DER_MAX);
-    tm_err e = cms_seal(&out, x->peer.der, x->seal.cipher, x->seal.oaep, OID_SIGNED_DATA, inner, diag);
+    tm_err e = cms_seal(&out, x->who.peer.der, x->seal.cipher, x->seal.oaep, OID_SIGNED_DATA, inner, diag);
     explicit_bzero((void *)(uintptr_t)inner.p,
                    inner.n); /* the copy in the arena is ours, and holds the key */
     if (e == TM_OK)
