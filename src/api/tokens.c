@@ -11,29 +11,49 @@
 enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
 
 struct token_doc {
-    const char *type, *endpoint, *profile, *device, *principal;
+    const char *type, *door, *endpoint, *profile, *device, *principal;
     struct json_strings names, roles;
     int64_t ttl, uses;
+    int64_t count, first; /* of a batch */
 };
+#define TOKEN_FIELDS                                                                                                                                              \
+    JSON_FIELD(                                                                                                                                                   \
+        struct token_doc, type, JSON_K_STRING, .max = 20, .def = "enrollment",                                                                                    \
+        .doc =                                                                                                                                                    \
+            "\"enrollment\", \"external\" (the key of an external account, for ACME), \"mac\" (reference and secret for MACs, for CMP) or \"api\""),              \
+        {.key = "for",                                                                                                                                            \
+         .kind = JSON_K_STRING,                                                                                                                                   \
+         .offset = offsetof(struct token_doc, door),                                                                                                              \
+         .max = 20,                                                                                                                                               \
+         .def = "",                                                                                                                                               \
+         .doc =                                                                                                                                                   \
+             "the protocol that it is for: \"scep\" and the like; then `endpoint` may be left out where there is one of it, and \"cmp\" makes the type \"mac\""}, \
+        JSON_FIELD(struct token_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",                                                                              \
+                   .doc = "where it may be used; \"\" any"),                                                                                                      \
+        JSON_FIELD(struct token_doc, profile, JSON_K_STRING, .max = 63, .def = "",                                                                                \
+                   .doc = "what it may get; \"\" the endpoint's"),                                                                                                \
+        JSON_FIELD(struct token_doc, device, JSON_K_STRING, .max = 200, .def = "",                                                                                \
+                   .doc = "device it is for; \"\" any"),                                                                                                          \
+        JSON_FIELD(struct token_doc, names, JSON_K_STRINGS, .max = NAMES_MAX,                                                                                     \
+                   .doc = "names it may ask for: \"DNS:…\", \"IP:…\", \"CN=…\""),                                                                                 \
+        JSON_FIELD(struct token_doc, ttl, JSON_K_DURATION, .min = 1, .max = TTL_MAX, .def = "1d",                                                                 \
+                   .doc = "how long it lives"),                                                                                                                   \
+        JSON_FIELD(struct token_doc, uses, JSON_K_INT, .min = 1, .max = 1000000, .def = "1",                                                                      \
+                   .doc = "how often it may be used")
 const struct json_field token_schema[] = {
-    JSON_FIELD(struct token_doc, type, JSON_K_STRING, .max = 20, .def = "enrollment",
-               .doc = "\"enrollment\", \"external\" (the key of an external account, for ACME) or \"api\""),
-    JSON_FIELD(struct token_doc, endpoint, JSON_K_STRING, .max = 127, .def = "",
-               .doc = "where it may be used; \"\" any"),
-    JSON_FIELD(struct token_doc, profile, JSON_K_STRING, .max = 63, .def = "",
-               .doc = "what it may get; \"\" the endpoint's"),
-    JSON_FIELD(struct token_doc, device, JSON_K_STRING, .max = 200, .def = "",
-               .doc = "device it is for; \"\" any"),
+    TOKEN_FIELDS,
     JSON_FIELD(struct token_doc, principal, JSON_K_STRING, .max = 63, .def = "",
                .doc = "api: who it acts as"),
-    JSON_FIELD(struct token_doc, names, JSON_K_STRINGS, .max = NAMES_MAX,
-               .doc = "names it may ask for: \"DNS:…\", \"IP:…\", \"CN=…\""),
     JSON_FIELD(struct token_doc, roles, JSON_K_STRINGS, .max = 5,
                .doc = "api: only these of the principal's roles"),
-    JSON_FIELD(struct token_doc, ttl, JSON_K_DURATION, .min = 1, .max = TTL_MAX, .def = "1d",
-               .doc = "how long it lives"),
-    JSON_FIELD(struct token_doc, uses, JSON_K_INT, .min = 1, .max = 1000000, .def = "1",
-               .doc = "how often it may be used"),
+    {0},
+};
+const struct json_field token_batch_schema[] = {
+    TOKEN_FIELDS,
+    JSON_FIELD(struct token_doc, count, JSON_K_INT, .required = true, .min = 1, .max = TOKEN_BATCH_MAX,
+               .doc = "how many"),
+    JSON_FIELD(struct token_doc, first, JSON_K_INT, .min = 0, .max = INT32_MAX, .def = "1",
+               .doc = "number of the first: \"{n}\" in names and device becomes the token's number"),
     {0},
 };
 
@@ -74,6 +94,38 @@ static tm_err list(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* "for": the protocol that the token is for, and its only endpoint where none is named. */
+static tm_err check_door(struct api_call *c, struct token_doc *d, struct diag *diag)
+{
+    int door = 0;
+    while (door_names[door] && strcmp(door_names[door], d->door) != 0)
+        door++;
+    if (!door_names[door])
+        return diag_fail(diag, TM_EINVAL, NULL, "/for", "\"%s\" is no protocol here", d->door);
+    const struct endpoint *only = NULL;
+    size_t n = catalog_endpoints_of(&only, c->catalog, c->tenant->id, (enum door)door);
+    if (d->endpoint[0]) {
+        const char *label = c->tenant->id == TENANT_DEFAULT
+                                ? d->endpoint
+                                : arena_printf(c->arena, "%s.%s", c->tenant->name, d->endpoint);
+        if (!label)
+            return TM_ENOMEM;
+        if (!catalog_endpoint(c->catalog, (enum door)door, label))
+            return diag_fail(diag, TM_EINVAL, NULL, "/endpoint",
+                             "there is no %s endpoint \"%s\" in this tenant", d->door, d->endpoint);
+    } else if (n != 1) {
+        return diag_fail(diag, TM_EINVAL, NULL, "/endpoint",
+                         n ? "there are %zu endpoints of protocol %s; say which it is for"
+                           : "there are %zu endpoints of protocol %s in this tenant",
+                         n, d->door);
+    } else {
+        d->endpoint = only->name;
+    }
+    if (door == DOOR_CMP && strcmp(d->type, "enrollment") == 0)
+        d->type = "mac";
+    return TM_OK;
+}
+
 /* What an enrollment token is for must be there: one that nobody can use shows only where a device stands and waits. */
 static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, struct diag *diag)
 {
@@ -88,7 +140,8 @@ static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, st
                          d->profile);
     for (size_t i = 0; i < d->names.n; i++) {
         struct general_name gn = {0};
-        const char *name = d->names.v[i];
+        const char *name;
+        TM_TRY(token_numbered(&name, c->arena, d->names.v[i], d->first));
         /* Without its kind a name would be good for alternative names, and not for the common name. */
         bool good = (strncmp(name, "CN=", 3) == 0 && name[3]) ||
                     (general_name_from_text(&gn, c->arena, slice_str(name), NULL) == TM_OK &&
@@ -103,9 +156,10 @@ static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, st
     return TM_OK;
 }
 
-static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct token_doc *d,
-                        struct diag *diag)
+static tm_err fill_spec(struct token_spec *ret, struct api_call *c, struct token_doc *d, struct diag *diag)
 {
+    if (d->door[0])
+        TM_TRY(check_door(c, d, diag));
     *ret = (struct token_spec){
         .endpoint = d->endpoint,
         .profile = d->profile,
@@ -119,12 +173,16 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, const struct
     ret->external = strcmp(d->type, "external") == 0;
     if (ret->external && d->device[0])
         return diag_fail(diag, TM_EINVAL, NULL, "/device", "is for enrollment tokens");
-    if (ret->external || strcmp(d->type, "enrollment") == 0)
-        return d->principal[0]
+    ret->mac = strcmp(d->type, "mac") == 0;
+    if (ret->external || ret->mac || strcmp(d->type, "enrollment") == 0)
+        return d->principal && d->principal[0]
                    ? diag_fail(diag, TM_EINVAL, NULL, "/principal", "is for tokens of type \"api\"")
                    : check_enrollment(c, d, diag);
     if (strcmp(d->type, "api") != 0)
-        return diag_fail(diag, TM_EINVAL, NULL, "/type", "must be \"enrollment\", \"external\" or \"api\"");
+        return diag_fail(diag, TM_EINVAL, NULL, "/type",
+                         "must be \"enrollment\", \"external\", \"mac\" or \"api\"");
+    if (!d->principal)
+        return diag_fail(diag, TM_EINVAL, NULL, "/type", "API tokens are made one by one");
     if (!(c->roles & (ROLE_ADMIN | ROLE_HOUSE_ADMIN)))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/type", "only an administrator may make API tokens");
     const struct principal *p = catalog_principal(c->catalog, c->tenant->id, d->principal);
@@ -178,6 +236,48 @@ static tm_err create(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+static void put_made(struct buf *out, const struct token_made *m)
+{
+    buf_puts(out, "{\"id\":");
+    buf_put_json_string(out, slice_str(m->id));
+    api_put_text(out, "secret", m->secret);
+    buf_printf(out, ",\"token\":\"%s.%s\"", m->id, m->secret);
+    if (m->device[0])
+        api_put_text(out, "device", m->device);
+    buf_puts(out, ",\"names\":[");
+    for (size_t i = 0; m->names[i]; i++) {
+        buf_puts(out, i ? "," : "");
+        buf_put_json_string(out, slice_str(m->names[i]));
+    }
+    buf_puts(out, "]}");
+}
+
+static tm_err create_batch(struct api_call *c, struct diag *diag)
+{
+    struct token_doc d = {0};
+    json_t *doc = NULL;
+    TM_TRY(api_body_json(&doc, c, diag));
+    tm_err e = json_bind(&d, token_batch_schema, doc, "", c->arena, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    struct token_spec s;
+    TM_TRY(fill_spec(&s, c, &d, diag));
+    struct token_made *made = arena_calloc(c->arena, (size_t)d.count, sizeof *made);
+    if (!made)
+        return TM_ENOMEM;
+    TM_TRY(token_create_batch(made, (size_t)d.count, d.first, c->arena, c->house, c->tenant->id, &s, diag));
+    c->status = 201;
+    buf_puts(&c->out, "{\"items\":[");
+    for (int64_t i = 0; i < d.count; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        put_made(&c->out, &made[i]);
+    }
+    buf_putc(&c->out, ']');
+    api_put_time(&c->out, "expires_at", clock_now() + d.ttl);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
 static tm_err get(struct api_call *c, struct diag *diag)
 {
     struct store_read q = {.kind = READ_TOKEN, .name = api_param(c, "id")};
@@ -223,14 +323,32 @@ static const struct api_field new_token_fields[] = {
     {"expires_at", "time", NULL, NULL},
     {0},
 };
+static const struct api_field batch_token_fields[] = {
+    {"id", "string", NULL, "3f1c9a"},
+    {"secret", "string", "shown this once", "Vr0nCSMZ…"},
+    {"token", "string", "both: what SCEP's challengePassword and EST's password take", "3f1c9a.Vr0nCSMZ…"},
+    {"device?", "string", NULL, "SN-1"},
+    {"names", "[]string", NULL, "[\"CN=SN-1\"]"},
+    {0},
+};
+static const struct api_field batch_fields[] = {
+    {"items", "[]BatchToken", NULL, NULL},
+    {"expires_at", "time", "of all", NULL},
+    {0},
+};
 const struct api_schema token_api_schemas[] = {
     {"Token", "an enrollment token or API token, without its secret", token_fields, NULL, NULL},
     {"TokenList", NULL, token_list_fields, NULL, NULL},
     {"NewToken", NULL, new_token_fields, NULL, NULL},
     {"TokenRequest", NULL, NULL, token_schema,
      "{\"endpoint\":\"servers\",\"names\":[\"DNS:server.example.org\"],\"ttl\":\"1h\"}"},
+    {"BatchToken", NULL, batch_token_fields, NULL, NULL},
+    {"TokenBatch", NULL, batch_fields, NULL, NULL},
+    {"TokenBatchRequest", NULL, NULL, token_batch_schema,
+     "{\"for\":\"scep\",\"names\":[\"CN=SN-{n}\"],\"count\":1000,\"ttl\":\"30d\"}"},
     {0},
 };
+static const struct api_content created_many[] = {{201, "application/json", "TokenBatch", "made"}, {0}};
 static const struct api_content created[] = {{201, "application/json", "NewToken", "made"}, {0}};
 static const struct api_content gone[] = {{204, NULL, NULL, "revoked"}, {0}};
 
@@ -240,6 +358,9 @@ const struct api_route token_api_routes[] = {
     {HTTP_M_POST, "/api/v1/tokens", ROLE_ADMIN | ROLE_OPERATOR, create, TOKEN_BODY, "createToken",
      "Make an enrollment token or an API token; the secret is shown this once", "tokens", "TokenRequest",
      NULL, API_LOCATION, .gives = created},
+    {HTTP_M_POST, "/api/v1/tokens/batch", ROLE_ADMIN | ROLE_OPERATOR, create_batch, TOKEN_BODY,
+     "createTokens", "Make many enrollment tokens in one transaction; the secrets are shown this once",
+     "tokens", "TokenBatchRequest", NULL, 0, .gives = created_many},
     {HTTP_M_GET, "/api/v1/tokens/{id}", API_READERS, get, 0, "getToken", "One token, without its secret",
      "tokens", NULL, "Token"},
     {HTTP_M_DELETE, "/api/v1/tokens/{id}", ROLE_ADMIN | ROLE_OPERATOR, delete, 0, "revokeToken",

@@ -3,9 +3,13 @@
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MANY_MAX = 64 };
 
@@ -26,51 +30,180 @@ static void add_many(struct cli *c, json_t *doc, const char *option, const char 
     json_decref(list);
 }
 
-static int create(struct cli *c)
+/* A whole number of at least `min`; *ret stays when the option is not there. False after complaining. */
+static bool number(struct cli *c, const char *option, long min, long max, long *ret)
 {
-    bool api = cli_has(c, "principal"), external = cli_has(c, "external");
-    if (api && external)
-        return cli_usage(c, "--external and --principal exclude each other");
-    if (!api && !cli_has(c, "endpoint"))
-        return cli_usage(
-            c, "needs --endpoint NAME for an enrollment token, or --principal NAME for an API token");
-    json_t *doc = json_pack("{s:s}", "type", api ? "api" : external ? "external" : "enrollment");
-    if (!doc)
-        return cli_fail(c, "out of memory");
-    static const char *const texts[] = {"endpoint", "profile", "device", "principal", "ttl", NULL};
+    const char *text = cli_get(c, option);
+    if (!text)
+        return true;
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*end || end == text || n < min || n > max) {
+        cli_usage(c, "--%s takes a number from %ld to %ld, not \"%s\"", option, min, max, text);
+        return false;
+    }
+    *ret = n;
+    return true;
+}
+
+/* What is asked for; NULL after complaining. */
+static json_t *request(struct cli *c)
+{
+    const char *type = cli_has(c, "principal") ? "api" : cli_has(c, "external") ? "external" : "enrollment";
+    json_t *doc = json_pack("{s:s}", "type", type);
+    if (!doc) {
+        cli_fail(c, "out of memory");
+        return NULL;
+    }
+    static const char *const texts[] = {"for", "endpoint", "profile", "device", "principal", "ttl", NULL};
     for (size_t i = 0; texts[i]; i++)
         if (cli_has(c, texts[i]))
             json_object_set_new(doc, texts[i], json_string(cli_get(c, texts[i])));
     add_many(c, doc, "name", "names");
     add_many(c, doc, "roles", "roles");
-    const char *uses = cli_get(c, "uses");
-    if (uses) {
-        char *end;
-        long n = strtol(uses, &end, 10);
-        if (*end || end == uses || n < 1) {
-            json_decref(doc);
-            return cli_usage(c, "--uses takes a number, not \"%s\"", uses);
-        }
-        json_object_set_new(doc, "uses", json_integer(n));
+    long uses = 1;
+    if (!number(c, "uses", 1, 1000000, &uses)) {
+        json_decref(doc);
+        return NULL;
     }
+    if (cli_has(c, "uses"))
+        json_object_set_new(doc, "uses", json_integer(uses));
+    return doc;
+}
+
+static int create_one(struct cli *c, json_t *doc)
+{
     struct cli_reply r;
+    bool cmp = cli_has(c, "for") && strcmp(cli_get(c, "for"), "cmp") == 0;
     if (!cli_send_json(c, "POST", "/api/v1/tokens", doc, &r))
         return 1;
     if (c->output != OUTPUT_TABLE)
         return show_value(c, r.json);
-    /* The token alone on standard output, for $(...); of an external account the two that clients ask for. */
+    /* The token alone on standard output, for $(...); where clients ask for two things, both. */
     const char *token = json_string_value(json_object_get(r.json, "token")),
                *id = json_string_value(json_object_get(r.json, "id")),
                *secret = json_string_value(json_object_get(r.json, "secret")),
                *expires = json_string_value(json_object_get(r.json, "expires_at"));
-    if (external)
+    if (cli_has(c, "external"))
         printf("key id:   %s\nHMAC key: %s\n", id ? id : "", secret ? secret : "");
+    else if (cmp)
+        printf("reference: %s\nsecret:    %s\n", id ? id : "", secret ? secret : "");
     else
         printf("%s\n", token ? token : "");
     if (!c->quiet)
-        fprintf(stderr, "The %s is shown this once. It ends %s.\n", external ? "key" : "token",
+        fprintf(stderr, "The %s is shown this once. It ends %s.\n",
+                cli_has(c, "external") ? "key"
+                : cmp                  ? "secret"
+                                       : "token",
                 expires ? expires : "");
     return 0;
+}
+
+/* ---- many ---- */
+
+static void put_row(FILE *f, const json_t *item, bool csv)
+{
+    if (!csv) {
+        json_dumpf(item, f, JSON_COMPACT);
+        fputc('\n', f);
+        return;
+    }
+    static const char *const columns[] = {"id", "secret", "token", "device", NULL};
+    for (size_t i = 0; columns[i]; i++) {
+        const char *s = json_string_value(json_object_get(item, columns[i]));
+        fprintf(f, "%s,", s ? s : "");
+    }
+    const json_t *names = json_object_get(item, "names");
+    for (size_t i = 0; i < json_array_size(names); i++)
+        fprintf(f, "%s%s", i ? " " : "", json_string_value(json_array_get(names, i)));
+    fputc('\n', f);
+}
+
+static bool csv_safe(const json_t *doc)
+{
+    const char *device = json_string_value(json_object_get(doc, "device"));
+    if (device && strpbrk(device, ",\"\r\n"))
+        return false;
+    const json_t *names = json_object_get(doc, "names");
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (strpbrk(json_string_value(json_array_get(names, i)), ",\" \r\n"))
+            return false;
+    return true;
+}
+
+enum { BATCH = 10000, BATCHES_MAX = 1000 };
+
+/* Batch by batch, each a transaction, each on the disk before the next: what the file has is valid, whatever comes. */
+static long fill(struct cli *c, FILE *f, bool csv, const json_t *doc, long count, long first)
+{
+    long done = 0;
+    while (done < count) {
+        long n = count - done < BATCH ? count - done : BATCH;
+        json_t *batch = json_copy((json_t *)(uintptr_t)doc);
+        json_object_set_new(batch, "count", json_integer(n));
+        json_object_set_new(batch, "first", json_integer(first + done));
+        struct cli_reply r;
+        if (!batch || !cli_send_json(c, "POST", "/api/v1/tokens/batch", batch, &r))
+            return done;
+        const json_t *items = json_object_get(r.json, "items");
+        for (size_t i = 0; i < json_array_size(items); i++)
+            put_row(f, json_array_get(items, i), csv);
+        if (fflush(f) != 0 || fsync(fileno(f)) != 0) {
+            cli_fail(c, "the file could not be written: %s", strerror(errno));
+            return done;
+        }
+        done += n;
+    }
+    return done;
+}
+
+static int create_many(struct cli *c, json_t *doc, long count, long first)
+{
+    const char *path = cli_get(c, "out");
+    size_t n = strlen(path);
+    bool csv = n > 4 && strcmp(path + n - 4, ".csv") == 0;
+    if (csv && !csv_safe(doc))
+        return cli_fail(
+            c, "names with commas, quotes or spaces do not go into CSV; take a file that ends in .ndjson");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!f)
+        return cli_fail(c, "%s: %s; the secrets go into a new file", path, strerror(errno));
+    if (csv)
+        fputs("id,secret,token,device,names\n", f);
+    long done = fill(c, f, csv, doc, count, first);
+    fclose(f);
+    if (done == 0)
+        unlink(path);
+    else if (!c->quiet)
+        fprintf(stderr, "%ld of %ld secrets are in %s, and nowhere else.\n", done, count, path);
+    return done == count ? 0 : 1;
+}
+
+static int create(struct cli *c)
+{
+    bool api = cli_has(c, "principal"), many = cli_has(c, "count");
+    long count = 1, first = 1;
+    if (api && cli_has(c, "external"))
+        return cli_usage(c, "--external and --principal exclude each other");
+    if (!api && !cli_has(c, "endpoint") && !cli_has(c, "for"))
+        return cli_usage(c, "needs --endpoint NAME or --for PROTOCOL for an enrollment token, or --principal "
+                            "NAME for an API token");
+    if (many && (api || !cli_has(c, "out")))
+        return cli_usage(c, "--count is for enrollment tokens and needs --out FILE");
+    if (!many && (cli_has(c, "out") || cli_has(c, "first")))
+        return cli_usage(c, "--out and --first go with --count");
+    if (!number(c, "count", 1, (long)BATCH * BATCHES_MAX, &count) ||
+        !number(c, "first", 0, INT32_MAX - (long)BATCH * BATCHES_MAX, &first))
+        return 2;
+    json_t *doc = request(c);
+    if (!doc)
+        return 2;
+    if (!many)
+        return create_one(c, doc);
+    int rc = create_many(c, doc, count, first);
+    json_decref(doc);
+    return rc;
 }
 
 static int list(struct cli *c)
@@ -90,7 +223,7 @@ static int show(struct cli *c)
     return show_value(c, r.json);
 }
 
-static int revoke(struct cli *c)
+static int revoke_token(struct cli *c)
 {
     struct cli_reply r;
     const char *path = arena_printf(c->arena, "/api/v1/tokens/%s", show_escape(c, c->args[0]));
@@ -150,6 +283,7 @@ static int reject(struct cli *c)
 /* ---- the tables ---- */
 
 static const struct cli_option create_options[] = {
+    {"for", 0, "PROTOCOL", "enrollment: scep, cmp, est; its only endpoint then needs no --endpoint", false},
     {"endpoint", 0, "NAME", "enrollment: where it may be used", false},
     {"profile", 0, "NAME", "enrollment: what it may get", false},
     {"device", 0, "ID", "enrollment: the device it is for", false},
@@ -160,6 +294,11 @@ static const struct cli_option create_options[] = {
     {"roles", 0, "ROLE,...", "API: only these of the principal's roles", true},
     {"ttl", 0, "DURATION", "how long it lives (1d)", false},
     {"uses", 0, "N", "how often it may be used (1)", false},
+    {"count", 0, "N", "make so many, into the file of --out; {n} in --name and --device is the number",
+     false},
+    {"first", 0, "N", "with --count: the first number (1)", false},
+    {"out", 0, "FILE", "with --count: where the secrets go: lines of JSON, or CSV where it ends in .csv",
+     false},
     {0},
 };
 static const struct cli_option request_options[] = {
@@ -177,7 +316,9 @@ const struct command token_commands[] = {
         .verb = "create",
         .summary = "make an enrollment token or an API token",
         .arguments = "",
-        .description = "Prints the token on standard output; it is not kept and can't be shown again.",
+        .description =
+            "Prints the token on standard output; it is not kept and can't be shown again. For SCEP the token is the "
+            "challenge password; --for cmp prints a reference and a secret.",
         .example = "touchmark token create --endpoint servers --name DNS:server.example.org --ttl 1h",
         .options = create_options,
         .run = create,
@@ -208,7 +349,7 @@ const struct command token_commands[] = {
         .example = "touchmark token revoke 3f1c9a",
         .min_args = 1,
         .max_args = 1,
-        .run = revoke,
+        .run = revoke_token,
     },
     {0},
 };

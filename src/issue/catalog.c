@@ -586,6 +586,20 @@ const struct endpoint *catalog_endpoint(const struct catalog *c, enum door proto
     return e && e->protocol == protocol ? e : NULL;
 }
 
+size_t catalog_endpoints_of(const struct endpoint **ret, const struct catalog *c, tenant_id t,
+                            enum door protocol)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->endpoints.n; i++) {
+        const struct endpoint *e = c->endpoints.v[i];
+        if (e->tenant != t || e->protocol != protocol || e->disabled)
+            continue;
+        *ret = e;
+        n++;
+    }
+    return n;
+}
+
 const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name)
 {
     return list_find(&c->trust_sets, t, name);

@@ -106,6 +106,9 @@ const struct authority *catalog_authority_by_key_ref(const struct catalog *c, co
 size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret); /* all tenants */
 /* `label` is "<name>" in the default tenant or "<tenant>.<name>" (DESIGN 7). */
 const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label);
+/* How many open endpoints of a protocol the tenant has; *ret is one of them, untouched when there is none. */
+size_t catalog_endpoints_of(const struct endpoint **ret, const struct catalog *c, tenant_id t,
+                            enum door protocol);
 const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name);
 const struct principal *catalog_principal(const struct catalog *c, tenant_id t, const char *name);
 /* Who comes with this certificate to tenant `t`: the house's principal for all tenants before the tenant's own, so that no tenant can

@@ -98,10 +98,23 @@ struct token_spec {
     const char *principal, *roles;
     bool
         external; /* the key of an external account for ACME instead (RFC 8555 7.3.4): the secret is its HMAC key */
+    bool
+        mac; /* reference and secret of a device that proves itself by MACs (CMP, RFC 9483 1.6): kept as it is, for MACs need it */
     const char *by;
 };
 tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
                     const struct token_spec *s, struct diag *diag);
+/* Many at once, all or none, with one event for them: "{n}" in names and device is the token's number, from `first` on. */
+enum { TOKEN_BATCH_MAX = 10000 };
+struct token_made {
+    char *id, *secret;
+    const char *device;
+    const char *const *names;
+};
+tm_err token_create_batch(struct token_made *ret, size_t n, int64_t first, struct arena *a, struct house *h,
+                          tenant_id tenant, const struct token_spec *s, struct diag *diag);
+/* `text` with the first "{n}" in it replaced; NULL stays. In `a`, or `text` itself. */
+tm_err token_numbered(const char **ret, struct arena *a, const char *text, int64_t number);
 /* Check a presented "<id>" + secret for an endpoint; fills caller->names, device_id, id. Does not consume. TM_EAUTH, TM_EEXPIRED. */
 tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *a, struct house *h,
                           tenant_id tenant, const char *endpoint, const char *id, struct slice secret,
@@ -110,6 +123,9 @@ tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *
 tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32], struct arena *a,
                       struct house *h, tenant_id tenant, const char *endpoint, const char *id,
                       struct diag *diag);
+/* The same for a secret that MACs are made with: *ret_secret is its text, wiped by the caller. */
+tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, struct arena *a, struct house *h,
+                 tenant_id tenant, const char *endpoint, const char *id, struct diag *diag);
 /* Check an API token "<id>.<secret>": who it acts as and the roles it is limited to ("" all of the principal's). */
 tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
                        tenant_id tenant, const char *id, struct slice secret, struct diag *diag);

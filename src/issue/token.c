@@ -38,7 +38,7 @@ static tm_err claims_make(const char **ret, struct arena *a, const struct token_
         put_string(&b, "principal", s->principal);
         put_string(&b, "roles", s->roles);
     } else {
-        put_string(&b, "type", s->external ? "external" : "enrollment");
+        put_string(&b, "type", s->external ? "external" : s->mac ? "mac" : "enrollment");
         put_string(&b, "endpoint", s->endpoint);
         put_string(&b, "profile", s->profile);
         put_string(&b, "device", s->device);
@@ -80,10 +80,10 @@ static tm_err random_text(char **ret, struct arena *a, size_t octets)
     return e;
 }
 
-/* A secret that is presented is kept as its hash. One that signs is needed as it is: there the same place holds the key itself. */
-static tm_err make_secret(char **ret, uint8_t kept[SHA256_LEN], struct arena *a, bool external)
+/* A secret that is presented is kept as its hash. One that signs or makes MACs is needed as it is: there the same place holds the key itself. */
+static tm_err make_secret(char **ret, uint8_t kept[SHA256_LEN], struct arena *a, bool shared)
 {
-    if (external) {
+    if (shared) {
         TM_TRY(random_bytes(kept, SHA256_LEN));
         return text_of(ret, a, slice_of(kept, SHA256_LEN));
     }
@@ -102,40 +102,128 @@ static tm_err check_spec(const struct token_spec *s, struct diag *diag)
     return TM_OK;
 }
 
-tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
-                    const struct token_spec *s, struct diag *diag)
+/* The row, and the secret that is given out. */
+static tm_err make_row(struct token_row *t, char **ret_secret, struct arena *a, const struct token_spec *s)
 {
-    TM_TRY(check_spec(s, diag));
-    char *id, *secret;
+    char *id;
     TM_TRY(random_text(&id, a, ID_OCTETS));
     int64_t now = clock_now();
-    struct effect effects[2] = {{.kind = EFFECT_TOKEN_ADD, .tenant = tenant}};
-    struct token_row *t = &effects[0].u.token.row;
     t->id = id;
     t->expires_at = s->ttl >= TM_TIME_NEVER - now ? TM_TIME_NEVER : now + s->ttl;
     t->max_uses = s->principal ? INT64_MAX : s->max_uses ? s->max_uses : 1;
     t->created_by = s->by ? s->by : "";
     t->created_at = now;
-    TM_TRY(make_secret(&secret, t->secret_hash, a, s->external));
-    TM_TRY(claims_make(&t->claims, a, s));
+    TM_TRY(make_secret(ret_secret, t->secret_hash, a, s->external || s->mac));
+    return claims_make(&t->claims, a, s);
+}
+
+tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,
+                    const struct token_spec *s, struct diag *diag)
+{
+    TM_TRY(check_spec(s, diag));
+    char *secret;
+    struct effect effects[2] = {{.kind = EFFECT_TOKEN_ADD, .tenant = tenant}};
+    struct token_row *t = &effects[0].u.token.row;
+    TM_TRY(make_row(t, &secret, a, s));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(t->created_by)},
         {.key = "claims", .kind = EVENT_RAW, .s = slice_str(t->claims)},
         {.key = "expires_at", .kind = EVENT_INT, .i = t->expires_at},
-        {.key = "id", .kind = EVENT_STR, .s = slice_str(id)},
+        {.key = "id", .kind = EVENT_STR, .s = slice_str(t->id)},
         {.key = "uses", .kind = EVENT_INT, .i = s->principal ? 0 : t->max_uses},
         {0},
     };
     struct slice body;
     TM_TRY(register_event_body(&body, a, fields));
-    char *about = arena_printf(a, "token/%s", id);
-    if (!about)
+    char *about = arena_printf(a, "token/%s", t->id);
+    char *id = arena_strdup(a, t->id);
+    if (!about || !id)
         return TM_ENOMEM;
     TM_TRY(register_event_effect(&effects[1], a, tenant, "token.created", about, body, clock_now_ms()));
     TM_TRY(house_commit(h, effects, 2, diag));
     *ret_id = id;
     *ret_secret = secret;
     return TM_OK;
+}
+
+/* ---- many at once ---- */
+
+tm_err token_numbered(const char **ret, struct arena *a, const char *text, int64_t number)
+{
+    const char *at = text ? strstr(text, "{n}") : NULL;
+    *ret = at ? arena_printf(a, "%.*s%lld%s", (int)(at - text), text, (long long)number, at + 3) : text;
+    return *ret || !text ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err make_numbered(struct token_row *row, struct token_made *made, struct arena *a,
+                            const struct token_spec *pattern, int64_t number)
+{
+    struct token_spec s = *pattern;
+    const char **names = arena_calloc(a, s.n_names + 1, sizeof *names);
+    if (!names)
+        return TM_ENOMEM;
+    TM_TRY(token_numbered(&s.device, a, pattern->device, number));
+    for (size_t i = 0; i < s.n_names; i++)
+        TM_TRY(token_numbered(&names[i], a, pattern->names[i], number));
+    s.names = names;
+    TM_TRY(make_row(row, &made->secret, a, &s));
+    made->device = s.device ? s.device : "";
+    made->names = names;
+    made->id = arena_strdup(a, row->id);
+    return made->id ? TM_OK : TM_ENOMEM;
+}
+
+/* One event for all: who holds the list can show that it is the one that was made. */
+static tm_err batch_event(struct effect *ret, struct arena *a, tenant_id tenant, const struct token_spec *s,
+                          const struct token_row *row, struct slice ids, size_t n, int64_t first)
+{
+    uint8_t hash[SHA256_LEN], mark[ID_OCTETS];
+    const char *claims;
+    TM_TRY(sha256(hash, ids));
+    TM_TRY(random_bytes(mark, sizeof mark));
+    TM_TRY(claims_make(&claims, a, s));
+    struct event_field fields[] = {
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(row->created_by)},
+        {.key = "claims", .kind = EVENT_RAW, .s = slice_str(claims)},
+        {.key = "count", .kind = EVENT_INT, .i = (int64_t)n},
+        {.key = "expires_at", .kind = EVENT_INT, .i = row->expires_at},
+        {.key = "first", .kind = EVENT_INT, .i = first},
+        {.key = "ids_sha256", .kind = EVENT_HEX, .s = SLICE_ARR(hash)},
+        {.key = "uses", .kind = EVENT_INT, .i = row->max_uses},
+        {0},
+    };
+    struct slice body;
+    TM_TRY(register_event_body(&body, a, fields));
+    char *hex = arena_hex(a, SLICE_ARR(mark));
+    char *about = hex ? arena_printf(a, "token-batch/%s", hex) : NULL;
+    return about ? register_event_effect(ret, a, tenant, "token.batch-created", about, body, clock_now_ms())
+                 : TM_ENOMEM;
+}
+
+tm_err token_create_batch(struct token_made *ret, size_t n, int64_t first, struct arena *a, struct house *h,
+                          tenant_id tenant, const struct token_spec *s, struct diag *diag)
+{
+    TM_TRY(check_spec(s, diag));
+    if (n < 1 || n > TOKEN_BATCH_MAX || s->principal)
+        return diag_fail(diag, TM_EINVAL, NULL, "/count", "from 1 to %d tokens for enrollment at once",
+                         TOKEN_BATCH_MAX);
+    struct effect *effects = arena_calloc(a, n + 1, sizeof *effects);
+    struct buf ids;
+    buf_init(&ids, TOKEN_BATCH_MAX * 64);
+    tm_err e = effects ? TM_OK : TM_ENOMEM;
+    for (size_t i = 0; i < n && e == TM_OK; i++) {
+        effects[i] = (struct effect){.kind = EFFECT_TOKEN_ADD, .tenant = tenant};
+        e = make_numbered(&effects[i].u.token.row, &ret[i], a, s, first + (int64_t)i);
+        buf_printf(&ids, "%s\n", e == TM_OK ? ret[i].id : "");
+    }
+    if (e == TM_OK)
+        e = buf_err(&ids);
+    if (e == TM_OK)
+        e = batch_event(&effects[n], a, tenant, s, &effects[0].u.token.row, buf_slice(&ids), n, first);
+    buf_done(&ids);
+    if (e == TM_OK)
+        e = house_commit(h, effects, n + 1, diag);
+    return e;
 }
 
 /* The row of a token whose secret fits. Unknown id and wrong secret are one error. */
@@ -203,9 +291,10 @@ tm_err token_authenticate(struct caller *ret, char **ret_profile, struct arena *
     return e;
 }
 
-tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32], struct arena *a,
-                      struct house *h, tenant_id tenant, const char *endpoint, const char *id,
-                      struct diag *diag)
+/* The token whose secret the house has to know itself: not presented, but used. */
+static tm_err shared_secret(struct token_row *ret, struct caller *caller, char **ret_profile, struct arena *a,
+                            struct house *h, tenant_id tenant, const char *type, const char *endpoint,
+                            const char *id, struct diag *diag)
 {
     struct store_read q = {.kind = READ_TOKEN, .tenant = tenant, .arena = a, .name = id};
     tm_err e = store_read_now(h->store, &q);
@@ -219,11 +308,28 @@ tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32
         return diag_fail(diag, TM_EEXPIRED, "token.expired", NULL, "the key has expired");
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, slice_str(q.tokens[0].claims), 64 << 10, diag));
-    e = read_claims(ret, ret_profile, a, &q.tokens[0], "external", endpoint, doc, diag);
+    e = read_claims(caller, ret_profile, a, &q.tokens[0], type, endpoint, doc, diag);
     json_decref(doc);
-    if (e == TM_OK)
-        memcpy(ret_key, q.tokens[0].secret_hash, sizeof q.tokens[0].secret_hash);
+    *ret = q.tokens[0];
     return e;
+}
+
+tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32], struct arena *a,
+                      struct house *h, tenant_id tenant, const char *endpoint, const char *id,
+                      struct diag *diag)
+{
+    struct token_row t;
+    TM_TRY(shared_secret(&t, ret, ret_profile, a, h, tenant, "external", endpoint, id, diag));
+    memcpy(ret_key, t.secret_hash, sizeof t.secret_hash);
+    return TM_OK;
+}
+
+tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, struct arena *a, struct house *h,
+                 tenant_id tenant, const char *endpoint, const char *id, struct diag *diag)
+{
+    struct token_row t;
+    TM_TRY(shared_secret(&t, ret, ret_profile, a, h, tenant, "mac", endpoint, id, diag));
+    return text_of(ret_secret, a, SLICE_ARR(t.secret_hash));
 }
 
 tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,

@@ -138,9 +138,30 @@ profiles: [cli-needed]
     (["--endpoint", "servers", "--profile", "no-such"], 'profile "no-such"'),
     (["--endpoint", "servers", "--name", "server.example.org"], "DNS:server.example.org"),
     (["--principal", "admin"], 'tenant "default"'),
+    (["--for", "est"], "say which it is for"),
+    (["--for", "coap"], "0 endpoints of protocol coap"),
+    (["--for", "nought"], "no protocol"),
+    (["--for", "est", "--endpoint", "rest"], 'no est endpoint "rest"'),
 ])
 def test_token_create__for_what_is_not_there(house, args, why):
     assert why in house.cli("token", "create", *args, ok=False).stderr
+
+
+def test_token_create__many(house, tmp_path):
+    """Secrets in bulk: a file of one's own, numbered names, each good for what it says."""
+    path = tmp_path / "secrets.ndjson"
+    many = ["token", "create", "--for", "est", "--endpoint", "servers", "--count", "12", "--first", "90", "--name", "DNS:bulk-{n}.example.org"]
+    house.cli(*many, "--out", str(path))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["names"] for row in rows] == [[f"DNS:bulk-{n}.example.org"] for n in range(90, 102)]
+    assert len({row["secret"] for row in rows}) == 12 and path.stat().st_mode & 0o777 == 0o600
+    shown = house.cli_json("token", "show", rows[3]["id"])
+    assert shown["status"] == "open" and shown["claims"]["names"] == ["DNS:bulk-93.example.org"]
+    assert "new file" in house.cli(*many, "--out", str(path), ok=False).stderr
+    table = tmp_path / "secrets.csv"
+    house.cli(*many, "--out", str(table))
+    lines = table.read_text().splitlines()
+    assert lines[0] == "id,secret,token,device,names" and len(lines) == 13 and lines[1].endswith(",DNS:bulk-90.example.org")
 
 
 @pytest.mark.parametrize("args, why", [
