@@ -46,6 +46,7 @@ struct serving {
     const struct http_route *routes[ROUTE_TABLES_MAX];
     const char *socket_path;
     struct http_server *server;
+    _Atomic(const char *) lost; /* why the server has to end by itself; NULL: a signal ends it */
 };
 
 static struct http_server *running; /* for the renewal callback, which comes from the job thread */
@@ -191,6 +192,14 @@ static void raise_limits(void)
     }
 }
 
+/* From the job runner: the main thread is woken by the signal that ends it anyway. */
+static void house_lost(void *arg, const char *why)
+{
+    struct serving *s = arg;
+    atomic_store(&s->lost, why);
+    kill(getpid(), SIGTERM);
+}
+
 static tm_err open_house(struct serving *s, struct diag *diag)
 {
     struct house_config hc = {
@@ -206,6 +215,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         .origin = s->config.origin,
         .crypto_threads = (unsigned)s->config.crypto_threads,
         .weak_keys = s->config.weak_keys[0] ? s->config.weak_keys : NULL,
+        .on_lost = house_lost,
+        .on_lost_arg = s,
         .store_unsafe_async =
             getenv("TOUCHMARK_UNSAFE_ASYNC") != NULL, /* the torture's counter-proof; logged below */
     };
@@ -297,10 +308,11 @@ static void announce(struct serving *s)
 static void stop(struct serving *s)
 {
     if (s->server) {
-        log_info(NULL, "stopping", LOG_S("why", "signal"));
+        const char *lost = atomic_load(&s->lost), *why = lost ? lost : "signal";
+        log_info(NULL, "stopping", LOG_S("why", why));
         tls_server_on_renewal(NULL, NULL);
         http_server_stop(s->server, STOP_GRACE_MS);
-        struct event_field fields[] = {{.key = "why", .kind = EVENT_STR, .s = SLICE_LIT("signal")}, {0}};
+        struct event_field fields[] = {{.key = "why", .kind = EVENT_STR, .s = slice_str(why)}, {0}};
         struct diag diag = {0};
         TM_IGNORE(house_event(s->house, TENANT_HOUSE, "house.stopped", "house", fields, &diag));
     }
@@ -350,6 +362,9 @@ static int serve(struct cli *c)
     } else {
         announce(&s);
         wait_for_end(&s, &set);
+        const char *lost = atomic_load(&s.lost);
+        if (lost)
+            status = cli_fail(c, "%s: start the server again", lost);
     }
     stop(&s);
     return status;

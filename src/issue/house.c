@@ -196,6 +196,8 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->public_base = strdup(c->public_base ? c->public_base : "");
     h->origin = strdup(c->origin ? c->origin : "touchmark");
     h->passphrase_file = c->passphrase_file ? strdup(c->passphrase_file) : NULL;
+    h->on_lost = c->on_lost;
+    h->on_lost_arg = c->on_lost_arg;
     h->started_at = clock_now();
     pthread_mutex_t *lock = malloc(sizeof *lock);
     if (lock)
@@ -308,6 +310,19 @@ static bool wait_for_commits(struct house *h)
     return true;
 }
 
+/* Without the process that starts signers there is none in this one any more. */
+static tm_err give_up(struct house *h, struct diag *diag)
+{
+    static const char why[] = "the signer and the process that starts signers are gone";
+    if (h->on_lost) {
+        log_error(NULL, "signer.lost", LOG_S("why", why),
+                  LOG_S("effect", "the server ends, so that it can be started anew"));
+        h->on_lost(h->on_lost_arg, why);
+        h->on_lost = NULL;
+    }
+    return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s; restart touchmark", why);
+}
+
 /* A signer that died comes back where its passphrase can be read again. First everything under way has to have ended and the
  * journal to be reconciled: signatures whose answers were lost are recorded before new ones are made. */
 static tm_err restart_signer(struct house *h, struct diag *diag)
@@ -321,6 +336,8 @@ static tm_err restart_signer(struct house *h, struct diag *diag)
             return diag_fail(
                 diag, TM_ELOCKED, NULL, NULL,
                 "the signer is gone and its passphrase can't be read again; restart touchmark, or configure signer.passphrase-file");
+        if (!signer_restartable(h->signer))
+            return give_up(h, diag);
         if (!wait_for_commits(h))
             return diag_fail(diag, TM_EBUSY, NULL, NULL, "waiting for requests under way to end");
         TM_TRY(signer_restart(h->signer, diag));

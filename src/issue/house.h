@@ -42,6 +42,9 @@ struct house_config {
     unsigned crypto_threads;   /* 0: one a core */
     unsigned blocking_threads; /* 0: 4 */
     bool store_unsafe_async;   /* torture's counter-proof only */
+    /* Called once, from the job runner, when issuing can't go on in this process but could in a new one. NULL: it stays read-only. */
+    void (*on_lost)(void *arg, const char *why);
+    void *on_lost_arg;
 };
 
 struct house {
@@ -68,6 +71,8 @@ struct house {
     struct task signer_death;
     bool signer_lost; /* the job's: since the signer died its journal has not been reconciled */
     char *passphrase_file;
+    void (*on_lost)(void *arg, const char *why); /* house_config's; NULL once called */
+    void *on_lost_arg;
     int64_t started_at;
 };
 

@@ -307,6 +307,11 @@ tm_err signer_restart(struct signer *s, struct diag *diag)
     return err;
 }
 
+bool signer_restartable(const struct signer *s)
+{
+    return s->in_process || nursery_alive(&s->nursery);
+}
+
 /* ---- questions ---- */
 
 tm_err signer_reload(struct signer *s, struct diag *diag)

@@ -47,6 +47,8 @@ void signer_on_death(struct signer *s, struct executor *e, struct task *t);
  * signer_start() and holds no keys does the forking. Blocking. TM_ELOCKED where the passphrase cannot be read again, TM_ECONFLICT while
  * the old one lives. signer_on_death() has to be called anew. */
 tm_err signer_restart(struct signer *s, struct diag *diag);
+/* False once that small process is gone as well: signer_restart() fails with TM_EUNAVAIL from then on, and only a new program helps. */
+bool signer_restartable(const struct signer *s);
 
 /* What a key is. */
 struct signer_key {

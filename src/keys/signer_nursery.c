@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,6 +316,12 @@ tm_err nursery_spawn(struct nursery *n, pid_t *ret_pid, int *ret_fd, struct diag
     memcpy(ret_fd, CMSG_DATA(h), sizeof *ret_fd);
     *ret_pid = (pid_t)a.pid;
     return TM_OK;
+}
+
+bool nursery_alive(const struct nursery *n)
+{
+    struct pollfd p = {.fd = n->fd};
+    return n->fd >= 0 && (poll(&p, 1, 0) == 0 || !(p.revents & (POLLHUP | POLLERR | POLLNVAL)));
 }
 
 void nursery_stop(struct nursery *n)

@@ -14,5 +14,7 @@ struct nursery {
 tm_err nursery_start(struct nursery *ret, const struct signer_config *c, struct diag *diag);
 /* A new signer: its pid and the client's end of its socketpair. Blocking; waits for an earlier one to be gone. TM_EUNAVAIL. */
 tm_err nursery_spawn(struct nursery *n, pid_t *ret_pid, int *ret_fd, struct diag *diag);
+/* False once it has gone: then no further signer can be had from it. */
+bool nursery_alive(const struct nursery *n);
 /* Waits until the nursery and its signer have ended; their sockets must be closed. */
 void nursery_stop(struct nursery *n);

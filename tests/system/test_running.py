@@ -100,6 +100,37 @@ def test_kill__loses_nothing(new_house, openssl):
     assert h.stop() == 0
 
 
+def child_named(pid, name):
+    """The child process of `pid` that calls itself `name`."""
+    for child in subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True).stdout.split():
+        with open(f"/proc/{child}/comm", encoding="ascii") as f:
+            if f.read().strip() == name:
+                return int(child)
+    raise AssertionError(f"no child {name} of {pid}")
+
+
+def test_nursery_killed__the_server_ends_and_says_so(new_house, openssl):
+    h = new_house().start()
+    serial = issue(h, openssl, "nursery-one")
+    # With it goes the signer; nothing in the process can make another.
+    os.kill(child_named(h.process.pid, "tm-nursery"), signal.SIGKILL)
+    assert h.process.wait(30) == 1
+    assert "signer.lost" in h.log() and "start the server again" in h.log()
+    h.start()
+    assert h.api("GET", "/certificates/" + serial).json["status"] == "valid"
+    issue(h, openssl, "nursery-two")
+    h.cli("register", "verify")
+    assert h.stop() == 0
+
+
+def test_signer_killed__comes_back(new_house, openssl):
+    h = new_house().start()
+    os.kill(child_named(child_named(h.process.pid, "tm-nursery"), "tm-signer"), signal.SIGKILL)
+    wait_until(lambda: "signer.restarted" in h.log() and h.ready(), 20)
+    issue(h, openssl, "signer-one")
+    assert h.stop() == 0
+
+
 def test_backup_and_restore(new_house, openssl, tmp_path):
     h = new_house().start()
     serial = issue(h, openssl, "backup-one")

@@ -625,6 +625,38 @@ static void test_signer_restart__without_its_passphrase(void **state)
     signer_free(s);
 }
 
+/* The parent of a process, as /proc tells it. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], line[256];
+    pid_t parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "PPid:", 5) == 0)
+            parent = (pid_t)strtol(line + 5, NULL, 10);
+    fclose(f);
+    assert_true(parent > 1);
+    return parent;
+}
+
+static void test_signer_restartable__not_without_its_nursery(void **state)
+{
+    (void)state;
+    struct signer *s = start(false);
+    assert_true(signer_restartable(s));
+    struct death d = {.executor.post = death_post, .task.run = note_death};
+    signer_on_death(s, &d.executor, &d.task);
+    pid_t nursery = parent_of(signer_pid(s));
+    assert_int_not_equal(nursery, getpid());
+    kill(nursery, SIGKILL);
+    wait_for(&d.posted);
+    assert_int_equal(signer_restart(s, NULL), TM_EUNAVAIL);
+    assert_false(signer_restartable(s));
+    signer_free(s);
+}
+
 static void test_signer_free__answers_what_is_queued(void **state)
 {
     (void)state;
@@ -737,6 +769,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_signer_reload__new_keys_and_new_envelopes),
         cmocka_unit_test(test_signer_restart__after_a_kill),
         cmocka_unit_test(test_signer_restart__without_its_passphrase),
+        cmocka_unit_test(test_signer_restartable__not_without_its_nursery),
         cmocka_unit_test(test_signer_free__answers_what_is_queued),
         cmocka_unit_test(test_signer_start__ends_with_its_parent),
         cmocka_unit_test(test_signer_sign__adopts_serials_in_process_only),
