@@ -185,7 +185,8 @@ static tm_err put(struct api_call *c, struct diag *diag)
 {
     const struct resource_kind *k;
     tenant_id tenant;
-    int64_t expected, version = 0;
+    int64_t expected;
+    struct resource_put done = {0};
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
     if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
@@ -203,17 +204,19 @@ static tm_err put(struct api_call *c, struct diag *diag)
     if (e == TM_OK)
         e = check_place(c, k, tenant, doc, diag);
     if (e == TM_OK && dry)
-        e = k->check(c->arena, doc, diag);
+        e = house_resource_check(c->house, tenant, k->kind, doc, &done, diag);
     else if (e == TM_OK)
-        e = house_resource_put(c->house, tenant, k->kind, doc, expected, c->principal, &version, diag);
+        e = house_resource_put(c->house, tenant, k->kind, doc, expected, c->principal, &done, diag);
     json_decref(doc);
     if (e != TM_OK)
         return e;
+    int64_t version = dry && !done.unchanged ? 0 : done.version;
     c->etag = version;
-    c->status = version == 1 ? 201 : 200;
+    c->status = version == 1 && !done.unchanged ? 201 : 200;
     buf_printf(&c->out, "{\"kind\":\"%s\",\"name\":", k->kind);
     buf_put_json_string(&c->out, slice_str(api_param(c, "name")));
-    buf_printf(&c->out, ",\"version\":%lld%s}\n", (long long)version, dry ? ",\"dry_run\":true" : "");
+    buf_printf(&c->out, ",\"version\":%lld%s%s}\n", (long long)version,
+               done.unchanged ? ",\"unchanged\":true" : "", dry ? ",\"dry_run\":true" : "");
     return TM_OK;
 }
 
@@ -325,7 +328,8 @@ static const struct api_field list_fields[] = {
 static const struct api_field version_fields[] = {
     {"kind", "string", NULL, "Profile"},
     {"name", "string", NULL, "vpn"},
-    {"version", "integer", "0: nothing was written", "3"},
+    {"version", "integer", "that stands there now; 0: only checked, and it would be a new one", "3"},
+    {"unchanged?", "boolean", "the very same stood there already: nothing was written", "true"},
     {"dry_run?", "boolean", NULL, "true"},
     {0},
 };
@@ -354,7 +358,7 @@ static const struct api_field get_query[] = {
 static const struct api_field put_query[] = {
     {"dry_run", "true|1", "check, and change nothing", "1"}, HOUSE_QUERY, {0}};
 static const struct api_content put_answers[] = {
-    {200, "application/json", "ResourceVersion", "replaced, or only checked"},
+    {200, "application/json", "ResourceVersion", "replaced, unchanged, or only checked"},
     {201, "application/json", "ResourceVersion", "created"},
     {0},
 };

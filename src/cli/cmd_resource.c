@@ -151,7 +151,8 @@ struct sheet {
     const struct resource_kind *kind;
     const char *name;
     int order;
-    size_t nth; /* as read */
+    size_t nth;     /* as read */
+    bool unchanged; /* it stands there already */
 };
 struct applying {
     struct cli *c;
@@ -234,7 +235,7 @@ static int by_order(const void *x, const void *y)
     return a->nth < b->nth ? -1 : 1;
 }
 
-static bool put(struct cli *c, const struct sheet *s, bool dry)
+static bool put(struct cli *c, const struct sheet *s, bool dry, bool *ret_unchanged)
 {
     struct buf b;
     buf_init(&b, YAML_TEXT_MAX);
@@ -254,8 +255,10 @@ static bool put(struct cli *c, const struct sheet *s, bool dry)
     buf_done(&b);
     if (!ok)
         return false;
-    if (r.status < 400)
+    if (r.status < 400) {
+        *ret_unchanged = json_is_true(json_object_get(r.json, "unchanged"));
         return true;
+    }
     const char *field = json_string_value(json_object_get(r.json, "field"));
     const char *rule = json_string_value(json_object_get(r.json, "rule"));
     const char *detail = json_string_value(json_object_get(r.json, "detail"));
@@ -273,12 +276,14 @@ static int apply_sheets(struct applying *a)
      * looked at once it exists. */
     bool ok = true, tenants = a->n && a->v[0].order == 0;
     for (size_t i = 0; i < a->n && (dry || !tenants); i++)
-        ok = put(c, &a->v[i], true) && ok;
+        ok = put(c, &a->v[i], true, &a->v[i].unchanged) && ok;
     for (size_t i = 0; i < a->n && ok; i++) {
-        if (!dry && !put(c, &a->v[i], false))
+        struct sheet *s = &a->v[i];
+        if (!dry && !put(c, s, false, &s->unchanged))
             return 1;
         if (!c->quiet)
-            printf("%s %s %s\n", a->v[i].kind->kind, a->v[i].name, dry ? "would be applied" : "applied");
+            printf("%s %s %s\n", s->kind->kind, s->name,
+                   s->unchanged ? "unchanged" : dry ? "would be applied" : "applied");
     }
     return ok ? 0 : 1;
 }
@@ -336,7 +341,7 @@ const struct command resource_commands[] = {
         .arguments = "[FILE...]",
         .description =
             "Resources are tenants, trust sets, authorities, profiles, endpoints and principals. All documents are checked first,\n"
-            "then put in the order in which they need each other.",
+            "then put in the order in which they need each other. What stands there already is left alone: no new version.",
         .example = "touchmark apply -f profiles/server-internal-1y.yaml --dry-run",
         .options = apply_options,
         .max_args = -1,

@@ -20,8 +20,6 @@
 #include <unistd.h>
 
 enum {
-    TENANTS_MAX = 100000,
-    RESOURCE_MAX = 1 << 20,
     COMMITS_WAIT_NS = 2000000000,
     GATHER_TASKS = 32,
     GATHER_US = 2000
@@ -44,15 +42,20 @@ struct catalog *house_catalog(struct house *h)
     return c;
 }
 
+/* One at a time: of two that build at once, the one that read the older state must not be the one that stays. */
 tm_err house_reload(struct house *h, struct diag *diag)
 {
-    struct catalog *fresh = NULL;
-    TM_TRY(catalog_build(&fresh, h->store, h->signer, log_bad_resource, NULL, diag));
-    pthread_mutex_lock(h->catalog_lock);
-    struct catalog *old = atomic_exchange(&h->catalog_now, fresh);
-    pthread_mutex_unlock(h->catalog_lock);
+    struct catalog *fresh = NULL, *old = NULL;
+    pthread_mutex_lock(h->reload_lock);
+    tm_err e = catalog_build(&fresh, h->store, h->signer, log_bad_resource, NULL, diag);
+    if (e == TM_OK) {
+        pthread_mutex_lock(h->catalog_lock);
+        old = atomic_exchange(&h->catalog_now, fresh);
+        pthread_mutex_unlock(h->catalog_lock);
+    }
+    pthread_mutex_unlock(h->reload_lock);
     catalog_unref(old);
-    return TM_OK;
+    return e;
 }
 
 /* ---- open and close ---- */
@@ -186,6 +189,21 @@ static tm_err open_parts(struct house *h, const struct house_config *c, struct d
     return TM_OK;
 }
 
+static void *lock_new(void)
+{
+    pthread_mutex_t *lock = malloc(sizeof *lock);
+    if (lock)
+        pthread_mutex_init(lock, NULL);
+    return lock;
+}
+
+static void lock_free(void *lock)
+{
+    if (lock)
+        pthread_mutex_destroy(lock);
+    free(lock);
+}
+
 tm_err house_open(struct house **ret, const struct house_config *c, struct diag *diag)
 {
     struct house *h = calloc(1, sizeof *h);
@@ -199,11 +217,11 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->on_lost = c->on_lost;
     h->on_lost_arg = c->on_lost_arg;
     h->started_at = clock_now();
-    pthread_mutex_t *lock = malloc(sizeof *lock);
-    if (lock)
-        pthread_mutex_init(lock, NULL);
-    h->catalog_lock = lock;
-    tm_err e = h->home && h->public_base && h->origin && lock ? open_parts(h, c, diag) : TM_ENOMEM;
+    h->catalog_lock = lock_new();
+    h->reload_lock = lock_new();
+    h->resource_lock = lock_new();
+    bool whole = h->home && h->public_base && h->origin && h->catalog_lock && h->reload_lock && h->resource_lock;
+    tm_err e = whole ? open_parts(h, c, diag) : TM_ENOMEM;
     if (e != TM_OK) {
         house_close(h);
         return e;
@@ -234,9 +252,9 @@ void house_close(struct house *h)
     signer_free(h->signer);
     catalog_unref(atomic_load(&h->catalog_now));
     key_blocklist_free(h->blocklist);
-    if (h->catalog_lock)
-        pthread_mutex_destroy(h->catalog_lock);
-    free(h->catalog_lock);
+    lock_free(h->catalog_lock);
+    lock_free(h->reload_lock);
+    lock_free(h->resource_lock);
     free(h->passphrase_file);
     free(h->origin);
     free(h->public_base);
@@ -358,7 +376,7 @@ static const struct job retention_job = {
 static const struct job restart_job = {.name = "signer.restart", .period_ms = 2000, .run = restart_signer};
 const struct job *const house_jobs[] = {&restart_job, &sequence_job, &refusals_job, &retention_job, NULL};
 
-/* ---- events and resources ---- */
+/* ---- events ---- */
 
 tm_err house_commit(struct house *h, struct effect *effects, size_t n, struct diag *diag)
 {
@@ -384,173 +402,4 @@ tm_err house_event(struct house *h, tenant_id tenant, const char *type, const ch
         err = house_commit(h, &e, 1, diag);
     arena_free(a);
     return err;
-}
-
-/* References to other resources must lead somewhere. */
-static tm_err check_references(struct house *h, tenant_id tenant, const char *kind, const json_t *doc,
-                               struct arena *a, struct diag *diag)
-{
-    struct catalog *c = house_catalog(h);
-    tm_err e = TM_OK;
-    if (strcmp(kind, "Endpoint") == 0) {
-        struct endpoint_doc d = {0};
-        e = json_bind(&d, endpoint_schema, doc, "", a, diag);
-        for (size_t i = 0; i < d.profiles.n && e == TM_OK; i++)
-            if (!catalog_profile(c, tenant, d.profiles.v[i]))
-                e = diag_fail(diag, TM_EINVAL, NULL, "/profiles", "there is no profile \"%s\" in this tenant",
-                              d.profiles.v[i]);
-        for (size_t i = 0; i < d.authentication.trust_sets.n && e == TM_OK; i++)
-            if (!catalog_trust_set(c, tenant, d.authentication.trust_sets.v[i]))
-                e = diag_fail(diag, TM_EINVAL, NULL, "/authentication/trust-sets",
-                              "there is no trust set \"%s\" in this tenant",
-                              d.authentication.trust_sets.v[i]);
-        if (e == TM_OK && d.authority[0] && !catalog_authority(c, tenant, d.authority))
-            e = diag_fail(diag, TM_EINVAL, NULL, "/authority", "there is no authority \"%s\" in this tenant",
-                          d.authority);
-    } else if (strcmp(kind, "Profile") == 0) {
-        const char *authority = json_string_value(json_object_get(doc, "authority"));
-        if (authority && authority[0] && !catalog_authority(c, tenant, authority))
-            e = diag_fail(diag, TM_EINVAL, NULL, "/authority", "there is no authority \"%s\" in this tenant",
-                          authority);
-    }
-    catalog_unref(c);
-    return e;
-}
-
-/* A tenant keeps its number; a new one gets the next. */
-static tm_err number_tenant(struct house *h, json_t *doc, struct diag *diag)
-{
-    const char *name = json_string_value(json_object_get(doc, "name"));
-    struct catalog *c = house_catalog(h);
-    const struct tenant *known = name ? catalog_tenant(c, name) : NULL;
-    json_int_t number = known ? (json_int_t)known->id : 0;
-    if (!known) {
-        const struct tenant *v;
-        size_t n = catalog_tenants(c, &v);
-        for (size_t i = 0; i < n; i++)
-            if ((json_int_t)v[i].id > number)
-                number = v[i].id;
-        number++;
-        if (n >= TENANTS_MAX) {
-            catalog_unref(c);
-            return diag_fail(diag, TM_EQUOTA, NULL, "/name", "this house has %d tenants already",
-                             TENANTS_MAX);
-        }
-    }
-    /* The two that every house begins with have fixed numbers. */
-    if (name && strcmp(name, "house") == 0)
-        number = TENANT_HOUSE;
-    else if (name && strcmp(name, "default") == 0)
-        number = TENANT_DEFAULT;
-    else if (!known && number <= TENANT_DEFAULT)
-        number = TENANT_DEFAULT + 1;
-    catalog_unref(c);
-    return json_object_set_new(doc, "number", json_integer(number)) == 0 ? TM_OK : TM_ENOMEM;
-}
-
-static tm_err put_effects(struct effect effects[2], struct arena *a, tenant_id tenant,
-                          const struct resource_row *row, int64_t expected, bool deleted)
-{
-    uint8_t hash[SHA256_LEN];
-    TM_TRY(sha256(hash, row->json));
-    effects[0] = (struct effect){.kind = deleted ? EFFECT_RESOURCE_DELETE : EFFECT_RESOURCE_PUT,
-                                 .tenant = tenant,
-                                 .expected_version = expected,
-                                 .u.resource = *row};
-    struct event_field fields[] = {
-        {.key = "by", .kind = EVENT_STR, .s = slice_str(row->updated_by)},
-        {.key = "kind", .kind = EVENT_STR, .s = slice_str(row->kind)},
-        {.key = "name", .kind = EVENT_STR, .s = slice_str(row->name)},
-        {.key = deleted ? NULL : "sha256", .kind = EVENT_HEX, .s = SLICE_ARR(hash)},
-        {0},
-    };
-    struct slice body;
-    TM_TRY(register_event_body(&body, a, fields));
-    char *subject = arena_printf(a, "resource/%s/%s", row->kind, row->name);
-    if (!subject)
-        return TM_ENOMEM;
-    return register_event_effect(&effects[1], a, tenant, deleted ? "resource.deleted" : "resource.put",
-                                 subject, body, clock_now_ms());
-}
-
-static tm_err resource_put(struct house *h, tenant_id tenant, const struct resource_kind *k,
-                           const json_t *given, int64_t expected, const char *by, int64_t *ret_version,
-                           struct arena *a, struct diag *diag)
-{
-    const char *kind = json_string_value(json_object_get(given, "kind"));
-    const char *name = json_string_value(json_object_get(given, "name"));
-    if (!kind || strcmp(kind, k->kind) != 0)
-        return diag_fail(diag, TM_EINVAL, NULL, "/kind", "must be \"%s\"", k->kind);
-    if (!name || !name_valid(slice_str(name)))
-        return diag_fail(diag, TM_EINVAL, NULL, "/name",
-                         "a name has 1 to 63 of a-z, 0-9 and -, and begins and ends with a letter or digit");
-    TM_TRY(k->check(a, given, diag));
-    TM_TRY(check_references(h, tenant, k->kind, given, a, diag));
-    json_t *doc = json_copy((json_t *)given);
-    if (!doc)
-        return TM_ENOMEM;
-    tm_err e = strcmp(k->kind, "Tenant") == 0 ? number_tenant(h, doc, diag) : TM_OK;
-    struct buf text;
-    buf_init(&text, RESOURCE_MAX);
-    buf_put_json(&text, doc, false);
-    json_decref(doc);
-    if (e == TM_OK)
-        e = buf_err(&text);
-    struct effect effects[2] = {0};
-    struct resource_row row = {.kind = k->kind,
-                               .name = name,
-                               .json = buf_slice(&text),
-                               .updated_at = clock_now_ms(),
-                               .updated_by = by ? by : ""};
-    if (e == TM_OK)
-        e = put_effects(effects, a, tenant, &row, expected, false);
-    if (e == TM_OK)
-        e = house_commit(h, effects, 2, diag);
-    if (e == TM_OK && ret_version)
-        *ret_version = effects[0].u.resource.version;
-    buf_done(&text);
-    return e;
-}
-
-tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, const json_t *doc,
-                          int64_t expected_version, const char *by, int64_t *ret_version, struct diag *diag)
-{
-    const struct resource_kind *k = resource_kind_find(kind);
-    if (!k)
-        return diag_fail(diag, TM_EINVAL, NULL, "/kind", "there is no kind of resource \"%s\"", kind);
-    if (k->house_wide && tenant != TENANT_HOUSE)
-        tenant = TENANT_HOUSE;
-    struct arena *a = arena_new(0);
-    if (!a)
-        return TM_ENOMEM;
-    tm_err e = resource_put(h, tenant, k, doc, expected_version, by, ret_version, a, diag);
-    arena_free(a);
-    return e == TM_OK ? house_reload(h, diag) : e;
-}
-
-tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name,
-                             int64_t expected_version, const char *by, struct diag *diag)
-{
-    const struct resource_kind *k = resource_kind_find(kind);
-    if (!k)
-        return diag_fail(diag, TM_EINVAL, NULL, "/kind", "there is no kind of resource \"%s\"", kind);
-    if (k->house_wide)
-        tenant = TENANT_HOUSE;
-    if (strcmp(k->kind, "Tenant") == 0)
-        return diag_fail(diag, TM_EFORBIDDEN, NULL, "/name",
-                         "a tenant's record must stay; set disabled: true instead");
-    struct arena *a = arena_new(0);
-    if (!a)
-        return TM_ENOMEM;
-    struct effect effects[2] = {0};
-    struct resource_row row = {.kind = k->kind,
-                               .name = name,
-                               .updated_at = clock_now_ms(),
-                               .updated_by = by ? by : "",
-                               .deleted = true};
-    tm_err e = put_effects(effects, a, tenant, &row, expected_version, true);
-    if (e == TM_OK)
-        e = house_commit(h, effects, 2, diag);
-    arena_free(a);
-    return e == TM_OK ? house_reload(h, diag) : e;
 }

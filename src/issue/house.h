@@ -65,6 +65,8 @@ struct house {
     struct key_blocklist *blocklist;
     _Atomic(struct catalog *) catalog_now;
     void *catalog_lock;
+    void *reload_lock;   /* catalogs are built one after the other */
+    void *resource_lock; /* so are resources changed, and tenants numbered */
     atomic_bool read_only; /* signer or store is not to be had: requests get TM_EUNAVAIL */
     _Atomic(const char *) read_only_reason;
     atomic_uint in_flight; /* requests between the signer and their commit */
@@ -85,10 +87,19 @@ struct catalog *house_catalog(struct house *h);
 /* Read all resources again after a change. */
 tm_err house_reload(struct house *h, struct diag *diag);
 
+/* What came of a put. */
+struct resource_put {
+    int64_t version; /* the present one */
+    bool unchanged;  /* the document stood there already: no new version, no event */
+};
 /* Put or delete one resource with its event in one transaction, then reload. `doc` is the whole document. Blocking.
- * `expected_version` as EFFECT_RESOURCE_PUT. TM_ECONFLICT, TM_EINVAL (diag: JSON pointer). */
+ * `expected_version` as EFFECT_RESOURCE_PUT; `ret` may be NULL. TM_ECONFLICT, TM_EINVAL (diag: JSON pointer). */
 tm_err house_resource_put(struct house *h, tenant_id tenant, const char *kind, const json_t *doc,
-                          int64_t expected_version, const char *by, int64_t *ret_version, struct diag *diag);
+                          int64_t expected_version, const char *by, struct resource_put *ret,
+                          struct diag *diag);
+/* The same, looked at only: nothing is written, and whether what it refers to is there is not asked. `ret->version` is the present one. */
+tm_err house_resource_check(struct house *h, tenant_id tenant, const char *kind, const json_t *doc,
+                            struct resource_put *ret, struct diag *diag);
 tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind, const char *name,
                              int64_t expected_version, const char *by, struct diag *diag);
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -91,6 +92,21 @@ def test_apply__says_where_it_is_wrong(house, tmp_path, old, new, line):
     done = house.cli("apply", "-f", str(path), ok=False)
     assert done.returncode == 1
     assert re.search(rf"bad\.yaml:{line}:\d+: ", done.stderr), done.stderr
+
+
+def test_apply__unchanged_writes_nothing(house, tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(PROFILE.replace("cli-printers", "cli-same"))
+    assert "cli-same applied" in house.cli("apply", "-f", str(path)).stdout
+    assert "cli-same unchanged" in house.cli("apply", "-f", str(path), "--dry-run").stdout
+    assert "cli-same unchanged" in house.cli("apply", "-f", str(path)).stdout
+    time.sleep(1.1)  # for the sequencer: an event that was there would now show
+    assert len(house.api("GET", "/register/events?type=resource.put&subject=resource/Profile/cli-same").json["items"]) == 1
+    assert [v["version"] for v in house.api("GET", "/resources/profiles/cli-same/history").json["items"]] == [1]
+    path.write_text(PROFILE.replace("cli-printers", "cli-same").replace("30d", "31d"))
+    assert "cli-same would be applied" in house.cli("apply", "-f", str(path), "--dry-run").stdout
+    assert "cli-same applied" in house.cli("apply", "-f", str(path)).stdout
+    house.cli("delete", "profile", "cli-same")
 
 
 def test_apply__dry_run_changes_nothing(house, tmp_path):

@@ -1,6 +1,7 @@
 """The REST API from outside: enrollment, idempotency, bulk streams, roles, its own description."""
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -110,6 +111,31 @@ def test_roles(house, auditor, openssl):
         assert house.api("POST", "/enroll", {"csr": f.read(), "profile": "server-internal-1y"}, token=auditor).status == 403
     assert house.api("POST", "/tokens", {"endpoint": "servers"}, token=auditor).status == 403
     assert house.api("DELETE", "/resources/profiles/vpn", token=auditor).status == 403
+
+
+def test_resources__put_again_is_no_new_version(house):
+    path = "/resources/profiles/rest-again"
+    doc = {"kind": "Profile", "name": "rest-again", "authority": "issuing-ca", "lifetime": {"default": "30d"}}
+    # All at once: one of them writes.
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: house.api("PUT", path, doc), range(8)))
+    assert sorted(r.status for r in replies) == [200] * 7 + [201]
+    assert all(r.json["version"] == 1 and r.headers["ETag"] == '"1"' for r in replies)
+    assert sum("unchanged" in r.json for r in replies) == 7
+    assert len(house.api("GET", path + "/history").json["items"]) == 1
+    # What was read may be put back as it is; a condition that does not hold is refused all the same.
+    assert house.api("PUT", path, house.api("GET", path).json, headers={"If-Match": '"1"'}).json["unchanged"]
+    assert house.api("PUT", path, doc, headers={"If-Match": '"7"'}).status in (409, 412)
+    assert house.api("DELETE", path).status == 204
+
+
+def test_resources__tenants_put_at_once_have_numbers_of_their_own(house):
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda i: house.api("PUT", f"/resources/tenants/rest-t{i}", {"kind": "Tenant", "name": f"rest-t{i}"}),
+                                range(8)))
+    assert [r.status for r in replies] == [201] * 8
+    numbers = [t["number"] for t in house.api("GET", "/resources/tenants").json["items"]]
+    assert len(numbers) == len(set(numbers))
 
 
 def test_resources__if_match(house):
