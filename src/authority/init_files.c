@@ -186,6 +186,13 @@ static void put_key(struct buf *b, const char *indent, const char *key, const ch
     buf_putc(b, '\n');
 }
 
+/* A file of the home by its name there, so that the home can be moved. */
+static const char *in_home(const struct new_home *n, const char *path)
+{
+    size_t len = strlen(n->home);
+    return strncmp(path, n->home, len) == 0 && path[len] == '/' ? path + len + 1 : path;
+}
+
 static void put_config(struct buf *b, const struct new_home *n)
 {
     buf_puts(
@@ -200,10 +207,11 @@ static void put_config(struct buf *b, const struct new_home *n)
     buf_puts(
         b,
         "\n# The passphrase is read at start, and again when the signer process has to be brought back. Without a file it is asked for.\n"
+        "# A path without a leading / is one in this directory.\n"
         "# Better than a file: `credential: NAME`, a systemd credential. user: own uid for the keys when started as root.\n");
     buf_puts(b, n->passphrase_file ? "signer:\n" : "# signer:\n#   passphrase-file: /path/to/passphrase\n");
     if (n->passphrase_file)
-        put_key(b, "  ", "passphrase-file", n->passphrase_file);
+        put_key(b, "  ", "passphrase-file", in_home(n, n->passphrase_file));
     if (n->c->demo_ports)
         buf_puts(
             b,

@@ -10,6 +10,8 @@
 #include "cli/config.h"
 #include "http/client.h"
 #include "issue/house.h"
+#include "keys/envelope.h"
+#include "keys/key.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,11 +67,9 @@ const char *cli_passphrase_configured(struct cli *c)
     return NULL;
 }
 
-bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file)
+/* `usual`: the file where neither an option nor the environment names a source; NULL: none, so it is asked for. */
+static bool passphrase_or(struct cli *c, const char *usual, struct secret *ret, const char **ret_file)
 {
-    const char *unused;
-    if (!ret_file)
-        ret_file = &unused;
     *ret_file = NULL;
     const char *path = cli_get(c, "passphrase-file");
     if (!path)
@@ -91,9 +91,8 @@ bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file)
             cli_fail_diag(c, e, &diag, "TOUCHMARK_PASSPHRASE_FD");
         return e == TM_OK;
     }
-    path = cli_passphrase_configured(c);
-    if (path)
-        return from_file(c, ret, ret_file, path);
+    if (usual)
+        return from_file(c, ret, ret_file, usual);
     diag_clear(&diag);
     e = secret_prompt(ret, "Passphrase of the house's keys: ", &diag);
     if (e == TM_EUNAVAIL)
@@ -102,6 +101,27 @@ bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file)
             "no passphrase and no terminal to ask; set TOUCHMARK_PASSPHRASE_FILE, or signer.passphrase-file in touchmark.yaml");
     else if (e != TM_OK)
         cli_fail_diag(c, e, &diag, "the passphrase");
+    return e == TM_OK;
+}
+
+bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file)
+{
+    const char *unused;
+    return passphrase_or(c, cli_passphrase_configured(c), ret, ret_file ? ret_file : &unused);
+}
+
+bool cli_unlock(struct cli *c, const char *usual, const char *key_dir, const char *key_id)
+{
+    const char *unused;
+    struct key *key = NULL;
+    struct envelope env;
+    struct diag diag = {0};
+    if (!opened.passphrase.p && !passphrase_or(c, usual, &opened.passphrase, &unused))
+        return false;
+    tm_err e = key_load(&key, &env, c->arena, key_dir, key_id, &opened.passphrase, &diag);
+    key_free(key);
+    if (e != TM_OK)
+        cli_fail_diag(c, e, &diag, key_dir);
     return e == TM_OK;
 }
 

@@ -44,5 +44,8 @@ void cli_call_close(struct cli *c);
 /* The passphrase for the signer's keys: --passphrase-file, config (file, systemd credential), TOUCHMARK_PASSPHRASE_FD, prompt. */
 struct secret;
 bool cli_passphrase(struct cli *c, struct secret *ret, const char **ret_file);
+/* Get the passphrase now and try it on one key: what opens the house later has it from here. `usual` is the file to read where neither an
+ * option nor the environment says otherwise; NULL: ask. False after complaining. */
+bool cli_unlock(struct cli *c, const char *usual, const char *key_dir, const char *key_id);
 /* The file that touchmark.yaml or a systemd credential names, whether it is there or not; NULL when they name none. */
 const char *cli_passphrase_configured(struct cli *c);

@@ -297,7 +297,7 @@ static bool restore_file(struct cli *c, const char *dir, const json_t *file)
     return true;
 }
 
-/* touchmark.yaml names files of the home by their whole path: those move along. */
+/* Where touchmark.yaml names files of the home by their whole path, those move along. */
 static bool move_config(struct cli *c, const char *old_home)
 {
     const char *path = arena_printf(c->arena, "%s/touchmark.yaml", c->home);
@@ -397,9 +397,7 @@ static int restore_in(struct cli *c, const char *dir, const json_t *manifest)
     struct house *h = cli_house(c, HOUSE_OFFLINE);
     if (!h)
         return cli_fail(
-            c,
-            "the files are in %s, but the house did not open: remove them, mend that (--passphrase-file names the "
-            "passphrase) and restore again",
+            c, "the files are in %s, but the house did not open: remove them, mend that and restore again",
             c->home);
     struct diag diag = {0};
     uint64_t epoch = 0;
@@ -419,11 +417,9 @@ static int restore_in(struct cli *c, const char *dir, const json_t *manifest)
 /* Absent or an empty directory. */
 static bool home_is_free(struct cli *c)
 {
-    if (mkdir(c->home, 0700) == 0)
-        return true;
     DIR *d = opendir(c->home);
     if (!d)
-        return fail_path(c, c->home) == 0;
+        return errno == ENOENT || fail_path(c, c->home) == 0;
     bool empty = true;
     for (const struct dirent *e; (e = readdir(d));)
         empty = empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
@@ -434,12 +430,44 @@ static bool home_is_free(struct cli *c)
     return empty;
 }
 
+/* The passphrase opens what is to be restored: known before anything is copied. */
+static bool unlock_backup(struct cli *c, const char *dir, const json_t *manifest)
+{
+    const char *key = NULL, *usual = NULL, *home = c->home;
+    size_t i;
+    const json_t *file;
+    json_array_foreach(json_object_get(manifest, "files"), i, file)
+    {
+        const char *name = json_string_value(json_object_get(file, "path"));
+        size_t n = name_inside(name) ? strlen(name) : 0;
+        if (!key && n > 9 && strncmp(name, "keys/", 5) == 0 && strcmp(name + n - 4, ".key") == 0)
+            key = arena_strndup(c->arena, name + 5, n - 9);
+        if (n && strcmp(name, "passphrase") == 0)
+            usual = arena_printf(c->arena, "%s/passphrase", dir);
+    }
+    if (!key)
+        return cli_fail(c, "%s: there is no key in this backup", dir) == 0;
+    c->home = dir; /* whose touchmark.yaml says where it is usually read */
+    const char *configured = usual ? NULL : cli_passphrase_configured(c);
+    c->home = home;
+    if (!usual && configured && access(configured, R_OK) == 0)
+        usual = configured;
+    const char *keys = arena_printf(c->arena, "%s/keys", dir);
+    return keys && cli_unlock(c, usual, keys, key);
+}
+
 static int restore(struct cli *c)
 {
     json_t *manifest = read_manifest(c, c->args[0]);
     if (!manifest)
         return 1;
-    int status = home_is_free(c) ? restore_in(c, c->args[0], manifest) : 1;
+    int status = 1;
+    if (home_is_free(c) && unlock_backup(c, c->args[0], manifest)) {
+        if (mkdir(c->home, 0700) != 0 && errno != EEXIST)
+            fail_path(c, c->home);
+        else
+            status = restore_in(c, c->args[0], manifest);
+    }
     json_decref(manifest);
     return status;
 }
@@ -473,7 +501,7 @@ const struct command backup_commands[] = {
      .summary = "make a house out of a backup",
      .arguments = "DIR",
      .description =
-         "Into an empty home. Every file is compared with the list; then the register begins a new epoch, which names the last\n"
+         "Into an empty home. The passphrase is tried first. Every file is compared with the list; then the register begins a new epoch, which names the last\n"
          "root before it, and all of it is verified. Where touchmark.yaml reads the passphrase from a file of the home, the one\n"
          "given with --passphrase-file is put back there. The old house must not go on beside the new one.",
      .example = "touchmark restore /media/backup/2026-11-21 --home /var/lib/touchmark --passphrase-file pass",

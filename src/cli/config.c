@@ -45,7 +45,8 @@ static const struct json_field signer_schema[] = {
      .offset = IN(signer, passphrase_file),
      .max = 4000,
      .def = "",
-     .doc = "read at start, and again when the signer has to be brought back"},
+     .doc =
+         "read at start, and again when the signer has to be brought back; without a leading /, in the home"},
     {.key = "credential",
      .kind = JSON_K_STRING,
      .offset = IN(signer, credential),

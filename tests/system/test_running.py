@@ -74,6 +74,16 @@ def test_tls__files_of_ones_own(new_house, openssl):
     assert h.stop() == 0
 
 
+def test_home__can_be_moved(new_house, openssl):
+    h = new_house()
+    moved = h.home + "-elsewhere"
+    os.rename(h.home, moved)
+    h.home = moved
+    h.start()
+    issue(h, openssl, "moved-one")
+    assert h.stop() == 0
+
+
 def test_tls__key_without_certificate_is_refused(new_house):
     h = new_house()
     with open(os.path.join(h.home, "touchmark.yaml"), "a", encoding="utf-8") as f:
@@ -148,6 +158,15 @@ def test_backup_and_restore(new_house, openssl, tmp_path):
     shown = h.cli("cert", "list").stdout
     assert serial in shown and later not in shown
     assert first != restored
+    # A wrong passphrase is found out before anything is copied, and so is none.
+    h.home = str(tmp_path / "wrong")
+    wrong = tmp_path / "wrong-passphrase"
+    wrong.write_text("not that one\n")
+    done = h.cli("restore", backup, "--passphrase-file", str(wrong), ok=False)
+    assert "passphrase" in done.stderr and not os.path.exists(h.home)
+    done = subprocess.run([PROGRAM, "restore", backup, "--home", h.home], text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, timeout=60)
+    assert done.returncode == 1 and not os.path.exists(h.home)
     # Without the file at hand it says what is missing.
     h.home = str(tmp_path / "other")
     done = subprocess.run([PROGRAM, "restore", backup, "--home", h.home], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
