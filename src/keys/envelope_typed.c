@@ -63,9 +63,10 @@ tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t n
     return TM_OK;
 }
 
-/* What the house says in CMS: answers to CMC requests, and private keys that it made. Anything else signed by such a key could be taken for
+/* What the house says in CMS: answers to CMC requests, private keys that it made, and digests of revocation filters. Anything else signed by such a key could be taken for
  * a document of the house's, or for a message of another protocol. */
-static const enum oid cms_contents[] = {OID_CT_PKI_RESPONSE, OID_CT_ASYMMETRIC_KEY_PACKAGE};
+static const enum oid cms_contents[] = {OID_CT_PKI_RESPONSE, OID_CT_ASYMMETRIC_KEY_PACKAGE,
+                                        OID_CT_TOUCHMARK_FILTER};
 
 static bool cms_content(struct slice type)
 {
@@ -131,7 +132,7 @@ tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t no
         return not_that(diag, "RFC 5652 5.4", "signed attributes");
     if (!seen.content_allowed || seen.others || !seen.on_time)
         return diag_fail(diag, TM_EDENIED, "envelope.cms", "signedAttrs",
-                         "key %s signs CMC responses and key packages of this hour only", e->key_id);
+                         "key %s signs CMC responses, key packages and filters of this hour only", e->key_id);
     return TM_OK;
 }
 
