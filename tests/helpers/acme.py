@@ -367,25 +367,34 @@ def alpn_certificate(name, authorization, critical=True, names=None):
 
 
 class AlpnServer:
-    """Speaks acme-tls/1 with one certificate for whoever asks."""
+    """Speaks acme-tls/1 with one certificate for whoever asks, or, by name, with <name>.crt.pem and <name>.key.pem of its directory."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, by_name=False):
         self.directory = str(directory)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.context = None
         self.names = []
+        self.context = self.make_context(self.switch) if by_name else None
         threading.Thread(target=self.run, daemon=True).start()
+
+    @staticmethod
+    def make_context(sni=None, *files):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if files:
+            context.load_cert_chain(*files)
+        context.set_alpn_protocols(["acme-tls/1"])
+        context.sni_callback = sni
+        return context
+
+    def switch(self, tls, name, _context):
+        self.names.append(name)
+        tls.context = self.make_context(None, *(f"{self.directory}/{name}.{part}.pem" for part in ("crt", "key")))
 
     def use(self, pem, key):
         path = self.directory + "/alpn.pem"
         with open(path, "wb") as f:
             f.write(pem + key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        context.set_alpn_protocols(["acme-tls/1"])
-        context.sni_callback = lambda _s, name, _c: self.names.append(name)
-        self.context = context
+        self.context = self.make_context(lambda _s, name, _c: self.names.append(name), path)
 
     def provide(self, name, _token, authorization):
         self.use(*alpn_certificate(name, authorization))

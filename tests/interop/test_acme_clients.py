@@ -1,103 +1,13 @@
 """ACME clients that people run, against a real server: certbot, lego, uacme, dehydrated.
 
-DNS and web servers are on loopback. Endpoint "clients" validates where clients serve challenges themselves, "hooks" where our web
-server gives out the files that their hooks write.
+Endpoint "clients" validates where clients serve challenges themselves, "hooks" where our servers give out the files that their hooks
+write, "bound" wants external accounts. Other clients have files of their own beside this one.
 """
-import json
 import os
 import shutil
-import socket
-import subprocess
 
 import pytest
-from acme import HttpServer
-from cryptography import x509
-from dns import DnsServer
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
-
-
-def need(program):
-    return shutil.which(program) or pytest.skip(program + " is not installed")
-
-
-class Place:
-    def __init__(self, house, directory):
-        self.house = house
-        self.dir = str(directory)
-        self.http_port, self.tls_port = free_port(), free_port()
-        self.txt, self.files = self.path("txt"), self.path("files")
-        os.mkdir(self.txt)
-        os.mkdir(self.files)
-        self.dns = DnsServer()
-        self.dns.txt_dir = self.txt
-        self.dns.add("example.test", "SOA", "example.test")
-        self.web = HttpServer()
-        self.web.directory = self.files
-        self.endpoint("clients", self.http_port)
-        self.endpoint("hooks", self.web.port)
-        self.endpoint("bound", self.web.port, "required")
-
-    def endpoint(self, name, http_port, external="optional"):
-        validation = {"resolvers": [self.dns.address], "dnssec": False, "networks": ["127.0.0.0/8"], "http-port": http_port,
-                      "tls-port": self.tls_port}
-        self.house.cli("apply", "-f", "-", data=json.dumps(
-            {"kind": "Endpoint", "name": name, "protocol": "acme", "profiles": ["server-internal-1y"],
-             "acme": {"external-account": external, "validation": validation}}))
-
-    def path(self, *names):
-        return os.path.join(self.dir, *names)
-
-    def url(self, endpoint):
-        return f"{self.house.url}/acme/{endpoint}/directory"
-
-    def name(self, name):
-        self.dns.add(name, "A", "127.0.0.1")
-        return name
-
-    def script(self, name, text):
-        with open(self.path(name), "w", encoding="ascii") as f:
-            f.write("#!/bin/sh\nset -eu\n" + text)
-        os.chmod(self.path(name), 0o755)
-        return self.path(name)
-
-    def run(self, *args, env=None, ok=True):
-        done = subprocess.run(args, env={**os.environ, "HOME": self.dir, **(env or {})}, cwd=self.dir, timeout=120, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        assert not ok or done.returncode == 0, f"{' '.join(args)}: {done.stdout}\n{self.house.log()}"
-        return done
-
-    def external_key(self):
-        made = self.house.cli_json("token", "create", "--external", "--endpoint", "bound")
-        return made["id"], made["secret"]
-
-    def status(self, path):
-        """'live' or 'revoked', by the inventory, of the certificate in a PEM file."""
-        found = self.house.api("GET", f"/certificates/{read(path).serial_number:032x}").json
-        return "revoked" if found.get("revoked_at") else "live"
-
-    def close(self):
-        self.dns.close()
-        self.web.close()
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return x509.load_pem_x509_certificate(f.read())
-
-
-def names(path):
-    return sorted(read(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName))
-
-
-@pytest.fixture(scope="module")
-def place(house, tmp_path_factory):
-    p = Place(house, tmp_path_factory.mktemp("clients"))
-    yield p
-    p.close()
+from place import names, need, read
 
 
 # --- certbot ---
@@ -136,6 +46,15 @@ def test_certbot__wildcard(place, certbot):
     certbot("certonly", "--manual", "--preferred-challenges", "dns", "--manual-auth-hook", hook, "-d", "cb.example.test",
             "-d", "*.cb.example.test", "--register-unsafely-without-email", "--agree-tos")
     assert names(certbot.live("cb.example.test")) == ["*.cb.example.test", "cb.example.test"]
+
+
+def test_certbot__revoke_by_certificate_key(place, certbot):
+    name = place.name("certbot-key.example.test")
+    certbot("certonly", "--webroot", "-w", place.webroot(), "-d", name, "--register-unsafely-without-email", "--agree-tos", endpoint="hooks",
+            folder="certbot-key")
+    pem, key = certbot.live(name, folder="certbot-key"), certbot.live(name, "privkey.pem", "certbot-key")
+    certbot("revoke", "--cert-path", pem, "--key-path", key, "--no-delete-after-revoke", endpoint="hooks", folder="certbot-other")
+    assert place.status(pem) == "revoked"
 
 
 def test_certbot__external_account(place, certbot):
@@ -186,17 +105,8 @@ def test_lego__wildcard(place, lego):
 def test_lego__external_account(place, lego):
     kid, key = place.external_key()
     name = place.name("lego-bound.example.test")
-    lego("-d", name, "--http", "--http.webroot", webroot(place), "--eab", "--kid", kid, "--hmac", key, "run", endpoint="bound",
+    lego("-d", name, "--http", "--http.webroot", place.webroot(), "--eab", "--kid", kid, "--hmac", key, "run", endpoint="bound",
          folder="lego-bound")
-
-
-def webroot(place):
-    """A web root whose challenge directory is the one that our web server gives out."""
-    root = place.path("webroot")
-    os.makedirs(root + "/.well-known", exist_ok=True)
-    if not os.path.exists(root + "/.well-known/acme-challenge"):
-        os.symlink(place.files, root + "/.well-known/acme-challenge")
-    return root
 
 
 # --- uacme ---
@@ -248,8 +158,33 @@ def test_uacme__wildcard(place, uacme):
 
 
 def test_uacme__external_account(place, uacme):
+    """And with it: revocation by the key of the certificate, from an account that has no part in it."""
     kid, key = place.external_key()
+    name = place.name("uacme-bound.example.test")
     uacme("new", folder="uacme-bound", endpoint="bound", options=["-t", "EC", "-e", f"{kid}:{key}"])
+    uacme("issue", name, folder="uacme-bound", endpoint="bound", options=["-t", "EC"])
+    path = place.path("uacme-bound.pem")
+    shutil.move(place.path("uacme-bound", name, "cert.pem"), path)
+    shutil.copy(path, path + ".gone")
+    uacme("revoke", path + ".gone", place.path("uacme-bound", "private", name, "key.pem"), endpoint="bound", folder="uacme-other")
+    assert place.status(path) == "revoked"
+
+
+def test_uacme__tls_alpn(place, uacme):
+    """Answered by ualpn, uacme's own responder."""
+    name, sock, pid = place.name("uacme-alpn.example.test"), place.path("ualpn.sock"), place.path("ualpn.pid")
+    hook = place.script("ualpn-hook", f"""
+[ "$2" = tls-alpn-01 ] || exit 1
+case "$1" in begin) line="auth $3 $5" ;; *) line="unauth $3" ;; esac
+[ "$(echo "$line" | {need("ualpn")} -s {sock})" = OK ]
+""")
+    place.run(need("ualpn"), "-d", "-b", f"127.0.0.1@{place.tls_port}", "-c", f"127.0.0.1@{place.web.port}", "-s", sock, "-p", pid, "-n", "2")
+    try:
+        uacme("new", folder="uacme-alpn", endpoint="clients", options=["-t", "EC"])
+        uacme("issue", name, folder="uacme-alpn", endpoint="clients", options=["-t", "EC", "-h", hook])
+    finally:
+        place.run("ualpn", "-t", "-p", pid, "-s", sock, ok=False)
+    assert names(place.path("uacme-alpn", name, "cert.pem")) == [name]
 
 
 # --- dehydrated ---
@@ -263,10 +198,12 @@ def dehydrated(place):
                         f'[ "$1" != deploy_challenge ] || echo "$4" >>"{place.txt}/_acme-challenge.$2"\n')
     with open(folder + "/config", "w", encoding="ascii") as f:
         f.write(f'CA="{place.url("hooks")}"\nBASEDIR={folder}\nWELLKNOWN={place.files}\nCURL_OPTS="--cacert {place.house.ca_bundle}"\n'
-                "CONTACT_EMAIL=dehydrated@example.org\nCONFIG_D=\n")
+                f"CONTACT_EMAIL=dehydrated@example.org\nCONFIG_D=\nALPNCERTDIR={place.alpn_files}\n")
 
-    def run(*args):
-        return place.run(program, "--config", folder + "/config", *args)
+    def run(*args, config="config"):
+        return place.run(program, "--config", os.path.join(folder, config), *args)
+
+    run.folder = folder
 
     run.hook = hook
     run.certificate = lambda name: os.path.join(folder, "certs", name, "cert.pem")
@@ -284,6 +221,27 @@ def test_dehydrated(place, dehydrated):
     shutil.copy(path, place.path("dehydrated.pem"))
     dehydrated("--revoke", path)
     assert place.status(place.path("dehydrated.pem")) == "revoked"
+
+
+@pytest.mark.slow
+def test_dehydrated__tls_alpn(place, dehydrated):
+    name = place.name("dh-alpn.example.test")
+    dehydrated("--register", "--accept-terms")
+    dehydrated("--cron", "--challenge", "tls-alpn-01", "--domain", name)
+    assert names(dehydrated.certificate(name)) == [name]
+
+
+@pytest.mark.slow
+def test_dehydrated__external_account(place, dehydrated):
+    kid, key = place.external_key()
+    name = place.name("dh-bound.example.test")
+    with open(dehydrated.folder + "/config", encoding="ascii") as f:
+        config = f.read()
+    with open(dehydrated.folder + "/bound", "w", encoding="ascii") as f:
+        f.write(config + f'CA="{place.url("bound")}"\nEAB_KID={kid}\nEAB_HMAC_KEY={key}\n')
+    dehydrated("--register", "--accept-terms", config="bound")
+    dehydrated("--cron", "--domain", name, config="bound")
+    assert names(dehydrated.certificate(name)) == [name]
 
 
 @pytest.mark.slow
