@@ -173,6 +173,8 @@ static tm_err approve(struct house *h, struct arena *a, tenant_id tenant, const 
     if (r->e.caller.id && by && strcmp(r->e.caller.id, by) == 0)
         return diag_fail(diag, TM_EFORBIDDEN, "approval.four-eyes", "id",
                          "whoever asked for it can't approve it");
+    if (h->resume[r->e.door])
+        TM_TRY(h->resume[r->e.door](r, diag));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
         {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},

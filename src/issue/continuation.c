@@ -78,6 +78,7 @@ static tm_err state_make(struct slice *ret, struct issue_request *r)
     put_field(&b, "token", text_of(r->token_id));
     put_field(&b, "device", text_of(r->device_id && r->device_id[0] ? r->device_id : r->e.caller.device_id));
     put_field(&b, "request", text_of(r->e.request_id));
+    put_field(&b, "order", text_of(r->order));
     put_base64(&b, "csr", r->csr ? r->csr->der : (struct slice){0});
     put_field(&b, "format",
               slice_str(r->csr && r->csr->format == CSR_CRMF    ? "crmf"
@@ -154,6 +155,7 @@ static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, s
                *format = member(doc, "format", a);
     ret->authority = member(doc, "authority", a);
     ret->device_id = member(doc, "device", a);
+    ret->order = member(doc, "order", a);
     if (arena_err(a) != TM_OK)
         return arena_err(a);
     e->caller.trust_set = trust_set[0] ? trust_set : NULL;

@@ -7,11 +7,13 @@
 #include "base/secret.h"
 #include "base/task.h"
 #include "issue/catalog.h"
+#include "policy/enrollment.h"
 #include "store/store.h"
 #include <stdatomic.h>
 
 struct acme;
 struct chain;
+struct issue_request;
 struct jobs;
 struct key_blocklist;
 struct pool;
@@ -58,7 +60,9 @@ struct house {
     struct chain *chain;
     struct refusals *refusals;
     struct jobs *jobs;
-    struct acme *acme;     /* the ACME door's: nonces, validations; NULL where nothing is served */
+    struct acme *acme; /* the ACME door's: nonces, validations; NULL where nothing is served */
+    /* What a door does before a request of its own is issued that had to be approved; NULL: nothing. */
+    tm_err (*resume[DOOR_COUNT])(struct issue_request *r, struct diag *diag);
     struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */

@@ -11,11 +11,11 @@ const char *const verdict_names[] = {"issue", "pend", "deny", NULL};
 /* The first rule that refuses ends it. Who may ask at all comes first, so that strangers learn nothing about names and keys;
  * approval comes last, so that nobody is asked to approve what would be refused. */
 static tm_err (*const rules[])(struct deciding *) = {
-    rule_door,           rule_caller,        rule_authority,    rule_device,      rule_renewal,
-    rule_possession,     rule_key_algorithm, rule_key_origin,   rule_key_quality, rule_key_reuse,
-    rule_signature,      rule_renewal_names, rule_subject,      rule_san,         rule_same_names,
-    rule_device_names,   rule_token_names,   rule_caller_names, rule_lifetime,    rule_quota,
-    rule_subject_encode, rule_extensions,    rule_approval,
+    rule_door,         rule_caller,         rule_authority,    rule_device,      rule_renewal,
+    rule_possession,   rule_key_algorithm,  rule_key_origin,   rule_key_quality, rule_key_reuse,
+    rule_signature,    rule_renewal_names,  rule_subject,      rule_san,         rule_same_names,
+    rule_device_names, rule_token_names,    rule_caller_names, rule_caa,         rule_lifetime,
+    rule_quota,        rule_subject_encode, rule_extensions,   rule_approval,
 };
 
 enum { TEXT_CHUNK = 2048, QUOTE_MAX = 96 };

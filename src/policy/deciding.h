@@ -112,6 +112,8 @@ tm_err rule_san(struct deciding *s);
 tm_err rule_device_names(struct deciding *s);
 tm_err rule_token_names(struct deciding *s);
 tm_err rule_caller_names(struct deciding *s);
+/* rules_caa.c */
+tm_err rule_caa(struct deciding *s);
 /* rules_lifetime.c */
 tm_err rule_lifetime(struct deciding *s);
 /* rules_extensions.c */

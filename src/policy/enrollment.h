@@ -74,6 +74,15 @@ struct caller {
     const char *peer; /* network address, for the record */
 };
 
+/* What the door found in DNS about who may issue for a name (RFC 8659). It looks for names that it is going to ask for, where the profile
+ * wants that. */
+struct caa_finding {
+    int64_t at;               /* when; 0: nobody looked */
+    const char *const *names; /* "DNS:…" for which nothing speaks against it */
+    size_t n_names;
+    const char *refused; /* why another may not be issued, for the caller; NULL: none */
+};
+
 struct enrollment {
     const char *request_id;
     const char *tenant;   /* "default" … */
@@ -93,6 +102,7 @@ struct enrollment {
     struct exts exts;              /* requested extensions, SAN included as asked */
     int64_t not_before, not_after; /* requested; 0: none */
     const char *idempotency_key;   /* NULL: none */
+    struct caa_finding caa;
 };
 
 enum device_state {

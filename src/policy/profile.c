@@ -73,6 +73,11 @@ bool profile_checks_key_reuse(const struct profile *p)
     return p->doc.key.reuse != REUSE_ANY;
 }
 
+bool profile_needs_caa(const struct profile *p)
+{
+    return p->doc.caa == CAA_REQUIRED;
+}
+
 bool profile_honours_times(const struct profile *p)
 {
     return p->doc.lifetime.requested == REQUESTED_HONOUR;

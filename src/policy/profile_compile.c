@@ -238,6 +238,19 @@ static tm_err san_rule_compile(struct san_rule *ret, struct profile *p, const ch
     return BAD(diag, field, "must begin with DNS:, IP:, URI: or email: and go on");
 }
 
+/* Who looks at CAA records looks for the names that are asked for. */
+static tm_err caa_check(const struct profile *p, struct diag *diag)
+{
+    if (p->doc.caa != CAA_REQUIRED)
+        return TM_OK;
+    if (!(p->doc.doors >> DOOR_ACME & 1))
+        return BAD(diag, "/caa", "needs \"acme\" among the doors: others don't look at CAA records");
+    for (size_t i = 0; i < p->n_san; i++)
+        if (p->san[i].type == GN_DNS)
+            return BAD(diag, "/caa", "can't be required for DNS names that san.template makes");
+    return TM_OK;
+}
+
 static tm_err san_compile(struct profile *p, struct diag *diag)
 {
     struct profile_doc *d = &p->doc;
@@ -277,7 +290,7 @@ static tm_err san_compile(struct profile *p, struct diag *diag)
     if (d->san.from != SAN_FROM_REQUEST &&
         (d->san.allow.dns.seen || d->san.allow.ip.seen || d->san.allow.uri.seen || d->san.allow.email.seen))
         return BAD(diag, "/san/allow", "has no effect unless san.from is \"request\"");
-    return TM_OK;
+    return caa_check(p, diag);
 }
 
 /* ---- extensions ---- */

@@ -19,6 +19,7 @@ enum rekey { REKEY_ALLOWED, REKEY_REQUIRED, REKEY_FORBIDDEN };
 enum predecessor_source { PREDECESSOR_KNOWN, PREDECESSOR_TRUST_SET };
 enum revocation_model { REVOCATION_CRL, REVOCATION_NONE };
 enum caller_names { CALLER_NAMES_OWN, CALLER_NAMES_ANY };
+enum caa { CAA_NONE, CAA_REQUIRED };
 enum lint_mode { LINT_MODE_FAIL, LINT_MODE_WARN };
 
 /* from 2027-03-15 on at most 100 days */
@@ -107,6 +108,7 @@ struct profile_doc {
         int64_t min, max;
         int cn;
     } san;
+    int caa;
 
     struct {
         unsigned key_usage;

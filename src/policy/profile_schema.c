@@ -19,6 +19,7 @@ static const char *const rekeys[] = {"allowed", "required", "forbidden", NULL};
 static const char *const predecessors[] = {"known", "trust-set", NULL};
 static const char *const revocations[] = {"crl", "none", NULL};
 static const char *const caller_names[] = {"own", "any", NULL};
+static const char *const caas[] = {"none", "required", NULL};
 static const char *const modes[] = {"fail", "warn", NULL};
 /* A subscriber may not claim removeFromCRL, cACompromise or aACompromise (RFC 5280 5.3.1). */
 static const char *const reasons[] = {
@@ -331,6 +332,9 @@ const struct json_field profile_schema[] = {
         .max = 32),
     DOC("subject", subject, JSON_K_OBJECT, "the subject", .sub = subject_schema),
     DOC("san", san, JSON_K_OBJECT, "the subject alternative names", .sub = san_schema),
+    DOC("caa", caa, JSON_K_ENUM,
+        "required: CAA records (RFC 8659) must allow each DNS name; ACME endpoints look at them before each issue, other doors issue none",
+        .names = caas, .def = "none"),
     DOC("usage", usage, JSON_K_OBJECT, "what the key is for; basicConstraints always says CA:FALSE",
         .sub = usage_schema),
     DOC("extensions", extensions, JSON_K_OBJECT, "other extensions", .sub = extensions_schema),

@@ -55,6 +55,11 @@ static tm_err sample_names(struct enrollment *e, struct arena *a, const struct p
         if (text[i] && !(d->device.bind_names && i != 0 && i != 2))
             TM_TRY(general_name_from_text(&v[n++], a, slice_str(text[i]), NULL));
     e->san = (struct general_names){v, n};
+    const char **seen = arena_calloc(a, 1, sizeof *seen);
+    if (!seen)
+        return TM_ENOMEM;
+    seen[0] = text[0];
+    e->caa = (struct caa_finding){.at = SAMPLE_NOW, .names = seen, .n_names = text[0] != NULL};
     return TM_OK;
 }
 

@@ -1,4 +1,4 @@
-"""A DNS server on loopback for tests: answers A, AAAA, TXT and CNAME from a table, over UDP and TCP.
+"""A DNS server on loopback for tests: answers A, AAAA, TXT, CAA and CNAME from a table, over UDP and TCP.
 
     with DnsServer() as dns:
         dns.add("www.example.test", "A", "127.0.0.1")
@@ -14,7 +14,7 @@ import socketserver
 import struct
 import threading
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "TXT": 16, "AAAA": 28}
+TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "TXT": 16, "AAAA": 28, "CAA": 257}
 NXDOMAIN, SERVFAIL = 3, 2
 
 
@@ -39,6 +39,10 @@ def encode_value(kind, value):
     if kind == "TXT":
         raw = value.encode()
         return b"".join(bytes([len(raw[i:i + 255])]) + raw[i:i + 255] for i in range(0, max(len(raw), 1), 255))
+    if kind == "CAA":  # "[critical] tag value", such as "issue ca.example; accounturi=…"
+        critical = value.startswith("critical ")
+        tag, _, text = value.removeprefix("critical ").partition(" ")
+        return bytes([0x80 if critical else 0, len(tag)]) + tag.encode() + text.encode()
     if kind == "SOA":
         return encode_name("ns." + value) + encode_name("admin." + value) + struct.pack(">IIIII", 1, 60, 60, 60, 1)
     return encode_name(value)

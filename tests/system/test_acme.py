@@ -40,12 +40,12 @@ class World:
         self.open("acme-dns", challenges=["dns-01", "dns-account-01", "dns-persist-01"], **{"caa-identities": ["ca.example"]})
         self.open("acme-limited", limits={"orders-per-hour": 3, "identifiers": 100})
 
-    def open(self, name, external="optional", terms="", limits=None, validation=None, **more):
+    def open(self, name, external="optional", terms="", limits=None, validation=None, profiles=None, **more):
         acme = {"external-account": external, "terms-of-service": terms,
                 "validation": {"resolvers": [self.dns.address], "dnssec": False, "networks": ["127.0.0.0/8", "::1/128"],
                                "http-port": self.web.port, "tls-port": self.alpn.port, "attempts": 2, **(validation or {})}}
         acme["limits"] = {"accounts-per-hour": 0, **(limits or {})}
-        endpoint = {"kind": "Endpoint", "name": name, "protocol": "acme", "profiles": PROFILES, "acme": {**acme, **more}}
+        endpoint = {"kind": "Endpoint", "name": name, "protocol": "acme", "profiles": profiles or PROFILES, "acme": {**acme, **more}}
         self.house.cli("apply", "-f", "-", data=json.dumps(endpoint))
 
     def client(self, endpoint="acme", key=None, register=True, **options):

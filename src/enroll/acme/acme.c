@@ -154,6 +154,7 @@ static tm_err acme_open(struct house *h)
     }
     acme_metrics_register();
     serving = h->acme = a;
+    h->resume[DOOR_ACME] = acme_resume;
     return TM_OK;
 }
 

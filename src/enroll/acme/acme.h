@@ -5,12 +5,14 @@
  * fills the answer and the effects of one transaction; rows.c turns rows of the store into structs and back; validate.h is about proof. */
 #pragma once
 #include "base/buf.h"
+#include "enroll/acme/errand.h"
 #include "enroll/acme/jws.h"
 #include "enroll/acme/rows.h"
 #include "enroll/door.h"
 #include "issue/house.h"
 #include "issue/issue.h"
 
+struct caa_order;
 struct nonces;
 struct profile;
 struct validator;
@@ -74,6 +76,13 @@ enum acme_auth {
 
 enum { ACME_EFFECTS_MAX = 512, ACME_BODY_MAX = 512 << 10, ACME_QUOTA_WINDOW = 3600 };
 
+/* An order on its way through the pipeline; the request's priv_door. */
+struct acme_issuing {
+    struct acme_order *order;
+    int64_t retention; /* the endpoint's, seconds */
+    bool keep;         /* the order keeps the certificate, because the inventory will not */
+};
+
 struct acme_exchange;
 struct acme_operation {
     enum acme_auth auth;
@@ -117,7 +126,9 @@ struct acme_exchange {
 
     /* finalize: the pipeline answers */
     struct issue_request *issue;
-    struct acme_order *order;
+    struct acme_issuing issuing;
+    struct caa_order *caa; /* to be looked at before; NULL: nothing */
+    struct errand errand;
 };
 
 /* Say what is wrong and how the client shall read it; returns `e`. */
@@ -174,6 +185,16 @@ void acme_get_nonce(struct http_request *r);
 void acme_get_renewal_info(struct http_request *r); /* renewal.c */
 
 /* ---- shared by them ---- */
+
+/* finalize.c: send the request that was prepared on its way, with what has to be looked at before. */
+void acme_finalize_go(struct acme_exchange *x);
+/* What becomes of the order in the transaction of its certificate: an issue_request's `also`. */
+tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *ret_n);
+/* resume.c: what the house asks before a request of this door is issued that had to be approved. */
+tm_err acme_resume(struct issue_request *r, struct diag *diag);
+/* validate.c: an endpoint that is open; NULL. */
+const struct endpoint *acme_endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
+                                        const char *name);
 
 /* May a certificate of this profile have the name? The problem is added to the subproblems, and *ret_bad becomes the request's. */
 tm_err acme_name_check(struct acme_exchange *x, const struct profile *p, const char *type, const char *value,

@@ -1,45 +1,14 @@
 /* dns-persist-01 (draft-ietf-acme-dns-persist): a record that stays, and names the authority and the account. */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "enroll/acme/issue_value.h"
 #include "enroll/acme/resolve.h"
 #include "enroll/acme/validate.h"
 #include <string.h>
-#include <strings.h>
 
 enum { RECORD_MAX = 4096, DIGITS_MAX = 18 };
 
-/* ---- an issue-value (RFC 8659 4.2) ---- */
-
-static struct slice skip_blanks(struct slice s)
-{
-    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
-        s = slice_sub(s, 1, s.n);
-    return s;
-}
-
-static struct slice trim_end(struct slice s)
-{
-    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-        s.n--;
-    return s;
-}
-
-/* What stands before the next ";"; *s moves behind it. */
-static struct slice next_part(struct slice *s)
-{
-    const uint8_t *at = s->n ? memchr(s->p, ';', s->n) : NULL;
-    struct slice part = at ? slice_of(s->p, (size_t)(at - s->p)) : *s;
-    *s = at ? slice_sub(*s, part.n + 1, s->n) : (struct slice){0};
-    return trim_end(skip_blanks(part));
-}
-
-static bool printable(struct slice value)
-{
-    for (size_t i = 0; i < value.n; i++)
-        if (value.p[i] < 0x21 || value.p[i] > 0x7e)
-            return false;
-    return true;
-}
+/* ---- a record ---- */
 
 static bool number(int64_t *ret, struct slice text)
 {
@@ -55,29 +24,14 @@ static bool number(int64_t *ret, struct slice text)
     return true;
 }
 
-static bool issuer_is_ours(struct slice name, const struct json_strings *issuers)
-{
-    for (size_t i = 0; i < issuers->n; i++)
-        if (slice_caseeq(name, slice_str(issuers->v[i])))
-            return true;
-    return false;
-}
-
 struct parameters {
     struct slice account, policy, until;
     bool has_account, has_policy, has_until;
 };
 
-/* One "tag=value". False: the record is broken, or says something twice. What is not known is passed over. */
-static bool parameter(struct parameters *p, struct slice part)
+/* False: the record says something twice. What is not known is passed over. */
+static bool parameter(struct parameters *p, struct slice tag, struct slice value)
 {
-    const uint8_t *at = part.n ? memchr(part.p, '=', part.n) : NULL;
-    if (!at)
-        return false;
-    struct slice tag = trim_end(slice_of(part.p, (size_t)(at - part.p)));
-    struct slice value = skip_blanks(slice_sub(part, (size_t)(at - part.p) + 1, part.n));
-    if (tag.n == 0 || !printable(value))
-        return false;
     struct {
         const char *tag;
         struct slice *value;
@@ -99,17 +53,16 @@ static bool parameter(struct parameters *p, struct slice part)
 bool persist_accepts(struct slice text, const struct persist_wanted *w)
 {
     struct parameters p = {.has_account = false};
+    struct issue_value v;
+    struct slice tag, value;
     int64_t until;
-    if (!issuer_is_ours(next_part(&text), w->issuers))
+    issue_value_begin(&v, text);
+    if (!issue_value_is_for(&v, w->issuers))
         return false;
-    while (text.n > 0) {
-        struct slice part = next_part(&text);
-        if (part.n == 0 && text.n == 0)
-            break; /* a ";" at the end */
-        if (!parameter(&p, part))
+    while (issue_value_next(&v, &tag, &value))
+        if (!parameter(&p, tag, value))
             return false;
-    }
-    if (!p.has_account || !slice_eq_str(p.account, w->account_url))
+    if (v.bad || !p.has_account || !slice_eq_str(p.account, w->account_url))
         return false;
     if (w->wildcard && !(p.has_policy && slice_caseeq(p.policy, SLICE_LIT("wildcard"))))
         return false;

@@ -431,7 +431,7 @@ static void work_run(struct task *t)
     diag_clear(&x->diag);
     x->err = judge(x);
     if (x->err == TM_OK && x->issue) {
-        issue_submit(x->issue);
+        acme_finalize_go(x);
     } else if (x->err == TM_OK && x->n_effects) {
         x->txn = (struct store_txn){.done = x->written,
                                     .reply_to = http_request_executor(x->request),

@@ -3,13 +3,15 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "enroll/acme/acme.h"
+#include "enroll/acme/caa_order.h"
 #include "enroll/acme/metrics.h"
+#include "enroll/acme/validate.h"
 #include "policy/profile.h"
 #include "x509/name.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAINS_MAX = 4, PENDING_RETRY_MIN = 5 };
+enum { CHAINS_MAX = 4, PENDING_RETRY_MIN = 5, BUSY_RETRY = 5 };
 
 /* ---- names of the request ---- */
 
@@ -87,20 +89,19 @@ static tm_err check_names(struct acme_exchange *x, const struct issue_request *i
 
 /* ---- what came of it ---- */
 
-/* In the transaction of the certificate: the order is valid, and keeps the certificate where the inventory will not. */
-static tm_err order_valid(struct issue_request *i, struct effect *ret, size_t *ret_n)
+/* The order is valid, and keeps the certificate where the inventory will not. */
+tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *ret_n)
 {
-    struct acme_exchange *x = i->priv_door;
-    struct acme_order *o = x->order;
-    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, o->profile);
+    const struct acme_issuing *k = i->priv_door;
+    struct acme_order *o = k->order;
     o->serial = arena_hex(i->arena, SLICE_ARR(i->serial));
     if (!o->serial)
         return TM_ENOMEM;
-    if (p && profile_retention(p) != RETAIN_FULL)
+    if (k->keep)
         o->cert = i->cert;
     o->row.status = ACME_VALID;
-    o->row.keep_until = i->decision.plan.not_after < TM_TIME_NEVER - x->settings->retention
-                            ? i->decision.plan.not_after + x->settings->retention
+    o->row.keep_until = i->decision.plan.not_after < TM_TIME_NEVER - k->retention
+                            ? i->decision.plan.not_after + k->retention
                             : 0;
     o->pending = "";
     TM_TRY(acme_order_write(o, i->arena));
@@ -124,16 +125,32 @@ static enum acme_problem problem_of_rule(tm_err e, const char *rule)
     return tm_err_class(e) == TM_CLASS_UNAVAILABLE ? ACME_P_SERVER_INTERNAL : ACME_P_BAD_CSR;
 }
 
+/* The owners of names said no, or could not be asked: each name with its own problem (RFC 8555 6.7.1). */
+static enum acme_problem problem_of_caa(struct acme_exchange *x)
+{
+    enum acme_problem all = ACME_P_NONE;
+    for (size_t i = 0; x->caa && i < x->caa->n; i++) {
+        const struct caa_name *n = &x->caa->v[i];
+        struct acme_identifier id = {.value = n->text + 4};
+        if (n->problem == ACME_P_NONE)
+            continue;
+        if (x->issuing.order->names.n > 1)
+            acme_subproblem(x, n->problem, &id, n->detail);
+        all = all == ACME_P_NONE || all == n->problem ? n->problem : ACME_P_COMPOUND;
+    }
+    return all == ACME_P_NONE ? ACME_P_CAA : all;
+}
+
 static void reply_order(struct acme_exchange *x, enum acme_status status)
 {
-    x->location = acme_url(x, "order/%s", x->order->id);
-    acme_put_order(&x->body, x, x->order, status);
+    x->location = acme_url(x, "order/%s", x->issuing.order->id);
+    acme_put_order(&x->body, x, x->issuing.order, status);
 }
 
 /* The order waits for approval: that becomes durable, then it is said. */
 static void processing(struct acme_exchange *x)
 {
-    struct acme_order *o = x->order;
+    struct acme_order *o = x->issuing.order;
     o->pending = arena_strdup(x->arena, x->issue->pending_id);
     o->row.status = ACME_PROCESSING;
     x->retry_after = x->issue->retry_after > PENDING_RETRY_MIN ? x->issue->retry_after : PENDING_RETRY_MIN;
@@ -155,7 +172,7 @@ static void processing(struct acme_exchange *x)
 static void issued(struct task *t)
 {
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
-    struct acme_exchange *x = i->priv_door;
+    struct acme_exchange *x = TM_CONTAINER(i->priv_door, struct acme_exchange, issuing);
     x->err = i->err;
     x->diag = i->diag;
     switch (i->outcome) {
@@ -167,7 +184,8 @@ static void issued(struct task *t)
         processing(x);
         return;
     case ISSUE_DENIED:
-        x->problem = problem_of_rule(i->err, i->diag.rule);
+        x->problem =
+            strcmp(i->diag.rule, "caa") == 0 ? problem_of_caa(x) : problem_of_rule(i->err, i->diag.rule);
         break;
     default:
         /* Another finalization of the same order was quicker. */
@@ -209,7 +227,7 @@ static tm_err read_request(struct acme_exchange *x, struct issue_request *i, con
 /* RFC 8555 7.4: a certificate has the times that the order asked for, or there is none. Policy would cut them. */
 static tm_err check_times(struct acme_exchange *x, const struct issue_request *i)
 {
-    const struct acme_order *o = x->order;
+    const struct acme_order *o = x->issuing.order;
     struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
     if (!o->not_before && !o->not_after)
         return TM_OK;
@@ -217,6 +235,8 @@ static tm_err check_times(struct acme_exchange *x, const struct issue_request *i
         return TM_ENOMEM;
     *probe = *i;
     probe->dry_run = true;
+    if (x->caa)
+        TM_TRY(caa_order_assume(&probe->e.caa, x->caa, x->arena));
     issue_run(probe);
     const struct plan *plan = &probe->decision.plan;
     if (probe->outcome == ISSUE_DENIED || probe->outcome == ISSUE_FAILED)
@@ -231,12 +251,60 @@ static tm_err check_times(struct acme_exchange *x, const struct issue_request *i
                        "the profile does not allow the times asked for; the nearest are %s to %s", from, to);
 }
 
+/* What the order has to know, and what has to be looked at before its issue. */
+static tm_err prepare_order(struct acme_exchange *x, struct diag *diag)
+{
+    struct acme_order *o = x->issuing.order;
+    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, o->profile);
+    o->account_url = x->jws.kid;
+    x->issuing.retention = x->settings->retention;
+    x->issuing.keep = p && profile_retention(p) != RETAIN_FULL;
+    if (!p || !profile_needs_caa(p))
+        return TM_OK;
+    x->caa = arena_calloc(x->arena, 1, sizeof *x->caa);
+    return x->caa ? caa_order_begin(x->caa, x->arena, x->house, x->endpoint->tenant, o, diag) : TM_ENOMEM;
+}
+
+static void caa_looked(struct errand *e, tm_err err)
+{
+    struct acme_exchange *x = TM_CONTAINER(e, struct acme_exchange, errand);
+    x->err = err == TM_OK ? caa_order_look(&x->issue->e.caa, x->caa, x->arena,
+                                           validator_resolvers(x->acme->validator), x->settings, &x->diag)
+                          : diag_fail(&x->diag, err, NULL, NULL, "the server is going down: try again");
+    if (x->err == TM_OK)
+        issue_submit(x->issue);
+    else
+        acme_answer(x);
+}
+
+void acme_finalize_go(struct acme_exchange *x)
+{
+    if (!x->caa) {
+        issue_submit(x->issue);
+        return;
+    }
+    x->errand.run = caa_looked;
+    x->err = validator_errand(x->acme->validator, x->endpoint->tenant, x->issuing.order->id, x->account->id,
+                              &x->errand);
+    if (x->err == TM_OK)
+        return;
+    if (x->err == TM_ECONFLICT) {
+        x->err = acme_refuse(x, ACME_P_ORDER_NOT_READY, TM_ECONFLICT, "RFC 8555 7.4",
+                             "the order is being finalized already");
+    } else if (x->err == TM_EBUSY) {
+        x->retry_after = BUSY_RETRY;
+        x->err = acme_refuse(x, ACME_P_RATE_LIMITED, TM_EQUOTA, "acme.validations",
+                             "the account has too much to be looked up already");
+    }
+    acme_answer(x);
+}
+
 static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *diag)
 {
     struct issue_request *i = arena_calloc(x->arena, 1, sizeof *i);
     const struct endpoint *ep = x->endpoint;
     const struct tenant *tenant = catalog_tenant_by_id(x->catalog, ep->tenant);
-    const struct acme_order *o = x->order;
+    const struct acme_order *o = x->issuing.order;
     if (!i)
         return TM_ENOMEM;
     /* The order may be older than what the endpoint offers now. */
@@ -251,9 +319,9 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
     i->authority = ep->authority[0] ? ep->authority : NULL;
     i->done.run = issued;
     i->reply_to = http_request_executor(x->request);
-    i->also = order_valid;
+    i->also = acme_order_issued;
     i->order = o->id;
-    i->priv_door = x;
+    i->priv_door = &x->issuing;
     i->e.request_id = x->request->id;
     i->e.tenant = tenant ? tenant->name : "";
     i->e.endpoint = ep->name;
@@ -267,6 +335,7 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
                                   .names = (const char *const *)o->names.v,
                                   .n_names = o->names.n,
                                   .peer = x->request->peer};
+    TM_TRY(prepare_order(x, diag));
     TM_TRY(check_times(x, i));
     x->issue = i;
     return TM_OK;
@@ -276,12 +345,14 @@ static tm_err finalize(struct acme_exchange *x, struct diag *diag)
 {
     enum acme_status status;
     json_t *p = NULL;
+    struct acme_order *o = arena_calloc(x->arena, 1, sizeof *o);
     x->issue = NULL;
-    x->order = arena_calloc(x->arena, 1, sizeof *x->order);
-    if (!x->order)
+    x->caa = NULL;
+    x->issuing = (struct acme_issuing){.order = o};
+    if (!o)
         return TM_ENOMEM;
-    TM_TRY(acme_own_order(x->order, x, diag));
-    TM_TRY(acme_order_status(&status, x, x->order, diag));
+    TM_TRY(acme_own_order(o, x, diag));
+    TM_TRY(acme_order_status(&status, x, o, diag));
     if (status != ACME_READY)
         return acme_refuse(x, ACME_P_ORDER_NOT_READY, TM_ECONFLICT, "RFC 8555 7.4", "the order is %s",
                            acme_status_names[status]);

@@ -26,11 +26,16 @@ struct resolver {
     atomic_bool stopping;
 };
 
-/* One question. The callback runs on the pump's thread, the wait on the asker's. */
-struct lookup {
+/* Questions that are waited for together. Callbacks run on the pump's thread, the wait on the asker's. */
+struct batch {
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    bool done;
+    size_t open; /* asked, and neither answered nor cancelled */
+};
+struct lookup {
+    struct batch *batch;
+    int id;
+    bool asked, done;
     int err;
     struct ub_result *result;
 };
@@ -114,41 +119,103 @@ void resolver_free(struct resolver *r)
     free(r);
 }
 
-/* ---- one question ---- */
+/* ---- questions ---- */
+
+static void batch_init(struct batch *b)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->answered, &attr);
+    pthread_condattr_destroy(&attr);
+    b->open = 0;
+}
+
+static void batch_done(struct batch *b)
+{
+    pthread_cond_destroy(&b->answered);
+    pthread_mutex_destroy(&b->lock);
+}
 
 static void answered(void *arg, int err, struct ub_result *result)
 {
     struct lookup *l = arg;
-    pthread_mutex_lock(&l->lock);
+    pthread_mutex_lock(&l->batch->lock);
     l->err = err;
     l->result = result;
     l->done = true;
-    pthread_cond_signal(&l->answered);
-    pthread_mutex_unlock(&l->lock);
+    l->batch->open--;
+    pthread_cond_signal(&l->batch->answered);
+    pthread_mutex_unlock(&l->batch->lock);
 }
 
 /* False when the deadline came first. */
-static bool wait_for(struct lookup *l, uint64_t deadline_ns)
+static bool wait_for(struct batch *b, uint64_t deadline_ns)
 {
     struct timespec until = {.tv_sec = (time_t)(deadline_ns / 1000000000),
                              .tv_nsec = (long)(deadline_ns % 1000000000)};
-    pthread_mutex_lock(&l->lock);
-    while (!l->done && pthread_cond_timedwait(&l->answered, &l->lock, &until) == 0)
+    pthread_mutex_lock(&b->lock);
+    while (b->open > 0 && pthread_cond_timedwait(&b->answered, &b->lock, &until) == 0)
         ;
-    bool done = l->done;
-    pthread_mutex_unlock(&l->lock);
+    bool done = b->open == 0;
+    pthread_mutex_unlock(&b->lock);
     return done;
+}
+
+static void ask(struct lookup *l, struct batch *b, struct resolver *r, const char *name, int type)
+{
+    *l = (struct lookup){.batch = b};
+    pthread_mutex_lock(&b->lock);
+    b->open++;
+    pthread_mutex_unlock(&b->lock);
+    l->err = ub_resolve_async(r->ctx, name, type, CLASS_IN, l, answered, &l->id);
+    l->asked = l->err == 0;
+    if (l->asked)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->open--;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* What was not answered in time. One that can't be cancelled any more is being answered at this moment. */
+static void cancel(struct lookup *l, struct resolver *r)
+{
+    struct batch *b = l->batch;
+    pthread_mutex_lock(&b->lock);
+    bool late = l->asked && !l->done;
+    pthread_mutex_unlock(&b->lock);
+    if (!late || ub_cancel(r->ctx, l->id) != 0)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->open -= !l->done;
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void wait_or_cancel(struct lookup *v, size_t n, struct batch *b, struct resolver *r,
+                           uint64_t deadline_ns)
+{
+    if (wait_for(b, deadline_ns))
+        return;
+    for (size_t i = 0; i < n; i++)
+        cancel(&v[i], r);
+    while (!wait_for(b, clock_mono_ns() + 1000000000))
+        ;
 }
 
 static tm_err verdict(const struct lookup *l, const char *name, struct diag *diag)
 {
     const struct ub_result *u = l->result;
+    if (l->asked && !l->done)
+        return diag_fail(diag, TM_ETIMEOUT, NULL, "dns", "looking up %.120s took too long", name);
     if (l->err || !u)
         return diag_fail(diag, TM_EUNAVAIL, NULL, "dns", "looking up %.120s failed: %s", name,
                          ub_strerror(l->err));
     if (u->bogus)
-        return diag_fail(diag, TM_EDENIED, "RFC 4035 5", "dns", "DNSSEC of %.80s is broken: %.150s", name,
-                         u->why_bogus ? u->why_bogus : "the answer does not verify");
+        return diag_fail(
+            diag, TM_EDENIED, "RFC 4035 5", "dns",
+            "DNSSEC of %.80s is broken: %.80s (a domain that exists inside only belongs into insecure-domains)",
+            name, u->why_bogus ? u->why_bogus : "the answer does not verify");
     if (u->rcode != 0 && u->rcode != RCODE_NXDOMAIN)
         return diag_fail(diag, TM_EUNAVAIL, NULL, "dns", "looking up %.120s: %s", name,
                          u->rcode == RCODE_SERVFAIL ? "the servers failed (SERVFAIL)"
@@ -168,31 +235,57 @@ static tm_err copy_records(struct slice *ret, size_t max, size_t *ret_n, struct 
 tm_err resolver_lookup(struct slice *ret, size_t max, size_t *ret_n, struct arena *a, struct resolver *r,
                        const char *name, int type, uint64_t deadline_ns, struct diag *diag)
 {
-    struct lookup l = {.done = false};
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_mutex_init(&l.lock, NULL);
-    pthread_cond_init(&l.answered, &attr);
-    pthread_condattr_destroy(&attr);
-    int id = 0, rc = ub_resolve_async(r->ctx, name, type, CLASS_IN, &l, answered, &id);
-    tm_err e = TM_OK;
-    if (rc != 0) {
-        e = diag_fail(diag, TM_EUNAVAIL, NULL, "dns", "looking up %.120s failed: %s", name, ub_strerror(rc));
-    } else if (!wait_for(&l, deadline_ns)) {
-        e = diag_fail(diag, TM_ETIMEOUT, NULL, "dns", "looking up %.120s took too long", name);
-        /* One that can't be cancelled any more is being answered at this moment. */
-        if (ub_cancel(r->ctx, id) != 0)
-            while (!wait_for(&l, clock_mono_ns() + 1000000000))
-                ;
-    } else {
-        e = verdict(&l, name, diag);
-        if (e == TM_OK)
-            e = copy_records(ret, max, ret_n, a, l.result);
-    }
+    struct batch b;
+    struct lookup l;
+    batch_init(&b);
+    ask(&l, &b, r, name, type);
+    wait_or_cancel(&l, 1, &b, r, deadline_ns);
+    tm_err e = verdict(&l, name, diag);
+    if (e == TM_OK)
+        e = copy_records(ret, max, ret_n, a, l.result);
     if (l.result)
         ub_resolve_free(l.result);
-    pthread_cond_destroy(&l.answered);
-    pthread_mutex_destroy(&l.lock);
+    batch_done(&b);
+    return e;
+}
+
+static tm_err take_answer(struct resolver_question *q, const struct lookup *l, struct arena *a)
+{
+    struct diag diag = {0};
+    size_t n = 0;
+    q->why = "";
+    q->err = verdict(l, q->name, &diag);
+    while (q->err == TM_OK && l->result->havedata && l->result->data[n])
+        n++;
+    if (n > RESOLVE_RECORDS_MAX)
+        q->err = diag_fail(&diag, TM_ETOOBIG, NULL, "dns", "%.120s has more than %d records", q->name,
+                           RESOLVE_RECORDS_MAX);
+    if (q->err != TM_OK) {
+        q->why = arena_strdup(a, diag.message);
+        return q->why ? TM_OK : TM_ENOMEM;
+    }
+    q->records = arena_calloc(a, n + 1, sizeof *q->records);
+    return q->records ? copy_records(q->records, n, &q->n, a, l->result) : TM_ENOMEM;
+}
+
+tm_err resolver_ask(struct resolver_question *v, size_t n, struct arena *a, struct resolver *r,
+                    uint64_t deadline_ns)
+{
+    struct batch b;
+    struct lookup *l = arena_calloc(a, n + 1, sizeof *l);
+    if (!l)
+        return TM_ENOMEM;
+    batch_init(&b);
+    for (size_t i = 0; i < n; i++)
+        ask(&l[i], &b, r, v[i].name, v[i].type);
+    wait_or_cancel(l, n, &b, r, deadline_ns);
+    tm_err e = TM_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (e == TM_OK)
+            e = take_answer(&v[i], &l[i], a);
+        if (l[i].result)
+            ub_resolve_free(l[i].result);
+    }
+    batch_done(&b);
     return e;
 }

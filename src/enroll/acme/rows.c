@@ -156,7 +156,7 @@ tm_err acme_account_write(struct acme_account *x, struct arena *a)
 /* ---- orders ---- */
 
 struct order_state {
-    const char *profile, *replaces, *error, *pending, *cert;
+    const char *profile, *replaces, *error, *pending, *account_url, *cert;
     struct json_strings names, authz;
     int64_t expires, not_before, not_after;
 };
@@ -165,6 +165,7 @@ static const struct json_field order_schema[] = {
     JSON_FIELD(struct order_state, replaces, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct order_state, error, JSON_K_STRING, .def = "", .max = PROBLEM_MAX),
     JSON_FIELD(struct order_state, pending, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct order_state, account_url, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct order_state, cert, JSON_K_STRING, .def = "", .max = ACME_STATE_MAX),
     JSON_FIELD(struct order_state, names, JSON_K_STRINGS, .required = true),
     JSON_FIELD(struct order_state, authz, JSON_K_STRINGS, .required = true),
@@ -189,7 +190,8 @@ tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acm
                                .replaces = s.replaces,
                                .error = s.error,
                                .serial = row->ref,
-                               .pending = s.pending};
+                               .pending = s.pending,
+                               .account_url = s.account_url};
     return base64_decode(&ret->cert, a, slice_str(s.cert), BASE64_STD) == TM_OK ? TM_OK : TM_ECORRUPT;
 }
 
@@ -202,6 +204,7 @@ tm_err acme_order_write(struct acme_order *x, struct arena *a)
     put_text(&b, "replaces", x->replaces);
     put_text(&b, "error", x->error);
     put_text(&b, "pending", x->pending);
+    put_text(&b, "account_url", x->account_url);
     if (x->cert.n) {
         put_key(&b, "cert");
         buf_putc(&b, '"');

@@ -53,6 +53,7 @@ struct acme_order {
     const char *error;                      /* problem as JSON text; "" */
     const char *serial;                     /* hex; "" */
     const char *pending;                    /* id of the continuation that it waits for; "" */
+    const char *account_url;                /* as the account knew itself when the order was finalized; "" */
     struct slice cert;                      /* DER, where the inventory does not keep it; empty */
 };
 

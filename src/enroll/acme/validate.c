@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "enroll/acme/metrics.h"
-#include "enroll/acme/resolve.h"
+#include "enroll/acme/resolvers.h"
 #include "register/register.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -17,7 +17,6 @@ enum {
     /* Of one account, so that its silent hosts hold up nobody else. */
     RUNNING_OWNER_MAX = THREADS / 4,
     WAITING_OWNER_MAX = WAITING_MAX / 8,
-    RESOLVERS_MAX = 16,
     BACKOFF_MS = 1000,
     BACKOFF_MS_MAX = 60000,
     CONFLICTS_MAX = 3,
@@ -32,12 +31,13 @@ const struct challenge *const challenges[ACME_CHALLENGE_TYPES] = {
     [ACME_DNS_PERSIST_01] = &challenge_dns_persist_01,
 };
 
-/* One authorization that is being looked at, or waits for its turn. */
+/* One authorization that is being looked at, or an errand, or what waits for its turn. */
 struct look {
     struct task task;
     struct validator *v;
     tenant_id tenant;
     char id[ACME_ID_MAX + 1], owner[ACME_ID_MAX + 1];
+    struct errand *errand; /* NULL: an authorization */
     struct look *next;
 };
 /* In the order in which they came. */
@@ -46,98 +46,14 @@ struct look_list {
     size_t n;
 };
 
-/* Resolvers by their settings. One that nobody uses gives way where there are too many. */
-struct known_resolver {
-    char *key;
-    struct resolver *resolver;
-    unsigned users;
-    uint64_t last_used; /* ns */
-};
-
 struct validator {
     struct house *house;
     struct pool *pool;
     pthread_mutex_t lock;
     bool stopping;
     struct look_list waiting, running;
-    struct known_resolver resolvers[RESOLVERS_MAX];
-    size_t n_resolvers;
+    struct resolvers *resolvers;
 };
-
-/* ---- who resolves ---- */
-
-static char *resolver_key(const struct acme_settings *s)
-{
-    struct buf b;
-    buf_init(&b, 64 << 10);
-    buf_puts(&b, s->validation.dnssec ? "dnssec" : "plain");
-    for (size_t i = 0; i < s->validation.resolvers.n; i++)
-        buf_printf(&b, " %s", s->validation.resolvers.v[i]);
-    for (size_t i = 0; i < s->validation.insecure.n; i++)
-        buf_printf(&b, " !%s", s->validation.insecure.v[i]);
-    return buf_take(&b);
-}
-
-/* Lock held. A place for one more, perhaps by the one that was not used for longest; NULL: all are in use. */
-static struct known_resolver *free_place(struct validator *v)
-{
-    struct known_resolver *oldest = NULL;
-    if (v->n_resolvers < RESOLVERS_MAX)
-        return &v->resolvers[v->n_resolvers++];
-    for (size_t i = 0; i < v->n_resolvers; i++)
-        if (v->resolvers[i].users == 0 && (!oldest || v->resolvers[i].last_used < oldest->last_used))
-            oldest = &v->resolvers[i];
-    if (oldest) {
-        resolver_free(oldest->resolver);
-        free(oldest->key);
-        *oldest = (struct known_resolver){.key = NULL};
-    }
-    return oldest;
-}
-
-/* release_resolver() it. */
-static tm_err find_resolver(struct resolver **ret, struct validator *v, const struct acme_settings *s,
-                            struct diag *diag)
-{
-    char *key = resolver_key(s);
-    struct known_resolver *found = NULL;
-    if (!key)
-        return TM_ENOMEM;
-    tm_err e = TM_OK;
-    pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->n_resolvers && !found; i++)
-        if (v->resolvers[i].key && strcmp(v->resolvers[i].key, key) == 0)
-            found = &v->resolvers[i];
-    if (!found) {
-        found = free_place(v);
-        e = found ? resolver_new(&found->resolver, s, diag)
-                  : diag_fail(diag, TM_EUNAVAIL, NULL, "validation",
-                              "more than %d sets of resolvers are in use", RESOLVERS_MAX);
-        if (e == TM_OK) {
-            found->key = key;
-            key = NULL;
-        }
-    }
-    if (e == TM_OK) {
-        found->users++;
-        *ret = found->resolver;
-    }
-    pthread_mutex_unlock(&v->lock);
-    free(key);
-    return e;
-}
-
-static void release_resolver(struct validator *v, const struct resolver *r)
-{
-    pthread_mutex_lock(&v->lock);
-    for (size_t i = 0; i < v->n_resolvers; i++) {
-        if (v->resolvers[i].resolver != r)
-            continue;
-        v->resolvers[i].users--;
-        v->resolvers[i].last_used = clock_mono_ns();
-    }
-    pthread_mutex_unlock(&v->lock);
-}
 
 /* ---- one attempt ---- */
 
@@ -161,10 +77,10 @@ static tm_err attempt_run(struct attempt *t, struct validator *v, const struct a
                           .wildcard = z->wildcard,
                           .deadline_ns = clock_mono_ns() + ATTEMPT_NS};
     TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
-    if (find_resolver(&t->resolver, v, s, &diag) != TM_OK)
+    if (resolvers_take(&t->resolver, v->resolvers, s, &diag) != TM_OK)
         return attempt_failed(t, ACME_P_SERVER_INTERNAL, "%s", diag.message);
     tm_err e = challenges[c->type]->run(t);
-    release_resolver(v, t->resolver);
+    resolvers_give(v->resolvers, t->resolver);
     return e;
 }
 
@@ -246,8 +162,8 @@ static tm_err store_verdict(struct validator *v, tenant_id tenant, struct acme_a
     return house_commit(v->house, effects, n, diag);
 }
 
-static const struct endpoint *endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
-                                          const char *name)
+const struct endpoint *acme_endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
+                                        const char *name)
 {
     const struct tenant *t = catalog_tenant_by_id(c, tenant);
     const char *label = t ? arena_printf(a, "%s.%s", t->name, name) : NULL;
@@ -274,7 +190,7 @@ static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, str
             due = &c[i];
     if (!due || z.row.status != ACME_PENDING || z.row.due_at == 0 || z.row.due_at > clock_now_ms())
         return TM_OK;
-    const struct endpoint *ep = endpoint_of(catalog, a, tenant, z.endpoint);
+    const struct endpoint *ep = acme_endpoint_of(catalog, a, tenant, z.endpoint);
     struct attempt t;
     static const struct acme_settings none = {.validation.attempts = 1};
     if (ep) {
@@ -368,6 +284,11 @@ static void finished(struct look *k)
 static void look_run(struct task *task)
 {
     struct look *k = TM_CONTAINER(task, struct look, task);
+    if (k->errand) {
+        k->errand->run(k->errand, TM_OK);
+        finished(k);
+        return;
+    }
     struct catalog *c = house_catalog(k->v->house);
     struct diag diag = {0};
     tm_err e = TM_ECONFLICT;
@@ -384,28 +305,53 @@ static void look_run(struct task *task)
     finished(k);
 }
 
+/* Lock held. A place among those that wait. */
+static tm_err append(struct validator *v, tenant_id tenant, const char *id, const char *owner,
+                     struct errand *e)
+{
+    if (strlen(id) > ACME_ID_MAX || strlen(owner) > ACME_ID_MAX)
+        return TM_EINVAL;
+    if (v->stopping)
+        return TM_EUNAVAIL;
+    if (list_has(&v->waiting, tenant, id) || list_has(&v->running, tenant, id))
+        return TM_ECONFLICT;
+    if (v->waiting.n == WAITING_MAX || list_count(&v->waiting, tenant, owner) >= WAITING_OWNER_MAX)
+        return TM_EBUSY;
+    /* The threads come with the first validation: most houses have none. */
+    if (!v->pool)
+        TM_TRY(pool_new(&v->pool, "acme", THREADS));
+    struct look *k = calloc(1, sizeof *k);
+    if (!k)
+        return TM_ENOMEM;
+    k->v = v;
+    k->tenant = tenant;
+    k->errand = e;
+    k->task.run = look_run;
+    memcpy(k->id, id, strlen(id) + 1);
+    memcpy(k->owner, owner, strlen(owner) + 1);
+    list_append(&v->waiting, k);
+    start_next(v);
+    return TM_OK;
+}
+
+tm_err validator_errand(struct validator *v, tenant_id tenant, const char *id, const char *owner,
+                        struct errand *e)
+{
+    pthread_mutex_lock(&v->lock);
+    tm_err err = append(v, tenant, id, owner, e);
+    pthread_mutex_unlock(&v->lock);
+    return err;
+}
+
+/* What finds no place stays due: the sweep comes back to it. */
 void validator_look(struct validator *v, tenant_id tenant, const char *authz, const char *owner)
 {
-    struct look *k = NULL;
-    if (strlen(authz) > ACME_ID_MAX || strlen(owner) > ACME_ID_MAX)
-        return;
-    pthread_mutex_lock(&v->lock);
-    bool refuse = v->stopping || v->waiting.n == WAITING_MAX || list_has(&v->waiting, tenant, authz) ||
-                  list_has(&v->running, tenant, authz) ||
-                  list_count(&v->waiting, tenant, owner) >= WAITING_OWNER_MAX;
-    /* The threads come with the first validation: most houses have none. */
-    if (!refuse && !v->pool && pool_new(&v->pool, "acme", THREADS) != TM_OK)
-        refuse = true;
-    if (!refuse && (k = calloc(1, sizeof *k))) {
-        k->v = v;
-        k->tenant = tenant;
-        k->task.run = look_run;
-        memcpy(k->id, authz, strlen(authz) + 1);
-        memcpy(k->owner, owner, strlen(owner) + 1);
-        list_append(&v->waiting, k);
-        start_next(v);
-    }
-    pthread_mutex_unlock(&v->lock);
+    TM_IGNORE(validator_errand(v, tenant, authz, owner, NULL));
+}
+
+struct resolvers *validator_resolvers(struct validator *v)
+{
+    return v->resolvers;
 }
 
 tm_err validator_sweep(struct validator *v, struct diag *diag)
@@ -429,6 +375,10 @@ tm_err validator_new(struct validator **ret, struct house *h)
     struct validator *v = calloc(1, sizeof *v);
     if (!v)
         return TM_ENOMEM;
+    if (resolvers_new(&v->resolvers) != TM_OK) {
+        free(v);
+        return TM_ENOMEM;
+    }
     v->house = h;
     v->waiting.end = &v->waiting.first;
     v->running.end = &v->running.first;
@@ -443,7 +393,16 @@ void validator_stop(struct validator *v)
         return;
     pthread_mutex_lock(&v->lock);
     v->stopping = true;
+    struct look *left = v->waiting.first;
+    v->waiting = (struct look_list){.end = &v->waiting.first};
     pthread_mutex_unlock(&v->lock);
+    while (left) {
+        struct look *k = left;
+        left = k->next;
+        if (k->errand)
+            k->errand->run(k->errand, TM_EUNAVAIL);
+        free(k);
+    }
     pool_free(v->pool);
     v->pool = NULL;
 }
@@ -453,12 +412,7 @@ void validator_free(struct validator *v)
     if (!v)
         return;
     validator_stop(v);
-    while (v->waiting.first)
-        free(list_take(&v->waiting, &v->waiting.first));
-    for (size_t i = 0; i < v->n_resolvers; i++) {
-        resolver_free(v->resolvers[i].resolver);
-        free(v->resolvers[i].key);
-    }
+    resolvers_free(v->resolvers);
     pthread_mutex_destroy(&v->lock);
     free(v);
 }

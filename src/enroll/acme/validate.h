@@ -6,9 +6,11 @@
 #pragma once
 #include "base/buf.h"
 #include "enroll/acme/acme.h"
+#include "enroll/acme/errand.h"
 #include "http/address.h"
 
 struct resolver;
+struct resolvers;
 struct validator;
 
 tm_err validator_new(struct validator **ret, struct house *h);
@@ -17,6 +19,10 @@ void validator_stop(struct validator *v);
 void validator_free(struct validator *v);
 /* Look at this authorization of an account soon. One account has a share of the threads and of the places to wait, no more. */
 void validator_look(struct validator *v, tenant_id tenant, const char *authz, const char *owner);
+/* Run an errand. TM_EBUSY: the owner, or everybody, has no place to wait; TM_ECONFLICT: there is one with this id; TM_EUNAVAIL: it ends. */
+tm_err validator_errand(struct validator *v, tenant_id tenant, const char *id, const char *owner,
+                        struct errand *e);
+struct resolvers *validator_resolvers(struct validator *v);
 /* Take up what is due in the store: the job. */
 tm_err validator_sweep(struct validator *v, struct diag *diag);
 

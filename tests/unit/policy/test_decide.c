@@ -411,6 +411,30 @@ static void test_policy_decide__caller_certificate(void **state)
     bench_close(&b);
 }
 
+static void test_policy_decide__caa(void **state)
+{
+    static const char *const looked_at[] = {"DNS:host.example.org", "DNS:*.example.org"};
+    struct bench b;
+    open_subject_any(&b, ANY_DNS ",\"caa\":\"required\"");
+    NAMES(&b, "DNS:host.example.org");
+    b.s.e.caa = (struct caa_finding){.at = 0};
+    expect_deny(&b, "caa");
+    b.s.e.caa = (struct caa_finding){.at = b.s.f.now - 8 * 3600, .names = looked_at, .n_names = 2};
+    expect_issue(&b);
+    b.s.e.caa.at--;
+    expect_deny(&b, "caa");
+    b.s.e.caa.at = b.s.f.now;
+    NAMES(&b, "DNS:HOST.example.org");
+    expect_issue(&b);
+    NAMES(&b, "DNS:other.example.org");
+    expect_deny(&b, "caa");
+    NAMES(&b, "DNS:host.example.org");
+    b.s.e.caa.refused = "host.example.org can't be issued";
+    expect_deny(&b, "caa");
+    assert_string_equal(b.d->reason, "host.example.org can't be issued");
+    bench_close(&b);
+}
+
 /* ---- time ---- */
 
 static void test_policy_decide__lifetime(void **state)
@@ -648,6 +672,7 @@ int main(void)
         cmocka_unit_test(test_policy_decide__device_names),
         cmocka_unit_test(test_policy_decide__token_names),
         cmocka_unit_test(test_policy_decide__caller_certificate),
+        cmocka_unit_test(test_policy_decide__caa),
         cmocka_unit_test(test_policy_decide__lifetime),
         cmocka_unit_test(test_policy_decide__public_calendar),
         cmocka_unit_test(test_policy_decide__fixed_end),

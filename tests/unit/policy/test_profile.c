@@ -97,6 +97,8 @@ static const struct {
     {OK "\"san\":{\"allow\":{\"dns\":{\"suffixes\":[\"exa_mple.org\"]}}}}", "/san/allow/dns/suffixes/0"},
     {OK "\"san\":{\"allow\":{\"uri\":{\"prefixes\":[\"spiffe\"]}}}}", "/san/allow/uri/prefixes/0"},
     {OK "\"san\":{\"min\":3,\"max\":2}}", "/san/min"},
+    {OK "\"doors\":[\"est\"],\"caa\":\"required\"}", "/caa"},
+    {OK "\"san\":{\"template\":[\"DNS:a.example\"]},\"caa\":\"required\"}", "/caa"},
     {OK "\"usage\":{\"key-usage\":[\"keyCertSign\"]}}", "/usage/key-usage"},
     {OK "\"usage\":{\"eku\":[\"serverAuth\",\"serverauth\"]}}", "/usage/eku/1"},
     {OK "\"usage\":{\"eku\":[\"serverAuth\",\"1.3.6.1.5.5.7.3.1\"]}}", "/usage/eku/1"},
