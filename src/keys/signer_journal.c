@@ -671,15 +671,17 @@ tm_err journal_checkpoint_commit(struct journal *j, const struct journal_log *lo
         }
     }
     pthread_mutex_unlock(&j->mutex);
-    TM_TRY(err);
-    TM_TRY(journal_sync(j, diag));
+    return err;
+}
+
+void journal_compact(struct journal *j)
+{
     pthread_mutex_lock(&j->disk);
     pthread_mutex_lock(&j->mutex);
-    TM_IGNORE(compact_locked(
-        j, NULL)); /* the old file serves on where that fails; the next checkpoint tries again */
+    if (!j->broken)
+        TM_IGNORE(compact_locked(j, NULL));
     pthread_mutex_unlock(&j->mutex);
     pthread_mutex_unlock(&j->disk);
-    return TM_OK;
 }
 
 void journal_checkpoint_end(struct journal *j)

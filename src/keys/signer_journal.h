@@ -2,8 +2,8 @@
  *
  * Layer 3; the signer's only. One file, `signer.journal`, of records of 192 octets, each with a checksum: a header (chain position at which
  * the file begins), then in order of time signatures ('S') and checkpoint states ('C'). A torn tail is cut off at opening. Appending is one
- * write(2): what the kernel has survives the process; a checkpoint is synced, and everything before it with it. When most of the
- * file is covered by checkpoints it is written anew without that.
+ * write(2): what the kernel has survives the process; before an answer leaves the signer, journal_sync() brings it to the disk. When
+ * most of the file is covered by checkpoints it is written anew without that.
  *
  * Threads: everything here may be called from any thread. */
 #pragma once
@@ -46,7 +46,10 @@ struct journal_log {
 tm_err journal_checkpoint_begin(struct journal *j, struct journal_log *log);
 /* Is (seq, hash) a position of the chain that the signer knows, not behind the one covered last? TM_EDENIED. */
 tm_err journal_covers(struct journal *j, uint64_t seq, const uint8_t hash[32], struct diag *diag);
-/* Append the signature's entry and the new state, sync both. `covered`: the position that the checkpoint covers, 0 where it says nothing. */
+/* Append the signature's entry and the new state; they are not on the disk yet, as with journal_append. `covered`: the position that the
+ * checkpoint covers, 0 where it says nothing. */
 tm_err journal_checkpoint_commit(struct journal *j, const struct journal_log *log, uint64_t covered,
                                  struct signer_entry *e, uint8_t ret_chain[32], struct diag *diag);
 void journal_checkpoint_end(struct journal *j);
+/* Write the file anew without what is covered, once that is most of it. The old file serves on where that fails, until the next time. */
+void journal_compact(struct journal *j);

@@ -212,7 +212,8 @@ static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool 
         b->out.p[frame_at + PROTO_HEAD] = (uint8_t)(n >> 8);
         b->out.p[frame_at + PROTO_HEAD + 1] = (uint8_t)n;
         proto_finish(&b->out, frame_at);
-        release_frame(s, buf_slice(&b->out), n);
+        /* A checkpoint, which is all that is in the journal already, is nobody's request. */
+        release_frame(s, buf_slice(&b->out), n, in_journal);
     } else {
         /* Out of memory, or of a disk: those who wait must not wait for ever. A new signer opens the journal anew. */
         shutdown(s->fd, SHUT_RDWR);
@@ -254,6 +255,8 @@ static struct core_job *batch_run(struct batch *b, struct core_job *list)
         }
     }
     batch_end(b, at, results_at, in_journal);
+    if (in_journal)
+        journal_compact(b->key->shared->journal);
     return list;
 }
 

@@ -12,7 +12,8 @@ enum {
     STACK = 128 << 10,
     PAUSE_NS = 50000, /* an answer of the last flush */
     PAUSE_NS_MAX = 2000000,
-    PAUSE_ENOUGH = 64 /* waiting: worth a flush */
+    PAUSE_ENOUGH = 64,      /* waiting: worth a flush */
+    PATIENCE_NS = 20000000, /* of a frame that nobody's request waits for */
 };
 
 struct release {
@@ -21,6 +22,7 @@ struct release {
     pthread_cond_t wake;
     struct buf waiting; /* whole frames whose entries may not be on the disk yet */
     size_t n_waiting;   /* answers in them */
+    uint64_t due;       /* when they want their flush: 0 at once */
     bool stopping;
     struct buf sending; /* the thread's own */
     pthread_t thread;
@@ -54,6 +56,18 @@ static void pause_for_more(struct release *r, uint64_t last_start, size_t last_n
     pthread_mutex_lock(&r->mutex);
 }
 
+/* Until there is something to flush, or all is over. The mutex is held on entry and at the end. */
+static void wait_for_due(struct release *r)
+{
+    while (!r->stopping && r->waiting.n == 0)
+        pthread_cond_wait(&r->wake, &r->mutex);
+    while (!r->stopping && clock_mono_ns() < r->due) {
+        struct timespec at = {.tv_sec = (time_t)(r->due / 1000000000),
+                              .tv_nsec = (long)(r->due % 1000000000)};
+        pthread_cond_timedwait(&r->wake, &r->mutex, &at);
+    }
+}
+
 static void *release_run(void *arg)
 {
     struct release *r = arg;
@@ -62,8 +76,7 @@ static void *release_run(void *arg)
     TM_IGNORE(journal_sync(r->shared->journal, NULL)); /* makes room before the first one waits for it */
     pthread_mutex_lock(&r->mutex);
     for (;;) {
-        while (r->waiting.n == 0 && !r->stopping)
-            pthread_cond_wait(&r->wake, &r->mutex);
+        wait_for_due(r);
         if (r->waiting.n == 0)
             break;
         pause_for_more(r, last_start, last_n);
@@ -98,7 +111,11 @@ void release_start(struct core_shared *s)
         return;
     r->shared = s;
     pthread_mutex_init(&r->mutex, NULL);
-    pthread_cond_init(&r->wake, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->wake, &clock);
+    pthread_condattr_destroy(&clock);
     buf_init(&r->waiting, WAITING_MAX);
     buf_init(&r->sending, WAITING_MAX);
     pthread_attr_t attr;
@@ -116,7 +133,7 @@ void release_start(struct core_shared *s)
         release_free(r);
 }
 
-void release_frame(struct core_shared *s, struct slice frame, size_t n)
+void release_frame(struct core_shared *s, struct slice frame, size_t n, bool patient)
 {
     struct release *r = s->release;
     if (!r) {
@@ -124,7 +141,8 @@ void release_frame(struct core_shared *s, struct slice frame, size_t n)
         return;
     }
     pthread_mutex_lock(&r->mutex);
-    bool idle = r->waiting.n == 0;
+    uint64_t due = patient ? clock_mono_ns() + PATIENCE_NS : 0;
+    bool sooner = r->waiting.n == 0 || due < r->due;
     size_t before = r->waiting.n;
     buf_put_slice(&r->waiting, frame);
     bool good = buf_err(&r->waiting) == TM_OK;
@@ -133,8 +151,9 @@ void release_frame(struct core_shared *s, struct slice frame, size_t n)
         give_up(s);
     } else {
         r->n_waiting += n;
+        r->due = sooner ? due : r->due;
     }
-    if (idle)
+    if (good && sooner)
         pthread_cond_signal(&r->wake);
     pthread_mutex_unlock(&r->mutex);
 }
