@@ -119,7 +119,7 @@ static tm_err commit(struct advance *v)
 {
     if (v->n == 0)
         return TM_OK;
-    struct store_txn t = {.effects = v->effects, .n = v->n};
+    struct store_txn t = {.effects = v->effects, .n = v->n, .patient = true};
     tm_err err = store_commit(v->r->c.store, &t);
     if (err != TM_OK && v->diag)
         *v->diag = t.diag;

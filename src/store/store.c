@@ -36,9 +36,11 @@ tm_err store_commit(struct store *s, struct store_txn *t)
     struct waiter *w = waiter_new();
     if (!w)
         return TM_ENOMEM;
-    struct waiting_txn inner = {
-        .txn = {
-            .done = {.run = commit_done}, .reply_to = waiter_executor(w), .effects = t->effects, .n = t->n}};
+    struct waiting_txn inner = {.txn = {.done = {.run = commit_done},
+                                        .reply_to = waiter_executor(w),
+                                        .effects = t->effects,
+                                        .n = t->n,
+                                        .patient = t->patient}};
     store_submit(s, &inner.txn);
     waiter_run(w, &inner.done);
     waiter_free(w);

@@ -231,6 +231,7 @@ struct store_txn {
     struct executor *reply_to;
     struct effect *effects;
     size_t n;
+    bool patient; /* nobody's request waits for it: it may wait some milliseconds for a commit that others need */
     /* answer */
     tm_err err;    /* TM_OK: durable */
     size_t failed; /* index of the effect that refused */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/task.h"
 #include "store/sqlite/internal.h"
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@ enum {
     IDLE_S = 5,          /* after which caches are given back */
     PAUSE_NS = 100000,   /* a member of the last group; about what making another certificate takes */
     PAUSE_NS_MAX = 2000000,
-    PAUSE_ENOUGH = 64, /* waiting: a group worth its commit */
+    PAUSE_ENOUGH = 64,      /* waiting: a group worth its commit */
+    PATIENCE_NS = 10000000, /* of a transaction that nobody's request waits for */
 };
 
 /* ---- state that belongs to the open group ---- */
@@ -364,6 +366,31 @@ static struct store_txn *committer_take(struct committer *c)
     return list.first;
 }
 
+static bool all_patient(const struct store_txn *list)
+{
+    while (list && list->patient)
+        list = list->next;
+    return !list;
+}
+
+/* Transactions that nobody waits for, with whoever comes while they may wait: a flush of their own would be in the way of the next request. */
+static struct store_txn *committer_gather(struct sqlite_store *s, struct store_txn *list)
+{
+    struct committer *c = &s->committer;
+    uint64_t due = clock_mono_ns() + PATIENCE_NS;
+    struct timespec until = {.tv_sec = (time_t)(due / 1000000000), .tv_nsec = (long)(due % 1000000000)};
+    struct store_txn **end = &list;
+    while (all_patient(*end) && !atomic_load(&c->stopping) && !atomic_load(&c->has_job)) {
+        while (*end)
+            end = &(*end)->next;
+        bool woken = sem_clockwait(&c->wake, CLOCK_MONOTONIC, &until) == 0;
+        *end = committer_take(c);
+        if (!woken && errno == ETIMEDOUT)
+            break;
+    }
+    return list;
+}
+
 /* What has been submitted; the wake-ups of it are used up first, so that one that comes later still wakes. */
 static struct store_txn *committer_next(struct sqlite_store *s)
 {
@@ -372,7 +399,8 @@ static struct store_txn *committer_next(struct sqlite_store *s)
         group_pause(s);
     while (sem_trywait(&c->wake) == 0)
         ;
-    return committer_take(c);
+    struct store_txn *list = committer_take(c);
+    return list ? committer_gather(s, list) : NULL;
 }
 
 static void *committer_thread(void *arg)

@@ -99,6 +99,7 @@ struct wal {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping, wanted;
+    uint64_t asked_at;   /* when the thread was woken last; the committer's */
     int longest;         /* frames that the log has had; the thread's */
     _Atomic int moved;   /* frames of the log that are in the file */
     _Atomic bool finish; /* the committer is asked to move the rest, so that the log begins anew */

@@ -4,14 +4,30 @@
  * committer's own sync, busy for as long. SQLite syncs the file only when nothing is left to move, which under constant load is never.
  * Nor would the log ever begin anew then, so once it is long and all but moved, the committer moves the short rest between two groups.
  * The log's file keeps its size: what is written over needs nothing of the file system's own journal, behind which a sync can wait long.
- * Therefore the log gets longer the first time than ever after. */
+ * Therefore the log gets longer the first time than ever after.
+ *
+ * A log that fills slowly is in nobody's way but its move is, once a move: so it gets longer before that. */
 #include "store/sqlite/internal.h"
 
 enum {
     WAL_FRAMES_MOVE = 512,    /* 4 MiB: worth moving */
+    WAL_FRAMES_SLOW = 2048,   /* 16 MiB: the same where they took their time */
+    WAL_SLOW_NS = 1000000000, /* for WAL_FRAMES_MOVE of them */
     WAL_FRAMES_FINISH = 3072, /* 24 MiB: worth the committer's help */
     WAL_FRAMES_FIRST = 4608,  /* 36 MiB: the same where the file has never been so long */
 };
+
+/* Is it time for so many frames? Those that took long to come are left until there are more of them. The committer's. */
+static bool worth_moving(struct wal *w, int frames)
+{
+    if (frames < WAL_FRAMES_MOVE)
+        return false;
+    uint64_t now = clock_mono_ns();
+    if (frames < WAL_FRAMES_SLOW && now - w->asked_at > WAL_SLOW_NS)
+        return false;
+    w->asked_at = now;
+    return true;
+}
 
 /* The committer's connection tells how long the log is after each commit. */
 static int wal_written(void *arg, sqlite3 *h, const char *name, int frames)
@@ -22,7 +38,7 @@ static int wal_written(void *arg, sqlite3 *h, const char *name, int frames)
         moved = 0;
         atomic_store_explicit(&w->moved, 0, memory_order_relaxed);
     }
-    if (frames - moved >= WAL_FRAMES_MOVE) {
+    if (worth_moving(w, frames - moved)) {
         pthread_mutex_lock(&w->lock);
         w->wanted = true;
         pthread_cond_signal(&w->wake);
@@ -40,7 +56,8 @@ static int wal_move(struct sqlite_store *s)
     sqlite3_file *file = NULL;
     if (sqlite3_wal_checkpoint_v2(h, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved) != SQLITE_OK)
         return -1;
-    if (!s->config.unsafe_async &&
+    /* SQLite has synced the file itself where nothing was left. */
+    if (moved < frames && !s->config.unsafe_async &&
         sqlite3_file_control(h, NULL, SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK && file &&
         file->pMethods)
         file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);

@@ -164,10 +164,45 @@ static void test_close__finishes_what_is_queued(void **state)
     free(ops);
 }
 
+/* Alone, with others who wait for nobody, and at the end of all. */
+static void test_submit__the_patient_are_served(void **state)
+{
+    struct suite *s = *state;
+    struct effect alone = suite_event(1, "t", "s", 0);
+    struct store_txn t = {.effects = &alone, .n = 1, .patient = true};
+    assert_ok(store_commit(s->store, &t));
+    size_t n = 40, left = n;
+    bool done = false;
+    struct waiter *w = waiter_new();
+    struct async_op *ops = calloc(n, sizeof *ops);
+    assert_non_null(ops);
+    for (size_t i = 0; i < n; i++) {
+        ops[i].effects[0] = suite_event(1, "t", "s", (unsigned)i);
+        ops[i].left = &left;
+        ops[i].done = &done;
+        ops[i].txn = (struct store_txn){.done = {.run = async_done},
+                                        .reply_to = waiter_executor(w),
+                                        .effects = ops[i].effects,
+                                        .n = 1,
+                                        .patient = i < 3 || i % 3 == 0};
+        store_submit(s->store, &ops[i].txn);
+    }
+    suite_reopen(s);
+    waiter_run(w, &done);
+    for (size_t i = 0; i < n; i++)
+        assert_ok(ops[i].txn.err);
+    struct store_read r = {.kind = READ_LOG_SIZE, .tenant = 1};
+    assert_ok(look(s, &r));
+    assert_int_equal(r.count, n + 1);
+    waiter_free(w);
+    free(ops);
+}
+
 const struct CMUnitTest suite_concurrency[] = {
     SUITE_TEST(test_commit__many_writers_read_what_they_wrote),
     SUITE_TEST(test_submit__thousands_in_flight),
     SUITE_TEST(test_read_submit__answers),
     SUITE_TEST(test_close__finishes_what_is_queued),
+    SUITE_TEST(test_submit__the_patient_are_served),
 };
 SUITE_END(suite_concurrency);
