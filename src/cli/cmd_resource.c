@@ -283,7 +283,9 @@ static int apply_sheets(struct applying *a)
             return 1;
         if (!c->quiet)
             printf("%s %s %s\n", s->kind->kind, s->name,
-                   s->unchanged ? "unchanged" : dry ? "would be applied" : "applied");
+                   s->unchanged ? "unchanged"
+                   : dry        ? "would be applied"
+                                : "applied");
     }
     return ok ? 0 : 1;
 }

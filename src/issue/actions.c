@@ -9,6 +9,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/jobs.h"
+#include "issue/key_use.h"
 #include "policy/decide.h"
 #include "policy/profile.h"
 #include "register/register.h"
@@ -47,7 +48,8 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
 static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
                      int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
 {
-    struct effect effects[2] = {{.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row}};
+    size_t n = 2;
+    struct effect effects[3] = {{.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row}};
     effects[0].u.cert.row.revoked_at = now;
     effects[0].u.cert.row.reason = reason;
     struct event_field fields[] = {
@@ -60,7 +62,9 @@ static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const s
         {0},
     };
     TM_TRY(certificate_event(&effects[1], a, tenant, "certificate.revoked", row->id, fields));
-    return house_commit(h, effects, 2, diag);
+    if (reason == CRL_KEY_COMPROMISE)
+        TM_TRY(key_use_compromised(&effects[n++], a, tenant, row));
+    return house_commit(h, effects, n, diag);
 }
 
 /* A CA's own certificate has been revoked or released: whether it issues is part of the catalog. */
@@ -285,6 +289,10 @@ static tm_err import(struct house *h, struct arena *a, tenant_id tenant, const s
     row->retention = RETAIN_FULL;
     row->keep_until = TM_TIME_NEVER;
     TM_TRY(foreign_keys(&effects[0].u.cert.keys, &effects[0].u.cert.n_keys, a, c, row->serial));
+    struct key_use use;
+    TM_TRY(key_use_find(&use, a, h, tenant, &c->spki, "", row->subject, diag));
+    if (use.elsewhere)
+        TM_TRY(key_use_mark(&effects[0], a, &c->spki));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
         {.key = "fingerprint", .kind = EVENT_HEX, .s = SLICE_ARR(row->fingerprint)},

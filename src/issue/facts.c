@@ -6,11 +6,10 @@
 #include "base/json.h"
 #include "issue/house.h"
 #include "issue/issue.h"
+#include "issue/key_use.h"
 #include <string.h>
 
-/* Of a key only the newest uses are looked at: another's among them is found with the first request that is not theirs, and a key that one
- * subject uses ten thousand times costs no more than that. */
-enum { SUBJECT_CERTS_LOOKED_AT = 200, KEY_CERTS_LOOKED_AT = 8 };
+enum { SUBJECT_CERTS_LOOKED_AT = 200 };
 
 static tm_err authority_facts(struct facts *f, struct issue_request *r, const struct authority *x)
 {
@@ -177,41 +176,20 @@ static tm_err quota_facts(struct facts *f, struct issue_request *r, const struct
     return TM_OK;
 }
 
-/* Was a certificate of the same key revoked because others have the key? And is it certified for somebody else: compared by device where one
- * is known, by subject text else. */
-static tm_err key_facts(struct facts *f, struct issue_request *r, bool reuse, struct diag *diag)
+/* Was the key reported as compromised, and is it certified for somebody else? */
+static tm_err key_facts(struct facts *f, struct issue_request *r, struct diag *diag)
 {
-    uint8_t hash[SHA256_LEN];
-    TM_TRY(sha256(hash, r->e.spki.der));
-    struct store_read q = {.kind = READ_CERTS_BY_KEY,
-                           .tenant = r->tenant,
-                           .arena = r->arena,
-                           .key = {.kind = CERT_KEY_SPKI, .value = SLICE_ARR(hash)},
-                           .limit = KEY_CERTS_LOOKED_AT};
-    tm_err e = store_read_now(r->house->store, &q);
-    if (e == TM_ENOTFOUND || (e == TM_OK && q.n == 0))
-        return TM_OK;
-    if (e != TM_OK) {
-        *diag = q.diag;
-        return e;
-    }
     struct buf subject;
+    struct key_use use;
     buf_init(&subject, 16 << 10);
     name_print_der(&subject, r->e.subject);
-    for (size_t i = 0; i < q.n; i++) {
-        const struct cert_row *x = &q.certs[i];
-        f->key_compromised |= x->revoked_at != 0 && x->reason == CRL_KEY_COMPROMISE;
-        if (!reuse || f->key_used_elsewhere)
-            continue;
-        bool same = f->device.id && x->device && x->device[0] ? strcmp(f->device.id, x->device) == 0
-                                                              : strcmp(buf_str(&subject), x->subject) == 0;
-        if (!same) {
-            f->key_used_elsewhere = true;
-            f->key_used_by = x->subject;
-        }
-    }
+    tm_err e =
+        key_use_find(&use, r->arena, r->house, r->tenant, &r->e.spki, f->device.id, buf_str(&subject), diag);
     buf_done(&subject);
-    return TM_OK;
+    f->key_compromised = use.compromised;
+    f->key_used_elsewhere = use.elsewhere;
+    f->key_used_by = use.by;
+    return e;
 }
 
 tm_err facts_gather(struct facts *f, struct issue_request *r, const struct catalog *c,
@@ -226,6 +204,6 @@ tm_err facts_gather(struct facts *f, struct issue_request *r, const struct catal
     TM_TRY(predecessor_facts(f, r, diag));
     TM_TRY(device_facts(f, r, p, ret_device, diag));
     TM_TRY(quota_facts(f, r, p, diag));
-    TM_TRY(key_facts(f, r, profile_checks_key_reuse(p), diag));
+    TM_TRY(key_facts(f, r, diag));
     return key_quality_check(&f->quality, &r->e.key, &r->e.spki, r->house->blocklist);
 }

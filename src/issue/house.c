@@ -19,11 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    COMMITS_WAIT_NS = 2000000000,
-    GATHER_TASKS = 32,
-    GATHER_US = 2000
-};
+enum { COMMITS_WAIT_NS = 2000000000, GATHER_TASKS = 32, GATHER_US = 2000 };
 
 static void log_bad_resource(void *arg, const char *kind, const char *name, const struct diag *d)
 {
@@ -220,7 +216,8 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->catalog_lock = lock_new();
     h->reload_lock = lock_new();
     h->resource_lock = lock_new();
-    bool whole = h->home && h->public_base && h->origin && h->catalog_lock && h->reload_lock && h->resource_lock;
+    bool whole =
+        h->home && h->public_base && h->origin && h->catalog_lock && h->reload_lock && h->resource_lock;
     tm_err e = whole ? open_parts(h, c, diag) : TM_ENOMEM;
     if (e != TM_OK) {
         house_close(h);

@@ -69,8 +69,8 @@ struct house {
     struct key_blocklist *blocklist;
     _Atomic(struct catalog *) catalog_now;
     void *catalog_lock;
-    void *reload_lock;   /* catalogs are built one after the other */
-    void *resource_lock; /* so are resources changed, and tenants numbered */
+    void *reload_lock;     /* catalogs are built one after the other */
+    void *resource_lock;   /* so are resources changed, and tenants numbered */
     atomic_bool read_only; /* signer or store is not to be had: requests get TM_EUNAVAIL */
     _Atomic(const char *) read_only_reason;
     atomic_uint in_flight; /* requests between the signer and their commit */

@@ -17,6 +17,7 @@
 #include "issue/facts.h"
 #include "issue/house.h"
 #include "issue/issue.h"
+#include "issue/key_use.h"
 #include "issue/record.h"
 #include "issue/run.h"
 #include "keys/pubkey.h"
@@ -264,6 +265,8 @@ static tm_err collect_effects(struct run *run)
     TM_TRY(record_issued(run->effects, r, run->planned, &run->sign, (int)profile_retention(p),
                          profile_keep_expired(p)));
     run->n_effects = 2;
+    if (run->facts.key_used_elsewhere)
+        TM_TRY(key_use_mark(&run->effects[0], r->arena, &r->e.spki));
     if (r->token_id) {
         struct effect *e = &run->effects[run->n_effects++];
         *e = (struct effect){.kind = EFFECT_TOKEN_USE, .tenant = r->tenant};

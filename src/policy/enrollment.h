@@ -157,8 +157,8 @@ struct facts {
             live_for_subject; /* unexpired, unrevoked certificates of the same device or subject under this profile */
     } quota;
 
-    bool key_compromised;    /* a certificate of the same SPKI was revoked for keyCompromise */
-    bool key_used_elsewhere; /* the same SPKI is certified for another subject */
+    bool key_compromised;    /* a certificate of the same key was revoked for keyCompromise */
+    bool key_used_elsewhere; /* the same key is certified for another device or subject */
     const char *key_used_by; /* that subject, for the explanation */
     struct key_quality quality;
     bool approved; /* a second pair of eyes has approved this very request */

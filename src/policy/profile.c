@@ -68,11 +68,6 @@ const char *profile_name(const struct profile *p)
     return p->doc.name;
 }
 
-bool profile_checks_key_reuse(const struct profile *p)
-{
-    return p->doc.key.reuse != REUSE_ANY;
-}
-
 bool profile_needs_caa(const struct profile *p)
 {
     return p->doc.caa == CAA_REQUIRED;

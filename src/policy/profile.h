@@ -33,7 +33,6 @@ int64_t profile_renew_before(const struct profile *p, int64_t not_before,
                              int64_t not_after); /* instant when renewal should begin */
 int64_t profile_grace(
     const struct profile *p); /* seconds after expiry in which the old key may still renew */
-bool profile_checks_key_reuse(const struct profile *p); /* must facts.key_used_elsewhere be looked up? */
 bool profile_needs_approval(const struct profile *p);
 bool profile_needs_caa(const struct profile *p);     /* must e.caa be looked up? */
 bool profile_honours_times(const struct profile *p); /* do times in a request count? */

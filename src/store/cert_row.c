@@ -7,7 +7,7 @@
 #include "x509/general_name.h"
 #include <arpa/inet.h>
 
-enum { KEYS_ALWAYS = 5, TEXT_MAX = 16 << 10 };
+enum { KEYS_ALWAYS = 6, TEXT_MAX = 16 << 10 };
 
 uint16_t cert_id_month(int64_t not_after)
 {
@@ -77,6 +77,13 @@ static void key_add(struct cert_key *keys, size_t *n, enum cert_key_kind kind, s
         keys[(*n)++] = (struct cert_key){.kind = kind, .value = value};
 }
 
+tm_err cert_key_of_spki(uint8_t ret[32], bool *ret_other, const struct spki *spki)
+{
+    struct slice modulus;
+    *ret_other = spki_rsa_modulus(&modulus, spki);
+    return sha256(ret, *ret_other ? modulus : spki->der);
+}
+
 tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
                          const char *device)
 {
@@ -102,6 +109,13 @@ tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, c
     key_add(keys, &n, CERT_KEY_FINGERPRINT, s);
     TM_TRY(arena_copy(&s, a, SLICE_ARR(row->spki_hash)));
     key_add(keys, &n, CERT_KEY_SPKI, s);
+    uint8_t key[SHA256_LEN];
+    bool other_name;
+    TM_TRY(cert_key_of_spki(key, &other_name, &c->spki));
+    if (other_name) {
+        TM_TRY(arena_copy(&s, a, SLICE_ARR(key)));
+        key_add(keys, &n, CERT_KEY_SPKI, s);
+    }
     key_add(keys, &n, CERT_KEY_SUBJECT, slice_str(row->subject));
     key_add(keys, &n, CERT_KEY_DEVICE, slice_str(row->device));
     struct name name;

@@ -26,8 +26,8 @@ enum cert_key_kind {
     CERT_KEY_SUBJECT = 1, /* RFC 4514 text of the whole name */
     CERT_KEY_CN,          /* the common name alone */
     CERT_KEY_SAN, /* one a SAN: "dns:example.org", "ip:192.0.2.1", "uri:…", "email:…", "other:<oid>:<hex>" */
-    CERT_KEY_FINGERPRINT,    /* SHA-256 of the DER, 32 octets */
-    CERT_KEY_SPKI,           /* SHA-256 of the SPKI, 32 octets */
+    CERT_KEY_FINGERPRINT, /* SHA-256 of the DER, 32 octets */
+    CERT_KEY_SPKI, /* SHA-256 of the SPKI, 32 octets; of RSA keys also that of the modulus alone (cert_key_of_spki()) */
     CERT_KEY_DEVICE,         /* device id */
     CERT_KEY_FOREIGN_SERIAL, /* serial of an imported certificate */
 };
@@ -401,6 +401,9 @@ static inline tm_err store_read_now(struct store *s, struct store_read *r)
 /* The look-up keys of a parsed certificate, in `a`; at most 32 (the first SANs win). */
 tm_err cert_keys_collect(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
                          const char *device);
+/* The hash that a key is known by however its SPKI is written: of an RSA key's modulus, whose factors another exponent does not change, else of
+ * the SPKI. *ret_other: it is not the SPKI's. */
+tm_err cert_key_of_spki(uint8_t ret[32], bool *ret_other, const struct spki *spki);
 /* The first two octets of an id: months since 2000 of an expiry in unix seconds, 0..0x7FFF. */
 uint16_t cert_id_month(int64_t not_after);
 /* The same where the row is filled already: what it holds is not worked out again. */

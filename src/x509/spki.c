@@ -52,6 +52,22 @@ tm_err spki_parse(struct spki *ret, struct slice tlv, struct diag *diag)
     return der_end(&r);
 }
 
+/* RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER } (RFC 8017 A.1.1) */
+bool spki_rsa_modulus(struct slice *ret, const struct spki *s)
+{
+    struct der_reader r, seq;
+    struct slice n;
+    if (s->alg.id != OID_RSA)
+        return false;
+    der_reader_init(&r, s->key, NULL);
+    if (der_enter(&r, DER_SEQUENCE, &seq) != TM_OK || der_read_integer(&seq, &n) != TM_OK)
+        return false;
+    while (n.n && n.p[0] == 0)
+        n = slice_sub(n, 1, n.n);
+    *ret = n;
+    return n.n != 0;
+}
+
 tm_err spki_key_id_sha1(uint8_t out[20], const struct spki *s)
 {
     return sha1(out, s->key);

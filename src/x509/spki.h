@@ -23,6 +23,8 @@ struct spki {
 };
 tm_err spki_parse(struct spki *ret, struct slice tlv, struct diag *diag);
 tm_err spki_read(struct spki *ret, struct der_reader *r);
+/* The magnitude of an RSA key's modulus, in spki->key; false for other kinds and what is no RSAPublicKey. */
+bool spki_rsa_modulus(struct slice *ret, const struct spki *s);
 /* From a reader that stands inside the SEQUENCE; `der` is not set and the key may be empty (CRMF). */
 tm_err spki_read_contents(struct spki *ret, struct der_reader *seq);
 /* RFC 5280 4.2.1.2 method (1): SHA-1 of subjectPublicKey. */
