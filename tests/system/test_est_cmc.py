@@ -183,6 +183,27 @@ def test_fullcmc__signature_alone(house, openssl, factory):
     assert "serialNumber=CMC-2" in subject(openssl, issued(openssl)[0])
 
 
+def test_fullcmc__signature_alone_is_good_once(house, openssl, factory):
+    """Who saw such a message can send it again: that brings no second certificate, here or at another endpoint."""
+    endpoint = house.api("GET", "/resources/endpoints/devices").json
+    del endpoint["metadata"]
+    house.api("PUT", "/resources/endpoints/cmc-again", {**endpoint, "name": "cmc-again"})
+    birth, key = factory.idevid("CMC-AGAIN")
+    requests = [pkcs10(1, openssl.der(openssl.csr("again1", "/serialNumber=CMC-AGAIN")))]
+    message = sign(openssl, pki_data(requests, usual()), birth, key)
+    reply = post_cmc(house, "/devices", message)
+    assert reply.status == 200, reply
+    for label in ("/devices", "/cmc-again"):
+        reply = post_cmc(house, label, message)
+        assert reply.status == 403, reply
+        answer = Answer(house, openssl, reply)
+        assert answer.code(1) == FAILED and "cmc.replayed" in answer.text(1)
+    assert len(house.api("GET", "/certificates?device=CMC-AGAIN").json["items"]) == 1
+    # Signed anew it is a new message.
+    assert post_cmc(house, "/cmc-again", sign(openssl, pki_data(requests, usual(4712)), birth, key)).status == 200
+    house.api("DELETE", "/resources/endpoints/cmc-again")
+
+
 def test_fullcmc__renewal(house, openssl, factory):
     cert, key = enroll(house, openssl, factory, "CMC-3")
     csr = openssl.der(openssl.csr("c3", subject(openssl, cert).replace("subject=", "/").replace(",", "/")))

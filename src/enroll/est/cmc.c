@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/text.h"
 #include "enroll/est/est.h"
 #include "issue/message.h"
 #include "keys/cms.h"
@@ -21,9 +22,11 @@ struct est_cmc {
     struct pki_data data;
     const struct authority *authority; /* whose RA signs the answer */
     bool known;                        /* who asks is known */
-    int fail;                          /* enum cmc_fail_info of a failure of the whole; -1: by its error */
-    struct issue_request base;         /* what all requests have in common */
-    size_t at;                         /* the request under way */
+    const char *
+        once; /* names this message where its signature alone says who asks; NULL: TLS or a token says it too */
+    int fail;                  /* enum cmc_fail_info of a failure of the whole; -1: by its error */
+    struct issue_request base; /* what all requests have in common */
+    size_t at;                 /* the request under way */
     struct cmc_status status[CMC_REQUESTS_MAX];
     size_t n_status;
     struct slice certs[CMC_REQUESTS_MAX + CHAIN_MAX];
@@ -129,6 +132,20 @@ static tm_err verify_by_request(struct est_cmc *m, const struct signed_signer *s
                      "the signer is neither a certificate that came along nor the key of a request");
 }
 
+/* A message that needs no channel of its sender's can be sent again by whoever saw it. So each request in it is done once in a tenant:
+ * again at the same endpoint, for a lost answer, it gets the certificate that it got, where that is kept; at another it is refused. Named by
+ * what is signed and by whom, since there may be a second signature over the same. The store remembers it with the certificate
+ * (EFFECT_IDEMPOTENCY), for longer than the signature is fresh, so a restart forgets nothing. What waits for approval is not done yet, and
+ * may be sent again. */
+static tm_err name_message(struct est_cmc *m, const struct signed_signer *s, const struct cert *by)
+{
+    uint8_t hash[SHA256_LEN];
+    const struct slice parts[] = {by->der, s->attrs};
+    TM_TRY(sha256_many(hash, parts, sizeof parts / sizeof *parts));
+    m->once = arena_hex(m->x->request->arena, SLICE_ARR(hash));
+    return m->once ? TM_OK : TM_ENOMEM;
+}
+
 /* The signature alone says who asks only while it is fresh: who saw the message later can't use it. */
 static tm_err check_fresh(struct est_cmc *m, const struct signed_signer *s, struct diag *diag)
 {
@@ -158,6 +175,7 @@ static tm_err verify(struct est_cmc *m, struct diag *diag)
     if (x->who.shown.n)
         return TM_OK;
     TM_TRY(check_fresh(m, s, diag));
+    TM_TRY(name_message(m, s, &by));
     TM_TRY(arena_copy(&x->who.shown, x->request->arena, by.der));
     x->who.chain = m->cms.certs;
     x->who.n_chain = m->cms.n_certs;
@@ -352,6 +370,12 @@ static void request_done(struct task *t)
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct est_exchange *x = TM_CONTAINER(i, struct est_exchange, issue);
     struct est_cmc *m = x->cmc;
+    if (m->once && i->outcome == ISSUE_FAILED &&
+        (strcmp(i->diag.rule, "idempotency-key") == 0 || strcmp(i->diag.rule, "replay") == 0)) {
+        i->err = diag_fail(&i->diag, TM_EDENIED, "cmc.replayed", NULL,
+                           "this message was used already; sign a new one");
+        est_note_refusal(x, i->err, &i->diag);
+    }
     add_outcome(m);
     m->at++;
     next_request(m);
@@ -372,6 +396,11 @@ static tm_err prepare_request(struct est_cmc *m, const struct cmc_request *q, st
 {
     struct est_exchange *x = m->x;
     x->issue = m->base;
+    if (m->once) {
+        x->issue.e.idempotency_key = arena_printf(x->request->arena, "cmc/%s/%zu", m->once, m->at);
+        if (!x->issue.e.idempotency_key)
+            return TM_ENOMEM;
+    }
     TM_TRY(parse_request(&x->csr, x->request->arena, q, diag));
     TM_TRY(est_binding_check(x->csr.challenge_password, x->binding, x->endpoint->require_channel_binding,
                              x->request->arena, diag));
