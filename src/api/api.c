@@ -1,7 +1,9 @@
 #include "api/api.h"
 #include "api/problem.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,17 +40,18 @@ static bool pattern_fits(const char *pattern, const char *path, struct http_para
     return *pattern == '\0' && *path == '\0';
 }
 
-static const struct api_route *find_route(struct api_call *c, bool *ret_path_known)
+/* NULL where the path has no such method: c->allow says which it has. */
+static const struct api_route *find_route(struct api_call *c)
 {
     struct http_param *params = arena_calloc(c->arena, PARAMS_MAX + 1, sizeof *params);
-    *ret_path_known = false;
+    c->allow = 0;
     if (!params)
         return NULL;
     for (const struct api_route *const *group = api_routes; *group; group++) {
         for (const struct api_route *r = *group; r->pattern; r++) {
             if (!pattern_fits(r->pattern, c->path, params, c->arena))
                 continue;
-            *ret_path_known = true;
+            c->allow |= (unsigned)r->method;
             if (r->method == c->method) {
                 c->params = params;
                 return r;
@@ -58,10 +61,24 @@ static const struct api_route *find_route(struct api_call *c, bool *ret_path_kno
     return NULL;
 }
 
-const struct api_route *api_route_find(struct api_call *c)
+/* ---- errors ---- */
+
+enum { UNAVAILABLE_EACH_MS = 60000, ERROR_CODES = 256 };
+
+/* What is not to be had now is refused to everybody until it is there again: a line a minute and kind of error says so, with how many were
+ * refused since the last; /metrics counts each. */
+static void log_unavailable(const struct api_call *c, tm_err e, const struct diag *diag)
 {
-    bool known;
-    return find_route(c, &known);
+    static _Atomic(int64_t) said_at[ERROR_CODES];
+    static atomic_uint unsaid[ERROR_CODES];
+    unsigned i = (unsigned)e % ERROR_CODES;
+    int64_t now = (int64_t)(clock_mono_ns() / 1000000) + UNAVAILABLE_EACH_MS, last = atomic_load(&said_at[i]);
+    if (now - last < UNAVAILABLE_EACH_MS || !atomic_compare_exchange_strong(&said_at[i], &last, now)) {
+        atomic_fetch_add(&unsaid[i], 1);
+        return;
+    }
+    log_warn(c->request_id, "api.unavailable", LOG_S("path", c->path), LOG_S("error", tm_err_name(e)),
+             LOG_S("why", diag->message), LOG_I("more", (int64_t)atomic_exchange(&unsaid[i], 0)));
 }
 
 static void answer_problem(struct api_call *c, tm_err e, const struct diag *diag)
@@ -70,7 +87,9 @@ static void answer_problem(struct api_call *c, tm_err e, const struct diag *diag
     c->status = api_status_of(e);
     c->answer_type = "application/problem+json";
     api_problem(&c->out, e, diag, c->request_id);
-    if (tm_err_class(e) == TM_CLASS_INTERNAL || tm_err_class(e) == TM_CLASS_UNAVAILABLE)
+    if (tm_err_class(e) == TM_CLASS_UNAVAILABLE)
+        log_unavailable(c, e, diag);
+    else if (tm_err_class(e) == TM_CLASS_INTERNAL)
         log_error(c->request_id, "api.failed", LOG_S("path", c->path), LOG_S("error", tm_err_name(e)),
                   LOG_S("why", diag->message));
 }
@@ -98,12 +117,10 @@ static tm_err check_query(const struct api_route *r, const struct api_call *c, s
 
 static tm_err dispatch(struct api_call *c, struct diag *diag)
 {
-    bool known;
-    const struct api_route *r = find_route(c, &known);
-    if (!r && known) {
-        TM_TRY(diag_fail(diag, TM_EUSAGE, NULL, "method",
-                         "this path does not take this method; see /api/v1/openapi.json"));
-    }
+    const struct api_route *r = find_route(c);
+    if (!r && c->allow)
+        return diag_fail(diag, TM_EUSAGE, NULL, "method",
+                         "this path does not take this method; see /api/v1/openapi.json");
     if (!r)
         return diag_fail(diag, TM_ENOTFOUND, NULL, "path", "there is no such path; see /api/v1/openapi.json");
     if (r->roles && !(c->roles & (r->roles | ROLE_HOUSE_ADMIN)))

@@ -39,6 +39,7 @@ struct api_call {
     struct buf out;          /* the body; owned by the dispatcher */
     const char *location;    /* Location header */
     int64_t etag;            /* version as ETag; 0: none */
+    unsigned allow;          /* with status 405: the methods that the path takes */
     /* Streaming answers: when the dispatcher can stream, `write` is set; handlers with long lists use it instead of `out`. */
     tm_err (*write)(struct api_call *c, struct slice data);
     void *write_arg;
@@ -105,9 +106,6 @@ tm_err api_query_int(int64_t *ret, const struct api_call *c, const char *name, i
                      struct diag *diag);
 /* Begin a call from an HTTP request: catalog reference (catalog_unref() it), tenant, caller. Reads the store. */
 tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *diag);
-/* The route of a call (method and path), NULL when none; fills c->params. */
-const struct api_route *api_route_find(struct api_call *c);
-
 /* Find the route, check roles, run it, turn an error into a problem document. Always leaves a complete answer. */
 void api_dispatch(struct api_call *c);
 /* The routes as the HTTP server wants them (auth by bearer token, client certificate or unix socket peer, then api_dispatch in the blocking pool). */

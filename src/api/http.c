@@ -135,6 +135,13 @@ static void end_stream(struct exchange *x)
         http_reply_end(r);
 }
 
+static const char *allow_text(struct arena *a, unsigned methods)
+{
+    return arena_printf(a, "%s%s%s%s", methods & HTTP_M_GET ? ", GET, HEAD" : "",
+                        methods & HTTP_M_POST ? ", POST" : "", methods & HTTP_M_PUT ? ", PUT" : "",
+                        methods & HTTP_M_DELETE ? ", DELETE" : "");
+}
+
 static void answer(struct task *t)
 {
     struct exchange *x = TM_CONTAINER(t, struct exchange, answer);
@@ -145,7 +152,7 @@ static void answer(struct task *t)
         return;
     }
     char etag[32];
-    struct http_header headers[5] = {{"Cache-Control", "no-store"}};
+    struct http_header headers[6] = {{"Cache-Control", "no-store"}};
     size_t n = 1;
     if (c->location)
         headers[n++] = (struct http_header){"Location", c->location};
@@ -153,6 +160,9 @@ static void answer(struct task *t)
         snprintf(etag, sizeof etag, "\"%lld\"", (long long)c->etag);
         headers[n++] = (struct http_header){"ETag", etag};
     }
+    const char *allow = c->status == 405 ? allow_text(r->arena, c->allow) : NULL;
+    if (allow && allow[0])
+        headers[n++] = (struct http_header){"Allow", allow + sizeof ", " - 1};
     if (c->status == 401)
         headers[n++] = (struct http_header){"WWW-Authenticate", "Bearer realm=\"touchmark\""};
     struct buf out = c->out;

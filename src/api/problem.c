@@ -16,7 +16,7 @@ static const struct row table[] = {
     {TM_ENOTFOUND, 404, "Not found"},
     {TM_ECONFLICT, 409, "Conflict with what is there"},
     {TM_EBADSIG, 422, "A signature does not verify"},
-    {TM_EUSAGE, 400, "The request could not be understood"},
+    {TM_EUSAGE, 405, "The method is not allowed here"},
     {TM_EDENIED, 403, "Policy refused the request"},
     {TM_EAUTH, 401, "Not authenticated"},
     {TM_EFORBIDDEN, 403, "Not allowed"},

@@ -60,7 +60,7 @@ class Document:
         url = urllib.parse.urlsplit(target)
         name, op = self.operation(method, url.path)
         if op is None:
-            return None if status in (400, 401, 404) else f"{method} {target} is not in the document"
+            return None if status in (400, 401, 404, 405) else f"{method} {target} is not in the document"
         self.seen.add(op["operationId"])
         where = f"{method} {name} {status}"
         if status < 400:

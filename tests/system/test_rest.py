@@ -138,6 +138,17 @@ def test_resources__tenants_put_at_once_have_numbers_of_their_own(house):
     assert len(numbers) == len(set(numbers))
 
 
+@pytest.mark.parametrize("method, path, allow", [
+    ("DELETE", "/certificates", {"GET", "HEAD"}),
+    ("POST", "/resources/profiles/vpn", {"GET", "HEAD", "PUT", "DELETE"}),
+    ("GET", "/enroll", {"POST"}),
+])
+def test_method_that_a_path_does_not_take(house, method, path, allow):
+    reply = house.api(method, path)
+    assert reply.status == 405 and reply.json["status"] == 405, reply
+    assert set(reply.headers["Allow"].split(", ")) == allow
+
+
 def test_resources__if_match(house):
     path = "/resources/trustsets/rest-set"
     kinds = house.api("GET", path)

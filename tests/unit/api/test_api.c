@@ -78,6 +78,7 @@ static void test_api_dispatch__problems(void **state)
 {
     (void)state;
     expect(404, ROLE_ADMIN, HTTP_M_GET, "/api/v1/nothing", "");
+    expect(405, ROLE_ADMIN, HTTP_M_DELETE, "/api/v1/certificates", "");
     expect(401, 0, HTTP_M_GET, "/api/v1/certificates", "");
     expect(403, ROLE_AUDITOR, HTTP_M_POST, "/api/v1/tokens", "{}");
     expect(404, ROLE_AUDITOR, HTTP_M_GET, "/api/v1/certificates/00112233445566778899aabbccddeeff", "");
