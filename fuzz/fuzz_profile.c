@@ -32,7 +32,6 @@ static void asked(const struct profile *p)
     (void)profile_retention(p);
     (void)profile_keep_expired(p);
     (void)profile_grace(p);
-    (void)profile_checks_key_reuse(p);
     (void)profile_needs_approval(p);
     (void)profile_needs_device(p);
     (void)profile_server_keygen(p);
