@@ -157,8 +157,8 @@ void admin_metrics(struct buf *out, struct house *h)
     put_http(out);
     put_store(out, h);
     put_jobs(out, h);
-    number(out, "requests_in_flight", "gauge", "Requests between the signer and their commit.",
-           atomic_load(&h->in_flight));
+    number(out, "requests_in_flight", "gauge",
+           "Signatures between the signer and the commit that records them.", atomic_load(&h->in_flight));
     if (h->chain)
         number(out, "chain_waiting", "gauge", "Signatures that no durable record names yet.",
                chain_waiting(h->chain));

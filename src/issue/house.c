@@ -265,6 +265,35 @@ void house_read_only(struct house *h, const char *reason)
     atomic_store(&h->read_only, reason != NULL);
 }
 
+tm_err house_may_sign(const struct house *h, struct diag *diag)
+{
+    if (!atomic_load(&h->read_only))
+        return TM_OK;
+    const char *why = atomic_load(&h->read_only_reason);
+    return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "issuance is stopped: %s",
+                     why ? why : "the signer is coming back");
+}
+
+tm_err house_signing_begin(struct house *h, struct diag *diag)
+{
+    /* Counted first, then looked: who waits for the count to be zero has closed the house before. */
+    house_signing_goes_on(h);
+    tm_err e = house_may_sign(h, diag);
+    if (e != TM_OK)
+        house_signing_end(h);
+    return e;
+}
+
+void house_signing_goes_on(struct house *h)
+{
+    atomic_fetch_add(&h->in_flight, 1);
+}
+
+void house_signing_end(struct house *h)
+{
+    atomic_fetch_sub(&h->in_flight, 1);
+}
+
 tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct arena *a, const struct house *h,
                             const struct authority *x)
 {

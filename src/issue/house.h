@@ -73,7 +73,7 @@ struct house {
     void *resource_lock;   /* so are resources changed, and tenants numbered */
     atomic_bool read_only; /* signer or store is not to be had: requests get TM_EUNAVAIL */
     _Atomic(const char *) read_only_reason;
-    atomic_uint in_flight; /* requests between the signer and their commit */
+    atomic_uint in_flight; /* what is between the signer and its commit: house_signing_begin() */
     struct task signer_death;
     bool signer_lost; /* the job's: since the signer died its journal has not been reconciled */
     char *passphrase_file;
@@ -114,6 +114,15 @@ tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct ar
 
 /* Stop issuing for a reason (a string constant), or go on with NULL. */
 void house_read_only(struct house *h, const char *reason);
+
+/* TM_EUNAVAIL while issuance is stopped; diag says why. */
+tm_err house_may_sign(const struct house *h, struct diag *diag);
+/* Around every signature and the commit that records it: a signer that died is only replaced once all of these have ended. TM_EUNAVAIL
+ * while issuance is stopped; then there is nothing to end. */
+tm_err house_signing_begin(struct house *h, struct diag *diag);
+void house_signing_end(struct house *h);
+/* One more to end, for a record that is still to be written when what began has ended. */
+void house_signing_goes_on(struct house *h);
 
 /* Give every durable event its place and sign checkpoints (the job, and the last act of house_close()). Blocking. */
 tm_err house_sequence(struct house *h, struct diag *diag);

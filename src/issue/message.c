@@ -108,8 +108,10 @@ tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const s
                                  .certs = certs,
                                  .n_certs = m->n_certs + 1,
                                  .bare = m->bare};
-    TM_TRY(sign(&cms, a, h, m, diag));
-    return assemble(ret, a, &cms);
+    TM_TRY(house_signing_begin(h, diag));
+    tm_err e = sign(&cms, a, h, m, diag);
+    house_signing_end(h);
+    return e == TM_OK ? assemble(ret, a, &cms) : e;
 }
 
 tm_err message_unsigned(struct slice *ret, struct arena *a, const struct message *m)

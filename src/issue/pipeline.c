@@ -51,7 +51,7 @@ static void release(struct run *run)
     buf_done(&run->cert);
     catalog_unref(run->catalog);
     if (run->in_flight)
-        atomic_fetch_sub(&h->in_flight, 1);
+        house_signing_end(h);
 }
 
 static void answer(struct run *run)
@@ -148,7 +148,7 @@ static void orphan_written(struct task *t)
     struct orphan *o = TM_CONTAINER(t, struct orphan, txn.done);
     if (o->txn.err == TM_OK)
         chain_recorded(o->house->chain, o->seq);
-    atomic_fetch_sub(&o->house->in_flight, 1);
+    house_signing_end(o->house);
     arena_free(o->arena);
 }
 
@@ -168,7 +168,7 @@ static void record_orphan(struct run *run, const char *why)
     o->seq = run->sign.chain_seq;
     o->txn = (struct store_txn){.effects = &o->effect, .n = 1, .reply_to = pool_executor(h->crypto)};
     o->txn.done.run = orphan_written;
-    atomic_fetch_add(&h->in_flight, 1);
+    house_signing_goes_on(h);
     store_submit(h->store, &o->txn);
 }
 
@@ -430,18 +430,6 @@ static void pend(struct run *run)
     commit(run, pending_written);
 }
 
-/* Is issuance stopped? The reason is in the diag then. */
-static bool closed(struct run *run)
-{
-    const struct house *h = run->r->house;
-    if (!atomic_load(&h->read_only))
-        return false;
-    const char *why = atomic_load(&h->read_only_reason);
-    TM_IGNORE(diag_fail(&run->r->diag, TM_EUNAVAIL, NULL, NULL, "issuance is stopped: %s",
-                        why ? why : "the signer is coming back"));
-    return true;
-}
-
 static void sign(struct run *run)
 {
     struct issue_request *r = run->r;
@@ -471,13 +459,12 @@ static void sign(struct run *run)
             answer(run);
         return;
     }
-    /* Counted first, then looked: who waits for the count to be zero has closed the house before. */
-    run->in_flight = true;
-    atomic_fetch_add(&r->house->in_flight, 1);
-    if (closed(run)) {
-        fail(run, TM_EUNAVAIL);
+    e = house_signing_begin(r->house, &r->diag);
+    if (e != TM_OK) {
+        fail(run, e);
         return;
     }
+    run->in_flight = true;
     run->sign.kind = SIGN_LEAF;
     run->sign.key_id = r->decision.plan.key_ref;
     run->sign.alg = r->decision.plan.sig_alg;
@@ -568,8 +555,8 @@ static void prepare(struct task *t)
         finish_denied(run);
         return;
     }
-    if (!r->dry_run && closed(run)) {
-        fail(run, TM_EUNAVAIL);
+    if (!r->dry_run && (e = house_may_sign(r->house, &r->diag)) != TM_OK) {
+        fail(run, e);
         return;
     }
     if (r->decision.verdict == VERDICT_PEND) {

@@ -337,7 +337,10 @@ static tm_err publish(struct making *m, enum crl_when when, bool *ret_published,
     struct sign_op *op = arena_calloc(a, 1, sizeof *op);
     if (!op)
         return TM_ENOMEM;
-    TM_TRY(sign_and_record(m, op, a, diag));
+    TM_TRY(house_signing_begin(m->h, diag));
+    e = sign_and_record(m, op, a, diag);
+    house_signing_end(m->h);
+    TM_TRY(e);
     *ret_published = true;
     return TM_OK;
 }
