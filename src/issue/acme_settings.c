@@ -128,7 +128,7 @@ const struct json_field acme_settings_schema[] = {
      .def = "30d",
      .doc = "how long a proven name can be used again"},
     JSON_FIELD(struct acme_settings, retention, JSON_K_DURATION, .min = 0, .max = 20 * 365 * 86400LL,
-               .def = "30d", .doc = "how long orders and authorizations stay after their end"),
+               .def = "30d", .doc = "how long orders, authorizations and deactivated accounts stay after their end"),
     JSON_FIELD(struct acme_settings, limits, JSON_K_OBJECT, .sub = limits_schema),
     JSON_FIELD(struct acme_settings, validation, JSON_K_OBJECT, .sub = validation_schema),
     {0},

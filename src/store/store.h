@@ -269,8 +269,9 @@ enum store_read_kind {
     READ_QUOTA,      /* name, window_start -> count */
     READ_ACME,       /* acme_kind, and id (name), key (name2, newest first) or ref (text); TM_ENOTFOUND */
     READ_ACME_OWNED, /* acme_kind, owner (name), ordered by id; goes on after `page_next` */
-    READ_ACME_DUE,   /* every tenant's with due_at <= window_start, earliest first */
-    READ_ACME_OLD,   /* every tenant's with keep_until <= window_start, earliest first; state left out */
+    READ_ACME_DUE, /* every tenant's of acme_kind with due_at <= window_start, earliest first; where there are more than fit, a few of each
+                      owner, in turn: goes on after `page_next`. State left out */
+    READ_ACME_OLD, /* every tenant's with keep_until <= window_start, earliest first; state left out */
 };
 
 struct cert_filter {

@@ -138,7 +138,9 @@ def test_addresses(world, client):
 def test_other_doors(world, client):
     csr = make_csr([fresh()])[0]
     pem = "-----BEGIN CERTIFICATE REQUEST-----\n" + base64.encodebytes(csr).decode() + "-----END CERTIFICATE REQUEST-----\n"
-    reply = world.house.api("POST", "/enroll", {"profile": "acme-caa", "csr": pem})
+    endpoint = {"kind": "Endpoint", "name": "rest-caa", "protocol": "rest", "profiles": ["acme-caa"]}
+    world.house.cli("apply", "-f", "-", data=json.dumps(endpoint))
+    reply = world.house.api("POST", "/enroll", {"endpoint": "rest-caa", "profile": "acme-caa", "csr": pem})
     assert reply.status in (403, 422) and "ACME" in json.dumps(reply.json), reply.body
 
 
@@ -158,3 +160,18 @@ def test_approval(world, client):
     world.dns.add(name, "CAA", "issue ca.example")
     world.house.cli("request", "approve", waiting)
     assert order.refresh()["status"] == "valid" and len(order.certificates()) == 2
+
+
+def test_dnssec(world):
+    """An answer that does not verify is none, and the error says what to do about a domain that exists inside only."""
+    world.open("acme-caa-signed", profiles=["acme-caa"], validation={"dnssec": True, "insecure-domains": ["example.test"], "attempts": 1})
+    c = world.client("acme-caa-signed")
+    outside = c.order("host.signed.test")
+    challenge = outside.challenge(outside.authorizations()[0], "dns-01")
+    c.post(challenge["url"], {})
+    authz = c.wait(outside.value["authorizations"][0], lambda z: z["status"] != "pending")
+    error = outside.challenge(authz, "dns-01")["error"]
+    assert error["type"].endswith(":dns") and "insecure-domains" in error["detail"], error
+    order = ready(world, c, fresh())  # the domain is excepted, its parent is not
+    problem = refused(order.finalize, make_csr([order.value["identifiers"][0]["value"]])[0])
+    assert problem.type == "dns" and "insecure-domains" in problem.document["detail"], problem.document

@@ -212,8 +212,10 @@ static tm_err update(struct acme_exchange *x, const json_t *p)
     bool ends = status && strcmp(status, "deactivated") == 0;
     if (!ends && !contact)
         return TM_OK;
-    if (ends)
+    if (ends) {
         a->row.status = ACME_DEACTIVATED;
+        a->row.keep_until = clock_now() + x->settings->retention;
+    }
     TM_TRY(read_contacts(&a->contact, x, contact));
     if (x->settings->contact && a->contact.n == 0)
         return acme_refuse(x, ACME_P_INVALID_CONTACT, TM_EINVAL, "acme.contact",

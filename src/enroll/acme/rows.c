@@ -57,6 +57,16 @@ static void put_text(struct buf *b, const char *key, const char *value)
     buf_put_json_string(b, slice_str(value));
 }
 
+static void put_octets(struct buf *b, const char *key, struct slice v)
+{
+    if (!v.n)
+        return;
+    put_key(b, key);
+    buf_putc(b, '"');
+    buf_put_base64(b, v, BASE64_STD, 0);
+    buf_putc(b, '"');
+}
+
 static void put_int(struct buf *b, const char *key, int64_t v)
 {
     if (!v)
@@ -75,6 +85,12 @@ static void put_texts(struct buf *b, const char *key, const struct json_strings 
         buf_put_json_string(b, slice_str(v->v[i]));
     }
     buf_putc(b, ']');
+}
+
+static void put_begin(struct buf *b)
+{
+    buf_init(b, ACME_STATE_MAX);
+    buf_putc(b, '{');
 }
 
 static tm_err put_done(struct buf *b, struct acme_row *row, struct arena *a)
@@ -96,6 +112,12 @@ static tm_err read_state(void *out, const struct json_field *schema, struct aren
         return TM_ECORRUPT;
     tm_err e = json_bind(out, schema, doc, "", a, &diag);
     json_decref(doc);
+    return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;
+}
+
+static tm_err read_octets(struct slice *ret, struct arena *a, const char *text)
+{
+    tm_err e = base64_decode(ret, a, slice_str(text), BASE64_STD);
     return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;
 }
 
@@ -129,18 +151,14 @@ tm_err acme_account_read(struct acme_account *ret, struct arena *a, const struct
                                  .external = s.external,
                                  .names = s.names,
                                  .profile = s.profile};
-    return base64_decode(&ret->spki, a, slice_str(s.spki), BASE64_STD) == TM_OK ? TM_OK : TM_ECORRUPT;
+    return read_octets(&ret->spki, a, s.spki);
 }
 
 tm_err acme_account_write(struct acme_account *x, struct arena *a)
 {
     struct buf b;
-    buf_init(&b, ACME_STATE_MAX);
-    buf_putc(&b, '{');
-    put_key(&b, "spki");
-    buf_putc(&b, '"');
-    buf_put_base64(&b, x->spki, BASE64_STD, 0);
-    buf_putc(&b, '"');
+    put_begin(&b);
+    put_octets(&b, "spki", x->spki);
     put_text(&b, "thumbprint", x->thumbprint);
     put_text(&b, "external", x->external);
     put_text(&b, "profile", x->profile);
@@ -192,25 +210,19 @@ tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acm
                                .serial = row->ref,
                                .pending = s.pending,
                                .account_url = s.account_url};
-    return base64_decode(&ret->cert, a, slice_str(s.cert), BASE64_STD) == TM_OK ? TM_OK : TM_ECORRUPT;
+    return read_octets(&ret->cert, a, s.cert);
 }
 
 tm_err acme_order_write(struct acme_order *x, struct arena *a)
 {
     struct buf b;
-    buf_init(&b, ACME_STATE_MAX);
-    buf_putc(&b, '{');
+    put_begin(&b);
     put_text(&b, "profile", x->profile);
     put_text(&b, "replaces", x->replaces);
     put_text(&b, "error", x->error);
     put_text(&b, "pending", x->pending);
     put_text(&b, "account_url", x->account_url);
-    if (x->cert.n) {
-        put_key(&b, "cert");
-        buf_putc(&b, '"');
-        buf_put_base64(&b, x->cert, BASE64_STD, 0);
-        buf_putc(&b, '"');
-    }
+    put_octets(&b, "cert", x->cert);
     put_texts(&b, "names", &x->names);
     put_texts(&b, "authz", &x->authz);
     put_int(&b, "expires", x->expires);
@@ -285,8 +297,7 @@ tm_err acme_authz_write(struct acme_authz *x, struct arena *a)
 {
     const struct acme_challenge_state *c = x->challenges.v;
     struct buf b;
-    buf_init(&b, ACME_STATE_MAX);
-    buf_putc(&b, '{');
+    put_begin(&b);
     put_text(&b, "name", acme_identifier_text(a, &x->identifier, x->wildcard));
     put_text(&b, "granted", x->granted);
     put_text(&b, "account_url", x->account_url);

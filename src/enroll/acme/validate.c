@@ -53,6 +53,7 @@ struct validator {
     bool stopping;
     struct look_list waiting, running;
     struct resolvers *resolvers;
+    char turn[80]; /* the sweep's: whose validations come next where there are too many */
 };
 
 /* ---- one attempt ---- */
@@ -359,13 +360,19 @@ tm_err validator_sweep(struct validator *v, struct diag *diag)
     struct arena *a = arena_new(0);
     if (!a)
         return TM_ENOMEM;
-    struct store_read q = {
-        .kind = READ_ACME_DUE, .arena = a, .window_start = clock_now_ms(), .limit = WAITING_MAX};
+    struct store_read q = {.kind = READ_ACME_DUE,
+                           .arena = a,
+                           .acme_kind = ACME_AUTHZ,
+                           .window_start = clock_now_ms(),
+                           .limit = WAITING_MAX,
+                           .after = slice_str(v->turn)};
     tm_err e = store_read_now(v->house->store, &q);
     for (size_t i = 0; e == TM_OK && i < q.n; i++)
         validator_look(v, q.acme[i].tenant, q.acme[i].id, q.acme[i].owner);
     if (e != TM_OK)
         *diag = q.diag;
+    else if (q.more && q.page_next.n < sizeof v->turn)
+        memcpy(v->turn, q.page_next.p, q.page_next.n + 1); /* a text */
     arena_free(a);
     return e;
 }

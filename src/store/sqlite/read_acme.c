@@ -1,5 +1,10 @@
 #include "base/arena.h"
 #include "store/sqlite/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Of how many owners a full page has something, and how many are looked at for it. */
+enum { DUE_OWNERS = 128, DUE_LOOKS = 4096 };
 
 static tm_err append(struct store_read *r, size_t *cap, struct query *q)
 {
@@ -69,22 +74,104 @@ tm_err read_acme_owned(struct sqlite_store *s, struct reader *c, struct store_re
     return TM_OK;
 }
 
-static tm_err by_time(struct reader *c, struct store_read *r, enum sql sql)
+/* Whose turn it is. */
+struct turn {
+    tenant_id tenant;
+    char owner[64];
+};
+
+/* The next owner of something with a time; *ret_found false behind the last. */
+static tm_err next_owner(struct turn *t, bool *ret_found, struct reader *c, struct store_read *r)
 {
-    size_t limit = read_limit(r);
     struct query q;
-    query_begin(&q, &c->db, sql);
+    tm_err err = TM_OK;
+    query_begin(&q, &c->db, SQL_ACME_DUE_OWNER);
+    query_int(&q, r->acme_kind);
+    query_int(&q, t->tenant);
+    query_text(&q, t->owner);
+    *ret_found = query_row(&q);
+    if (*ret_found) {
+        const char *owner = column_text(&q, 1, r->arena, &err);
+        t->tenant = (tenant_id)column_int(&q, 0);
+        if (err == TM_OK && strlen(owner) < sizeof t->owner)
+            memcpy(t->owner, owner, strlen(owner) + 1);
+        else if (err == TM_OK)
+            err = TM_ECORRUPT;
+    }
+    return query_leave(&q, err, &r->diag);
+}
+
+static tm_err due_of(struct store_read *r, size_t *cap, struct reader *c, const struct turn *t, size_t share)
+{
+    struct query q;
+    tm_err err = TM_OK;
+    query_begin(&q, &c->db, SQL_ACME_DUE_OF);
+    query_int(&q, r->acme_kind);
+    query_int(&q, t->tenant);
+    query_text(&q, t->owner);
     query_int(&q, r->window_start);
-    query_int(&q, (int64_t)limit + 1);
-    return rows(r, &q, limit);
+    query_int(&q, (int64_t)share);
+    while (err == TM_OK && query_row(&q))
+        err = append(r, cap, &q);
+    return query_leave(&q, err, &r->diag);
+}
+
+/* A few of each owner, from the one after `after` around to it again, as many as fit and as far as one look may go. */
+static tm_err in_turn(struct reader *c, struct store_read *r, size_t limit)
+{
+    size_t cap = 0, share = limit / DUE_OWNERS ? limit / DUE_OWNERS : 1;
+    const char *slash = r->after.n ? memchr(r->after.p, '/', r->after.n) : NULL;
+    struct turn t = {.tenant = 0}, first = {.tenant = 0};
+    bool found = true, around = false, begun = false;
+    if (slash) {
+        t.tenant = (tenant_id)strtoul((const char *)r->after.p, NULL, 10);
+        size_t n = r->after.n - (size_t)(slash + 1 - (const char *)r->after.p);
+        memcpy(t.owner, slash + 1, n < sizeof t.owner ? n : sizeof t.owner - 1);
+    }
+    r->n = 0;
+    r->acme = NULL;
+    for (size_t looks = 0; r->n + share <= limit && looks < DUE_LOOKS; looks++) {
+        TM_TRY(next_owner(&t, &found, c, r));
+        if (!found && around)
+            break;
+        if (!found) {
+            around = true;
+            t = (struct turn){.tenant = 0};
+            continue;
+        }
+        bool again = begun && t.tenant == first.tenant && strcmp(t.owner, first.owner) == 0;
+        if (again)
+            break;
+        first = begun ? first : t;
+        begun = true;
+        TM_TRY(due_of(r, &cap, c, &t, share));
+    }
+    r->more = true;
+    char *next = arena_printf(r->arena, "%u/%s", (unsigned)t.tenant, t.owner);
+    if (!next)
+        return TM_ENOMEM;
+    r->page_next = slice_str(next);
+    return TM_OK;
 }
 
 tm_err read_acme_due(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
-    return by_time(c, r, SQL_ACME_DUE);
+    size_t limit = read_limit(r);
+    struct query q;
+    query_begin(&q, &c->db, SQL_ACME_DUE);
+    query_int(&q, r->acme_kind);
+    query_int(&q, r->window_start);
+    query_int(&q, (int64_t)limit + 1);
+    TM_TRY(rows(r, &q, limit));
+    return r->more ? in_turn(c, r, limit) : TM_OK;
 }
 
 tm_err read_acme_old(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
-    return by_time(c, r, SQL_ACME_OLD);
+    size_t limit = read_limit(r);
+    struct query q;
+    query_begin(&q, &c->db, SQL_ACME_OLD);
+    query_int(&q, r->window_start);
+    query_int(&q, (int64_t)limit + 1);
+    return rows(r, &q, limit);
 }

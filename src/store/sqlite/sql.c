@@ -205,8 +205,14 @@ const char *const sql_text[SQL_COUNT] = {
         "SELECT " ACME_COLUMNS
         ", state FROM acme WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
         "ORDER BY id LIMIT ?",
-    [SQL_ACME_DUE] =
-        "SELECT " ACME_COLUMNS ", state FROM acme WHERE due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
+    [SQL_ACME_DUE] = "SELECT " ACME_COLUMNS
+                     ", x'' FROM acme WHERE kind = ? AND due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
+    [SQL_ACME_DUE_OWNER] =
+        "SELECT tenant, owner FROM acme WHERE kind = ? AND due_at != 0 AND (tenant, owner) > (?, ?) "
+        "ORDER BY tenant, owner LIMIT 1",
+    [SQL_ACME_DUE_OF] = "SELECT " ACME_COLUMNS
+                        ", x'' FROM acme WHERE kind = ? AND tenant = ? AND owner = ? AND due_at != 0 AND "
+                        "due_at <= ? ORDER BY due_at LIMIT ?",
     [SQL_ACME_OLD] = "SELECT " ACME_COLUMNS
                      ", x'' FROM acme WHERE keep_until != 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?",
 };

@@ -99,6 +99,8 @@ enum sql {
     SQL_ACME_BY_REF,
     SQL_ACME_OWNED,
     SQL_ACME_DUE,
+    SQL_ACME_DUE_OWNER,
+    SQL_ACME_DUE_OF,
     SQL_ACME_OLD,
     SQL_COUNT
 };

@@ -1,4 +1,5 @@
 #include "suite.h"
+#include <stdio.h>
 
 static struct effect row(enum acme_kind kind, const char *id, const char *owner, const char *key,
                          int64_t expected)
@@ -90,7 +91,7 @@ static void test_acme_due_and_old__by_time(void **state)
     early.tenant = 5;
     assert_ok(commit1(s, &late));
     assert_ok(commit1(s, &early));
-    struct store_read due = {.kind = READ_ACME_DUE, .window_start = 2000};
+    struct store_read due = {.kind = READ_ACME_DUE, .acme_kind = ACME_AUTHZ, .window_start = 2000};
     assert_ok(look(s, &due));
     assert_int_equal(due.n, 2);
     assert_string_equal(due.acme[0].id, "z2");
@@ -111,10 +112,54 @@ static void test_acme_due_and_old__by_time(void **state)
     assert_int_equal(old.n, 0);
 }
 
+/* One owner's many rows stand before nobody else's, and everybody's turn comes. */
+static void test_acme_due__in_turn(void **state)
+{
+    struct suite *s = *state;
+    enum { MANY = 40, FEW = 6 };
+    char id[MANY + FEW][8], owner[FEW][8];
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(id[i], sizeof id[i], "m%02u", i);
+        struct effect e = row(ACME_AUTHZ, id[i], "many", "", 0);
+        e.u.acme.row.due_at = 1 + i;
+        assert_ok(commit1(s, &e));
+    }
+    for (unsigned i = 0; i < FEW; i++) {
+        snprintf(id[MANY + i], sizeof id[0], "f%u", i);
+        snprintf(owner[i], sizeof owner[i], "%s%u", i % 2 ? "few" : "own", i);
+        struct effect e = row(ACME_AUTHZ, id[MANY + i], owner[i], "", 0);
+        e.tenant = 1 + i / 4;
+        e.u.acme.row.due_at = 1000 + i;
+        assert_ok(commit1(s, &e));
+    }
+    struct effect order = row(ACME_ORDER, "o", "many", "", 0);
+    order.u.acme.row.due_at = 1;
+    assert_ok(commit1(s, &order));
+    struct store_read due = {
+        .kind = READ_ACME_DUE, .acme_kind = ACME_AUTHZ, .window_start = 1005, .limit = 4};
+    unsigned seen = 0, of_many = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        assert_ok(look(s, &due));
+        assert_int_equal(due.n, 4);
+        assert_true(due.more);
+        for (size_t i = 0; i < due.n; i++) {
+            seen |= due.acme[i].id[0] == 'f' ? 1u << (due.acme[i].id[1] - '0') : 0;
+            of_many += due.acme[i].id[0] == 'm';
+        }
+        due.after = due.page_next;
+    }
+    assert_int_equal(seen, (1u << FEW) - 1);
+    assert_in_range(of_many, 1, 2);
+    due.after = (struct slice){0};
+    due.limit = 100;
+    assert_ok(look(s, &due));
+    assert_int_equal(due.n, MANY + FEW);
+    assert_false(due.more);
+}
+
 const struct CMUnitTest suite_acme[] = {
-    SUITE_TEST(test_acme_put__versions),
-    SUITE_TEST(test_acme_put__unique),
-    SUITE_TEST(test_acme_owned__pages),
-    SUITE_TEST(test_acme_due_and_old__by_time),
+    SUITE_TEST(test_acme_put__versions), SUITE_TEST(test_acme_put__unique),
+    SUITE_TEST(test_acme_owned__pages),  SUITE_TEST(test_acme_due_and_old__by_time),
+    SUITE_TEST(test_acme_due__in_turn),
 };
 SUITE_END(suite_acme);
