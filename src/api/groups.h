@@ -8,6 +8,8 @@ extern const struct api_route certificate_api_routes[];
 extern const struct api_route token_api_routes[];
 extern const struct api_route renewal_api_routes[];
 extern const struct api_schema renewal_api_schemas[];
+extern const struct api_route filter_api_routes[];
+extern const struct api_schema filter_api_schemas[];
 extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
 extern const struct api_route crl_api_routes[];

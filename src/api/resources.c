@@ -229,6 +229,8 @@ static const struct reference {
     {"Authority", "Profile", NULL, "authority"},
     {"Authority", "Endpoint", NULL, "authority"},
     {"Authority", "Authority", NULL, "parent"},
+    {"Authority", "Filter", NULL, "authorities"},
+    {"Authority", "Filter", NULL, "signer"},
     {"Profile", "Endpoint", NULL, "profiles"},
     {"TrustSet", "Endpoint", "authentication", "trust-sets"},
 };

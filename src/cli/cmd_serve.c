@@ -16,6 +16,7 @@
 #include "keys/signer.h"
 #include "register/register.h"
 #include "status/crl.h"
+#include "status/filter.h"
 #include "status/publish.h"
 #include "web/console.h"
 #include <errno.h>
@@ -138,6 +139,7 @@ static void collect_routes(struct serving *s)
         s->routes[n++] = doors[i]->routes;
     s->routes[n++] = api_http_routes;
     s->routes[n++] = status_routes;
+    s->routes[n++] = filter_routes;
     s->routes[n++] = admin_routes;
     s->routes[n++] = console_routes;
     s->routes[n] = NULL;
@@ -228,6 +230,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     TM_TRY(doors_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
+    for (size_t i = 0; filter_jobs[i]; i++)
+        TM_TRY(jobs_add(s->house->jobs, filter_jobs[i]));
     for (size_t i = 0; authority_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, authority_jobs[i]));
     return TM_OK;

@@ -14,6 +14,7 @@ const struct command *const cli_commands[] = {
     ca_commands,
     ca_offline_commands,
     crl_commands,
+    filter_commands,
     register_commands,
     backup_commands,
     bench_commands,

@@ -233,6 +233,22 @@ tm_err pem_list_decode(struct slice *ret, size_t max, size_t *ret_n, struct aren
     return TM_OK;
 }
 
+const struct json_field filter_schema[] = {
+    DOC_HEAD(struct filter_doc),
+    DOC_TENANT(struct filter_doc),
+    JSON_FIELD(struct filter_doc, authorities, JSON_K_STRINGS, .required = true,
+               .max = FILTER_AUTHORITIES_MAX, .doc = "whose certificates it is about"),
+    JSON_FIELD(struct filter_doc, signer, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "authority whose RA signs it; the first of the list when left out"),
+    JSON_FIELD(struct filter_doc, every, JSON_K_DURATION, .def = "7d", .doc = "how often a full one is made"),
+    {.key = "delta-every",
+     .kind = JSON_K_DURATION,
+     .offset = offsetof(struct filter_doc, delta_every),
+     .def = "1h",
+     .doc = "how often a delta is made"},
+    {0},
+};
+
 /* ---- the checks ---- */
 
 static tm_err check_name(const char *name, struct diag *diag)
@@ -327,6 +343,24 @@ static tm_err check_principal(struct arena *a, const json_t *doc, struct diag *d
     return TM_OK;
 }
 
+static tm_err check_filter(struct arena *a, const json_t *doc, struct diag *diag)
+{
+    struct filter_doc d = {0};
+    TM_TRY(json_bind(&d, filter_schema, doc, "", a, diag));
+    TM_TRY(check_name(d.name, diag));
+    if (d.authorities.n == 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/authorities", "a filter is about at least one authority");
+    for (size_t i = 0; i < d.authorities.n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(d.authorities.v[i], d.authorities.v[j]) == 0)
+                return diag_fail(diag, TM_EINVAL, NULL, "/authorities", "\"%s\" stands there twice",
+                                 d.authorities.v[i]);
+    if (d.every < FILTER_EVERY_MIN || d.delta_every < FILTER_EVERY_MIN)
+        return diag_fail(diag, TM_EINVAL, NULL, d.every < FILTER_EVERY_MIN ? "/every" : "/delta-every",
+                         "at least a minute");
+    return TM_OK;
+}
+
 static tm_err check_profile(struct arena *a, const json_t *doc, struct diag *diag)
 {
     (void)a;
@@ -379,6 +413,12 @@ const struct resource_kind resource_kinds[] = {
      .schema = principal_schema,
      .size = sizeof(struct principal_doc),
      .check = check_principal},
+    {.kind = "Filter",
+     .plural = "filters",
+     .title = "a compressed list of what some authorities have revoked",
+     .schema = filter_schema,
+     .size = sizeof(struct filter_doc),
+     .check = check_filter},
     {0},
 };
 

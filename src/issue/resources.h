@@ -21,7 +21,7 @@ struct resource_kind {
     tm_err (*check)(struct arena *a, const json_t *doc, struct diag *diag);
 };
 extern const struct resource_kind
-    resource_kinds[]; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal */
+    resource_kinds[]; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
 
 /* The documents as bound; strings live in the arena of the binding. */
@@ -74,6 +74,14 @@ struct principal_doc {
     const char *certificate_fingerprint; /* hex SHA-256 */
     const char *owner_of;
 };
+struct filter_doc {
+    const char *kind, *name, *tenant, *title;
+    struct json_strings authorities;
+    const char *signer; /* authority whose RA signs; "" the first */
+    int64_t every, delta_every;
+};
+enum { FILTER_AUTHORITIES_MAX = 64, FILTER_EVERY_MIN = 60 };
+extern const struct json_field filter_schema[];
 extern const struct json_field tenant_schema[], authority_schema[], endpoint_schema[], trust_set_schema[],
     principal_schema[];
 extern const char *const device_id_from_names[]; /* "serial-number", "cn", "hardware-module", "fingerprint" */

@@ -302,6 +302,7 @@ struct store_read {
     struct slice after; /* page: continue after this id (cert id octets, or text) */
     size_t limit;       /* 0: 100; at most 10000 */
     bool with_der;
+    bool states_only; /* READ_CERTS: ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
     /* answer */
     tm_err err;
     struct diag diag;

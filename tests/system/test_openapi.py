@@ -152,6 +152,7 @@ VERBS = {
     "device state": ["stepDevice"], "device retire": ["stepDevice"],
     "ca list": ["listAuthorities"], "ca show": ["getAuthority", "getResource"], "ca export": ["getAuthorityChain", "getAuthority"],
     "ca import-crls": ["importCrlSeries"],
+    "filter build": ["buildFilter"], "filter delta": ["buildFilter"], "filter info": ["getFilter", "listFilters"], "filter query": FILES_ONLY,
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
     "register show": ["listEvents"], "register key": ["getRegisterKey"],

@@ -226,6 +226,39 @@ static void test_read_certs__filters(void **state)
         struct store_read r = {
             .kind = READ_CERTS, .tenant = TENANT_DEFAULT, .filter = cases[i].filter, .limit = 7};
         assert_int_equal(count_pages(s, &r), cases[i].n);
+        r.states_only = true;
+        r.after = (struct slice){0};
+        assert_int_equal(count_pages(s, &r), cases[i].n);
+    }
+}
+
+/* What a filter or a list is made of comes also where nothing else is asked for. */
+static void test_read_certs__states_only(void **state)
+{
+    struct suite *s = *state;
+    add_certs(s, 0, 5, SUITE_NOW + SUITE_YEAR);
+    struct effect revoke = suite_cert(s, TENANT_DEFAULT, 3, SUITE_NOW + SUITE_YEAR);
+    revoke.kind = EFFECT_CERT_REVOKE;
+    revoke.u.cert.row.revoked_at = SUITE_NOW * 1000;
+    revoke.u.cert.row.reason = 4;
+    assert_ok(commit1(s, &revoke));
+    struct store_read whole = {
+        .kind = READ_CERTS, .tenant = TENANT_DEFAULT, .filter = {.revoked = -1, .source = -1}};
+    struct store_read states = whole;
+    states.states_only = true;
+    assert_ok(look(s, &whole));
+    assert_ok(look(s, &states));
+    assert_int_equal(states.n, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct cert_row *a = &whole.certs[i], *b = &states.certs[i];
+        assert_memory_equal(a->id, b->id, sizeof a->id);
+        assert_true(slice_eq(a->serial, b->serial));
+        assert_int_equal(a->source, b->source);
+        assert_int_equal(a->not_after, b->not_after);
+        assert_int_equal(a->issued_at, b->issued_at);
+        assert_int_equal(a->revoked_at, b->revoked_at);
+        assert_int_equal(a->reason, b->reason);
+        assert_non_null(b->authority);
     }
 }
 
@@ -330,6 +363,7 @@ const struct CMUnitTest suite_certs[] = {
     SUITE_TEST(test_read_certs_by_key__after_reopen),
     SUITE_TEST(test_read_certs_by_key__foreign_serial),
     SUITE_TEST(test_read_certs__filters),
+    SUITE_TEST(test_read_certs__states_only),
     SUITE_TEST(test_cert_revoke__conditions),
     SUITE_TEST(test_cert_revoke__together_with_its_event),
     SUITE_TEST(test_read_revoked__of_one_authority),
