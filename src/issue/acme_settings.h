@@ -26,6 +26,7 @@ struct acme_settings {
     unsigned challenges;     /* bit set */
     bool contact;            /* an account must say how to reach its owner */
     bool grant;              /* names that an external account key grants need no challenge */
+    bool subdomains;         /* RFC 9444: who has proven a domain may have the names below it */
     int64_t order_lifetime, authorization_lifetime, retention; /* seconds */
     struct {
         int64_t orders; /* new ones an account and hour; 0: any number */

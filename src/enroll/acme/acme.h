@@ -216,9 +216,29 @@ tm_err acme_own_order(struct acme_order *ret, struct acme_exchange *x, struct di
 /* authz.c: a new authorization in the making; names that the account was granted are valid at once. */
 tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                        bool wildcard, struct diag *diag);
-/* One that can serve again: valid (or pending) for this name, and not about to end. TM_ENOTFOUND. */
+/* One that can serve again: valid (or pending) for this name, or valid for a domain above it (RFC 9444), and not about to end.
+ * TM_ENOTFOUND. */
 tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                         bool wildcard, struct diag *diag);
+/* subdomain.c (RFC 9444). May an authorization for a domain and what is below it be had here: is it switched on, and is there a
+ * challenge that proves so much? */
+bool acme_subdomains_offered(const struct acme_exchange *x);
+/* One for a domain and the names below it: one that is there, or a new one. */
+tm_err acme_subdomains_authorize(struct acme_authz *ret, struct acme_exchange *x,
+                                 const struct acme_identifier *domain, struct diag *diag);
+/* A valid one for a domain that is or is above the name. TM_ENOTFOUND. */
+tm_err acme_subdomains_cover(struct acme_authz *ret, struct acme_exchange *x,
+                             const struct acme_identifier *id, struct diag *diag);
+/* The "ancestorDomain" of an order's identifier; *ret without a value where there is none that counts. The problem is set. */
+tm_err acme_ancestor_read(struct acme_identifier *ret, struct acme_exchange *x, const json_t *item,
+                          const struct acme_identifier *id, bool wildcard);
+/* authz.c, for it: as acme_authz_reuse() of exactly this key; as acme_authz_make(), never granted. */
+tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
+                       bool wildcard, bool subdomains, struct diag *diag);
+tm_err acme_authz_make_below(struct acme_authz *ret, struct acme_exchange *x,
+                             const struct acme_identifier *domain);
+/* Was the name granted to the account by its external key? */
+tm_err acme_granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag);
 void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_authz *z);
 /* What its state really is: its own, its time's, and that of the external key by which it was granted. */
 tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const struct acme_authz *z,

@@ -72,6 +72,8 @@ void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_
     buf_putc(out, ']');
     if (z->wildcard)
         buf_puts(out, ",\"wildcard\":true");
+    if (z->subdomains)
+        buf_puts(out, ",\"subdomainAuthAllowed\":true");
     buf_puts(out, "}\n");
 }
 
@@ -102,7 +104,7 @@ tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const s
 }
 
 /* Is it a name that an operator gave to the account by its external key? */
-static tm_err granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag)
+tm_err acme_granted(bool *ret, struct acme_exchange *x, const char *text, struct diag *diag)
 {
     const struct acme_account *a = x->account;
     *ret = false;
@@ -136,7 +138,7 @@ static tm_err add_challenges(struct acme_authz *z, struct acme_exchange *x)
     for (int i = 0; i < ACME_CHALLENGE_TYPES; i++) {
         const struct challenge *c = challenges[i];
         if (!(x->settings->challenges >> i & 1) || (z->wildcard && !c->wildcard) ||
-            (z->identifier.ip && !c->addresses))
+            (z->identifier.ip && !c->addresses) || (z->subdomains && !c->wildcard))
             continue;
         v[n] = (struct acme_challenge_state){.type = i, .status = ACME_PENDING, .token = "", .error = ""};
         if (!c->tokenless)
@@ -151,45 +153,55 @@ static tm_err add_challenges(struct acme_authz *z, struct acme_exchange *x)
     return TM_OK;
 }
 
+static tm_err make(struct acme_authz *z, struct acme_exchange *x, const char *granted)
+{
+    z->expires = clock_now() + x->settings->order_lifetime;
+    z->granted = z->account_url = z->thumbprint = "";
+    z->endpoint = x->endpoint->name;
+    TM_TRY(acme_id_make(&z->id, x->arena));
+    z->row.owner = x->account->id;
+    z->row.created_at = clock_now();
+    z->row.status = ACME_PENDING;
+    if (granted)
+        TM_TRY(grant(z, x, granted));
+    else
+        TM_TRY(add_challenges(z, x));
+    z->row.keep_until = z->expires + x->settings->retention;
+    TM_TRY(acme_authz_write(z, x->arena));
+    return acme_put_row(x, &z->row, false);
+}
+
 tm_err acme_authz_make(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                        bool wildcard, struct diag *diag)
 {
     bool given;
-    int64_t now = clock_now();
     const char *text = acme_identifier_text(x->arena, id, wildcard);
-    struct acme_authz z = {.identifier = *id,
-                           .wildcard = wildcard,
-                           .expires = now + x->settings->order_lifetime,
-                           .granted = "",
-                           .account_url = "",
-                           .endpoint = x->endpoint->name,
-                           .thumbprint = ""};
+    struct acme_authz z = {.identifier = *id, .wildcard = wildcard};
     if (!text)
         return TM_ENOMEM;
-    TM_TRY(acme_id_make(&z.id, x->arena));
-    z.row.owner = x->account->id;
-    z.row.created_at = now;
-    z.row.status = ACME_PENDING;
-    TM_TRY(granted(&given, x, text, diag));
-    if (given)
-        TM_TRY(grant(&z, x, text));
-    else
-        TM_TRY(add_challenges(&z, x));
-    z.row.keep_until = z.expires + x->settings->retention;
-    TM_TRY(acme_authz_write(&z, x->arena));
-    TM_TRY(acme_put_row(x, &z.row, false));
+    TM_TRY(acme_granted(&given, x, text, diag));
+    TM_TRY(make(&z, x, given ? text : NULL));
     *ret = z;
     return TM_OK;
 }
 
-tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
-                        bool wildcard, struct diag *diag)
+tm_err acme_authz_make_below(struct acme_authz *ret, struct acme_exchange *x,
+                             const struct acme_identifier *domain)
+{
+    struct acme_authz z = {.identifier = *domain, .subdomains = true};
+    TM_TRY(make(&z, x, NULL));
+    *ret = z;
+    return TM_OK;
+}
+
+tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
+                       bool wildcard, bool subdomains, struct diag *diag)
 {
     struct store_read q = {.kind = READ_ACME,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
                            .acme_kind = ACME_AUTHZ,
-                           .name2 = acme_authz_key(x->arena, x->account->id, id, wildcard),
+                           .name2 = acme_authz_key(x->arena, x->account->id, id, wildcard, subdomains),
                            .limit = REUSE_LOOK};
     tm_err e = q.name2 ? store_read_now(x->house->store, &q) : TM_ENOMEM;
     if (e != TM_OK) {
@@ -215,6 +227,19 @@ tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const s
         found = true;
     }
     return found ? TM_OK : TM_ENOTFOUND;
+}
+
+tm_err acme_authz_reuse(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
+                        bool wildcard, struct diag *diag)
+{
+    struct acme_authz above;
+    tm_err e = acme_authz_find(ret, x, id, wildcard, false, diag);
+    if ((e == TM_OK && ret->row.status == ACME_VALID) || (e != TM_OK && e != TM_ENOTFOUND))
+        return e;
+    tm_err covered = acme_subdomains_cover(&above, x, id, diag);
+    if (covered == TM_OK)
+        *ret = above;
+    return covered == TM_ENOTFOUND ? e : covered;
 }
 
 /* ---- newAuthz (RFC 8555 7.4.1) ---- */
@@ -244,11 +269,15 @@ static tm_err new_authz_with(struct acme_exchange *x, const json_t *p, struct di
         return acme_refuse(x, ACME_P_REJECTED_IDENTIFIER, TM_EDENIED, "RFC 8555 7.4.1",
                            "a wildcard can't be authorized without an order");
     struct acme_authz z;
-    tm_err e = acme_authz_reuse(&z, x, &id, false, diag);
+    /* RFC 9444 4.2: among the identifier's members */
+    bool below = json_is_true(json_object_get(identifier, "subdomainAuthAllowed")) && !id.ip &&
+                 acme_subdomains_offered(x);
+    tm_err e =
+        below ? acme_authz_find(&z, x, &id, false, true, diag) : acme_authz_reuse(&z, x, &id, false, diag);
     if (e == TM_ENOTFOUND) {
         x->status = 201;
         TM_TRY(acme_take_order(x));
-        e = acme_authz_make(&z, x, &id, false, diag);
+        e = below ? acme_authz_make_below(&z, x, &id) : acme_authz_make(&z, x, &id, false, diag);
     }
     TM_TRY(e);
     x->location = acme_url(x, "authz/%s", z.id);

@@ -54,6 +54,10 @@ static void put_meta(struct buf *b, const struct catalog *c, const struct endpoi
         buf_printf(b, "%s\"externalAccountRequired\":true", first ? "" : ",");
         first = false;
     }
+    if (s->subdomains) {
+        buf_printf(b, "%s\"subdomainAuthAllowed\":true", first ? "" : ",");
+        first = false;
+    }
     put_profiles(b, c, ep, &first);
     buf_puts(b, "}}\n");
 }

@@ -55,6 +55,12 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
         put_member(out, "replaces", o->replaces);
     buf_puts(out, ",\"authorizations\":[");
     for (size_t i = 0; i < o->authz.n; i++) {
+        /* Names below one domain share one. */
+        bool shown = false;
+        for (size_t k = 0; k < i && !shown; k++)
+            shown = strcmp(o->authz.v[k], o->authz.v[i]) == 0;
+        if (shown)
+            continue;
         buf_puts(out, i ? "," : "");
         buf_put_json_string(out, slice_str(acme_url(x, "authz/%s", o->authz.v[i])));
     }
@@ -212,6 +218,7 @@ tm_err acme_name_check(struct acme_exchange *x, const struct profile *p, const c
 struct wanted {
     struct acme_identifier v[ACME_IDENTIFIERS_MAX];
     bool wildcard[ACME_IDENTIFIERS_MAX];
+    struct acme_identifier ancestor[ACME_IDENTIFIERS_MAX]; /* without a value: none */
     size_t n;
 };
 
@@ -243,8 +250,10 @@ static tm_err read_names(struct wanted *w, struct acme_exchange *x, const struct
                                "an identifier has \"type\" and \"value\"");
         size_t already = x->subproblems.n;
         TM_TRY(acme_name_check(x, p, type, value, &w->v[w->n], &w->wildcard[w->n], &bad, diag));
-        if (x->subproblems.n == already && !wanted_already(w, &w->v[w->n], w->wildcard[w->n]))
-            w->n++;
+        if (x->subproblems.n != already || wanted_already(w, &w->v[w->n], w->wildcard[w->n]))
+            continue;
+        TM_TRY(acme_ancestor_read(&w->ancestor[w->n], x, item, &w->v[w->n], w->wildcard[w->n]));
+        w->n++;
     }
     if (bad == ACME_P_NONE)
         return TM_OK;
@@ -315,27 +324,54 @@ tm_err acme_take_order(struct acme_exchange *x)
     return acme_take_quota(x, arena_printf(x->arena, "acme/%s", x->account->id), x->settings->limits.orders);
 }
 
-/* One authorization a name: one that serves already, or a new one. */
+/* One that serves already, or a new one; RFC 9444 4.3: for the ancestor that the client named, where the name was not granted. */
+static tm_err authorize_name(struct acme_authz *ret, struct acme_exchange *x, const struct wanted *w,
+                             size_t i, struct diag *diag)
+{
+    bool given = false;
+    tm_err e = acme_authz_reuse(ret, x, &w->v[i], w->wildcard[i], diag);
+    if (e != TM_ENOTFOUND && !(e == TM_OK && ret->row.status == ACME_PENDING && w->ancestor[i].value))
+        return e;
+    if (w->ancestor[i].value) {
+        const char *text = acme_identifier_text(x->arena, &w->v[i], w->wildcard[i]);
+        TM_TRY(text ? acme_granted(&given, x, text, diag) : TM_ENOMEM);
+    }
+    return w->ancestor[i].value && !given ? acme_subdomains_authorize(ret, x, &w->ancestor[i], diag)
+                                          : acme_authz_make(ret, x, &w->v[i], w->wildcard[i], diag);
+}
+
+/* Names below one domain share an authorization that the order itself has made. */
+static const struct acme_authz *shared(const struct acme_authz *made, size_t n,
+                                       const struct acme_identifier *ancestor)
+{
+    for (size_t i = 0; ancestor->value && i < n; i++)
+        if (made[i].subdomains && strcmp(made[i].identifier.value, ancestor->value) == 0)
+            return &made[i];
+    return NULL;
+}
+
+/* One authorization a name. */
 static tm_err authorize(struct acme_order *o, bool *ret_ready, struct acme_exchange *x,
                         const struct wanted *w, struct diag *diag)
 {
     const char **names = arena_calloc(x->arena, w->n + 1, sizeof *names);
     const char **ids = arena_calloc(x->arena, w->n + 1, sizeof *ids);
-    if (!names || !ids)
+    struct acme_authz *z = arena_calloc(x->arena, w->n + 1, sizeof *z);
+    if (!names || !ids || !z)
         return TM_ENOMEM;
     *ret_ready = true;
     for (size_t i = 0; i < w->n; i++) {
-        struct acme_authz z;
-        tm_err e = acme_authz_reuse(&z, x, &w->v[i], w->wildcard[i], diag);
-        if (e == TM_ENOTFOUND)
-            e = acme_authz_make(&z, x, &w->v[i], w->wildcard[i], diag);
-        TM_TRY(e);
-        *ret_ready = *ret_ready && z.row.status == ACME_VALID;
+        const struct acme_authz *same = shared(z, i, &w->ancestor[i]);
+        if (same)
+            z[i] = *same;
+        else
+            TM_TRY(authorize_name(&z[i], x, w, i, diag));
+        *ret_ready = *ret_ready && z[i].row.status == ACME_VALID;
         /* An order ends with the first of its authorizations. */
-        if (z.expires < o->expires)
-            o->expires = z.expires;
+        if (z[i].expires < o->expires)
+            o->expires = z[i].expires;
         names[i] = acme_identifier_text(x->arena, &w->v[i], w->wildcard[i]);
-        ids[i] = z.id;
+        ids[i] = z[i].id;
         if (!names[i])
             return TM_ENOMEM;
     }

@@ -75,6 +75,14 @@ static void put_int(struct buf *b, const char *key, int64_t v)
     buf_printf(b, "%lld", (long long)v);
 }
 
+static void put_flag(struct buf *b, const char *key, bool v)
+{
+    if (!v)
+        return;
+    put_key(b, key);
+    buf_puts(b, "true");
+}
+
 static void put_texts(struct buf *b, const char *key, const struct json_strings *v)
 {
     if (!v->n)
@@ -251,6 +259,7 @@ static const struct json_field challenge_schema[] = {
 struct authz_state {
     const char *name, *granted, *account_url, *endpoint, *thumbprint;
     int64_t expires, attempts;
+    bool subdomains;
     struct json_objects challenges;
 };
 static const struct json_field authz_schema[] = {
@@ -261,6 +270,7 @@ static const struct json_field authz_schema[] = {
     JSON_FIELD(struct authz_state, thumbprint, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct authz_state, expires, JSON_K_INT),
     JSON_FIELD(struct authz_state, attempts, JSON_K_INT),
+    JSON_FIELD(struct authz_state, subdomains, JSON_K_BOOL),
     JSON_FIELD(struct authz_state, challenges, JSON_K_OBJECTS, .sub = challenge_schema,
                .size = sizeof(struct acme_challenge_state)),
     {0},
@@ -275,6 +285,7 @@ tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct acm
                                .expires = s.expires,
                                .granted = s.granted,
                                .attempts = s.attempts,
+                               .subdomains = s.subdomains,
                                .account_url = s.account_url,
                                .endpoint = s.endpoint,
                                .thumbprint = s.thumbprint,
@@ -305,6 +316,7 @@ tm_err acme_authz_write(struct acme_authz *x, struct arena *a)
     put_text(&b, "thumbprint", x->thumbprint);
     put_int(&b, "expires", x->expires);
     put_int(&b, "attempts", x->attempts);
+    put_flag(&b, "subdomains", x->subdomains);
     if (x->challenges.n)
         put_key(&b, "challenges");
     for (size_t i = 0; i < x->challenges.n; i++) {
@@ -316,15 +328,15 @@ tm_err acme_authz_write(struct acme_authz *x, struct arena *a)
     x->row.id = x->id;
     x->row.kind = ACME_AUTHZ;
     x->row.ref = "";
-    x->row.key = acme_authz_key(a, x->row.owner, &x->identifier, x->wildcard);
+    x->row.key = acme_authz_key(a, x->row.owner, &x->identifier, x->wildcard, x->subdomains);
     return x->row.key ? put_done(&b, &x->row, a) : (buf_done(&b), TM_ENOMEM);
 }
 
 const char *acme_authz_key(struct arena *a, const char *account, const struct acme_identifier *id,
-                           bool wildcard)
+                           bool wildcard, bool subdomains)
 {
     const char *text = acme_identifier_text(a, id, wildcard);
-    return text ? arena_printf(a, "%s/%s", account, text) : NULL;
+    return text ? arena_printf(a, "%s/%s%s", account, text, subdomains ? "/below" : "") : NULL;
 }
 
 /* ---- identifiers ---- */

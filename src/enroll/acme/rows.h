@@ -71,6 +71,7 @@ struct acme_authz {
     const char *id;
     struct acme_identifier identifier;
     bool wildcard;
+    bool subdomains; /* also for the names below (RFC 9444) */
     int64_t expires;
     const char *granted; /* kid of the external account that granted the name; "": proven */
     int64_t attempts;
@@ -91,9 +92,9 @@ tm_err acme_order_write(struct acme_order *x, struct arena *a);
 tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct acme_row *row);
 tm_err acme_authz_write(struct acme_authz *x, struct arena *a);
 
-/* The row's key: account and name. */
+/* The row's key: account and name; what is for the names below as well has another. */
 const char *acme_authz_key(struct arena *a, const char *account, const struct acme_identifier *id,
-                           bool wildcard);
+                           bool wildcard, bool subdomains);
 
 /* An identifier as a client writes it (RFC 8555 7.1.3, RFC 8738). *ret_wildcard for "*.…". TM_EUNSUPPORTED for other types; TM_EINVAL with a
  * clause that fits behind the name. */

@@ -75,7 +75,7 @@ static tm_err attempt_run(struct attempt *t, struct validator *v, const struct a
                           .identifier = &z->identifier,
                           .token = c->token,
                           .account_url = z->account_url,
-                          .wildcard = z->wildcard,
+                          .wildcard = z->wildcard || z->subdomains,
                           .deadline_ns = clock_mono_ns() + ATTEMPT_NS};
     TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
     if (resolvers_take(&t->resolver, v->resolvers, s, &diag) != TM_OK)

@@ -36,7 +36,7 @@ struct attempt {
     const char *token;
     const char *key_authorization; /* token "." thumbprint */
     const char *account_url;
-    bool wildcard;
+    bool wildcard;        /* more than the name itself is to be proven */
     uint64_t deadline_ns; /* of the monotonic clock */
     /* the verdict, where it is not good */
     enum acme_problem problem;
