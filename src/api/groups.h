@@ -10,6 +10,8 @@ extern const struct api_route renewal_api_routes[];
 extern const struct api_schema renewal_api_schemas[];
 extern const struct api_route filter_api_routes[];
 extern const struct api_schema filter_api_schemas[];
+extern const struct api_route trace_api_routes[];
+extern const struct api_schema trace_api_schemas[];
 extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
 extern const struct api_route crl_api_routes[];

@@ -20,6 +20,7 @@ const struct api_route *const api_routes[] = {
     openapi_api_routes,
     renewal_api_routes,
     filter_api_routes,
+    trace_api_routes,
     NULL,
 };
 
@@ -40,5 +41,6 @@ const struct api_schema *const api_schemas[] = {
     describe_api_schemas,
     renewal_api_schemas,
     filter_api_schemas,
+    trace_api_schemas,
     NULL,
 };

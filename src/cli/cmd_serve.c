@@ -18,6 +18,7 @@
 #include "status/crl.h"
 #include "status/filter.h"
 #include "status/publish.h"
+#include "trace/record.h"
 #include "web/console.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -259,6 +260,7 @@ static tm_err start_server(struct serving *s, struct diag *diag)
         .trusted_proxies = proxies,
         .app = s->house,
         .on_reply = on_reply,
+        .on_exchange = trace_record_exchange,
         .on_error = on_error,
     };
     TM_TRY(http_server_start(&s->server, &hc, diag));
@@ -328,6 +330,7 @@ static void stop(struct serving *s)
         doors_stop(s->house);
     house_close(s->house);
     doors_close();
+    trace_record_close();
     /* Requests refer to the server until the house's pools have ended. */
     http_server_free(s->server);
     SSL_CTX_free(s->tls);

@@ -17,6 +17,7 @@ const struct command *const cli_commands[] = {
     filter_commands,
     register_commands,
     backup_commands,
+    trace_commands,
     bench_commands,
     misc_commands,
     NULL,

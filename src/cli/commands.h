@@ -17,5 +17,6 @@ extern const struct command crl_commands[];
 extern const struct command filter_commands[];
 extern const struct command status_commands[];
 extern const struct command backup_commands[];
+extern const struct command trace_commands[];
 extern const struct command bench_commands[];
 extern const struct command misc_commands[];

@@ -233,6 +233,8 @@ struct http_server {
     SSL_CTX *tls;
     struct limits *peers;
     void *app;
+    void (*on_exchange)(void *app, const struct http_request *r, int status, const char *type,
+                        struct slice body, const struct http_header *headers);
     void (*on_reply)(void *app, const struct http_request *r, int status, uint64_t micros,
                      uint64_t octets_out, const char *metric);
     void (*on_error)(void *app, struct http_request *r, int status, const char *detail);

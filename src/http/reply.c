@@ -156,6 +156,8 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
     assert(!q->begun);
     q->replied = true;
     q->status = status;
+    if (r->server->on_exchange)
+        r->server->on_exchange(r->server->app, r, status, content_type, body, headers);
     if (!q->aborted) {
         decide_keep(q, false);
         put_head(q, status, content_type, !bodiless(status), body.n, headers);

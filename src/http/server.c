@@ -90,6 +90,7 @@ static tm_err configure(struct http_server *s, const struct http_server_config *
                                             .fields = s->limits.max_headers};
     s->app = c->app;
     s->on_reply = c->on_reply;
+    s->on_exchange = c->on_exchange;
     s->on_error = c->on_error;
     if (c->tls && SSL_CTX_up_ref(c->tls) == 1)
         s->tls = c->tls;

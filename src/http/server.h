@@ -166,6 +166,10 @@ struct http_server_config {
     /* Called on the loop after each reply: metrics and access log. `metric` is "http" where no route was found. */
     void (*on_reply)(void *app, const struct http_request *r, int status, uint64_t micros,
                      uint64_t octets_out, const char *metric);
+    /* Called before a whole answer is handed over, on the loop, with what http_reply() was given; streamed answers are not shown. NULL:
+     * nobody looks. */
+    void (*on_exchange)(void *app, const struct http_request *r, int status, const char *type,
+                        struct slice body, const struct http_header *headers);
     /* Body of errors that the server itself makes (400, 404, 405, 408, 413, 414, 417, 429, 431, 501, 503, 505), by http_reply()
      * at once; Allow and Retry-After are added by the server. NULL: plain text. */
     void (*on_error)(void *app, struct http_request *r, int status, const char *detail);

@@ -1,0 +1,117 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "trace/trace.h"
+#include <cmocka.h>
+#include <string.h>
+
+static struct buf out;
+
+/* What is told of one exchange: a request's and an answer's JSON. */
+static const char *tell(const char *target, const char *request, int status, const char *response)
+{
+    const struct trace_exchange x = {.number = 1,
+                                     .method = request ? "POST" : "GET",
+                                     .target = target,
+                                     .path = target,
+                                     .status = status,
+                                     .request = {.body = slice_str(request ? request : "")},
+                                     .response = {.body = slice_str(response)}};
+    const struct trace t = {&x, 1};
+    struct diag diag = {0};
+    buf_reset(&out);
+    assert_int_equal(trace_tell(&out, &t, NULL, false, &diag), TM_OK);
+    return buf_str(&out);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    buf_init(&out, TRACE_TEXT_MAX);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buf_done(&out);
+    return 0;
+}
+
+static void test_trace_tell__directory(void **state)
+{
+    (void)state;
+    const char *s = tell("/acme/x/directory", NULL, 200,
+                         "{\"meta\":{\"externalAccountRequired\":true,\"profiles\":{\"a\":\"b\"}}}");
+    assert_non_null(strstr(s, "GET /acme/x/directory"));
+    assert_non_null(strstr(s, "an external account is required; profiles a"));
+    assert_non_null(strstr(s, "was ordered and nothing was refused"));
+}
+
+static void test_trace_tell__problem(void **state)
+{
+    (void)state;
+    const char *s = tell(
+        "/acme/x/new-account", "{}", 403,
+        "{\"type\":\"urn:ietf:params:acme:error:externalAccountRequired\",\"detail\":\"this endpoint wants a key\"}");
+    assert_non_null(strstr(s, "NOT as ACME wants it"));
+    assert_non_null(strstr(s, "externalAccountRequired: this endpoint wants a key"));
+    assert_non_null(strstr(s, "touchmark token create --external")); /* what to do */
+}
+
+/* An attacker's texts don't get at the terminal of whoever reads. */
+static void test_trace_tell__control_characters(void **state)
+{
+    (void)state;
+    const char *s =
+        tell("/acme/x/new-order", "{}", 400, "{\"type\":\"x:y\",\"detail\":\"a\\u001b[2Jb\\u009bc\"}");
+    assert_null(strchr(s, '\x1b'));
+    assert_null(strstr(s, "\xc2\x9b"));
+    assert_non_null(strstr(s, "a?[2Jb"));
+}
+
+static void test_trace_tell__est(void **state)
+{
+    (void)state;
+    const char *s =
+        tell("/.well-known/est/servers/simpleenroll", "nonsense", 400, "the request can't be read");
+    assert_non_null(strstr(s, "a first certificate"));
+    assert_non_null(strstr(s, "is no certificate request"));
+    assert_non_null(strstr(s, "1 refused"));
+    assert_non_null(strstr(s, "the request can't be read"));
+}
+
+static void test_trace_tell__of_no_protocol(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(tell("/healthz", NULL, 200, ""), "of no protocol known here"));
+}
+
+static void test_trace_protocol__ours(void **state)
+{
+    (void)state;
+    const struct trace_protocol *acme = trace_protocol_by_name("acme"),
+                                *est = trace_protocol_by_door(DOOR_EST);
+    assert_true(acme->ours("/acme/one/directory", "one"));
+    assert_false(acme->ours("/acme/one/directory", "on"));
+    assert_false(acme->ours("/acme/one.two/directory", "one"));
+    assert_true(est->ours("/.well-known/est/one/cacerts", "one"));
+    assert_false(est->ours("/.well-known/est/one/cacerts", "default"));
+    assert_true(est->ours("/.well-known/est/cacerts", "default"));
+    assert_true(est->secret("/.well-known/est/one/serverkeygen"));
+    assert_false(est->secret("/.well-known/est/one/simpleenroll"));
+    assert_null(trace_protocol_by_name("nonsense"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trace_tell__directory),          cmocka_unit_test(test_trace_tell__problem),
+        cmocka_unit_test(test_trace_tell__control_characters), cmocka_unit_test(test_trace_tell__est),
+        cmocka_unit_test(test_trace_tell__of_no_protocol),     cmocka_unit_test(test_trace_protocol__ours),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
