@@ -15,6 +15,7 @@ const struct command *const cli_commands[] = {
     ca_offline_commands,
     crl_commands,
     filter_commands,
+    status_proxy_commands,
     register_commands,
     backup_commands,
     trace_commands,

@@ -1,7 +1,9 @@
 #include "http/client.h"
+#include "base/clock.h"
 #include "http/parser_lib.h"
 #include <errno.h>
 #include <limits.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 << 10, CHUNK = 64 << 10, IDLE_S = 60, ANSWER_S = 600 };
+enum { HEAD_MAX = 16 << 10, CHUNK = 64 << 10, IDLE_S = 60, ANSWER_S = 600, CONNECT_MS = 5000 };
 
 struct reading {
     struct http_exchange *x;
@@ -20,6 +22,24 @@ struct reading {
     size_t name_n;
     bool after_value;
 };
+
+/* A field of the answer that is kept. */
+static void keep(const struct reading *r, const char *name, char *to, size_t size, const char *at, size_t n)
+{
+    size_t have = strlen(to);
+    if (strcasecmp(r->name, name) != 0)
+        return;
+    if (have + n >= size)
+        n = size - 1 - have;
+    memcpy(to + have, at, n);
+    to[have + n] = '\0';
+}
+
+static void drop_if_full(char *text, size_t size)
+{
+    if (strlen(text) + 1 == size)
+        text[0] = '\0'; /* it was cut: not what the server said */
+}
 
 static int connect_unix(const char *path)
 {
@@ -67,16 +87,20 @@ static int on_field(http_parser *p, const char *at, size_t n)
 static int on_value(http_parser *p, const char *at, size_t n)
 {
     struct reading *r = p->data;
-    if (!r->after_value && strcasecmp(r->name, "Content-Type") == 0)
-        r->x->type[0] = '\0';
+    struct http_exchange *x = r->x;
+    if (!r->after_value) { /* the last of a name counts */
+        if (strcasecmp(r->name, "Content-Type") == 0)
+            x->type[0] = '\0';
+        if (strcasecmp(r->name, "ETag") == 0)
+            x->etag[0] = '\0';
+        if (strcasecmp(r->name, "Last-Modified") == 0)
+            x->modified[0] = '\0';
+    }
     r->after_value = true;
     r->head += n;
-    if (strcasecmp(r->name, "Content-Type") == 0) {
-        size_t have = strlen(r->x->type), room = sizeof r->x->type - 1 - have;
-        size_t take = n < room ? n : room;
-        memcpy(r->x->type + have, at, take);
-        r->x->type[have + take] = '\0';
-    }
+    keep(r, "Content-Type", x->type, sizeof x->type, at, n);
+    keep(r, "ETag", x->etag, sizeof x->etag, at, n);
+    keep(r, "Last-Modified", x->modified, sizeof x->modified, at, n);
     return r->head > HEAD_MAX;
 }
 
@@ -84,6 +108,8 @@ static int on_headers(http_parser *p)
 {
     struct reading *r = p->data;
     r->x->status = (int)p->status_code;
+    drop_if_full(r->x->etag, sizeof r->x->etag);
+    drop_if_full(r->x->modified, sizeof r->x->modified);
     return 0;
 }
 
@@ -113,6 +139,7 @@ struct talk {
     int fd;
     struct slice out[2]; /* head and body, as far as they are not sent yet */
     struct reading r;
+    uint64_t deadline_ns; /* 0: none */
     http_parser parser;
     http_parser_settings settings;
 };
@@ -170,13 +197,25 @@ static tm_err read_some(struct talk *t, struct diag *diag)
     return TM_OK;
 }
 
+static unsigned seconds_left(const struct talk *t)
+{
+    if (t->deadline_ns == 0)
+        return UINT_MAX;
+    uint64_t now = clock_mono_ns();
+    return now >= t->deadline_ns ? 0 : (unsigned)((t->deadline_ns - now + 999999999) / 1000000000);
+}
+
 static tm_err converse(struct talk *t, struct diag *diag)
 {
     struct http_exchange *x = t->x;
     unsigned idle = x->idle_s ? x->idle_s : IDLE_S, answer = x->answer_s ? x->answer_s : ANSWER_S;
     while (!t->r.done) {
         bool working = !unsent(t) && x->status == 0;
-        unsigned seconds = working ? answer : idle;
+        unsigned seconds = working ? answer : idle, left = seconds_left(t);
+        if (left == 0)
+            return diag_fail(diag, TM_ETIMEOUT, NULL, NULL, "not done within %u seconds", x->total_s);
+        if (seconds > left)
+            seconds = left;
         struct pollfd p = {.fd = t->fd, .events = (short)(POLLIN | (unsent(t) ? POLLOUT : 0))};
         int n = poll(&p, 1, (int)(seconds < INT_MAX / 1000 ? seconds * 1000 : INT_MAX));
         if (n < 0 && errno == EINTR)
@@ -197,9 +236,13 @@ static tm_err converse(struct talk *t, struct diag *diag)
     return TM_OK;
 }
 
-static tm_err put_head(struct buf *head, const struct http_exchange *x)
+static tm_err put_head(struct buf *head, const struct http_exchange *x, const char *host)
 {
-    buf_printf(head, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", x->method, x->target);
+    buf_printf(head, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", x->method, x->target, host);
+    if (x->etag_known && x->etag_known[0])
+        buf_printf(head, "If-None-Match: %s\r\n", x->etag_known);
+    if (x->date_known && x->date_known[0])
+        buf_printf(head, "If-Modified-Since: %s\r\n", x->date_known);
     if (x->accept)
         buf_printf(head, "Accept: %s\r\n", x->accept);
     if (x->content_type)
@@ -210,17 +253,20 @@ static tm_err put_head(struct buf *head, const struct http_exchange *x)
     return buf_err(head);
 }
 
-tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag)
+static void answer_reset(struct http_exchange *x)
 {
     buf_init(&x->out, x->max);
     x->status = 0;
-    x->type[0] = '\0';
-    int fd = connect_unix(socket_path);
-    if (fd < 0)
-        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", socket_path, strerror(errno));
+    x->type[0] = x->etag[0] = x->modified[0] = '\0';
+}
+
+/* Over a connected socket, which is closed. */
+static tm_err exchange(struct http_exchange *x, int fd, const char *host, uint64_t deadline_ns,
+                       struct diag *diag)
+{
     struct buf head;
     buf_init(&head, HEAD_MAX);
-    struct talk t = {.x = x, .fd = fd, .r = {.x = x}};
+    struct talk t = {.x = x, .fd = fd, .r = {.x = x}, .deadline_ns = deadline_ns};
     http_parser_settings_init(&t.settings);
     t.settings.on_header_field = on_field;
     t.settings.on_header_value = on_value;
@@ -229,7 +275,7 @@ tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, stru
     t.settings.on_message_complete = on_complete;
     http_parser_init(&t.parser, HTTP_RESPONSE);
     t.parser.data = &t.r;
-    tm_err e = put_head(&head, x);
+    tm_err e = put_head(&head, x, host);
     t.out[0] = buf_slice(&head);
     t.out[1] = x->body;
     if (e == TM_OK)
@@ -237,4 +283,67 @@ tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, stru
     buf_done(&head);
     close(fd);
     return e;
+}
+
+static uint64_t deadline_of(const struct http_exchange *x)
+{
+    return x->total_s ? clock_mono_ns() + (uint64_t)x->total_s * 1000000000 : 0;
+}
+
+tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag)
+{
+    answer_reset(x);
+    int fd = connect_unix(socket_path);
+    if (fd < 0)
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", socket_path, strerror(errno));
+    return exchange(x, fd, "localhost", deadline_of(x), diag);
+}
+
+/* ---- TCP ---- */
+
+/* One address; -1 with errno. */
+static int connect_one(const struct addrinfo *a)
+{
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol), why = 0;
+    socklen_t n = sizeof why;
+    if (fd < 0)
+        return -1;
+    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+        return fd;
+    why = errno;
+    if (why == EINPROGRESS) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        why = ETIMEDOUT;
+        if (poll(&p, 1, CONNECT_MS) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &n) != 0)
+            why = errno;
+        if (why == 0)
+            return fd;
+    }
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, struct diag *diag)
+{
+    char service[8], field[300];
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *list = NULL;
+    uint64_t deadline = deadline_of(x);
+    bool v6 = strchr(host, ':') != NULL;
+    answer_reset(x);
+    snprintf(service, sizeof service, "%d", port);
+    snprintf(field, sizeof field, "%s%s%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "", port == 80 ? "" : ":",
+             port == 80 ? "" : service);
+    int e = getaddrinfo(host, service, &hints, &list);
+    if (e != 0)
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", host, gai_strerror(e));
+    int fd = -1;
+    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+        fd = connect_one(a);
+    int why = errno;
+    freeaddrinfo(list);
+    if (fd < 0)
+        return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", field, strerror(why));
+    return exchange(x, fd, field, deadline, diag);
 }

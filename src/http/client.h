@@ -1,4 +1,5 @@
-/* http/client.h - one blocking HTTP/1.1 exchange over a unix socket: how the command line talks to the server of its own home. Layer 2.
+/* http/client.h - one blocking HTTP/1.1 exchange: over a unix socket, as the command line talks to the server of its own home, or over plain TCP for
+ * what is signed itself, as the status-proxy fetches it. Layer 2.
  *
  * Body and answer go both ways at once, so that a server that answers while it still reads never waits for a client that only writes. */
 #pragma once
@@ -15,6 +16,8 @@ struct http_exchange {
     const char *content_type; /* NULL without a body */
     const char *accept;       /* NULL: any */
     struct slice body;
+    const char *etag_known; /* If-None-Match; NULL or "": none */
+    const char *date_known; /* If-Modified-Since; the same */
     /* Takes the body of an answer below 400 piece by piece instead of `out`; false ends the exchange. */
     bool (*write)(void *arg, struct slice data);
     void *write_arg;
@@ -23,13 +26,18 @@ struct http_exchange {
      * beginning of the answer, in which the server works (0: 600). */
     unsigned idle_s, answer_s;
 
+    unsigned total_s; /* the whole exchange; 0: any time */
+
     /* answer */
     int status;
-    char type[128]; /* Content-Type, "" without one */
-    struct buf out; /* buf_done() it */
+    char type[128];               /* Content-Type, "" without one */
+    char etag[128], modified[64]; /* ETag, Last-Modified; longer ones are left out */
+    struct buf out;               /* buf_done() it */
 };
 
 /* TM_EUNAVAIL when nobody listens, TM_ETIMEOUT, TM_EIO when the answer ends early, TM_EMALFORMED, TM_ETOOBIG. */
 tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag);
+/* The same over TCP; `host` is a name or an address. TM_EUNAVAIL also where the name is not known. */
+tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, struct diag *diag);
 /* Is there a listener? */
 bool http_unix_listens(const char *socket_path);

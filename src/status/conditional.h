@@ -1,5 +1,6 @@
 /* status/conditional.h - replies that caches can live with: ETag, Last-Modified, and requests that ask for changes only
- * (RFC 9110 8.8, 13). Layer 4, private to status/. */
+ * (RFC 9110 8.8, 13).
+ * Layer 4. */
 #pragma once
 #include "base/slice.h"
 #include "http/server.h"
