@@ -36,6 +36,28 @@ static const struct json_field limits_schema[] = {
     {0},
 };
 
+static const struct json_field star_schema[] = {
+    {.key = "max-duration",
+     .kind = JSON_K_DURATION,
+     .offset = AT(star, max_duration),
+     .min = 0,
+     .max = 20 * 365 * 86400LL,
+     .def = "0s",
+     .doc = "how long an order may renew itself; 0s: none does"},
+    {.key = "min-lifetime",
+     .kind = JSON_K_DURATION,
+     .offset = AT(star, min_lifetime),
+     .min = 1,
+     .max = 398 * 86400LL,
+     .def = "1d",
+     .doc = "least lifetime of one of its certificates"},
+    {.key = "certificate-get",
+     .kind = JSON_K_BOOL,
+     .offset = AT(star, get),
+     .doc = "an account may let anybody fetch them who has the address"},
+    {0},
+};
+
 static const struct json_field validation_schema[] = {
     {.key = "resolvers",
      .kind = JSON_K_STRINGS,
@@ -117,6 +139,11 @@ const struct json_field acme_settings_schema[] = {
      .kind = JSON_K_BOOL,
      .offset = offsetof(struct acme_settings, subdomains),
      .doc = "RFC 9444: an account that asks for it proves a domain in DNS and may have the names below it"},
+    {.key = "auto-renewal",
+     .kind = JSON_K_OBJECT,
+     .offset = offsetof(struct acme_settings, star),
+     .sub = star_schema,
+     .doc = "orders that renew themselves (RFC 8739)"},
     {.key = "order-lifetime",
      .kind = JSON_K_DURATION,
      .offset = offsetof(struct acme_settings, order_lifetime),

@@ -27,6 +27,10 @@ struct acme_settings {
     bool contact;            /* an account must say how to reach its owner */
     bool grant;              /* names that an external account key grants need no challenge */
     bool subdomains;         /* RFC 9444: who has proven a domain may have the names below it */
+    struct {                 /* RFC 8739 */
+        int64_t min_lifetime, max_duration; /* seconds; max_duration 0: orders don't renew themselves */
+        bool get;
+    } star;
     int64_t order_lifetime, authorization_lifetime, retention; /* seconds */
     struct {
         int64_t orders; /* new ones an account and hour; 0: any number */

@@ -1,10 +1,10 @@
 /* The door: its routes, what it keeps while the server runs, and what it does by the clock. */
-#include "enroll/acme/acme.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/nonce.h"
+#include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
 #include "issue/jobs.h"
 #include <stdlib.h>
@@ -29,6 +29,8 @@ SERVE(post_new_authz, acme_new_authz)
 SERVE(post_authz, acme_get_authz)
 SERVE(post_challenge, acme_challenge)
 SERVE(post_certificate, acme_certificate)
+SERVE(post_star, acme_star_certificate)
+SERVE(get_star, acme_star_certificate_get)
 SERVE(post_revoke, acme_revoke)
 
 #define ROUTE(method_, path_, handler_, max_, metric_)                                                       \
@@ -56,6 +58,8 @@ static const struct http_route acme_routes[] = {
     ROUTE(HTTP_M_POST, "challenge/{id}/{type}", post_challenge, JWS_MAX, "challenge"),
     ROUTE(HTTP_M_POST, "cert/{id}", post_certificate, JWS_MAX, "cert"),
     ROUTE(HTTP_M_POST, "cert/{id}/{chain}", post_certificate, JWS_MAX, "cert"),
+    ROUTE(HTTP_M_POST, "star/{id}", post_star, JWS_MAX, "star"),
+    ROUTE(HTTP_M_GET, "star/{id}", get_star, 0, "star"),
     {0},
 };
 
@@ -123,8 +127,9 @@ static tm_err retention(struct house *h, struct diag *diag)
 }
 
 static const struct job sweep_job = {.name = "acme.validate", .period_ms = 500, .run = sweep};
+static const struct job star_job = {.name = "acme.renew", .period_ms = 1000, .run = star_sweep};
 static const struct job retention_job = {.name = "acme.retention", .period_ms = 600 * 1000, .run = retention};
-static const struct job *const acme_jobs[] = {&sweep_job, &retention_job, NULL};
+static const struct job *const acme_jobs[] = {&sweep_job, &star_job, &retention_job, NULL};
 
 /* ---- while the server runs ---- */
 

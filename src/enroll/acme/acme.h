@@ -22,6 +22,7 @@ struct acme {
     struct house *house;
     struct nonces *nonces;
     struct validator *validator;
+    char star_turn[80]; /* the job's: whose renewals come next where there are too many */
 };
 extern const struct door_descriptor acme_door;
 
@@ -32,6 +33,10 @@ enum acme_problem {
     ACME_P_ACCOUNT_DOES_NOT_EXIST,
     ACME_P_ALREADY_REPLACED,
     ACME_P_ALREADY_REVOKED,
+    ACME_P_AUTO_RENEWAL_CANCELED, /* RFC 8739 */
+    ACME_P_AUTO_RENEWAL_CANCELLATION_INVALID,
+    ACME_P_AUTO_RENEWAL_EXPIRED,
+    ACME_P_AUTO_RENEWAL_REVOCATION_NOT_SUPPORTED,
     ACME_P_BAD_CSR,
     ACME_P_BAD_NONCE,
     ACME_P_BAD_PUBLIC_KEY,
@@ -72,6 +77,7 @@ enum acme_auth {
     ACME_BY_KID,        /* the key of an account that stands */
     ACME_BY_JWK,        /* a key of its own: newAccount */
     ACME_BY_KID_OR_JWK, /* revokeCert */
+    ACME_BY_ANYONE,     /* not signed at all */
 };
 
 enum { ACME_EFFECTS_MAX = 512, ACME_BODY_MAX = 512 << 10, ACME_QUOTA_WINDOW = 3600 };
@@ -79,8 +85,9 @@ enum { ACME_EFFECTS_MAX = 512, ACME_BODY_MAX = 512 << 10, ACME_QUOTA_WINDOW = 36
 /* An order on its way through the pipeline; the request's priv_door. */
 struct acme_issuing {
     struct acme_order *order;
-    int64_t retention; /* the endpoint's, seconds */
-    bool keep;         /* the order keeps the certificate, because the inventory will not */
+    int64_t retention;  /* the endpoint's, seconds */
+    int64_t star_index; /* which of an order that renews itself */
+    bool keep;          /* the order keeps the certificate, because the inventory will not */
 };
 
 struct acme_exchange;
@@ -111,7 +118,8 @@ struct acme_exchange {
     const char *type; /* NULL: JSON */
     struct buf body;
     const char *location;
-    const char *links[8]; /* values of Link fields but "index"; ended by NULL */
+    const char *links[8];                         /* values of Link fields but "index"; ended by NULL */
+    const char *cert_not_before, *cert_not_after; /* fields of RFC 8739 3.3; NULL: none */
     unsigned retry_after;
     tm_err err;
     struct diag diag;
@@ -178,9 +186,11 @@ extern const struct acme_operation acme_new_account, acme_account, acme_orders,
     acme_key_change;                                                               /* account.c */
 extern const struct acme_operation acme_new_order, acme_get_order;                 /* order.c */
 extern const struct acme_operation acme_new_authz, acme_get_authz, acme_challenge; /* authz.c */
-extern const struct acme_operation acme_finalize, acme_certificate;                /* finalize.c */
-extern const struct acme_operation acme_revoke;                                    /* revoke.c */
-void acme_get_directory(struct http_request *r);                                   /* directory.c */
+extern const struct acme_operation acme_finalize;                                  /* finalize.c */
+extern const struct acme_operation acme_certificate, acme_star_certificate,
+    acme_star_certificate_get;                   /* certificate.c */
+extern const struct acme_operation acme_revoke;  /* revoke.c */
+void acme_get_directory(struct http_request *r); /* directory.c */
 void acme_get_nonce(struct http_request *r);
 void acme_get_renewal_info(struct http_request *r); /* renewal.c */
 
@@ -188,6 +198,9 @@ void acme_get_renewal_info(struct http_request *r); /* renewal.c */
 
 /* finalize.c: send the request that was prepared on its way, with what has to be looked at before. */
 void acme_finalize_go(struct acme_exchange *x);
+/* The enrollment of an order, but for its request and times. */
+void acme_issue_fill(struct issue_request *i, const struct catalog *c, const struct endpoint *ep,
+                     struct acme_issuing *issuing, const struct acme_account *account);
 /* What becomes of the order in the transaction of its certificate: an issue_request's `also`. */
 tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *ret_n);
 /* resume.c: what the house asks before a request of this door is issued that had to be approved. */
@@ -243,6 +256,9 @@ void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_
 /* What its state really is: its own, its time's, and that of the external key by which it was granted. */
 tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const struct acme_authz *z,
                          struct diag *diag);
+/* authz.c: is an external key, by which names were granted, still good? */
+tm_err acme_key_stands(bool *ret, struct house *h, struct arena *a, tenant_id tenant, const char *key,
+                       struct diag *diag);
 /* eab.c: the key behind an external account binding; TM_EAUTH and others with the problem set. */
 tm_err acme_external_account(struct acme_account *ret, struct acme_exchange *x, const json_t *binding,
                              struct diag *diag);

@@ -80,15 +80,21 @@ void acme_put_authz(struct buf *out, struct acme_exchange *x, const struct acme_
 /* ---- made and used again ---- */
 
 /* What an operator gave by an external key lasts as long as the key is not revoked. */
-static tm_err key_stands(bool *ret, struct acme_exchange *x, const char *key, struct diag *diag)
+tm_err acme_key_stands(bool *ret, struct house *h, struct arena *a, tenant_id tenant, const char *key,
+                       struct diag *diag)
 {
-    struct store_read q = {.kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->arena, .name = key};
-    tm_err e = store_read_now(x->house->store, &q);
+    struct store_read q = {.kind = READ_TOKEN, .tenant = tenant, .arena = a, .name = key};
+    tm_err e = store_read_now(h->store, &q);
     *ret = e == TM_OK && !q.tokens[0].revoked;
     if (e == TM_OK || e == TM_ENOTFOUND)
         return TM_OK;
     *diag = q.diag;
     return e;
+}
+
+static tm_err key_stands(bool *ret, struct acme_exchange *x, const char *key, struct diag *diag)
+{
+    return acme_key_stands(ret, x->house, x->arena, x->endpoint->tenant, key, diag);
 }
 
 tm_err acme_authz_status(enum acme_status *ret, struct acme_exchange *x, const struct acme_authz *z,

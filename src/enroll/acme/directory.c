@@ -58,6 +58,12 @@ static void put_meta(struct buf *b, const struct catalog *c, const struct endpoi
         buf_printf(b, "%s\"subdomainAuthAllowed\":true", first ? "" : ",");
         first = false;
     }
+    if (s->star.max_duration) {
+        buf_printf(b, "%s\"auto-renewal\":{\"min-lifetime\":%lld,\"max-duration\":%lld%s}", first ? "" : ",",
+                   (long long)s->star.min_lifetime, (long long)s->star.max_duration,
+                   s->star.get ? ",\"allow-certificate-get\":true" : "");
+        first = false;
+    }
     put_profiles(b, c, ep, &first);
     buf_puts(b, "}}\n");
 }

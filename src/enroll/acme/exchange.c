@@ -287,6 +287,10 @@ static void answer_run(struct task *t)
         more[n++] = (struct http_header){"Location", x->location};
     for (size_t i = 0; i < sizeof x->links / sizeof *x->links && x->links[i]; i++)
         more[n++] = (struct http_header){"Link", x->links[i]};
+    if (x->cert_not_before && x->err == TM_OK) {
+        more[n++] = (struct http_header){"Cert-Not-Before", x->cert_not_before};
+        more[n++] = (struct http_header){"Cert-Not-After", x->cert_not_after};
+    }
     if (x->retry_after) {
         snprintf(retry, sizeof retry, "%u", x->retry_after);
         more[n++] = (struct http_header){"Retry-After", retry};
@@ -404,6 +408,8 @@ static tm_err authenticate(struct acme_exchange *x)
 
 static tm_err judge(struct acme_exchange *x)
 {
+    if (x->operation->auth == ACME_BY_ANYONE)
+        return x->operation->run(x, &x->diag);
     if (x->tries == 0) {
         TM_TRY(check_type(x));
         TM_TRY(parse(x));
@@ -423,6 +429,7 @@ static void work_run(struct task *t)
     x->status = 0;
     x->problem = ACME_P_NONE;
     x->location = NULL;
+    x->cert_not_before = x->cert_not_after = NULL;
     x->retry_after = 0;
     x->validate = NULL;
     memset(x->links, 0, sizeof x->links);

@@ -5,13 +5,14 @@
 #include "enroll/acme/acme.h"
 #include "enroll/acme/caa_order.h"
 #include "enroll/acme/metrics.h"
+#include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
 #include "policy/profile.h"
 #include "x509/name.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAINS_MAX = 4, PENDING_RETRY_MIN = 5, BUSY_RETRY = 5 };
+enum { PENDING_RETRY_MIN = 5, BUSY_RETRY = 5 };
 
 /* ---- names of the request ---- */
 
@@ -104,6 +105,8 @@ tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *re
                             ? i->decision.plan.not_after + k->retention
                             : 0;
     o->pending = "";
+    if (star_is(o))
+        star_issued(o, k->star_index, &i->decision.plan, k->retention);
     TM_TRY(acme_order_write(o, i->arena));
     *ret = (struct effect){.kind = EFFECT_ACME_PUT,
                            .tenant = i->tenant,
@@ -228,8 +231,9 @@ static tm_err read_request(struct acme_exchange *x, struct issue_request *i, con
 static tm_err check_times(struct acme_exchange *x, const struct issue_request *i)
 {
     const struct acme_order *o = x->issuing.order;
+    int64_t not_after = star_is(o) ? i->e.not_after : o->not_after;
     struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
-    if (!o->not_before && !o->not_after)
+    if (!o->not_before && !not_after)
         return TM_OK;
     if (!probe)
         return TM_ENOMEM;
@@ -241,14 +245,35 @@ static tm_err check_times(struct acme_exchange *x, const struct issue_request *i
     const struct plan *plan = &probe->decision.plan;
     if (probe->outcome == ISSUE_DENIED || probe->outcome == ISSUE_FAILED)
         return TM_OK; /* the same again will say why, and be recorded */
-    if ((!o->not_before || plan->not_before == o->not_before) &&
-        (!o->not_after || plan->not_after == o->not_after))
+    if ((!o->not_before || plan->not_before == o->not_before) && (!not_after || plan->not_after == not_after))
         return TM_OK;
     char from[21], to[21];
     clock_format_rfc3339(from, plan->not_before);
     clock_format_rfc3339(to, plan->not_after);
     return acme_refuse(x, ACME_P_MALFORMED, TM_EDENIED, "lifetime.requested",
                        "the profile does not allow the times asked for; the nearest are %s to %s", from, to);
+}
+
+void acme_issue_fill(struct issue_request *i, const struct catalog *c, const struct endpoint *ep,
+                     struct acme_issuing *issuing, const struct acme_account *account)
+{
+    const struct tenant *tenant = catalog_tenant_by_id(c, ep->tenant);
+    const struct acme_order *o = issuing->order;
+    i->tenant = ep->tenant;
+    i->authority = ep->authority[0] ? ep->authority : NULL;
+    i->also = acme_order_issued;
+    i->priv_door = issuing;
+    i->order = o->id;
+    i->e.tenant = tenant ? tenant->name : "";
+    i->e.endpoint = ep->name;
+    i->e.door = DOOR_ACME;
+    i->e.profile = o->profile;
+    i->e.kind = ENROLL_NEW;
+    i->e.caller = (struct caller){.kind = CALLER_ACCOUNT,
+                                  .id = account->id,
+                                  .names = (const char *const *)o->names.v,
+                                  .n_names = o->names.n,
+                                  .peer = ""};
 }
 
 /* What the order has to know, and what has to be looked at before its issue. */
@@ -303,7 +328,6 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
 {
     struct issue_request *i = arena_calloc(x->arena, 1, sizeof *i);
     const struct endpoint *ep = x->endpoint;
-    const struct tenant *tenant = catalog_tenant_by_id(x->catalog, ep->tenant);
     const struct acme_order *o = x->issuing.order;
     if (!i)
         return TM_ENOMEM;
@@ -315,26 +339,15 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
     i->arena = x->arena;
     TM_TRY(read_request(x, i, p, diag));
     TM_TRY(check_names(x, i, o, diag));
-    i->tenant = ep->tenant;
-    i->authority = ep->authority[0] ? ep->authority : NULL;
+    acme_issue_fill(i, x->catalog, ep, &x->issuing, x->account);
     i->done.run = issued;
     i->reply_to = http_request_executor(x->request);
-    i->also = acme_order_issued;
-    i->order = o->id;
-    i->priv_door = &x->issuing;
     i->e.request_id = x->request->id;
-    i->e.tenant = tenant ? tenant->name : "";
-    i->e.endpoint = ep->name;
-    i->e.door = DOOR_ACME;
-    i->e.profile = o->profile;
-    i->e.kind = ENROLL_NEW;
     i->e.not_before = o->not_before;
     i->e.not_after = o->not_after;
-    i->e.caller = (struct caller){.kind = CALLER_ACCOUNT,
-                                  .id = x->account->id,
-                                  .names = (const char *const *)o->names.v,
-                                  .n_names = o->names.n,
-                                  .peer = x->request->peer};
+    i->e.caller.peer = x->request->peer;
+    if (star_is(o))
+        star_begin(x->issuing.order, &i->e, i->csr->der);
     TM_TRY(prepare_order(x, diag));
     TM_TRY(check_times(x, i));
     x->issue = i;
@@ -362,106 +375,4 @@ static tm_err finalize(struct acme_exchange *x, struct diag *diag)
     return e;
 }
 
-/* ---- the certificate ---- */
-
-static bool chain_member_is_root(struct slice der)
-{
-    struct cert c;
-    return cert_parse(&c, der, NULL) == TM_OK && slice_eq(c.issuer, c.subject);
-}
-
-static void put_chain(struct buf *out, struct slice leaf, const struct authority *a)
-{
-    buf_put_pem(out, "CERTIFICATE", leaf);
-    if (!a->is_root)
-        buf_put_pem(out, "CERTIFICATE", a->der);
-    for (size_t i = 0; i < a->n_chain; i++)
-        if (!chain_member_is_root(a->chain[i]))
-            buf_put_pem(out, "CERTIFICATE", a->chain[i]);
-}
-
-/* The issuing authority under this name first, then others with its name and key: certified by another parent. */
-static size_t find_chains(const struct authority *v[CHAINS_MAX], const struct catalog *c, tenant_id tenant,
-                          const char *name)
-{
-    const struct authority *const *all, *first = catalog_authority(c, tenant, name);
-    size_t n = 0, total = catalog_authorities(c, &all);
-    if (first)
-        v[n++] = first;
-    for (size_t i = 0; first && i < total && n < CHAINS_MAX; i++)
-        if (all[i] != first && all[i]->tenant == tenant &&
-            slice_eq(all[i]->cert.subject, first->cert.subject) &&
-            slice_eq(all[i]->cert.spki.der, first->cert.spki.der) && !slice_eq(all[i]->der, first->der))
-            v[n++] = all[i];
-    return n;
-}
-
-static tm_err add_links(struct acme_exchange *x, const struct acme_order *o,
-                        const struct authority *const *chains, size_t n, size_t shown)
-{
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i == shown)
-            continue;
-        x->links[k] = arena_printf(x->arena, "<%s>;rel=\"alternate\"", acme_url(x, "cert/%s/%zu", o->id, i));
-        if (!x->links[k++])
-            return TM_ENOMEM;
-    }
-    const char *crl, *ca;
-    TM_TRY(house_authority_urls(&crl, &ca, x->arena, x->house, chains[shown]));
-    if (ca[0])
-        x->links[k] = arena_printf(x->arena, "<%s>;rel=\"up\"", ca);
-    return !ca[0] || x->links[k] ? TM_OK : TM_ENOMEM;
-}
-
-static tm_err read_certificate(struct slice *ret, const char **ret_authority, struct acme_exchange *x,
-                               const struct acme_order *o, struct diag *diag)
-{
-    struct slice serial;
-    struct store_read q = {
-        .kind = READ_CERT, .tenant = x->endpoint->tenant, .arena = x->arena, .with_der = true};
-    if (hex_decode(&serial, x->arena, slice_str(o->serial)) != TM_OK || serial.n != CERT_SERIAL_LEN)
-        return TM_ECORRUPT;
-    memcpy(q.id, serial.p, CERT_SERIAL_LEN);
-    tm_err e = store_read_now(x->house->store, &q);
-    if (e != TM_OK && e != TM_ENOTFOUND) {
-        *diag = q.diag;
-        return e;
-    }
-    *ret = e == TM_OK && q.certs[0].der.n ? q.certs[0].der : o->cert;
-    *ret_authority = e == TM_OK ? q.certs[0].authority : "";
-    if (ret->n)
-        return TM_OK;
-    x->status = 404;
-    return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "the certificate is not kept any more");
-}
-
-static tm_err certificate(struct acme_exchange *x, struct diag *diag)
-{
-    struct acme_order o;
-    enum acme_status status;
-    const char *authority, *which = http_request_param(x->request, "chain");
-    struct slice leaf;
-    TM_TRY(acme_own_order(&o, x, diag));
-    TM_TRY(acme_order_status(&status, x, &o, diag));
-    if (status != ACME_VALID) {
-        x->status = 404;
-        return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "the order has no certificate");
-    }
-    TM_TRY(read_certificate(&leaf, &authority, x, &o, diag));
-    const struct authority *chains[CHAINS_MAX];
-    size_t n = find_chains(chains, x->catalog, x->endpoint->tenant, authority);
-    size_t shown = which && which[0] >= '0' && which[0] <= '9' && !which[1] ? (size_t)(which[0] - '0')
-                   : which                                                  ? n
-                                                                            : 0;
-    if (shown >= n) {
-        x->status = 404;
-        return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "there is no such chain");
-    }
-    put_chain(&x->body, leaf, chains[shown]);
-    x->type = "application/pem-certificate-chain";
-    return add_links(x, &o, chains, n, shown);
-}
-
 const struct acme_operation acme_finalize = {.auth = ACME_BY_KID, .run = finalize};
-const struct acme_operation acme_certificate = {.auth = ACME_BY_KID, .run = certificate};

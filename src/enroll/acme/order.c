@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "enroll/acme/acme.h"
+#include "enroll/acme/star.h"
 #include "issue/continuation.h"
 #include "policy/profile.h"
 #include "x509/general_name.h"
@@ -65,8 +65,9 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
         buf_put_json_string(out, slice_str(acme_url(x, "authz/%s", o->authz.v[i])));
     }
     buf_putc(out, ']');
+    star_put(out, x, o, status);
     put_member(out, "finalize", acme_url(x, "order/%s/finalize", o->id));
-    if (status == ACME_VALID)
+    if (status == ACME_VALID && !star_is(o))
         put_member(out, "certificate", acme_url(x, "cert/%s", o->id));
     if (o->error && o->error[0])
         buf_printf(out, ",\"error\":%s", o->error);
@@ -170,6 +171,10 @@ static tm_err get_order(struct acme_exchange *x, struct diag *diag)
     enum acme_status status;
     TM_TRY(acme_own_order(&o, x, diag));
     TM_TRY(acme_order_status(&status, x, &o, diag));
+    if (!acme_is_get(x)) {
+        TM_TRY(star_cancel(x, &o, status, diag));
+        status = ACME_CANCELED;
+    }
     if (status == ACME_PROCESSING)
         x->retry_after = PENDING_RETRY;
     acme_put_order(&x->body, x, &o, status);
@@ -463,6 +468,7 @@ static tm_err new_order_with(struct acme_exchange *x, const json_t *p, struct di
     if (!profile)
         return diag_fail(diag, TM_EUNAVAIL, "profile.unknown", NULL, "the profile is not there");
     TM_TRY(read_names(w, x, profile, json_object_get(p, "identifiers"), diag));
+    TM_TRY(star_read(&o, x, profile, p));
     TM_TRY(read_times(&o, x, profile, p));
     TM_TRY(check_replaces(&o, &unique, x, p, w, diag));
     TM_TRY(acme_take_order(x));

@@ -1,4 +1,4 @@
-/* Problem documents: the table of RFC 8555 6.7, RFC 9773 7.4 and the profiles extension. */
+/* Problem documents: the table of RFC 8555 6.7, RFC 9773 7.4, RFC 8739 and the profiles extension. */
 #include "base/text.h"
 #include "enroll/acme/acme.h"
 
@@ -10,6 +10,10 @@ static const struct {
     [ACME_P_ACCOUNT_DOES_NOT_EXIST] = {"accountDoesNotExist", 400},
     [ACME_P_ALREADY_REPLACED] = {"alreadyReplaced", 409},
     [ACME_P_ALREADY_REVOKED] = {"alreadyRevoked", 400},
+    [ACME_P_AUTO_RENEWAL_CANCELED] = {"autoRenewalCanceled", 403},
+    [ACME_P_AUTO_RENEWAL_CANCELLATION_INVALID] = {"autoRenewalCancellationInvalid", 400},
+    [ACME_P_AUTO_RENEWAL_EXPIRED] = {"autoRenewalExpired", 403},
+    [ACME_P_AUTO_RENEWAL_REVOCATION_NOT_SUPPORTED] = {"autoRenewalRevocationNotSupported", 403},
     [ACME_P_BAD_CSR] = {"badCSR", 400},
     [ACME_P_BAD_NONCE] = {"badNonce", 400},
     [ACME_P_BAD_PUBLIC_KEY] = {"badPublicKey", 400},

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
-#include "enroll/acme/acme.h"
+#include "enroll/acme/star.h"
 #include "policy/profile.h"
 #include <string.h>
 
@@ -32,6 +32,7 @@ static tm_err find_certificate(struct cert_row *ret, struct acme_exchange *x, co
     return TM_OK;
 }
 
+/* Did the account order it? RFC 8739 3.1.2: what renews itself is ended, not revoked. */
 static tm_err ordered_by(bool *ret, struct acme_exchange *x, const struct cert_row *row, struct diag *diag)
 {
     struct store_read q = {.kind = READ_ACME,
@@ -40,7 +41,13 @@ static tm_err ordered_by(bool *ret, struct acme_exchange *x, const struct cert_r
                            .acme_kind = ACME_ORDER,
                            .text = arena_hex(x->arena, SLICE_ARR(row->id))};
     tm_err e = q.text ? store_read_now(x->house->store, &q) : TM_ENOMEM;
-    *ret = e == TM_OK && strcmp(q.acme[0].owner, x->account->id) == 0;
+    struct acme_order o = {.star.end = 0};
+    *ret = e == TM_OK && x->account && strcmp(q.acme[0].owner, x->account->id) == 0;
+    if (e == TM_OK)
+        TM_TRY(acme_order_read(&o, x->arena, &q.acme[0]));
+    if (star_is(&o))
+        return acme_refuse(x, ACME_P_AUTO_RENEWAL_REVOCATION_NOT_SUPPORTED, TM_EDENIED, "RFC 8739 3.1.2",
+                           "the order renews itself: cancel it, and its last certificate soon ends");
     if (e == TM_OK || e == TM_ENOTFOUND)
         return TM_OK;
     *diag = q.diag;
@@ -69,13 +76,9 @@ static tm_err proven(bool *ret, struct acme_exchange *x, const struct general_na
     return e == TM_ENOTFOUND ? TM_OK : e;
 }
 
-static tm_err check_account(struct acme_exchange *x, const struct cert *c, const struct cert_row *row,
-                            struct diag *diag)
+static tm_err check_account(struct acme_exchange *x, const struct cert *c, struct diag *diag)
 {
     bool may;
-    TM_TRY(ordered_by(&may, x, row, diag));
-    if (may)
-        return TM_OK;
     const struct ext *san = exts_find(&c->exts, OID_EXT_SAN);
     struct general_names names = {0};
     if (san)
@@ -121,8 +124,10 @@ static tm_err revoke_with(struct acme_exchange *x, const json_t *p, struct diag 
         return acme_refuse(x, ACME_P_UNAUTHORIZED, TM_EFORBIDDEN, "RFC 8555 7.6",
                            "the request is signed neither by an account nor by the certificate's key");
     TM_TRY(find_certificate(&row, x, &c, diag));
-    if (x->account)
-        TM_TRY(check_account(x, &c, &row, diag));
+    bool ordered;
+    TM_TRY(ordered_by(&ordered, x, &row, diag));
+    if (x->account && !ordered)
+        TM_TRY(check_account(x, &c, diag));
     TM_TRY(check_reason(&reason, x, &row, p));
     const char *by =
         x->account ? arena_printf(x->arena, "acme-account/%s", x->account->id) : "the certificate's key";

@@ -11,8 +11,8 @@
 
 enum { PROBLEM_MAX = 16 << 10, TOKEN_OCTETS = 32, ID_RANDOM = 8 };
 
-const char *const acme_status_names[] = {"pending",     "ready",   "processing", "valid", "invalid",
-                                         "deactivated", "expired", "revoked",    NULL};
+const char *const acme_status_names[] = {"pending",     "ready",   "processing", "valid",    "invalid",
+                                         "deactivated", "expired", "revoked",    "canceled", NULL};
 
 /* ---- ids ---- */
 
@@ -182,9 +182,21 @@ tm_err acme_account_write(struct acme_account *x, struct arena *a)
 /* ---- orders ---- */
 
 struct order_state {
-    const char *profile, *replaces, *error, *pending, *account_url, *cert;
+    const char *profile, *replaces, *error, *pending, *account_url, *csr, *cert;
     struct json_strings names, authz;
-    int64_t expires, not_before, not_after;
+    int64_t expires, not_before, not_after, cert_not_before, cert_not_after;
+    struct acme_star star;
+};
+#define STAR(member) JSON_FIELD(struct acme_star, member, JSON_K_INT)
+static const struct json_field star_schema[] = {
+    STAR(start),
+    STAR(end),
+    STAR(lifetime),
+    STAR(adjust),
+    STAR(first),
+    STAR(next),
+    JSON_FIELD(struct acme_star, get, JSON_K_BOOL),
+    {0},
 };
 static const struct json_field order_schema[] = {
     JSON_FIELD(struct order_state, profile, JSON_K_STRING, .required = true),
@@ -192,6 +204,10 @@ static const struct json_field order_schema[] = {
     JSON_FIELD(struct order_state, error, JSON_K_STRING, .def = "", .max = PROBLEM_MAX),
     JSON_FIELD(struct order_state, pending, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct order_state, account_url, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct order_state, csr, JSON_K_STRING, .def = "", .max = ACME_STATE_MAX),
+    JSON_FIELD(struct order_state, cert_not_before, JSON_K_INT),
+    JSON_FIELD(struct order_state, cert_not_after, JSON_K_INT),
+    JSON_FIELD(struct order_state, star, JSON_K_OBJECT, .sub = star_schema),
     JSON_FIELD(struct order_state, cert, JSON_K_STRING, .def = "", .max = ACME_STATE_MAX),
     JSON_FIELD(struct order_state, names, JSON_K_STRINGS, .required = true),
     JSON_FIELD(struct order_state, authz, JSON_K_STRINGS, .required = true),
@@ -217,8 +233,29 @@ tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acm
                                .error = s.error,
                                .serial = row->ref,
                                .pending = s.pending,
-                               .account_url = s.account_url};
+                               .account_url = s.account_url,
+                               .star = s.star,
+                               .cert_not_before = s.cert_not_before,
+                               .cert_not_after = s.cert_not_after};
+    TM_TRY(read_octets(&ret->csr, a, s.csr));
     return read_octets(&ret->cert, a, s.cert);
+}
+
+static void put_star(struct buf *b, const struct acme_order *x)
+{
+    put_octets(b, "csr", x->csr);
+    put_int(b, "cert_not_before", x->cert_not_before);
+    put_int(b, "cert_not_after", x->cert_not_after);
+    put_key(b, "star");
+    buf_putc(b, '{');
+    put_int(b, "start", x->star.start);
+    put_int(b, "end", x->star.end);
+    put_int(b, "lifetime", x->star.lifetime);
+    put_int(b, "adjust", x->star.adjust);
+    put_int(b, "first", x->star.first);
+    put_int(b, "next", x->star.next);
+    put_flag(b, "get", x->star.get);
+    buf_putc(b, '}');
 }
 
 tm_err acme_order_write(struct acme_order *x, struct arena *a)
@@ -231,6 +268,8 @@ tm_err acme_order_write(struct acme_order *x, struct arena *a)
     put_text(&b, "pending", x->pending);
     put_text(&b, "account_url", x->account_url);
     put_octets(&b, "cert", x->cert);
+    if (x->star.end)
+        put_star(&b, x);
     put_texts(&b, "names", &x->names);
     put_texts(&b, "authz", &x->authz);
     put_int(&b, "expires", x->expires);

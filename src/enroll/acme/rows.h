@@ -5,6 +5,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/json.h"
+#include "enroll/acme/star_schedule.h"
 #include "issue/acme_settings.h"
 #include "store/store.h"
 #include <stdbool.h>
@@ -19,11 +20,13 @@ enum acme_status {
     ACME_DEACTIVATED,
     ACME_EXPIRED,
     ACME_REVOKED,
+    ACME_CANCELED,
     ACME_STATUS_COUNT
 };
 extern const char *const acme_status_names[]; /* "pending", … */
 
 enum { ACME_ID_MAX = 32, ACME_IDENTIFIERS_MAX = 100, ACME_STATE_MAX = 256 << 10 };
+#define ACME_STAR_SECONDS_MAX INT64_C(3153600000)
 
 struct acme_account {
     struct acme_row row; /* status: ACME_VALID, ACME_DEACTIVATED, ACME_REVOKED */
@@ -54,7 +57,10 @@ struct acme_order {
     const char *serial;                     /* hex; "" */
     const char *pending;                    /* id of the continuation that it waits for; "" */
     const char *account_url;                /* as the account knew itself when the order was finalized; "" */
-    struct slice cert;                      /* DER, where the inventory does not keep it; empty */
+    struct acme_star star;
+    struct slice csr;                        /* DER, for renewals; empty: not finalized, or none */
+    int64_t cert_not_before, cert_not_after; /* of the present certificate, where it is renewed */
+    struct slice cert;                       /* DER, where the inventory does not keep it; empty */
 };
 
 struct acme_challenge_state {

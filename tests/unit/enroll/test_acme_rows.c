@@ -48,19 +48,25 @@ static void test_order__round_trip(void **state)
 {
     struct arena *a = *state;
     const char *names[] = {"DNS:*.example.org"}, *authz[] = {"z1"};
-    struct acme_order x = {.id = "o1",
-                           .profile = "p",
-                           .names = {names, 1},
-                           .authz = {authz, 1},
-                           .expires = 7,
-                           .not_before = 8,
-                           .not_after = 9,
-                           .replaces = "aki.serial",
-                           .error = "{\"type\":\"x\"}",
-                           .serial = "00ff",
-                           .pending = "c",
-                           .cert = SLICE_LIT("\x30\x01")},
-                      y;
+    struct acme_order
+        x = {.id = "o1",
+             .profile = "p",
+             .names = {names, 1},
+             .authz = {authz, 1},
+             .expires = 7,
+             .not_before = 8,
+             .not_after = 9,
+             .replaces = "aki.serial",
+             .error = "{\"type\":\"x\"}",
+             .serial = "00ff",
+             .pending = "c",
+             .account_url = "https://a/1",
+             .star = {.start = 1, .end = 2, .lifetime = 3, .adjust = 4, .get = true, .first = 5, .next = 6},
+             .csr = SLICE_LIT("\x30\x02"),
+             .cert_not_before = 10,
+             .cert_not_after = 11,
+             .cert = SLICE_LIT("\x30\x01")},
+        y;
     x.row.status = ACME_PENDING;
     assert_int_equal(acme_order_write(&x, a), TM_OK);
     assert_string_equal(x.row.ref, "00ff");
@@ -70,6 +76,10 @@ static void test_order__round_trip(void **state)
     assert_string_equal(y.authz.v[0], "z1");
     assert_int_equal(y.expires + y.not_before + y.not_after, 24);
     assert_true(slice_eq(y.cert, x.cert));
+    assert_true(slice_eq(y.csr, x.csr));
+    assert_memory_equal(&y.star, &x.star, sizeof y.star);
+    assert_int_equal(y.cert_not_before + y.cert_not_after, 21);
+    assert_string_equal(y.account_url, x.account_url);
     /* What failed replaces nothing. */
     x.row.status = ACME_INVALID;
     assert_int_equal(acme_order_write(&x, a), TM_OK);
@@ -105,6 +115,13 @@ static void test_authz__round_trip(void **state)
     assert_int_equal(d[0].status, ACME_INVALID);
     assert_string_equal(d[1].token, "t2");
     assert_int_equal(d[1].validated, 3);
+    /* What is for the names below as well stands for no ordinary one. */
+    x.wildcard = false;
+    x.subdomains = true;
+    assert_int_equal(acme_authz_write(&x, a), TM_OK);
+    assert_string_equal(x.row.key, "a1/DNS:example.org/below");
+    assert_int_equal(acme_authz_read(&y, a, &x.row), TM_OK);
+    assert_true(y.subdomains);
 }
 
 static void test_read__corrupt(void **state)

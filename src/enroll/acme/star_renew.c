@@ -1,0 +1,252 @@
+/* What renews orders by the clock (RFC 8739). An order's row says when its next certificate is due; whatever a crash interrupts begins
+ * again. Each certificate takes the way of all others, through policy, CAA where the profile wants it, and one durable commit that also says
+ * when the next is due: of two that try, or of one that tries and an account that ends the order, one is refused. */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "enroll/acme/caa_order.h"
+#include "enroll/acme/metrics.h"
+#include "enroll/acme/star.h"
+#include "enroll/acme/validate.h"
+#include "policy/profile.h"
+#include "register/register.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SWEEP_MAX = 512, RETRY_MIN = 1, RETRY_MAX = 3600 };
+
+struct renewal {
+    struct errand errand;
+    struct house *house;
+    tenant_id tenant;
+    char id[ACME_ID_MAX + 1];
+    /* while it runs */
+    struct arena *arena;
+    struct catalog *catalog;
+    const struct endpoint *endpoint;
+    struct acme_order order;
+    struct acme_account account;
+    struct diag diag;
+};
+
+static tm_err read_row(struct acme_row *ret, struct renewal *k, enum acme_kind kind, const char *id)
+{
+    struct store_read q = {
+        .kind = READ_ACME, .tenant = k->tenant, .arena = k->arena, .acme_kind = kind, .name = id};
+    tm_err e = store_read_now(k->house->store, &q);
+    if (e == TM_OK)
+        *ret = q.acme[0];
+    else
+        k->diag = q.diag;
+    return e;
+}
+
+/* ---- ended or put off ---- */
+
+static tm_err write_order(struct renewal *k, const struct effect *more)
+{
+    struct acme_order *o = &k->order;
+    struct effect effects[2] = {{.kind = EFFECT_ACME_PUT, .tenant = k->tenant}};
+    TM_TRY(acme_order_write(o, k->arena));
+    effects[0].expected_version = o->row.version;
+    effects[0].u.acme.row = o->row;
+    if (more)
+        effects[1] = *more;
+    return house_commit(k->house, effects, more ? 2 : 1, &k->diag);
+}
+
+static tm_err end(struct renewal *k, const char *why)
+{
+    struct event_field fields[] = {
+        {.key = "account", .kind = EVENT_STR, .s = slice_str(k->order.row.owner)},
+        {.key = "order", .kind = EVENT_STR, .s = slice_str(k->order.id)},
+        {.key = "why", .kind = EVENT_STR, .s = slice_str(why)},
+        {0},
+    };
+    struct slice body;
+    struct effect event;
+    const char *about = arena_printf(k->arena, "acme-account/%s", k->order.row.owner);
+    k->order.row.status = ACME_CANCELED;
+    k->order.row.due_at = 0;
+    k->order.expires = clock_now();
+    TM_TRY(about ? register_event_body(&body, k->arena, fields) : TM_ENOMEM);
+    TM_TRY(register_event_effect(&event, k->arena, k->tenant, "acme.order-canceled", about, body,
+                                 clock_now_ms()));
+    return write_order(k, &event);
+}
+
+/* Tried again after an eighth of a certificate's life: before the present one ends there are several tries. */
+static tm_err put_off(struct renewal *k, enum acme_problem p, const char *why)
+{
+    struct acme_order *o = &k->order;
+    int64_t pause = o->star.lifetime / 8;
+    struct buf b;
+    buf_init(&b, 4096);
+    acme_put_problem(&b, p, 0, why, (struct slice){0});
+    o->error = arena_strdup(k->arena, buf_str(&b));
+    buf_done(&b);
+    pause = pause < RETRY_MIN ? RETRY_MIN : pause > RETRY_MAX ? RETRY_MAX : pause;
+    o->row.due_at = clock_now() + pause < o->star.end ? clock_now_ms() + pause * 1000 : 0;
+    log_warn(NULL, "acme.renewal-put-off", LOG_S("order", o->id), LOG_S("why", why));
+    return o->error ? write_order(k, NULL) : TM_ENOMEM;
+}
+
+/* ---- may it go on? ---- */
+
+/* The reason why the account can't have its names any more; NULL: it can. Proofs that grew old count on: the order was made while they
+ * were fresh, and its end is the endpoint's to bound. */
+static tm_err taken_back(const char **ret, struct renewal *k)
+{
+    *ret = k->account.row.status == ACME_VALID ? NULL : "the account was deactivated";
+    for (size_t i = 0; i < k->order.authz.n && !*ret; i++) {
+        struct acme_row row;
+        struct acme_authz z;
+        bool stands = true;
+        tm_err e = read_row(&row, k, ACME_AUTHZ, k->order.authz.v[i]);
+        if (e == TM_ENOTFOUND)
+            continue; /* older than the endpoint keeps them */
+        TM_TRY(e);
+        TM_TRY(acme_authz_read(&z, k->arena, &row));
+        if (z.granted[0])
+            TM_TRY(acme_key_stands(&stands, k->house, k->arena, k->tenant, z.granted, &k->diag));
+        if (row.status == ACME_DEACTIVATED || !stands)
+            *ret = "an authorization was taken back";
+    }
+    return TM_OK;
+}
+
+/* ---- one certificate ---- */
+
+static tm_err issue(struct renewal *k, const struct profile *p)
+{
+    struct issue_request *i = arena_calloc(k->arena, 1, sizeof *i);
+    struct acme_issuing *issuing = arena_calloc(k->arena, 1, sizeof *issuing);
+    struct csr *csr = arena_calloc(k->arena, 1, sizeof *csr);
+    struct acme_order *o = &k->order;
+    int64_t now = clock_now();
+    if (!i || !issuing || !csr)
+        return TM_ENOMEM;
+    issuing->order = o;
+    issuing->retention = k->endpoint->acme->retention;
+    issuing->keep = profile_retention(p) != RETAIN_FULL;
+    issuing->star_index = star_index(&o->star, now);
+    if (star_not_after(&o->star, issuing->star_index) <= now) {
+        o->row.due_at = 0;
+        return write_order(k, NULL);
+    }
+    i->house = k->house;
+    i->arena = k->arena;
+    TM_TRY(csr_parse_pkcs10(csr, o->csr, &k->diag));
+    TM_TRY(issue_from_csr(i, csr, &k->diag));
+    acme_issue_fill(i, k->catalog, k->endpoint, issuing, &k->account);
+    i->e.request_id = o->id;
+    i->e.not_after = star_not_after(&o->star, issuing->star_index);
+    if (profile_needs_caa(p)) {
+        struct caa_order names;
+        TM_TRY(caa_order_begin(&names, k->arena, k->house, k->tenant, o, &k->diag));
+        TM_TRY(caa_order_look(&i->e.caa, &names, k->arena, validator_resolvers(k->house->acme->validator),
+                              k->endpoint->acme, &k->diag));
+    }
+    issue_run(i);
+    if (i->outcome == ISSUE_ISSUED) {
+        acme_count_issued(k->endpoint->name);
+        return TM_OK;
+    }
+    /* Ended, or renewed, meanwhile. */
+    if (i->outcome == ISSUE_FAILED && i->err == TM_ECONFLICT)
+        return TM_OK;
+    if (i->outcome == ISSUE_PENDING)
+        return end(k, "the profile needs approval now");
+    bool denied = i->outcome == ISSUE_DENIED;
+    return put_off(k, denied ? ACME_P_UNAUTHORIZED : ACME_P_SERVER_INTERNAL,
+                   denied ? i->diag.message : "something went wrong here; it is tried again");
+}
+
+static tm_err renew(struct renewal *k)
+{
+    struct acme_row row;
+    const char *why;
+    tm_err e = read_row(&row, k, ACME_ORDER, k->id);
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    TM_TRY(acme_order_read(&k->order, k->arena, &row));
+    if (!star_is(&k->order) || row.status != ACME_VALID || row.due_at == 0 || row.due_at > clock_now_ms())
+        return TM_OK;
+    e = read_row(&row, k, ACME_ACCOUNT, k->order.row.owner);
+    if (e == TM_ENOTFOUND)
+        return end(k, "the account is gone");
+    TM_TRY(e);
+    TM_TRY(acme_account_read(&k->account, k->arena, &row));
+    TM_TRY(taken_back(&why, k));
+    if (why)
+        return end(k, why);
+    /* An account's key begins with its endpoint. */
+    const char *slash = strchr(row.key, '/');
+    char *name = slash ? arena_strndup(k->arena, row.key, (size_t)(slash - row.key)) : NULL;
+    if (!name)
+        return slash ? TM_ENOMEM : TM_ECORRUPT;
+    k->endpoint = acme_endpoint_of(k->catalog, k->arena, k->tenant, name);
+    if (!k->endpoint)
+        return put_off(k, ACME_P_UNAUTHORIZED, "the endpoint is closed");
+    if (k->endpoint->acme->star.max_duration == 0)
+        return end(k, "orders that renew themselves are not offered here any more");
+    const struct profile *p = catalog_profile(k->catalog, k->tenant, k->order.profile);
+    if (!p || !acme_offered(k->endpoint, k->order.profile))
+        return put_off(k, ACME_P_INVALID_PROFILE, "the profile of this order is not offered any more");
+    return issue(k, p);
+}
+
+static void run(struct errand *errand, tm_err err)
+{
+    struct renewal *k = TM_CONTAINER(errand, struct renewal, errand);
+    if (err == TM_OK) {
+        k->arena = arena_new(0);
+        k->catalog = house_catalog(k->house);
+        err = k->arena ? renew(k) : TM_ENOMEM;
+        /* It stays due: the sweep comes back to it. */
+        if (err != TM_OK && err != TM_ECONFLICT)
+            log_error(NULL, "acme.renewal-failed", LOG_S("order", k->id), LOG_S("error", tm_err_name(err)),
+                      LOG_S("why", k->diag.message));
+        catalog_unref(k->catalog);
+        arena_free(k->arena);
+    }
+    free(k);
+}
+
+/* ---- the job ---- */
+
+static void begin(struct house *h, const struct acme_row *row)
+{
+    struct renewal *k = strlen(row->id) <= ACME_ID_MAX ? calloc(1, sizeof *k) : NULL;
+    if (!k)
+        return;
+    k->house = h;
+    k->tenant = row->tenant;
+    k->errand.run = run;
+    memcpy(k->id, row->id, strlen(row->id) + 1);
+    if (validator_errand(h->acme->validator, row->tenant, row->id, row->owner, &k->errand) != TM_OK)
+        free(k); /* under way, or no place: it stays due */
+}
+
+tm_err star_sweep(struct house *h, struct diag *diag)
+{
+    struct acme *door = h->acme;
+    struct arena *a = door ? arena_new(0) : NULL;
+    if (!a)
+        return door ? TM_ENOMEM : TM_OK;
+    struct store_read q = {.kind = READ_ACME_DUE,
+                           .arena = a,
+                           .acme_kind = ACME_ORDER,
+                           .window_start = clock_now_ms(),
+                           .limit = SWEEP_MAX,
+                           .after = slice_str(door->star_turn)};
+    tm_err e = store_read_now(h->store, &q);
+    for (size_t i = 0; e == TM_OK && i < q.n; i++)
+        begin(h, &q.acme[i]);
+    if (e != TM_OK)
+        *diag = q.diag;
+    else if (q.more && q.page_next.n < sizeof door->star_turn)
+        memcpy(door->star_turn, q.page_next.p, q.page_next.n + 1); /* a text */
+    arena_free(a);
+    return e;
+}
