@@ -21,6 +21,7 @@ const struct api_route *const api_routes[] = {
     renewal_api_routes,
     filter_api_routes,
     trace_api_routes,
+    ocsp_api_routes,
     NULL,
 };
 
@@ -42,5 +43,6 @@ const struct api_schema *const api_schemas[] = {
     renewal_api_schemas,
     filter_api_schemas,
     trace_api_schemas,
+    ocsp_api_schemas,
     NULL,
 };

@@ -182,15 +182,16 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     TM_TRY(spki_parse(&spki, p->spki, NULL));
     TM_TRY(spki_key_id(key_id, &spki));
 
-    struct basic_constraints bc = {.ca = !p->ra,
-                                   .has_path_len = !p->ra && p->path_len >= 0,
+    bool ca = !p->ra && !p->responder;
+    struct basic_constraints bc = {.ca = ca,
+                                   .has_path_len = ca && p->path_len >= 0,
                                    .path_len = p->path_len < 0 ? 0 : (uint64_t)p->path_len};
     TM_TRY(ext_encode_basic_constraints(&value, l->a, &bc));
     add_ext(l, OID_EXT_BASIC_CONSTRAINTS, true, value);
-    TM_TRY(ext_encode_key_usage(&value, l->a, p->ra ? KU_DIGITAL_SIGNATURE : KU_KEY_CERT_SIGN | KU_CRL_SIGN));
+    TM_TRY(ext_encode_key_usage(&value, l->a, ca ? KU_KEY_CERT_SIGN | KU_CRL_SIGN : KU_DIGITAL_SIGNATURE));
     add_ext(l, OID_EXT_KEY_USAGE, true, value);
-    if (p->ra) {
-        struct slice eku = oid_contents(OID_EKU_CMC_RA);
+    if (!ca) {
+        struct slice eku = oid_contents(p->ra ? OID_EKU_CMC_RA : OID_EKU_OCSP_SIGNING);
         TM_TRY(ext_encode_eku(&value, l->a, &eku, 1));
         add_ext(l, OID_EXT_EKU, false, value);
     }
@@ -199,6 +200,8 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     struct slice issuer_id = p->issuer_key_id.n ? p->issuer_key_id : SLICE_ARR(key_id);
     TM_TRY(ext_encode_akid(&value, l->a, issuer_id));
     add_ext(l, OID_EXT_AKID, false, value);
+    if (p->responder) /* RFC 6960 4.2.2.2.1: whoever asked about the responder would ask the responder */
+        add_ext(l, OID_EXT_OCSP_NOCHECK, false, SLICE_LIT("\x05\x00"));
     TM_TRY(add_name_constraints(l, p));
     return add_addresses(l, p);
 }
@@ -277,8 +280,9 @@ tm_err ca_plan_sign(struct ca_signed *ret, struct arena *a, struct signer *s, co
     buf_init(&tbs, TBS_MAX);
     tm_err e = ca_plan_build_tbs(&tbs, p, clock_now(), &op->serial_offset);
     if (e == TM_OK) {
-        op->kind = p->ra ? SIGN_LEAF : SIGN_CA;
+        op->kind = p->ra || p->responder ? SIGN_LEAF : SIGN_CA;
         op->ra = p->ra;
+        op->responder = p->responder;
         op->key_id = key_id;
         op->alg = p->sig_alg;
         op->tbs = buf_slice(&tbs);

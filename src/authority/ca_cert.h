@@ -69,7 +69,8 @@ struct ca_plan {
     const char *const *permit_dns;
     size_t n_permit_dns;
     enum sig_alg sig_alg; /* what the issuer signs with */
-    bool ra; /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
+    bool ra;        /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
+    bool responder; /* not a CA: whoever answers OCSP in its name (RFC 6960 4.2.2.2); signed as SIGN_LEAF */
 };
 /* Append the TBSCertificate with a serial whose random part is zero; *ret_serial_offset for the signer. `now` goes into the serial's prefix. */
 tm_err ca_plan_build_tbs(struct buf *out, const struct ca_plan *p, int64_t now, size_t *ret_serial_offset);

@@ -176,7 +176,7 @@ static tm_err sign_by_parent(struct making *m, int64_t now, int64_t not_after, s
         .path_len = m->spec->issues_cas ? m->spec->path_len : 0,
         .crl_url = crl,
         .ca_url = ca,
-        .ocsp_url = x->ocsp_url,
+        .ocsp_url = house_ocsp_url(m->a, m->c->house, x),
         .permit_dns = m->spec->permit_dns,
         .n_permit_dns = m->spec->n_permit_dns,
         .sig_alg = x->sig_alg,

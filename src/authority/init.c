@@ -3,6 +3,7 @@
 #include "authority/file.h"
 #include "authority/init_files.h"
 #include "authority/ra.h"
+#include "authority/responder.h"
 #include "authority/tls.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -256,12 +257,14 @@ static tm_err make_ca(struct making *m, size_t i, const struct ca_spec *s, struc
     return TM_OK;
 }
 
-/* The CA, and who signs messages for it: EST's full CMC and keys made here are signed so. */
+/* The CA, who signs messages for it (EST's full CMC and keys made here are signed so), and who answers OCSP for it. */
 static tm_err make_issuing(struct making *m, size_t i, const struct ca_spec *s, struct diag *diag)
 {
     struct ca_result r;
     TM_TRY(make_ca(m, i, s, diag));
-    return ceremony_create_ra(&r, m->a, &m->ceremony, s->tenant, s->name, NULL, diag);
+    TM_TRY(ceremony_create_ra(&r, m->a, &m->ceremony, s->tenant, s->name, NULL, diag));
+    const char *key_id;
+    return ceremony_create_responder(&key_id, m->a, &m->ceremony, s->tenant, s->name, NULL, diag);
 }
 
 static tm_err make_cas(struct making *m, struct diag *diag)

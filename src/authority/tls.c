@@ -1,5 +1,6 @@
 #include "authority/tls.h"
 #include "authority/file.h"
+#include "authority/responder.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -286,4 +287,4 @@ static tm_err renew(struct house *h, struct diag *diag)
 }
 
 static const struct job renew_job = {.name = "tls.renew", .period_ms = 3600 * 1000, .run = renew};
-const struct job *const authority_jobs[] = {&renew_job, NULL};
+const struct job *const authority_jobs[] = {&renew_job, &responder_job, NULL};

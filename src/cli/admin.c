@@ -8,6 +8,7 @@
 #include "issue/house.h"
 #include "issue/jobs.h"
 #include "keys/signer.h"
+#include "status/ocsp.h"
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -151,12 +152,42 @@ static void put_jobs(struct buf *out, struct house *h)
     }
 }
 
+static void put_ocsp(struct buf *out, struct house *h)
+{
+    struct ocsp_state st;
+    ocsp_state(h, &st);
+    head(out, "ocsp_answers_total", "counter",
+         "OCSP answers: from memory, signed anew, from memory though store or signer are out (stale), signed "
+         "ahead, and those that say nothing of a certificate.");
+    for (size_t i = 0; i < OCSP_COUNT; i++)
+        buf_printf(out, "touchmark_ocsp_answers_total{from=\"%s\"} %llu\n", ocsp_count_names[i],
+                   (unsigned long long)st.counts[i]);
+    number(out, "ocsp_cache_entries", "gauge", "Signed OCSP answers in memory.", st.cache.entries);
+    number(out, "ocsp_cache_octets", "gauge", "Memory that they take.", st.cache.octets);
+    number(out, "ocsp_cache_octets_max", "gauge", "Memory that they may take.", st.cache.octets_max);
+    number(out, "ocsp_cache_evicted_total", "counter", "Answers that made room for others.",
+           st.cache.evicted);
+    number(out, "ocsp_cache_forgotten_total", "counter", "Answers that a revocation or release dropped.",
+           st.cache.forgotten);
+    struct catalog *cat = house_catalog(h);
+    const struct authority *const *v;
+    size_t n = catalog_authorities(cat, &v);
+    head(out, "ocsp_responder_expires_seconds", "gauge",
+         "When a responder's certificate ends, unix time; 0: it has none.");
+    for (size_t i = 0; i < n; i++)
+        if (v[i]->ocsp.key[0])
+            buf_printf(out, "touchmark_ocsp_responder_expires_seconds{tenant=\"%u\",authority=\"%s\"} %lld\n",
+                       v[i]->tenant, v[i]->name, (long long)v[i]->ocsp.cert.not_after);
+    catalog_unref(cat);
+}
+
 void admin_metrics(struct buf *out, struct house *h)
 {
     metrics_render(out);
     put_http(out);
     put_store(out, h);
     put_jobs(out, h);
+    put_ocsp(out, h);
     number(out, "requests_in_flight", "gauge",
            "Signatures between the signer and the commit that records them.", atomic_load(&h->in_flight));
     if (h->chain)

@@ -1,5 +1,6 @@
 /* ca: authorities - made, brought in, looked at, carried out. */
 #include "authority/ra.h"
+#include "authority/responder.h"
 #include "base/arena.h"
 #include "cli/call.h"
 #include "cli/ceremony.h"
@@ -145,6 +146,23 @@ static int make_ra(struct cli *c)
         struct diag diag = {0};
         tm_err e = ceremony_create_ra(&r, c->arena, &x.c, x.tenant, c->args[0], cli_get(c, "key"), &diag);
         status = e == TM_OK ? cli_authority_made(c, &r) : cli_fail_diag(c, e, &diag, c->args[0]);
+    }
+    cli_ceremony_end(&x);
+    return status;
+}
+
+static int make_responder(struct cli *c)
+{
+    struct cli_ceremony x = {0};
+    int status = 1;
+    if (cli_ceremony_begin(&x, c)) {
+        const char *key_id = "";
+        struct diag diag = {0};
+        tm_err e = ceremony_create_responder(&key_id, c->arena, &x.c, x.tenant, c->args[0], cli_get(c, "key"),
+                                             &diag);
+        json_t *made = json_pack("{s:s,s:s}", "authority", c->args[0], "key", key_id);
+        status = e != TM_OK ? cli_fail_diag(c, e, &diag, c->args[0]) : show_value(c, made);
+        json_decref(made);
     }
     cli_ceremony_end(&x);
     return status;
@@ -398,6 +416,18 @@ const struct command ca_commands[] = {
      .min_args = 1,
      .max_args = 1,
      .run = make_ra},
+    {.noun = "ca",
+     .verb = "ocsp",
+     .summary = "make the key that answers OCSP for an authority",
+     .arguments = "NAME",
+     .description =
+         "A responder's key may answer for this authority and do nothing else; its certificate is made by the running server and\n"
+         "renews itself. \"init\" makes one for each CA; a CA that came later, or is to have another, gets it by this ceremony.",
+     .example = "touchmark ca ocsp plant-2",
+     .options = ra_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = make_responder},
     {.noun = "ca",
      .verb = "import",
      .summary = "bring in an authority that exists",

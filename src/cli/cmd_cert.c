@@ -202,6 +202,16 @@ static int renew_now(struct cli *c)
     return show_value(c, r.json);
 }
 
+static int hold(struct cli *c)
+{
+    json_t *doc = json_pack("{s:s,s:s}", "reason", "certificateHold", "comment",
+                            cli_has(c, "comment") ? cli_get(c, "comment") : "");
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST", cert_path(c, c->args[0], "/revoke"), doc, &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
 static int release(struct cli *c)
 {
     struct cli_reply r;
@@ -300,6 +310,10 @@ static const struct cli_option renew_now_options[] = {
     {"comment", 0, "TEXT", "why, for the register", false},
     {0},
 };
+static const struct cli_option hold_options[] = {
+    {"comment", 0, "TEXT", "why, for the register", false},
+    {0},
+};
 static const struct cli_option revoke_options[] = {
     {"reason", 0, "REASON",
      "keyCompromise, superseded, cessationOfOperation, certificateHold, ... (unspecified)", false},
@@ -392,6 +406,18 @@ const struct command cert_commands[] = {
         .options = renew_now_options,
         .max_args = 100,
         .run = renew_now,
+    },
+    {
+        .noun = "cert",
+        .verb = "hold",
+        .summary = "take a certificate out of use for a while",
+        .arguments = "SERIAL",
+        .description = "It counts as revoked until \"cert release\"; \"cert revoke\" makes it final.",
+        .example = "touchmark cert hold 014e6b013abacc77221c86a61bd3114c --comment \"lost, perhaps found\"",
+        .options = hold_options,
+        .min_args = 1,
+        .max_args = 1,
+        .run = hold,
     },
     {
         .noun = "cert",

@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "authority/responder.h"
 #include "authority/tls.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include "register/register.h"
 #include "status/crl.h"
 #include "status/filter.h"
+#include "status/ocsp.h"
 #include "status/publish.h"
 #include "trace/record.h"
 #include "web/console.h"
@@ -141,6 +143,7 @@ static void collect_routes(struct serving *s)
     s->routes[n++] = api_http_routes;
     s->routes[n++] = status_routes;
     s->routes[n++] = filter_routes;
+    s->routes[n++] = ocsp_routes;
     s->routes[n++] = admin_routes;
     s->routes[n++] = console_routes;
     s->routes[n] = NULL;
@@ -228,6 +231,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
                   LOG_S("why", "TOUCHMARK_UNSAFE_ASYNC is set: a power cut loses acknowledged certificates"));
     TM_TRY(house_open(&s->house, &hc, diag));
     TM_TRY(status_open(s->house));
+    TM_TRY(ocsp_open(s->house, (size_t)s->config.limits.ocsp_cache << 20));
     TM_TRY(doors_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
@@ -235,6 +239,9 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         TM_TRY(jobs_add(s->house->jobs, filter_jobs[i]));
     for (size_t i = 0; authority_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, authority_jobs[i]));
+    for (size_t i = 0; ocsp_jobs[i]; i++)
+        TM_TRY(jobs_add(s->house->jobs, ocsp_jobs[i]));
+    jobs_kick(s->house->jobs, responder_job.name);
     return TM_OK;
 }
 
@@ -326,9 +333,11 @@ static void stop(struct serving *s)
         unlink(s->socket_path);
     if (s->house)
         status_close(s->house);
+    struct ocsp *ocsp = s->house ? ocsp_close(s->house) : NULL;
     if (s->house)
         doors_stop(s->house);
     house_close(s->house);
+    ocsp_free(ocsp);
     doors_close();
     trace_record_close();
     /* Requests refer to the server until the house's pools have ended. */

@@ -14,6 +14,7 @@ const struct command *const cli_commands[] = {
     ca_commands,
     ca_offline_commands,
     crl_commands,
+    ocsp_commands,
     filter_commands,
     status_proxy_commands,
     register_commands,

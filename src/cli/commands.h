@@ -15,6 +15,7 @@ extern const struct command device_commands[];
 extern const struct command register_commands[];
 extern const struct command crl_commands[];
 extern const struct command filter_commands[];
+extern const struct command ocsp_commands[];
 extern const struct command status_proxy_commands[];
 extern const struct command status_commands[];
 extern const struct command backup_commands[];

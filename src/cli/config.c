@@ -114,6 +114,13 @@ static const struct json_field limits_schema[] = {
      .max = 1000000,
      .def = "200",
      .doc = "a second, with bursts of four times as many; 0: no limit. Trusted proxies are not limited"},
+    {.key = "ocsp-cache",
+     .kind = JSON_K_INT,
+     .offset = IN(limits, ocsp_cache),
+     .min = 1,
+     .max = 65536,
+     .def = "64",
+     .doc = "MiB of signed OCSP answers in memory; some 900 answers each"},
     {0},
 };
 static const struct json_field log_schema[] = {

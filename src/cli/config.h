@@ -31,7 +31,7 @@ struct config {
         const char *certificate, *key; /* PEM files, relative to the home; "": <home>/tls/server.pem */
     } tls;
     struct {
-        int64_t connections, connections_per_peer, requests_per_peer;
+        int64_t connections, connections_per_peer, requests_per_peer, ocsp_cache;
     } limits;
     struct {
         int level, format;

@@ -76,6 +76,14 @@ static tm_err reload_if_authority(struct house *h, tenant_id tenant, const uint8
     return ca ? house_reload(h, diag) : TM_OK;
 }
 
+/* Answers about it are old now, and lists are to be made. */
+static void status_changed(struct house *h, tenant_id tenant, const uint8_t *serial)
+{
+    if (h->on_status)
+        h->on_status(h, tenant, serial);
+    jobs_kick(h->jobs, "crl.publish");
+}
+
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag)
 {
@@ -106,7 +114,7 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
         *ret_revoked_at = now;
     arena_free(a);
     if (e == TM_OK)
-        jobs_kick(h->jobs, "crl.publish");
+        status_changed(h, tenant, serial);
     return e;
 }
 
@@ -138,7 +146,7 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
         e = reload_if_authority(h, tenant, serial, diag);
     arena_free(a);
     if (e == TM_OK)
-        jobs_kick(h->jobs, "crl.publish");
+        status_changed(h, tenant, serial);
     return e;
 }
 

@@ -139,6 +139,60 @@ static tm_err add_ra(struct build *b, struct authority *x, const struct authorit
     return TM_OK;
 }
 
+/* The responder's certificate is the house's own business and renews itself: it stands beside the document, not in it. */
+static tm_err add_responder_cert(struct build *b, struct authority *x, struct diag *diag)
+{
+    struct authority_ocsp *o = &x->ocsp;
+    struct store_read q = {.kind = READ_META,
+                           .tenant = x->tenant,
+                           .arena = b->c->arena,
+                           .name = arena_printf(b->c->arena, "ocsp-responder/%s", x->name)};
+    struct pubkey_info info;
+    struct cert cert;
+    if (!q.name)
+        return TM_ENOMEM;
+    tm_err e = store_read_now(b->store, &q);
+    if (e == TM_ENOTFOUND)
+        return TM_OK;
+    if (e == TM_OK)
+        e = cert_parse(&cert, q.value, diag);
+    if (e == TM_OK)
+        e = pubkey_info(&info, &cert.spki, diag);
+    if (e == TM_OK)
+        e = spki_key_id_sha1(o->key_hash, &cert.spki);
+    TM_TRY(e);
+    /* After another key or another CA certificate took over, the job makes a new one. */
+    const struct signer_key *k = b->signer ? signer_key_find(b->signer, o->key) : NULL;
+    if ((k && !slice_eq(k->spki, cert.spki.der)) ||
+        cert_verify_signature(&cert, &x->cert.spki, NULL) != TM_OK)
+        return TM_OK;
+    o->cert = cert;
+    o->sig_alg = sig_alg_default(info.alg);
+    return TM_OK;
+}
+
+static tm_err add_ocsp(struct build *b, struct authority *x, const struct authority_doc *d, struct diag *diag)
+{
+    struct authority_ocsp *o = &x->ocsp;
+    *o = (struct authority_ocsp){.key = d->ocsp.key,
+                                 .in_certificates = d->ocsp.in_certificates,
+                                 .nonce = d->ocsp.nonce,
+                                 .unauthorized = d->ocsp.unknown == 1,
+                                 .lifetime = d->ocsp.lifetime,
+                                 .presign = d->ocsp.presign.v,
+                                 .n_presign = d->ocsp.presign.n};
+    struct slice bits = x->cert.spki.key;
+    TM_TRY(sha1(o->name_sha1, x->cert.subject));
+    TM_TRY(sha1(o->issuer_key_sha1, bits));
+    TM_TRY(sha256(o->name_sha256, x->cert.subject));
+    TM_TRY(sha256(o->issuer_key_sha256, bits));
+    const struct signer_key *k = b->signer && o->key[0] ? signer_key_find(b->signer, o->key) : NULL;
+    if (k && k->env.allow != 1u << SIGN_OCSP)
+        return diag_fail(diag, TM_EINVAL, NULL, "/ocsp/key",
+                         "the key \"%s\" is no responder's; \"touchmark ca ocsp\" makes one", o->key);
+    return o->key[0] ? add_responder_cert(b, x, diag) : TM_OK;
+}
+
 static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
 {
     struct arena *a = b->c->arena;
@@ -185,6 +239,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
         return diag_fail(diag, TM_EINVAL, NULL, "/key",
                          "the key \"%s\" in the signer is not the one in the CA certificate", d.key);
     TM_TRY(add_ra(b, x, &d, diag));
+    TM_TRY(add_ocsp(b, x, &d, diag));
     return list_add(&b->c->authorities, a, x);
 }
 

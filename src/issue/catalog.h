@@ -46,6 +46,19 @@ struct authority {
     const char *ra_key; /* signs messages in this authority's name (docs/adr/0004); "" when it has none */
     struct cert ra_cert;
     enum sig_alg ra_sig_alg;
+    struct authority_ocsp {
+        const char *key;  /* answers in this authority's name (docs/adr/0006); "" nobody does */
+        struct cert cert; /* der empty: none yet */
+        enum sig_alg sig_alg;
+        uint8_t key_hash[20]; /* SHA-1 of the responder's public key */
+        bool in_certificates, nonce,
+            unauthorized; /* unauthorized: the unsigned answer about what was never issued */
+        int64_t lifetime;
+        const char *const *presign; /* names of profiles */
+        size_t n_presign;
+        /* This CA as CertIDs name it (RFC 6960 4.1.1) */
+        uint8_t name_sha1[20], issuer_key_sha1[20], name_sha256[32], issuer_key_sha256[32];
+    } ocsp;
 };
 
 struct trust_set {

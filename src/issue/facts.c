@@ -23,7 +23,9 @@ static tm_err authority_facts(struct facts *f, struct issue_request *r, const st
     f->authority.not_after = x->cert.not_after;
     f->authority.disabled = x->disabled || x->offline;
     f->authority.revoked = x->revoked;
-    f->authority.ocsp_url = x->ocsp_url;
+    f->authority.ocsp_url = house_ocsp_url(r->arena, r->house, x);
+    if (!f->authority.ocsp_url)
+        return TM_ENOMEM;
     return house_authority_urls(&f->authority.crl_url, &f->authority.ca_url, r->arena, r->house, x);
 }
 

@@ -309,6 +309,13 @@ tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct ar
     return TM_OK;
 }
 
+const char *house_ocsp_url(struct arena *a, const struct house *h, const struct authority *x)
+{
+    if (x->ocsp_url[0] || !x->ocsp.in_certificates || !h->public_base[0])
+        return x->ocsp_url;
+    return arena_printf(a, "%s/ocsp", h->public_base);
+}
+
 /* ---- jobs ---- */
 
 tm_err house_sequence(struct house *h, struct diag *diag)

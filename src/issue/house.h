@@ -16,6 +16,7 @@ struct chain;
 struct issue_request;
 struct jobs;
 struct key_blocklist;
+struct ocsp;
 struct pool;
 struct refusals;
 struct reg;
@@ -64,6 +65,9 @@ struct house {
     /* What a door does before a request of its own is issued that had to be approved; NULL: nothing. */
     tm_err (*resume[DOOR_COUNT])(struct issue_request *r, struct diag *diag);
     struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
+    struct ocsp *ocsp;     /* what status/ocsp.h keeps in memory; NULL where nothing is served */
+    /* A certificate has been revoked or released, durably: whoever keeps answers about it drops them. NULL: nobody does. */
+    void (*on_status)(struct house *h, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN]);
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;
@@ -111,6 +115,9 @@ tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind
 struct arena;
 tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct arena *a, const struct house *h,
                             const struct authority *x);
+
+/* The OCSP responder's address for what `x` issues: its own, or the house's where its `ocsp.in-certificates` says so; "" none, NULL no memory. */
+const char *house_ocsp_url(struct arena *a, const struct house *h, const struct authority *x);
 
 /* Stop issuing for a reason (a string constant), or go on with NULL. */
 void house_read_only(struct house *h, const char *reason);

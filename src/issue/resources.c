@@ -81,6 +81,44 @@ static const struct json_field authority_ra_schema[] = {
      .doc = "its certificate, issued by this authority, PEM"},
     {0},
 };
+#define OCSP_AT(m) (offsetof(struct authority_doc, ocsp.m) - offsetof(struct authority_doc, ocsp))
+const char *const ocsp_unknown_names[] = {"unknown", "unauthorized", NULL};
+static const struct json_field authority_ocsp_schema[] = {
+    {.key = "key",
+     .kind = JSON_K_STRING,
+     .offset = OCSP_AT(key),
+     .max = 63,
+     .def = "",
+     .doc = "key id in the signer; made by `touchmark ca ocsp`, its certificate renews itself"},
+    {.key = "in-certificates",
+     .kind = JSON_K_BOOL,
+     .offset = OCSP_AT(in_certificates),
+     .doc = "the responder's address goes into what it issues, where the profile's extensions.ocsp says so"},
+    {.key = "lifetime",
+     .kind = JSON_K_DURATION,
+     .offset = OCSP_AT(lifetime),
+     .min = 300,
+     .max = 14 * 86400LL,
+     .def = "1d",
+     .doc = "nextUpdate - thisUpdate of its answers; one is made anew after half of it"},
+    {.key = "nonce",
+     .kind = JSON_K_BOOL,
+     .offset = OCSP_AT(nonce),
+     .doc = "answers repeat a request's nonce (RFC 9654); each such answer costs a signature"},
+    {.key = "unknown",
+     .kind = JSON_K_ENUM,
+     .offset = OCSP_AT(unknown),
+     .names = ocsp_unknown_names,
+     .def = "unknown",
+     .doc =
+         "what is said about a serial that was never issued: a signed unknown, or the unsigned unauthorized"},
+    {.key = "presign",
+     .kind = JSON_K_STRINGS,
+     .offset = OCSP_AT(presign),
+     .max = 32,
+     .doc = "profiles whose certificates always have an answer ready"},
+    {0},
+};
 const struct json_field authority_schema[] = {
     DOC_HEAD(struct authority_doc),
     DOC_TENANT(struct authority_doc),
@@ -100,6 +138,8 @@ const struct json_field authority_schema[] = {
     JSON_FIELD(struct authority_doc, urls, JSON_K_OBJECT, .sub = authority_urls_schema),
     JSON_FIELD(struct authority_doc, ra, JSON_K_OBJECT, .sub = authority_ra_schema,
                .doc = "who signs messages for it; made by `touchmark ca ra`"),
+    JSON_FIELD(struct authority_doc, ocsp, JSON_K_OBJECT, .sub = authority_ocsp_schema,
+               .doc = "who answers OCSP for it, and how"),
     {0},
 };
 

@@ -47,6 +47,13 @@ struct authority_doc {
     struct {
         const char *key, *certificate;
     } ra; /* "" when it has none */
+    struct {
+        const char *key; /* "" when nobody answers for it */
+        bool in_certificates, nonce;
+        int unknown; /* enum ocsp_unknown */
+        int64_t lifetime;
+        struct json_strings presign;
+    } ocsp;
 };
 struct endpoint_doc {
     const char *kind, *name, *tenant, *title;
@@ -82,6 +89,7 @@ struct filter_doc {
 };
 enum { FILTER_AUTHORITIES_MAX = 64, FILTER_EVERY_MIN = 60 };
 extern const struct json_field filter_schema[];
+extern const char *const ocsp_unknown_names[]; /* "unknown", "unauthorized" */
 extern const struct json_field tenant_schema[], authority_schema[], endpoint_schema[], trust_set_schema[],
     principal_schema[];
 extern const char *const device_id_from_names[]; /* "serial-number", "cn", "hardware-module", "fingerprint" */

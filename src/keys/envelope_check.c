@@ -252,6 +252,28 @@ static tm_err check_ra(const struct envelope *e, const struct cert *c, uint32_t 
     return check_validity(e, c, TM_TIME_NEVER, now, diag);
 }
 
+/* The CA's OCSP responder (docs/adr/0006, RFC 6960 4.2.2.2): no names, one use, nobody asks about it, and short. That its key is one of this
+ * signer's, which answers for this CA and nothing else, has been looked at before (signer_core.c). */
+static tm_err check_responder(const struct envelope *e, const struct cert *c, uint32_t ku, int64_t now,
+                              struct diag *diag)
+{
+    enum { RESPONDER_LIFE_MAX = 100 * DAY };
+    const struct ext *ext = exts_find(&c->exts, OID_EXT_EKU);
+    struct eku eku;
+    if (!(e->allow & (1u << SIGN_LEAF | 1u << SIGN_CA)))
+        return deny(diag, "envelope.allow", NULL, "key %s is not a CA's", e->key_id);
+    if (!ext || ext_decode_eku(&eku, ext->value, NULL) != TM_OK || eku.n != 1 ||
+        oid_find(eku.oid[0]) != OID_EKU_OCSP_SIGNING || ku != KU_DIGITAL_SIGNATURE)
+        return deny(
+            diag, "envelope.responder", "extKeyUsage",
+            "a responder's certificate has the extended key usage OCSPSigning and signs nothing else");
+    if (!exts_find(&c->exts, OID_EXT_OCSP_NOCHECK) || exts_find(&c->exts, OID_EXT_SAN) ||
+        slice_eq(c->subject, c->issuer))
+        return deny(diag, "envelope.responder", "subject",
+                    "a responder has a name of its own, no others, and ocspNoCheck");
+    return check_validity(e, c, RESPONDER_LIFE_MAX, now, diag);
+}
+
 static tm_err check_ca(const struct envelope *e, struct arena *a, const struct cert *c, uint32_t ku,
                        const struct basic_constraints *bc, int64_t now, struct diag *diag)
 {
@@ -283,7 +305,8 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
         return deny(diag, "RFC 5280 4.2.1.9", "basicConstraints", "the certificate is %s",
                     bc.ca ? "a CA's" : "not a CA's");
     bool ra = serial_form == SERIAL_FRESH_RA && !bc.ca;
-    if (!ra)
+    bool responder = serial_form == SERIAL_FRESH_RESPONDER && !bc.ca;
+    if (!ra && !responder)
         TM_TRY(check_allowed(e, kind, diag));
     TM_TRY(check_issuer(e, c.issuer, diag));
     if (serial_form != SERIAL_ADOPTED)
@@ -293,6 +316,8 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
     *ret_serial = c.serial.n == CERT_SERIAL_LEN ? (size_t)(c.serial.p - tbs.p) : 0;
     if (ra)
         return check_ra(e, &c, ku, now, diag);
+    if (responder)
+        return check_responder(e, &c, ku, now, diag);
     return bc.ca ? check_ca(e, a, &c, ku, &bc, now, diag) : check_leaf(e, a, &c, ku, now, diag);
 }
 

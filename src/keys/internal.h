@@ -31,8 +31,9 @@ tm_err key_load_at(struct key **ret, struct envelope *ret_env, struct arena *a, 
 tm_err key_envelope_at(struct envelope *ret_env, struct arena *a, int dir, const char *id,
                        const struct key *k, struct diag *diag);
 
-/* SERIAL_FRESH_RA: a fresh serial, and the leaf is the certificate of the CA's own RA, which no envelope lists. */
-enum { SERIAL_FRESH, SERIAL_ADOPTED, SERIAL_FRESH_RA };
+/* SERIAL_FRESH_RA, SERIAL_FRESH_RESPONDER: a fresh serial, and the leaf is the certificate of the CA's own RA or OCSP responder, which no
+ * envelope lists. */
+enum { SERIAL_FRESH, SERIAL_ADOPTED, SERIAL_FRESH_RA, SERIAL_FRESH_RESPONDER };
 
 /* As envelope_check_tbs_cert(), for one kind only (SIGN_LEAF, SIGN_CA) and one signature algorithm. SERIAL_ADOPTED leaves the serial's form open. *ret_serial: where its
  * contents start in `tbs`; 0 unless it is CERT_SERIAL_LEN long. */

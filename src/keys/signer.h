@@ -4,7 +4,11 @@
  * a hash chain runs over everything signed. The protocol on the socketpair is length-prefixed batches (keys/signer_proto.h).
  *
  * The chain: h(0) = 32 zero octets; h(n) = SHA-256(h(n-1) || kind octet || SHA-256(to-be-signed bytes)). The signer appends every entry to its
- * journal file before the signature leaves, and forgets entries only once a signed checkpoint has covered them. */
+ * journal file before the signature leaves, and forgets entries only once a signed checkpoint has covered them.
+ *
+ * OCSP responses are many and live for a day: a key's are counted, not chained one by one (docs/adr/0006). The first one of a minute bears
+ * an entry for itself and all since the entry before; in the place of the hash of the signed bytes stands SHA-256("touchmark-ocsp-v1\0" ||
+ * count, 8 octets || a), where a(0) is 32 zero octets and a(n) = SHA-256(a(n-1) || SHA-256(response data n)). */
 #pragma once
 #include "base/err.h"
 #include "base/secret.h"
@@ -83,6 +87,8 @@ struct sign_op {
         adopt_serial; /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
     bool
         ra; /* leaf only, and only in an in-process signer: the certificate of the CA's RA (docs/adr/0004), whatever the envelope lists */
+    bool
+        responder; /* leaf only: the certificate of the CA's OCSP responder, whose key is one of this signer's (docs/adr/0006) */
 
     /* answer */
     tm_err err;
@@ -90,8 +96,10 @@ struct sign_op {
     uint8_t serial[CERT_SERIAL_LEN]; /* leaf, ca: the whole serial as signed */
     uint8_t signature[5120];
     size_t signature_n;
-    uint64_t chain_seq;   /* place in the signer's chain, from 1 */
-    uint8_t tbs_hash[32]; /* SHA-256 of the bytes signed */
+    uint64_t
+        chain_seq; /* place in the signer's chain, from 1; 0: an OCSP response that the next entry will count */
+    uint8_t tbs_hash
+        [32]; /* SHA-256 of the bytes signed; of an OCSP response that bears an entry: what is chained (below) */
     uint8_t chain_hash[32];
 
     struct sign_op *next; /* the signer's, while queued */

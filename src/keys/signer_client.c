@@ -224,7 +224,7 @@ static void put_op(struct signer *s, const struct sign_op *op, uint32_t tag)
         .kind = (unsigned)op->kind,
         .alg = (unsigned)op->alg,
         .flags = (op->adopt_serial ? PROTO_FLAG_ADOPT : 0u) | (op->ra ? PROTO_FLAG_RA : 0u) |
-                 (large ? PROTO_FLAG_MEMFD : 0u),
+                 (op->responder ? PROTO_FLAG_RESPONDER : 0u) | (large ? PROTO_FLAG_MEMFD : 0u),
         .key_id = slice_str(op->key_id),
         .serial_offset = (uint32_t)op->serial_offset,
         .proof = op->proof,

@@ -276,6 +276,23 @@ static void run_fast(struct core *c, const struct fast_list *fast)
     }
 }
 
+/* Who asks for a responder's certificate gets it for a key of this signer that answers for that very CA and can do nothing else: a
+ * taken-over server becomes no responder by it. Envelopes change on this thread alone. */
+static tm_err check_responder_key(const struct core *c, const struct core_job *job, struct diag *diag)
+{
+    struct cert cert;
+    if (job->op.kind != SIGN_LEAF || cert_parse_tbs(&cert, job->op.tbs, diag) != TM_OK)
+        return diag_fail(diag, TM_EDENIED, "signer.responder", NULL, "not a responder's certificate");
+    for (size_t i = 0; i < c->n_keys; i++) {
+        const struct core_key *k = c->keys[i];
+        if (k->env.allow == 1u << SIGN_OCSP && k->env.issuer.n && slice_eq(k->env.issuer, cert.issuer) &&
+            slice_eq(key_spki(k->key), cert.spki.der))
+            return TM_OK;
+    }
+    return diag_fail(diag, TM_EDENIED, "signer.responder", "subjectPublicKeyInfo",
+                     "the key is none of this signer's that answer for this CA and do nothing else");
+}
+
 static tm_err dispatch(struct core *c, struct core_job *job, struct fast_list *fast, struct diag *diag)
 {
     if (job->op.flags & PROTO_FLAG_MEMFD)
@@ -284,6 +301,8 @@ static tm_err dispatch(struct core *c, struct core_job *job, struct fast_list *f
         return diag_fail(diag, TM_EDENIED, "signer.adopt_serial", NULL, "serials are the signer's to choose");
     if ((job->op.flags & PROTO_FLAG_RA) && (!c->in_process || job->op.kind != SIGN_LEAF))
         return diag_fail(diag, TM_EDENIED, "signer.ra", NULL, "an RA is certified by ceremony only");
+    if (job->op.flags & PROTO_FLAG_RESPONDER)
+        TM_TRY(check_responder_key(c, job, diag));
     struct core_key *k = find_key(c, job->op.key_id);
     if (!k)
         return diag_fail(diag, TM_ENOTFOUND, "signer.key", NULL, "there is no key %.*s",

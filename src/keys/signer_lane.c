@@ -19,6 +19,8 @@ enum {
     RANDOM_LEN = 10
 };
 
+static const uint64_t TALLY_NS = 60ull * 1000000000; /* OCSP responses have an entry in the chain so often */
+
 /* ---- frames and jobs ---- */
 
 struct core_frame *core_frame_new(struct core_shared *s, struct slice bytes, size_t n_jobs)
@@ -90,9 +92,10 @@ struct batch {
     struct envelope env;
     struct arena *arena;
     struct buf out, bad;
-    size_t n_bad, n; /* refused; signed */
+    size_t n_bad, n;  /* refused; signed, with an entry in the journal */
+    size_t n_counted; /* signed without one */
     struct signer_entry entry[BATCH_MAX];
-    uint32_t tag[BATCH_MAX];
+    uint32_t tag[BATCH_MAX], counted[BATCH_MAX];
     size_t chain_at[BATCH_MAX];
     uint8_t chain[BATCH_MAX][32];
     uint8_t random[BATCH_MAX][RANDOM_LEN];
@@ -108,9 +111,10 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     case SIGN_LEAF:
     case SIGN_CA:
         TM_TRY(envelope_check_cert(&b->env, b->arena, (enum sign_kind)op->kind, alg,
-                                   adopt                       ? SERIAL_ADOPTED
-                                   : op->flags & PROTO_FLAG_RA ? SERIAL_FRESH_RA
-                                                               : SERIAL_FRESH,
+                                   adopt                              ? SERIAL_ADOPTED
+                                   : op->flags & PROTO_FLAG_RA        ? SERIAL_FRESH_RA
+                                   : op->flags & PROTO_FLAG_RESPONDER ? SERIAL_FRESH_RESPONDER
+                                                                      : SERIAL_FRESH,
                                    op->tbs, now, &serial_at, &r->diag));
         if (!adopt && serial_at != op->serial_offset)
             return diag_fail(&r->diag, TM_EINVAL, "signer.serial_offset", "serialNumber",
@@ -133,6 +137,27 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     default:
         return diag_fail(&r->diag, TM_EUNSUPPORTED, "signer.kind", NULL, "this signer does not do that");
     }
+}
+
+/* One OCSP response more: *ret_entry when it is to bear the entry of all since the last, whose hash is then `hash`. */
+static tm_err tally_add(struct core_tally *t, uint8_t hash[32], bool *ret_entry)
+{
+    static const char label[] = "touchmark-ocsp-v1";
+    uint8_t pair[64], count[8];
+    uint64_t now = clock_mono_ns();
+    memcpy(pair, t->hash, 32);
+    memcpy(pair + 32, hash, 32);
+    TM_TRY(sha256(t->hash, SLICE_ARR(pair)));
+    t->count++;
+    *ret_entry = t->entry_ns == 0 || now - t->entry_ns >= TALLY_NS;
+    if (!*ret_entry)
+        return TM_OK;
+    for (int i = 0; i < 8; i++)
+        count[i] = (uint8_t)(t->count >> (56 - 8 * i));
+    const struct slice parts[] = {slice_of(label, sizeof label), SLICE_ARR(count), SLICE_ARR(t->hash)};
+    TM_TRY(sha256_many(hash, parts, 3));
+    *t = (struct core_tally){.entry_ns = now};
+    return TM_OK;
 }
 
 static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
@@ -159,6 +184,7 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
         err = sha256(r.tbs_hash, job->op.tbs);
     memcpy(e->serial, r.serial, sizeof e->serial);
     memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
+    bool entry = true;
     size_t n = 0;
     if (err == TM_OK && checkpoint) {
         err = checkpoint_sign(b->key->shared->journal, key, alg, &b->env, b->arena, &job->op, e, signature,
@@ -166,6 +192,10 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
         r.seq = e->seq;
     } else if (err == TM_OK) {
         err = key_sign_raw(signature, &n, key, alg, job->op.tbs, r.tbs_hash, &r.diag);
+    }
+    if (err == TM_OK && job->op.kind == SIGN_OCSP) {
+        err = tally_add(&b->key->tally, r.tbs_hash, &entry);
+        memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
     }
     arena_reset(b->arena);
     if (err != TM_OK) {
@@ -175,7 +205,10 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
     }
     r.signature = slice_of(signature, n);
     proto_put_good(&b->out, &r, &b->chain_at[b->n]);
-    b->tag[b->n++] = job->op.tag;
+    if (entry)
+        b->tag[b->n++] = job->op.tag;
+    else
+        b->counted[b->n_counted++] = job->op.tag;
     return TM_OK;
 }
 
@@ -197,7 +230,7 @@ static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool 
     struct diag diag = {0};
     struct core_shared *s = b->key->shared;
     tm_err err = buf_err(&b->out);
-    if (err == TM_OK && !in_journal) {
+    if (err == TM_OK && !in_journal && b->n) {
         err = journal_append(s->journal, b->entry, b->n, b->chain, &diag);
         fill_chain(b);
     }
@@ -205,15 +238,20 @@ static void batch_end(struct batch *b, size_t frame_at, size_t results_at, bool 
         b->out.n = b->out.n < results_at ? b->out.n : results_at;
         for (size_t i = 0; i < b->n; i++)
             proto_put_bad(&b->out, b->tag[i], err, &diag);
+        for (size_t i = 0; i < b->n_counted; i++)
+            proto_put_bad(&b->out, b->counted[i], err, &diag);
     }
-    size_t n = b->n + b->n_bad;
+    size_t n = b->n + b->n_counted + b->n_bad;
     buf_put_slice(&b->out, buf_slice(&b->bad));
     if (buf_err(&b->out) == TM_OK && !journal_broken(s->journal)) {
         b->out.p[frame_at + PROTO_HEAD] = (uint8_t)(n >> 8);
         b->out.p[frame_at + PROTO_HEAD + 1] = (uint8_t)n;
         proto_finish(&b->out, frame_at);
         /* A checkpoint, which is all that is in the journal already, is nobody's request. */
-        release_frame(s, buf_slice(&b->out), n, in_journal);
+        if (b->n)
+            release_frame(s, buf_slice(&b->out), n, in_journal);
+        else
+            core_send(s, buf_slice(&b->out)); /* nothing of it waits for the disk */
     } else {
         /* Out of memory, or of a disk: those who wait must not wait for ever. A new signer opens the journal anew. */
         shutdown(s->fd, SHUT_RDWR);
@@ -228,7 +266,7 @@ static struct core_job *batch_run(struct batch *b, struct core_job *list)
     pthread_mutex_unlock(&b->key->env_mutex);
     buf_reset(&b->out);
     buf_reset(&b->bad);
-    b->n = b->n_bad = 0;
+    b->n = b->n_counted = b->n_bad = 0;
     size_t at = proto_begin(&b->out, PROTO_SIGN);
     proto_put_uint(&b->out, 0, 2);
     size_t results_at = b->out.n;
@@ -236,10 +274,10 @@ static struct core_job *batch_run(struct batch *b, struct core_job *list)
     int64_t now = clock_now();
     uint64_t started = clock_mono_ns();
     tm_err chance = random_bytes(b->random, sizeof b->random);
-    while (list && b->n + b->n_bad < BATCH_MAX && clock_mono_ns() - started < BATCH_NS) {
+    while (list && b->n + b->n_counted + b->n_bad < BATCH_MAX && clock_mono_ns() - started < BATCH_NS) {
         struct core_job *job = list;
         bool checkpoint = job->op.kind == SIGN_CHECKPOINT;
-        if (checkpoint && b->n + b->n_bad > 0)
+        if (checkpoint && b->n + b->n_counted + b->n_bad > 0)
             break; /* alone: it writes the journal by itself */
         list = job->next;
         if (chance != TM_OK) {

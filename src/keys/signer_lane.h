@@ -45,6 +45,11 @@ struct core_lane {
     bool started, stopping;
     pthread_t thread;
 };
+/* OCSP responses of one key since its last entry in the chain (keys/signer.h). Of the thread that signs for it. */
+struct core_tally {
+    uint64_t count, entry_ns; /* clock_mono_ns() of the last entry; 0: none yet */
+    uint8_t hash[32];
+};
 struct core_key {
     struct core_shared *shared;
     char id[64];
@@ -53,6 +58,7 @@ struct core_key {
     struct envelope env;
     struct arena *env_arena; /* every envelope there ever was lives on in it */
     struct core_lane lane, bulk;
+    struct core_tally tally;
 };
 /* Unlocked, no thread yet. */
 tm_err core_key_open(struct core_key **ret, struct core_shared *s, int dir, const char *id,

@@ -162,8 +162,9 @@ tm_err proto_read_op(struct proto_reader *r, struct proto_op *ret)
     op.proof = proto_read_bytes(r, (size_t)proto_read_uint(r, 2));
     op.tbs_size = proto_read_uint(r, 8);
     if (r->failed || op.kind >= SIGN_KIND_COUNT || op.alg >= SIG_ALG_COUNT ||
-        (op.flags & ~(unsigned)(PROTO_FLAG_ADOPT | PROTO_FLAG_MEMFD | PROTO_FLAG_RA)) || op.key_id.n > 63 ||
-        op.proof.n > PROTO_PROOF_MAX)
+        (op.flags &
+         ~(unsigned)(PROTO_FLAG_ADOPT | PROTO_FLAG_MEMFD | PROTO_FLAG_RA | PROTO_FLAG_RESPONDER)) ||
+        op.key_id.n > 63 || op.proof.n > PROTO_PROOF_MAX)
         return TM_EMALFORMED;
     if (!(op.flags & PROTO_FLAG_MEMFD)) {
         if (op.tbs_size > PROTO_INLINE_MAX)

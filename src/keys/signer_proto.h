@@ -35,7 +35,7 @@ enum proto_type {
     PROTO_CHAIN,
     PROTO_TYPE_END
 };
-enum { PROTO_FLAG_ADOPT = 1, PROTO_FLAG_MEMFD = 2, PROTO_FLAG_RA = 4 };
+enum { PROTO_FLAG_ADOPT = 1, PROTO_FLAG_MEMFD = 2, PROTO_FLAG_RA = 4, PROTO_FLAG_RESPONDER = 8 };
 
 /* A cursor over a frame's body with a sticky error. */
 struct proto_reader {

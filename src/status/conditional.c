@@ -65,11 +65,15 @@ static bool unchanged(const struct http_request *r, const struct representation 
 
 void representation_reply(struct http_request *r, const struct representation *v)
 {
-    char modified[30];
+    char modified[30], expires[30];
+    struct http_header headers[5] = {{"ETag", v->etag}, {"Cache-Control", v->cache_control}};
+    size_t n = 2;
     http_date_format(modified, v->modified);
-    struct http_header headers[4] = {{"ETag", v->etag}, {"Cache-Control", v->cache_control}};
+    http_date_format(expires, v->expires);
     if (v->modified)
-        headers[2] = (struct http_header){"Last-Modified", modified};
+        headers[n++] = (struct http_header){"Last-Modified", modified};
+    if (v->expires)
+        headers[n++] = (struct http_header){"Expires", expires};
     if (unchanged(r, v))
         http_reply(r, 304, NULL, (struct slice){0}, headers);
     else

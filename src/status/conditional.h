@@ -11,6 +11,7 @@ struct representation {
     struct slice body;
     const char *etag; /* with its quotes */
     int64_t modified; /* unix seconds; 0: unknown */
+    int64_t expires;  /* unix seconds; 0: only what cache_control says */
     const char *cache_control;
 };
 /* 200 with the body, or 304 where the client has it. On the request's loop. */
