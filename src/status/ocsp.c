@@ -74,7 +74,6 @@ static tm_err record(struct house *h, const struct ocsp_entry *e, struct diag *d
     };
     TM_TRY(house_event(h, e->tenant, "ocsp.signed", about, fields, diag));
     chain_recorded(h->chain, e->seq);
-    house_signing_end(h);
     return TM_OK;
 }
 
@@ -93,11 +92,11 @@ static tm_err record_all(struct house *h, struct diag *diag)
         pthread_mutex_lock(&o->lock);
         memmove(o->entries, o->entries + 1, --o->n_entries * sizeof *o->entries);
         pthread_mutex_unlock(&o->lock);
+        house_signing_end(h);
     }
 }
 
-/* A signer that died is replaced only when this has ended, or the record would be found twice. The answer need not wait for its event: what it says stands in the register already, and the entry is in the signer's journal
- * (docs/adr/0006). One that finds no room here is found in the journal at the next start. */
+/* The answer need not wait for its event: what it says stands in the register already, and the entry is in the signer's journal (docs/adr/0006). One that finds no room here is found in the journal at the next start. */
 static void entry_add(struct house *h, const struct authority *x, const struct sign_op *op)
 {
     struct ocsp *o = h->ocsp;
@@ -106,18 +105,18 @@ static void entry_add(struct house *h, const struct authority *x, const struct s
     snprintf(e.key, sizeof e.key, "%s", op->key_id);
     memcpy(e.tbs_hash, op->tbs_hash, sizeof e.tbs_hash);
     chain_signed(h->chain, op->chain_seq, op->chain_hash);
-    house_signing_goes_on(h);
     if (!o) {
         TM_IGNORE(record(h, &e, NULL));
         return;
     }
     pthread_mutex_lock(&o->lock);
     bool room = o->n_entries < OCSP_ENTRIES_MAX;
-    if (room)
+    if (room) {
+        /* A signer that died is replaced only once this has ended, or the entry would be recorded twice. */
+        house_signing_goes_on(h);
         o->entries[o->n_entries++] = e;
+    }
     pthread_mutex_unlock(&o->lock);
-    if (!room)
-        house_signing_end(h);
     if (h->jobs)
         jobs_kick(h->jobs, "ocsp.record");
 }
@@ -151,6 +150,8 @@ struct ocsp *ocsp_close(struct house *h)
         pthread_cond_wait(&o->idle, &o->lock);
     pthread_mutex_unlock(&o->lock);
     TM_IGNORE(record_all(h, NULL));
+    for (; o->n_entries; o->n_entries--)
+        house_signing_end(h);
     return o;
 }
 
