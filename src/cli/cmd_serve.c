@@ -231,7 +231,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
                   LOG_S("why", "TOUCHMARK_UNSAFE_ASYNC is set: a power cut loses acknowledged certificates"));
     TM_TRY(house_open(&s->house, &hc, diag));
     TM_TRY(status_open(s->house));
-    TM_TRY(ocsp_open(s->house, (size_t)s->config.limits.ocsp_cache << 20));
+    TM_TRY(ocsp_start(s->house, (size_t)s->config.limits.ocsp_cache << 20));
     TM_TRY(doors_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
@@ -333,7 +333,7 @@ static void stop(struct serving *s)
         unlink(s->socket_path);
     if (s->house)
         status_close(s->house);
-    struct ocsp *ocsp = s->house ? ocsp_close(s->house) : NULL;
+    struct ocsp *ocsp = s->house ? ocsp_stop(s->house) : NULL;
     if (s->house)
         doors_stop(s->house);
     house_close(s->house);

@@ -41,7 +41,7 @@ static void on_status(struct house *h, tenant_id tenant, const uint8_t id[CERT_S
     ocsp_cache_forget(h->ocsp->cache, tenant, id);
 }
 
-tm_err ocsp_open(struct house *h, size_t cache_octets)
+tm_err ocsp_start(struct house *h, size_t cache_octets)
 {
     struct ocsp *o = calloc(1, sizeof *o);
     if (!o)
@@ -139,7 +139,7 @@ void ocsp_leave(struct ocsp *o)
     pthread_mutex_unlock(&o->lock);
 }
 
-struct ocsp *ocsp_close(struct house *h)
+struct ocsp *ocsp_stop(struct house *h)
 {
     struct ocsp *o = h->ocsp;
     if (!o)

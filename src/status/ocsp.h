@@ -15,10 +15,10 @@ struct house;
 
 enum { OCSP_CACHE_DEFAULT = 64 << 20, OCSP_UNDER_WAY_MAX = 8192 };
 
-/* Before the server starts, with the octets that answers may take. ocsp_close() after it has ended: waits for what is under way, answers nothing
+/* Before the server starts, with the octets that answers may take. ocsp_stop() after it has ended: waits for what is under way, answers nothing
  * more; jobs and pools may still look in until the house is closed, so that its result is freed after that. */
-tm_err ocsp_open(struct house *h, size_t cache_octets);
-struct ocsp *ocsp_close(struct house *h);
+tm_err ocsp_start(struct house *h, size_t cache_octets);
+struct ocsp *ocsp_stop(struct house *h);
 void ocsp_free(struct ocsp *o);
 
 extern const struct http_route ocsp_routes[];
