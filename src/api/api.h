@@ -112,5 +112,3 @@ void api_dispatch(struct api_call *c);
 extern const struct http_route api_http_routes[];
 /* on_error of the HTTP server: what it refuses by itself below /api/ is a problem document too; elsewhere it stays as it is. */
 void api_http_error(void *app, struct http_request *r, int status, const char *detail);
-/* OpenAPI 3.1 document generated from the tables. */
-tm_err api_openapi(struct buf *out);

@@ -314,7 +314,7 @@ static json_t *servers(void)
                      "name of a tenant; \"house\" for the register that anchors the others");
 }
 
-tm_err api_openapi(struct buf *out)
+static tm_err api_openapi(struct buf *out)
 {
     json_t *doc = json_pack(
         "{s:s, s:{s:s,s:s,s:s,s:{s:s,s:s}}, s:o, s:[{s:[]},{s:[]}], s:o, s:{s:o,s:o,s:o,s:o,s:o}}", "openapi",

@@ -3,7 +3,9 @@
 #include "api/groups.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
+#include "issue/issue.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,14 +109,45 @@ static tm_err prove(struct api_call *c, uint64_t pos, struct diag *diag)
     return register_prove(&c->out, c->house->reg, c->tenant->id, pos, diag);
 }
 
-static tm_err proof(struct api_call *c, struct diag *diag)
+static tm_err position(uint64_t *ret, const struct api_call *c, struct diag *diag)
 {
     const char *text = api_param(c, "pos");
     char *end = NULL;
-    uint64_t pos = strtoull(text, &end, 10);
+    *ret = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || strlen(text) > 18)
         return diag_fail(diag, TM_EINVAL, NULL, "pos", "must be the number of an event");
+    return TM_OK;
+}
+
+static tm_err proof(struct api_call *c, struct diag *diag)
+{
+    uint64_t pos;
+    TM_TRY(position(&pos, c, diag));
     return prove(c, pos, diag);
+}
+
+struct erasure_doc {
+    const char *reason;
+};
+static const struct json_field erasure_schema[] = {
+    JSON_FIELD(struct erasure_doc, reason, JSON_K_STRING, .max = 1000, .required = true,
+               .doc = "why; it stays in the register, so no personal data"),
+    {0},
+};
+
+static tm_err erase(struct api_call *c, struct diag *diag)
+{
+    uint64_t pos;
+    json_t *doc = NULL;
+    struct erasure_doc d = {0};
+    TM_TRY(position(&pos, c, diag));
+    TM_TRY(api_body_json(&doc, c, diag));
+    tm_err e = json_bind(&d, erasure_schema, doc, "", c->arena, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    TM_TRY(issue_erase(c->house, c->tenant->id, pos, d.reason, c->principal, diag));
+    c->status = 204;
+    return TM_OK;
 }
 
 /* The event that made a certificate known: issued here, or imported. */
@@ -184,7 +217,7 @@ static const struct api_field event_fields[] = {
     {"type", "string", NULL, "certificate.issued"},
     {"subject", "string", "what it is about", "certificate/" API_SERIAL_EXAMPLE},
     {"leaf", "hex", "the hash that stands in the tree", NULL},
-    {"body", "object?", "null where it was erased", NULL},
+    {"body", "object?", "null where it was erased, but for the numbers of a signature", NULL},
     {0},
 };
 static const struct api_field event_list_fields[] = {
@@ -199,7 +232,7 @@ static const struct api_field exported_fields[] = {
     {"subject", "string", NULL, "certificate/" API_SERIAL_EXAMPLE},
     {"leaf", "base64", NULL, NULL},
     {"erased", "boolean", NULL, "false"},
-    {"salt?", "base64", NULL, NULL},
+    {"salt?", "base64", "missing where it was erased", NULL},
     {"body?", "string", "the event as its commitment covers it: JSON in a text", NULL},
     {0},
 };
@@ -234,6 +267,8 @@ const struct api_schema register_api_schemas[] = {
     {"Event", "what happened", event_fields, NULL, NULL},
     {"EventList", NULL, event_list_fields, NULL, NULL},
     {"ExportedEvent", "enough to compute the tree elsewhere", exported_fields, NULL, NULL},
+    {"Erasure", "why an event is erased", NULL, erasure_schema,
+     "{\"reason\":\"request of the person concerned, ticket 4711\"}"},
     {"Proof", "verifies offline: touchmark register verify-proof", proof_fields, NULL, NULL},
     {"VerifyReport", NULL, report_fields, NULL, NULL},
     {0},
@@ -245,6 +280,7 @@ static const struct api_field events_query[] = {
     {"limit", "integer", "at most so many; 100 when left out, 1000 at the most", "100"},
     {0},
 };
+static const struct api_content erased[] = {{204, NULL, NULL, "erased"}, {0}};
 static const struct api_content note[] = {{200, "text/plain", NULL, "a signed note (C2SP)"}, {0}};
 static const struct api_content key_text[] = {{200, "text/plain", NULL, "the key alone"}, {0}};
 static const struct api_content lines[] = {{200, "application/x-ndjson", "ExportedEvent",
@@ -260,6 +296,9 @@ const struct api_route register_api_routes[] = {
      "The key that checkpoints verify with (vkey)", "register", NULL, "RegisterKey", .gives = key_text},
     {HTTP_M_GET, "/api/v1/register/events", API_READERS, events, 0, "listEvents",
      "Events from a position on, by type prefix and subject", "register", NULL, "EventList", 0, events_query},
+    {HTTP_M_POST, "/api/v1/register/events/{pos}/erase", ROLE_ADMIN, erase, 4096, "eraseEvent",
+     "Take an event's contents out for good; its leaf and every proof stay, and the erasure is an event",
+     "register", "Erasure", NULL, .gives = erased},
     {HTTP_M_GET, "/api/v1/register/export", API_READERS, export, 0, "exportRegister",
      "The whole register, one event a line", "register", NULL, NULL, .gives = lines},
     {HTTP_M_GET, "/api/v1/register/proofs/{pos}", API_READERS, proof, 0, "proveEvent",

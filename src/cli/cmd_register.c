@@ -283,6 +283,26 @@ static int key(struct cli *c)
     return 0;
 }
 
+static int erase(struct cli *c)
+{
+    const char *reason = cli_get(c, "reason");
+    if (!is_position(c->args[0]))
+        return cli_usage(c, "\"%s\" is not the position of an event (touchmark register show)", c->args[0]);
+    if (!reason || !reason[0])
+        return cli_usage(c, "--reason is missing: it is all that stays to be read");
+    const char *path = arena_printf(c->arena, "/api/v1/register/events/%s/erase", c->args[0]);
+    struct cli_reply r;
+    if (!path || !cli_send_json(c, "POST", path, json_pack("{s:s}", "reason", reason), &r))
+        return 1;
+    if (!c->quiet)
+        printf("Event %s is erased. Backups and exports made before still have it.\n", c->args[0]);
+    return 0;
+}
+
+static const struct cli_option erase_options[] = {
+    {"reason", 0, "TEXT", "why; it stays in the register, so no personal data", false},
+    {0},
+};
 static const struct cli_option verify_options[] = {
     {"key", 0, "VKEY",
      "the register's key as noted elsewhere, or a file with it: only reads, needs no passphrase", false},
@@ -356,6 +376,20 @@ const struct command register_commands[] = {
      .example = "touchmark register show --type certificate --limit 20",
      .options = show_options,
      .run = show},
+    {.noun = "register",
+     .verb = "erase",
+     .summary = "take an event's contents out for good",
+     .arguments = "POS",
+     .description =
+         "For personal data that has to go. The event's place, time, type, subject and leaf stay, so every root and proof still\n"
+         "verifies; what it said can't be had again. Of what records a signature the numbers stay that the signer's chain is\n"
+         "verified by. The erasure is an event itself, with who did it and why. The certificate or device that the event told\n"
+         "of is another record and stays.",
+     .example = "touchmark register erase 42 --reason \"request of the person concerned, ticket 4711\"",
+     .options = erase_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = erase},
     {.noun = "register",
      .verb = "key",
      .summary = "print the register's public key",

@@ -254,7 +254,7 @@ static tm_err add_profile(struct build *b, tenant_id tenant, const struct resour
     x->name = profile_name(x->profile);
     tm_err e = list_add(&b->c->profiles, b->c->arena, x);
     if (e != TM_OK)
-        profile_unref(x->profile);
+        profile_free(x->profile);
     return e;
 }
 
@@ -536,7 +536,7 @@ void catalog_unref(struct catalog *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < c->profiles.n; i++)
-        profile_unref(((struct compiled_profile *)c->profiles.v[i])->profile);
+        profile_free(((struct compiled_profile *)c->profiles.v[i])->profile);
     arena_free(c->arena);
     free(c);
 }
@@ -599,16 +599,6 @@ const struct authority *catalog_authority_by_key_id(const struct catalog *c, str
     for (size_t i = 0; i < c->authorities.n; i++) {
         const struct authority *x = c->authorities.v[i];
         if (slice_eq(x->key_id, ski))
-            return x;
-    }
-    return NULL;
-}
-
-const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref)
-{
-    for (size_t i = 0; i < c->authorities.n; i++) {
-        const struct authority *x = c->authorities.v[i];
-        if (x->key_ref[0] && strcmp(x->key_ref, key_ref) == 0)
             return x;
     }
     return NULL;

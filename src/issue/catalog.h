@@ -114,8 +114,7 @@ const struct authority *catalog_authority(const struct catalog *c, tenant_id t, 
 const struct authority *catalog_authority_by_serial(const struct catalog *c, tenant_id t,
                                                     const uint8_t *serial);
 const struct authority *catalog_authority_by_key_id(const struct catalog *c,
-                                                    struct slice ski); /* any tenant */
-const struct authority *catalog_authority_by_key_ref(const struct catalog *c, const char *key_ref);
+                                                    struct slice ski);                    /* any tenant */
 size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret); /* all tenants */
 /* `label` is "<name>" in the default tenant or "<tenant>.<name>" (DESIGN 7). */
 const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label);

@@ -87,6 +87,12 @@ tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation
 tm_err issue_import(struct house *h, tenant_id tenant, struct slice der, const char *by,
                     uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag);
 
+/* Take the contents of an event out of the tenant's register; an event "register.erased" says that, by whom and why. Of what records a
+ * signature its number and hashes stay, which the signer's chain is verified by. TM_ENOTFOUND, TM_ECONFLICT (erased already), TM_EFORBIDDEN
+ * for events of the register itself. */
+tm_err issue_erase(struct house *h, tenant_id tenant, uint64_t pos, const char *reason, const char *by,
+                   struct diag *diag);
+
 /* Enrollment tokens (one-time secrets). The secret is returned once; only its hash is kept. */
 struct token_spec {
     const char *endpoint, *profile, *device; /* "" any */

@@ -412,7 +412,7 @@ static tm_err check_profile(struct arena *a, const json_t *doc, struct diag *dia
     if (e == TM_OK)
         e = profile_from_json(&p, buf_slice(&text), 1, diag);
     if (e == TM_OK)
-        profile_unref(p);
+        profile_free(p);
     buf_done(&text);
     return e;
 }

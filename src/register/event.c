@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { SALT = 16, FIELDS_MAX = 64 };
+enum { SALT = 16, FIELDS_MAX = 64, STUB_MAX = 256 };
 
 /* ---- bodies ---- */
 
@@ -215,6 +215,44 @@ bool event_find_hash(uint8_t out[32], struct slice body, const char *key)
         out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | d : d << 4);
     }
     return true;
+}
+
+/* ---- erasing ---- */
+
+static tm_err stub_build(struct buf *b, struct slice body)
+{
+    struct slice kind;
+    uint64_t chain;
+    uint8_t tbs[MERKLE_HASH];
+    if (!event_find_number(&chain, body, "chain") || !event_find_string(&kind, body, "kind") ||
+        !event_find_hash(tbs, body, "tbs"))
+        return TM_OK;
+    buf_printf(b, "{\"chain\":%" PRIu64 ",\"kind\":", chain);
+    buf_put_json_string(b, kind);
+    buf_puts(b, ",\"tbs\":\"");
+    buf_put_hex(b, SLICE_ARR(tbs));
+    buf_puts(b, "\"}");
+    return buf_err(b);
+}
+
+tm_err register_event_stub(struct slice *ret, struct arena *a, struct slice body)
+{
+    struct buf b;
+    buf_init(&b, STUB_MAX);
+    tm_err err = stub_build(&b, body);
+    if (err == TM_OK)
+        err = arena_copy(ret, a, buf_slice(&b));
+    buf_done(&b);
+    return err;
+}
+
+bool event_is_stub(struct slice body)
+{
+    struct buf b;
+    buf_init(&b, STUB_MAX);
+    bool is = stub_build(&b, body) == TM_OK && b.n && slice_eq(buf_slice(&b), body);
+    buf_done(&b);
+    return is;
 }
 
 /* ---- events ---- */

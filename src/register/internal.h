@@ -22,6 +22,12 @@ extern const char register_rule[]; /* diag.rule of everything that verification 
 /* {"@subject":…,"@time":…,"@type":… without a closing bracket: every body begins with it. */
 void event_head_build(struct buf *b, const char *type, const char *subject, int64_t time_ms);
 tm_err event_leaf(uint8_t out[32], struct slice salt, struct slice body);
+/* An erased event has no salt, and no more of a body than its stub. */
+static inline bool event_is_erased(const struct event_row *e)
+{
+    return e->salt.n == 0;
+}
+bool event_is_stub(struct slice body);
 bool event_find_string(struct slice *ret, struct slice body,
                        const char *key); /* escapes are left as they are */
 bool event_find_number(uint64_t *ret, struct slice body, const char *key);

@@ -44,7 +44,7 @@ static tm_err part_build(struct buf *out, struct arena *a, struct reg *r, struct
     tree_source_done(&source);
     TM_TRY(err);
 
-    bool erased = event.salt.n == 0 && event.body.n == 0;
+    bool erased = event_is_erased(&event);
     buf_puts(out, "\"checkpoint\":");
     buf_put_json_string(out, checkpoint.note);
     if (!erased) {

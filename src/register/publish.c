@@ -52,12 +52,12 @@ tm_err register_vkey(struct buf *out, struct reg *r)
 }
 
 /* Keys sorted, as everywhere: body, erased, leaf, pos, salt, subject, time, type. The body is the exact text that the leaf commits
- * to, hence a string. */
+ * to, hence a string; of an erased event what is left. */
 static void line_build(struct buf *b, const struct event_row *e)
 {
-    bool erased = e->salt.n == 0 && e->body.n == 0;
+    bool erased = event_is_erased(e);
     buf_puts(b, "{");
-    if (!erased) {
+    if (e->body.n) {
         buf_puts(b, "\"body\":");
         buf_put_json_string(b, e->body);
         buf_puts(b, ",");

@@ -31,6 +31,9 @@ struct event_field {
     int64_t i;
 };
 tm_err register_event_body(struct slice *ret, struct arena *a, const struct event_field *fields);
+/* What stays of a body that is erased: of one that records a signature its "chain", "kind" and "tbs", without which the signer's chain could
+ * not be computed again; else nothing. */
+tm_err register_event_stub(struct slice *ret, struct arena *a, struct slice body);
 /* The value of one top-level key of such a body, as its JSON text (strings with their quotes); false when it is not there. */
 bool register_event_find(struct slice *ret, struct slice body, const char *key);
 

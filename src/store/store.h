@@ -101,7 +101,7 @@ struct event_row {
     const char *type;    /* "certificate.issued", … */
     const char *subject; /* what it is about: "certificate/<hex>", "device/<id>", … */
     struct slice salt;   /* 16 octets; empty once erased */
-    struct slice body;   /* canonical JSON; empty once erased */
+    struct slice body;   /* canonical JSON; once erased, what register_event_stub() left of it */
     uint8_t leaf[32];    /* RFC 6962 leaf hash of the salted commitment */
 };
 
@@ -171,8 +171,8 @@ enum effect_kind {
     EFFECT_CRL_PUT,          /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
     EFFECT_CHECKPOINT_PUT,   /* refuses a smaller size */
     EFFECT_TILE_PUT,
-    EFFECT_META_PUT,    /* small named values of the house: epoch, counters */
-    EFFECT_EVENT_ERASE, /* event.pos: salt and body become empty, the leaf stays; TM_ENOTFOUND */
+    EFFECT_META_PUT, /* small named values of the house: epoch, counters */
+    EFFECT_EVENT_ERASE, /* event.pos: the salt becomes empty, the body what event.body says; the leaf stays; TM_ENOTFOUND */
     EFFECT_ACME_PUT, /* acme.row; expected_version as above, new version returned in acme.row.version; with acme.unique TM_ECONFLICT
                              when another row has the same kind and key */
     EFFECT_ACME_DROP, /* acme.row.kind and .id; expected_version as above; a row that is gone is no error */

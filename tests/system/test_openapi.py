@@ -157,6 +157,7 @@ VERBS = {
     "filter build": ["buildFilter"], "filter delta": ["buildFilter"], "filter info": ["getFilter", "listFilters"], "filter query": FILES_ONLY,
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
+    "register erase": ["eraseEvent"],
     "register show": ["listEvents"], "register key": ["getRegisterKey"],
 }
 # What no command asks for: machines and pages do.

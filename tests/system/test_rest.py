@@ -138,6 +138,31 @@ def test_resources__tenants_put_at_once_have_numbers_of_their_own(house):
     assert len(numbers) == len(set(numbers))
 
 
+def test_register__an_event_is_erased(house, openssl, auditor):
+    serial = enroll(house, openssl, "rest-erased").json["serial"]
+    [event] = house.api("GET", f"/register/events?type=certificate.issued&subject=certificate/{serial}").json["items"]
+    assert "rest-erased" in json.dumps(event["body"])
+    path = f"/register/events/{event['pos']}/erase"
+    assert house.api("POST", path, {"reason": "asked to"}, token=auditor).status == 403
+    assert house.api("POST", path, {}).status == 422
+    assert "erased" in house.cli("register", "erase", str(event["pos"]), "--reason", "asked to").stdout
+    [after] = house.api("GET", f"/register/events?type=certificate.issued&subject=certificate/{serial}").json["items"]
+    assert after["leaf"] == event["leaf"] and after["pos"] == event["pos"]
+    # What the signer's chain is verified by stays, and nothing else.
+    assert after["body"] == {k: event["body"][k] for k in ("chain", "kind", "tbs")}
+    [told] = house.api("GET", f"/register/events?type=register.erased&subject=event/{event['pos']}").json["items"]
+    assert told["body"]["reason"] == "asked to" and told["body"]["leaf"] == event["leaf"] and told["body"]["by"]
+    assert house.api("POST", path, {"reason": "again"}).status == 409
+    assert house.api("POST", f"/register/events/{told['pos']}/erase", {"reason": "hide"}).status == 403
+    assert house.api("POST", "/register/events/999999999/erase", {"reason": "x"}).status == 404
+    # All of it still verifies, and that the event stood there can still be proven.
+    house.cli("register", "verify")
+    proof = openssl.file("erased.json")
+    house.cli("register", "prove", str(event["pos"]), "-O", proof)
+    key = house.cli("register", "key").stdout.strip()
+    assert "erased" in house.cli("register", "verify-proof", proof, "--key", key).stdout
+
+
 @pytest.mark.parametrize("method, path, allow", [
     ("DELETE", "/certificates", {"GET", "HEAD"}),
     ("POST", "/resources/profiles/vpn", {"GET", "HEAD", "PUT", "DELETE"}),

@@ -152,11 +152,6 @@ bool query_row(struct query *q)
     return q->rc == SQLITE_ROW;
 }
 
-bool query_done(struct query *q)
-{
-    return !query_row(q) && q->rc == SQLITE_DONE;
-}
-
 tm_err query_end(struct query *q, struct diag *diag)
 {
     int rc = q->rc;

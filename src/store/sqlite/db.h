@@ -61,7 +61,6 @@ void query_blob(struct query *q, struct slice s); /* borrowed until query_end */
 /* One row is there. */
 bool query_row(struct query *q);
 /* A statement without rows; true unless it failed. */
-bool query_done(struct query *q);
 /* Reset; TM_OK, or what went wrong. Harmless when called twice. */
 tm_err query_end(struct query *q, struct diag *diag);
 /* The same after an error of our own (or TM_OK), which counts more than the query's. */

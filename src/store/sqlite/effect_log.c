@@ -35,6 +35,7 @@ static tm_err event_erase(struct sqlite_store *s, struct effect *e, struct diag 
     struct query q;
     query_begin(&q, &s->w.db, SQL_EVENT_ERASE);
     query_int(&q, event_key(e->tenant, e->u.event.pos));
+    query_blob(&q, e->u.event.body);
     query_row(&q);
     return query_end(&q, diag);
 }

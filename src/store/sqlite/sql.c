@@ -23,7 +23,6 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_SAVEPOINT] = "SAVEPOINT member",
     [SQL_RELEASE] = "RELEASE member",
     [SQL_ROLLBACK_TO] = "ROLLBACK TO member",
-    [SQL_READ_BEGIN] = "BEGIN",
     /* certificates */
     [SQL_CERT_ID_ADD] = "INSERT OR REPLACE INTO cert_id (tenant, id, seq) VALUES (?, ?, ?)",
     [SQL_CERT_IDS] = "SELECT seq, tenant, id FROM cert WHERE seq > ? ORDER BY seq",
@@ -81,7 +80,7 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_EVENT_RANGE] = "SELECT key, time, type, subject, salt, body, leaf FROM event WHERE key >= ? AND "
                         "key < ? ORDER BY key LIMIT ?",
     [SQL_EVENT_LEAVES] = "SELECT leaf FROM event WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-    [SQL_EVENT_ERASE] = "UPDATE event SET salt = x'', body = x'' WHERE key = ?",
+    [SQL_EVENT_ERASE] = "UPDATE event SET salt = x'', body = ?2 WHERE key = ?1",
     [SQL_TILE_PUT] = "INSERT INTO tile (key, hashes) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET "
                      "hashes = excluded.hashes",
     [SQL_TILE_GET] = "SELECT hashes FROM tile WHERE key = ?",

@@ -11,7 +11,6 @@ enum sql {
     SQL_SAVEPOINT,
     SQL_RELEASE,
     SQL_ROLLBACK_TO,
-    SQL_READ_BEGIN,
     /* certificates */
     SQL_CERT_ID_ADD,
     SQL_CERT_IDS,

@@ -79,6 +79,8 @@ static const struct {
     {"UPDATE event SET subject = 'thing/2' WHERE key = " KEY1 " + 12", 1, "event", "event 12 "},
     {"UPDATE event SET time = time + 1 WHERE key = " KEY1 " + 12", 1, "event", "event 12 "},
     {"UPDATE event SET salt = x'' WHERE key = " KEY1 " + 12", 1, "event", "event 12 "},
+    {"UPDATE event SET salt = x'', body = '{\"chain\":1}' WHERE key = " KEY1 " + 12", 1, "event",
+     "event 12 "},
     {"UPDATE event SET body = x'' WHERE key = " KEY1 " + 12", 1, "event", "event 12 "},
     {"DELETE FROM event WHERE key = " KEY1 " + 100", 1, "event", "event 100 "},
     {"DELETE FROM event WHERE key = " KEY1 " + 607", 1, "event", "event 607 "},
