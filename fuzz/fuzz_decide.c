@@ -196,7 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!own) /* of the ready profiles a sample is always made */
             abort();
         arena_free(a);
-        profile_unref(own);
+        profile_free(own);
         return 0;
     }
     request_fill(&s, a, data, slice_of(data + 4, size - 4));
@@ -211,6 +211,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     buf_done(&out);
     arena_free(a);
-    profile_unref(own);
+    profile_free(own);
     return 0;
 }

@@ -24,14 +24,13 @@ static void asked(const struct profile *p)
         (void)profile_may_approve(p, roles[i]);
     for (int door = -1; door <= DOOR_COUNT; door++)
         (void)profile_allows_door(p, door);
-    if (profile_quota_window(p) < 0 || !*profile_revocation(p) || !*profile_name(p))
+    if (profile_quota_window(p) < 0 || !*profile_name(p))
         abort();
     (void)profile_description(p);
     (void)profile_version(p);
     (void)profile_authority(p);
     (void)profile_retention(p);
     (void)profile_keep_expired(p);
-    (void)profile_grace(p);
     (void)profile_needs_approval(p);
     (void)profile_needs_device(p);
     (void)profile_server_keygen(p);
@@ -61,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (!slice_eq(profile_source(p), profile_source(again)))
         abort();
     buf_done(&out);
-    profile_unref(again);
-    profile_unref(p);
+    profile_free(again);
+    profile_free(p);
     return 0;
 }

@@ -206,7 +206,8 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     return add_addresses(l, p);
 }
 
-tm_err ca_plan_build_tbs(struct buf *out, const struct ca_plan *p, int64_t now, size_t *ret_serial_offset)
+static tm_err ca_plan_build_tbs(struct buf *out, const struct ca_plan *p, int64_t now,
+                                size_t *ret_serial_offset)
 {
     struct ext_list l = {.a = arena_new(0)};
     if (!l.a)

@@ -72,8 +72,6 @@ struct ca_plan {
     bool ra;        /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
     bool responder; /* not a CA: whoever answers OCSP in its name (RFC 6960 4.2.2.2); signed as SIGN_LEAF */
 };
-/* Append the TBSCertificate with a serial whose random part is zero; *ret_serial_offset for the signer. `now` goes into the serial's prefix. */
-tm_err ca_plan_build_tbs(struct buf *out, const struct ca_plan *p, int64_t now, size_t *ret_serial_offset);
 
 /* What came of a signature over a CA certificate. */
 struct ca_signed {

@@ -12,8 +12,8 @@
 
 enum { CHAIN_MAX = 16, SERIES_MAX = 64 << 20 };
 
-tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
-                         const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag)
+static tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
+                                const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag)
 {
     TM_TRY(ceremony_check(c, spec, true, diag));
     struct entry x = {.c = c,

@@ -37,10 +37,6 @@ tm_err ceremony_create_root(struct ca_result *ret, struct arena *a, const struct
                             const struct secret *bundle_passphrase, const struct offline_crls *crls,
                             struct offline_bundle **ret_bundle, struct diag *diag);
 
-/* Bring the certificate of an offline root into the house: it becomes an authority without a key. Its CRLs come by crl_series_import(). */
-tm_err ceremony_add_root(struct ca_result *ret, struct arena *a, const struct ceremony *c,
-                         const struct ca_spec *spec, const struct offline_bundle *b, struct diag *diag);
-
 /* A new CA with its key in this house.
  * parent NULL or "": a self-signed one (a flat hierarchy). Else an authority of the same tenant or the default one: its key is in this house, or
  * `bundle` is its open bundle. */
@@ -78,6 +74,3 @@ extern const char *const ca_export_names[CA_EXPORT_COUNT + 1]; /* "pem", "der", 
 tm_err authority_export(struct buf *out, const struct authority *x, enum ca_export form);
 /* Trust anchors of a tenant as one PEM bundle: every root that is not disabled, once each. */
 tm_err authority_roots(struct buf *out, struct house *h, tenant_id tenant);
-/* Key and envelope of one CA as an encrypted backup (a bundle as authority/offline.h has it, under a passphrase of its own). */
-tm_err ceremony_backup_key(const struct ceremony *c, tenant_id tenant, const char *name, const char *path,
-                           const struct secret *bundle_passphrase, struct diag *diag);

@@ -480,29 +480,6 @@ tm_err offline_bundle_create(struct offline_bundle **ret, const char *path, cons
     return TM_OK;
 }
 
-tm_err offline_bundle_wrap(const char *path, struct key *k, const struct envelope *env, struct slice cert_der,
-                           const struct secret *passphrase, struct diag *diag)
-{
-    if (access(path, F_OK) == 0)
-        return diag_fail(diag, TM_ECONFLICT, NULL, NULL, "%s exists already", path);
-    struct offline_bundle *b = bundle_new(path);
-    if (!b)
-        return TM_ENOMEM;
-    struct ca_spec s;
-    ca_spec_init(&s);
-    s.name = env->key_id;
-    b->der = cert_der;
-    tm_err e = make_header(b, &s);
-    if (e == TM_OK)
-        e = set_passphrase(b, passphrase);
-    if (e == TM_OK)
-        e = pack_key(b, k, env, passphrase, diag);
-    if (e == TM_OK)
-        e = save(b, false, diag);
-    offline_bundle_close(b);
-    return e;
-}
-
 tm_err offline_bundle_rekey(struct offline_bundle *b, const struct secret *old,
                             const struct secret *passphrase, struct diag *diag)
 {

@@ -30,9 +30,6 @@ void offline_bundle_close(struct offline_bundle *b);
 /* Put it under another passphrase; both are needed, for the key is encrypted anew. */
 tm_err offline_bundle_rekey(struct offline_bundle *b, const struct secret *old,
                             const struct secret *passphrase, struct diag *diag);
-/* A bundle of a key that exists: the backup of a CA of the house. */
-tm_err offline_bundle_wrap(const char *path, struct key *k, const struct envelope *env, struct slice cert_der,
-                           const struct secret *passphrase, struct diag *diag);
 
 /* Borrowed from the open bundle. */
 const char *offline_bundle_name(const struct offline_bundle *b);

@@ -181,7 +181,7 @@ static void put_ocsp(struct buf *out, struct house *h)
     catalog_unref(cat);
 }
 
-void admin_metrics(struct buf *out, struct house *h)
+static void admin_metrics(struct buf *out, struct house *h)
 {
     metrics_render(out);
     put_http(out);

@@ -7,7 +7,5 @@ struct house;
 extern const struct http_route admin_routes[];
 /* The server whose own numbers /metrics shows; set once after it has started. */
 void admin_watch(struct http_server *s);
-/* The whole exposition (Prometheus text 0.0.4). */
-void admin_metrics(struct buf *out, struct house *h);
 /* One reply: counted by route and status, its time observed. From any thread. */
 void admin_count(const char *route, int status, uint64_t micros);

@@ -226,7 +226,7 @@ tm_err bench_library_round(struct bench_floor *f, const struct bench_csrs *c, in
     buf_done(&p.tbs);
     buf_done(&p.sig);
     buf_done(&p.cert);
-    profile_unref(p.profile);
+    profile_free(p.profile);
     arena_free(names);
     arena_free(p.a);
     return e;

@@ -194,7 +194,7 @@ static int parse(struct cli *c, int argc, char **argv)
     return 0;
 }
 
-const char *cli_home_default(struct arena *a)
+static const char *cli_home_default(struct arena *a)
 {
     const char *env = getenv("TOUCHMARK_HOME");
     if (env && env[0])

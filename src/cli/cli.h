@@ -75,8 +75,6 @@ int cli_fail_diag(const struct cli *c, tm_err e, const struct diag *diag, const 
 bool cli_read_file(struct cli *c, const char *path, size_t max, struct slice *ret);
 /* Write atomically ("-" or NULL: standard output). */
 bool cli_write_file(struct cli *c, const char *path, struct slice data, unsigned mode);
-/* Where the home is when nobody says: $TOUCHMARK_HOME, /var/lib/touchmark when it exists, else $HOME/.touchmark. */
-const char *cli_home_default(struct arena *a);
 
 /* A progress bar on stderr where that is a terminal (one line, at most 10 updates a second), nothing else. */
 struct cli_progress {

@@ -36,7 +36,7 @@ static bool same_word(const char *a, const char *b)
     }
 }
 
-const struct resource_kind *resource_kind_named(struct cli *c, const char *word)
+static const struct resource_kind *resource_kind_named(struct cli *c, const char *word)
 {
     struct buf known;
     buf_init(&known, 4096);

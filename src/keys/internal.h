@@ -18,8 +18,6 @@ tm_err keys_digest(uint8_t out[KEY_DIGEST_MAX], size_t *ret_n, const char *name,
 tm_err key_sign_raw(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice message,
                     const uint8_t *sha256, struct diag *diag);
 EVP_PKEY *key_evp(const struct key *k);
-/* Takes `pkey` over, also on failure. TM_EUNSUPPORTED. */
-tm_err key_from_evp(struct key **ret, EVP_PKEY *pkey, struct diag *diag);
 
 /* 1..63 of [a-z0-9.-], not beginning with '.' or '-'. */
 bool key_id_valid(struct slice s);

@@ -41,7 +41,7 @@ static tm_err crypto_fail(struct diag *diag, const char *what)
 
 /* ---- making and releasing ---- */
 
-tm_err key_from_evp(struct key **ret, EVP_PKEY *pkey, struct diag *diag)
+static tm_err key_from_evp(struct key **ret, EVP_PKEY *pkey, struct diag *diag)
 {
     struct key *k = calloc(1, sizeof *k);
     if (!k) {

@@ -64,7 +64,6 @@ struct signer_key {
 };
 /* Public facts of all keys, fetched at start and after signer_reload(); valid until signer_free(). NULL when unknown. */
 const struct signer_key *signer_key_find(const struct signer *s, const char *id);
-size_t signer_keys(const struct signer *s, const struct signer_key **ret_first);
 /* Read the key directory again (new keys after a ceremony). Blocking. */
 tm_err signer_reload(struct signer *s, struct diag *diag);
 

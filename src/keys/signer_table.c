@@ -64,10 +64,3 @@ const struct signer_key *signer_key_find(const struct signer *s, const char *id)
             return &t->keys[i];
     return NULL;
 }
-
-size_t signer_keys(const struct signer *s, const struct signer_key **ret_first)
-{
-    const struct signer_table *t = atomic_load(&s->table);
-    *ret_first = t ? t->keys : NULL;
-    return t ? t->n : 0;
-}

@@ -5,15 +5,16 @@
 #include "base/text.h"
 #include "keys/alg.h"
 #include "policy/decide.h"
-#include "policy/rendering.h"
 #include "x509/name.h"
 #include <stdio.h>
 #include <string.h>
 
+enum { RENDER_OID_MAX = 128 };
+
 static const char *const result_names[] = {
     [TRACE_PASS] = "pass", [TRACE_APPLIED] = "applied", [TRACE_FAIL] = "fail"};
 
-const char *render_oid(char out[RENDER_OID_MAX], enum oid id, struct slice oid)
+static const char *render_oid(char out[RENDER_OID_MAX], enum oid id, struct slice oid)
 {
     if (id != OID_UNKNOWN)
         return oid_name(id);

@@ -33,7 +33,6 @@ tm_err profile_from_json(struct profile **ret, struct slice json, int64_t versio
     struct profile *p = calloc(1, sizeof *p);
     if (!p)
         return TM_ENOMEM;
-    atomic_init(&p->refs, 1);
     p->version = version;
     p->arena = arena_new(PROFILE_ARENA_MAX);
     json_t *doc = NULL;
@@ -42,22 +41,16 @@ tm_err profile_from_json(struct profile **ret, struct slice json, int64_t versio
         err = profile_load(p, doc, diag);
     json_decref(doc);
     if (err != TM_OK) {
-        profile_unref(p);
+        profile_free(p);
         return err;
     }
     *ret = p;
     return TM_OK;
 }
 
-struct profile *profile_ref(struct profile *p)
+void profile_free(struct profile *p)
 {
-    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-    return p;
-}
-
-void profile_unref(struct profile *p)
-{
-    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+    if (!p)
         return;
     arena_free(p->arena);
     free(p);
@@ -118,11 +111,6 @@ int64_t profile_renew_before(const struct profile *p, int64_t not_before, int64_
     return left >= whole ? not_before : not_after - left;
 }
 
-int64_t profile_grace(const struct profile *p)
-{
-    return p->doc.renewal.grace;
-}
-
 bool profile_needs_device(const struct profile *p)
 {
     return p->doc.device.required;
@@ -156,11 +144,6 @@ uint64_t profile_quota_max(const struct profile *p)
 uint64_t profile_quota_per_subject(const struct profile *p)
 {
     return (uint64_t)p->doc.quota.per_subject;
-}
-
-const char *profile_revocation(const struct profile *p)
-{
-    return p->doc.revocation.model == REVOCATION_CRL ? "crl" : "none";
 }
 
 static const enum crl_reason owner_reasons[] = {

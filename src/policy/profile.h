@@ -19,8 +19,7 @@ extern const char *const retention_names[]; /* "full", "metadata", "minimal" */
 /* Parse, validate (cross-field rules too) and compile. `version` is the resource's. Errors: TM_EINVAL/TM_EMALFORMED with a JSON
  * pointer in diag->field. */
 tm_err profile_from_json(struct profile **ret, struct slice json, int64_t version, struct diag *diag);
-struct profile *profile_ref(struct profile *p);
-void profile_unref(struct profile *p);
+void profile_free(struct profile *p);
 
 /* What other rooms need to know of one. */
 const char *profile_name(const struct profile *p);
@@ -31,8 +30,6 @@ enum retention profile_retention(const struct profile *p);
 int64_t profile_keep_expired(const struct profile *p); /* seconds that expired rows stay */
 int64_t profile_renew_before(const struct profile *p, int64_t not_before,
                              int64_t not_after); /* instant when renewal should begin */
-int64_t profile_grace(
-    const struct profile *p); /* seconds after expiry in which the old key may still renew */
 bool profile_needs_approval(const struct profile *p);
 bool profile_needs_caa(const struct profile *p);     /* must e.caa be looked up? */
 bool profile_honours_times(const struct profile *p); /* do times in a request count? */
@@ -47,7 +44,6 @@ const char *profile_server_keygen_alg(const struct profile *p); /* "ec-p256", â€
 int64_t profile_quota_window(const struct profile *p);          /* seconds; 0: no quota */
 uint64_t profile_quota_max(const struct profile *p);
 uint64_t profile_quota_per_subject(const struct profile *p);
-const char *profile_revocation(const struct profile *p); /* "crl", "none", â€¦ */
 
 bool profile_allows_reason(const struct profile *p,
                            enum crl_reason reason); /* may an owner revoke with it? */

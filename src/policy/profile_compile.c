@@ -120,7 +120,7 @@ bool profile_key_allowed(const struct profile *p, enum key_alg alg, unsigned bit
     return false;
 }
 
-uint32_t profile_key_usage_for(const struct profile *p, const struct key_alg_info *key)
+static uint32_t profile_key_usage_for(const struct profile *p, const struct key_alg_info *key)
 {
     uint32_t ku = p->key_usage;
     if (!key->can_encipher)

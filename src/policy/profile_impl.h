@@ -8,7 +8,6 @@
 #include "policy/profile_doc.h"
 #include "policy/template.h"
 #include "x509/ext.h"
-#include <stdatomic.h>
 
 enum { KEY_RULES_MAX = 16 };
 
@@ -38,7 +37,6 @@ struct custom_rule {
 };
 
 struct profile {
-    atomic_uint refs;
     struct arena *arena;
     struct slice source; /* canonical JSON */
     int64_t version;
@@ -78,7 +76,5 @@ struct profile {
 
 /* profile_compile.c: cross-field rules, then the templates above. p->doc is bound, p->arena is set. */
 tm_err profile_compile(struct profile *p, struct diag *diag);
-/* What the key may be used for: the profile's bits without those that this key type cannot do. */
-uint32_t profile_key_usage_for(const struct profile *p, const struct key_alg_info *key);
 /* profile_compile.c: "rsa-2048+" and friends. */
 bool profile_key_allowed(const struct profile *p, enum key_alg alg, unsigned bits);

@@ -39,7 +39,7 @@ static void rsa_describe(struct buf *out, const char *name, struct slice key)
         buf_printf(out, ", exponent %" PRIu64, e);
 }
 
-void key_describe(struct buf *out, const struct spki *k)
+static void key_describe(struct buf *out, const struct spki *k)
 {
     struct der_reader r;
     struct slice curve;
@@ -84,7 +84,7 @@ static enum oid pss_hash(struct slice params)
     return algid_read(&hash, &wrapper) == TM_OK ? hash.id : OID_UNKNOWN;
 }
 
-void sigalg_describe(struct buf *out, const struct algid *alg)
+static void sigalg_describe(struct buf *out, const struct algid *alg)
 {
     if (alg->id == OID_UNKNOWN) {
         oid_print_dotted(out, alg->oid);

@@ -13,8 +13,3 @@ void print_crl(struct print_sink *s, struct arena *a, const struct crl *c);
 
 /* Each extension as a fact of its own, then the names of the critical ones. */
 void print_exts(struct print_sink *s, struct arena *a, const struct exts *e);
-
-/* "EC P-256", "RSA 2048 bits", "ML-DSA-65" … */
-void key_describe(struct buf *out, const struct spki *k);
-/* The algorithm's name, with its hash where the parameters hold it (RSASSA-PSS). */
-void sigalg_describe(struct buf *out, const struct algid *alg);

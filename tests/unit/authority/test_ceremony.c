@@ -323,27 +323,6 @@ static void test_ceremony_import_cert__foreign_root(void **state)
     buf_done(&pem);
 }
 
-static void test_ceremony_backup_key__opens_as_a_bundle(void **state)
-{
-    (void)state;
-    struct diag diag = {0};
-    struct offline_bundle *b = NULL;
-    struct secret p = text_secret("for the safe");
-    CHECK_OK(ceremony_backup_key(&by, TENANT_DEFAULT, "issuing-ca", in_test("backup.bundle"), &p, &diag),
-             diag);
-    CHECK_OK(offline_bundle_open(&b, in_test("backup.bundle"), &p, &diag), diag);
-    assert_string_equal(offline_bundle_name(b), "issuing-ca");
-    /* Its envelope is with it: leaves and CRLs, never a CA. */
-    struct ca_signed sub;
-    assert_int_equal(offline_bundle_sign_csr(&sub, arena, b, make_csr(arena, "CN=Sub", NULL, 0),
-                                             &(struct offline_sign){0}, &diag),
-                     TM_EDENIED);
-    offline_bundle_close(b);
-    assert_int_equal(ceremony_backup_key(&by, TENANT_DEFAULT, "root", in_test("no.bundle"), &p, &diag),
-                     TM_ENOTFOUND);
-    secret_done(&p);
-}
-
 static void test_ceremony_create_ca__only_offline(void **state)
 {
     (void)state;
@@ -425,7 +404,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ceremony_install_ca__another_key, begin, end),
         cmocka_unit_test_setup_teardown(test_ceremony_import_ca__made_by_openssl, begin, end),
         cmocka_unit_test_setup_teardown(test_ceremony_import_cert__foreign_root, begin, end),
-        cmocka_unit_test_setup_teardown(test_ceremony_backup_key__opens_as_a_bundle, begin, end),
         cmocka_unit_test_setup_teardown(test_authority_export__forms, begin, end),
         cmocka_unit_test_setup_teardown(test_ceremony__register_verifies, begin, end),
     };

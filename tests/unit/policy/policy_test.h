@@ -50,7 +50,7 @@ static inline void bench_open(struct bench *b, const char *ready)
 
 static inline void bench_close(struct bench *b)
 {
-    profile_unref(b->p);
+    profile_free(b->p);
     arena_free(b->a);
 }
 

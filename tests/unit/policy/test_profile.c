@@ -154,7 +154,6 @@ static void test_profile_accessors__idevid_never(void **state)
 {
     struct bench b;
     bench_open(&b, "device-idevid-never");
-    assert_string_equal(profile_revocation(b.p), "none");
     assert_false(profile_server_keygen(b.p));
     assert_int_equal(profile_renew_before(b.p, 0, TM_TIME_NEVER), TM_TIME_NEVER);
     assert_int_equal(profile_quota_window(b.p), 0);
