@@ -51,14 +51,14 @@ static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag
         entries++;
     if (e != TM_ENOTFOUND)
         return e;
-    const char *number = arena_hex(c->arena, row.number), *crl_url, *ca_url;
+    const char *crl_url, *ca_url;
     TM_TRY(house_authority_urls(&crl_url, &ca_url, c->arena, c->house, x));
     struct buf pem;
     buf_init(&pem, 256 << 20);
     buf_put_pem(&pem, "X509 CRL", row.der);
     buf_puts(&c->out, "{\"authority\":");
     buf_put_json_string(&c->out, slice_str(x->name));
-    api_put_text(&c->out, "number", number ? number : "");
+    api_put_int(&c->out, "number", crl_number_value(row.number));
     api_put_time(&c->out, "this_update", row.this_update);
     api_put_time(&c->out, "next_update", row.next_update);
     api_put_int(&c->out, "revoked", (int64_t)entries);
@@ -108,7 +108,7 @@ static tm_err import_series(struct api_call *c, struct diag *diag)
 
 static const struct api_field crl_fields[] = {
     {"authority", "string", NULL, "issuing-ca"},
-    {"number", "hex", "RFC 5280 5.2.3", "01a1fd03cbc9"},
+    {"number", "integer", "RFC 5280 5.2.3", "1795246262804"},
     {"this_update", "time?", NULL, NULL},
     {"next_update", "time?", NULL, NULL},
     {"revoked", "integer", "certificates on it", "0"},

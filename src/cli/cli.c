@@ -272,6 +272,9 @@ static int run(struct cli *c, int argc, char **argv)
         return bad;
     if (c->n_args < c->command->min_args)
         return cli_usage(c, "needs %s", c->command->arguments);
+    for (int i = 0; i < c->n_args; i++)
+        if (c->args[i][0] == '\0') /* a variable that was not set, mostly: no name is empty */
+            return cli_usage(c, "argument %d is empty; it takes %s", i + 1, c->command->arguments);
     if (c->command->max_args >= 0 && c->n_args > c->command->max_args)
         return cli_usage(c, "too many arguments, beginning with \"%s\"", c->args[c->command->max_args]);
     return c->command->run(c);

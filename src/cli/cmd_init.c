@@ -156,7 +156,13 @@ static void print_json(const struct init_result *r)
     json_decref(o);
 }
 
-static void print_result(const struct init_result *r)
+static const char listening_everywhere[] =
+    "Listeners          8443 (TLS: enrollment, API) and 8080 (plain HTTP: CRLs, CA certificates) will listen on every address\n"
+    "                   of this machine, console and metrics on 127.0.0.1: change listen: in touchmark.yaml\n";
+static const char listening_local[] =
+    "Listeners          on 127.0.0.1 and free ports, which run/ports.json names\n";
+
+static void print_result(const struct init_result *r, const char *listening, bool next)
 {
     printf("A house in %s\n\n", r->home);
     printf("Root fingerprint (SHA-256)\n  %s\n\nAuthorities\n", r->root_fingerprint);
@@ -177,6 +183,9 @@ static void print_result(const struct init_result *r)
             "Root key           %s\n                   carry it away, and keep its passphrase elsewhere%s%s\n",
             r->root_bundle, r->root_passphrase_file ? ": " : "",
             r->root_passphrase_file ? r->root_passphrase_file : "");
+    printf("\n%s", listening);
+    if (!next)
+        return;
     printf("\nNext\n");
     for (size_t i = 0; i < sizeof r->next / sizeof *r->next; i++)
         if (r->next[i])
@@ -206,7 +215,8 @@ static int init(struct cli *c)
     if (status == 0 && c->output == OUTPUT_JSON)
         print_json(&result);
     else if (status == 0)
-        print_result(&result);
+        print_result(&result, cli_has(c, "demo-ports") ? listening_local : listening_everywhere,
+                     !cli_has(c, "no-next"));
     return status;
 }
 
@@ -222,6 +232,7 @@ static const struct cli_option init_options[] = {
     {"origin", 0, "NAME", "the register's name; never changes", false},
     {"root-key", 0, "TYPE", "key type of the root (ec-p384)", false},
     {"ca-key", 0, "TYPE", "key type of the issuing CAs (ec-p256)", false},
+    {"no-next", 0, NULL, "leave out what to do next, for scripts that go on by themselves", false},
     {"demo-ports", 0, NULL, "listeners on free loopback ports, written to run/ports.json", false},
     {0},
 };

@@ -300,6 +300,11 @@ static void wait_for_end(struct serving *s, const sigset_t *set)
     }
 }
 
+static bool is_everywhere(const char *address)
+{
+    return strcmp(address, "::") == 0 || strcmp(address, "0.0.0.0") == 0;
+}
+
 static void announce(struct serving *s)
 {
     for (size_t i = 0; i < s->n_listeners; i++) {
@@ -307,7 +312,9 @@ static void announce(struct serving *s)
         snprintf(port, sizeof port, "%d", http_server_port(s->server, i));
         log_info(NULL, "listening", LOG_S("address", s->listeners[i].address),
                  LOG_S("port", s->listeners[i].kind == HTTP_LISTENER_UNIX ? "" : port),
-                 LOG_S("tls", s->listeners[i].tls ? "yes" : "no"));
+                 LOG_S("tls", s->listeners[i].tls ? "yes" : "no"),
+                 LOG_S("reach", is_everywhere(s->listeners[i].address) ? "every address of this machine"
+                                                                       : "this address alone"));
     }
     struct event_field fields[] = {{.key = "version", .kind = EVENT_STR, .s = slice_str(TM_VERSION)}, {0}};
     struct diag diag = {0};

@@ -282,6 +282,7 @@ static tm_err collect_effects(struct run *run)
         *e = (struct effect){.kind = EFFECT_QUOTA_TAKE, .tenant = r->tenant};
         e->u.quota.name = arena_printf(r->arena, "profile/%s", profile_name(p));
         e->u.quota.window_start = run->facts.now - run->facts.now % window;
+        e->u.quota.window_end = e->u.quota.window_start + window;
         e->u.quota.max = profile_quota_max(p);
         e->u.quota.take = 1;
         if (!e->u.quota.name)

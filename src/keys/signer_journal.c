@@ -375,7 +375,7 @@ static tm_err take_lock(struct journal *j, struct diag *diag)
             return io_fail(diag, "cannot lock the key directory");
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
-    return diag_fail(diag, TM_EBUSY, "signer.lock", lock_name, "another signer is using this key directory");
+    return diag_fail(diag, TM_EBUSY, NULL, lock_name, "another signer is using this key directory");
 }
 
 tm_err journal_open(struct journal **ret, int dir, struct diag *diag)

@@ -257,7 +257,8 @@ tm_err rule_subject(struct deciding *s)
     if (s->n_attrs == 0 && s->p->doc.subject.empty == EMPTY_REFUSE)
         return REFUSE(s, TM_EDENIED, "subject.empty", "the subject is empty", "the subject would be empty");
     PASS(s, "subject.attributes", say_number(s, (int64_t)s->n_attrs),
-         s->p->n_subject ? " attributes from the template" : " attributes from the request");
+         s->n_attrs == 1 ? " attribute from the " : " attributes from the ",
+         s->p->n_subject ? "template" : "request");
     return TM_OK;
 }
 

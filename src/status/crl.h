@@ -28,6 +28,9 @@ tm_err crl_publish_all(struct house *h, enum crl_when when, struct diag *diag);
 /* The published CRL in `a`. TM_ENOTFOUND. */
 tm_err crl_current(struct crl_row *ret, struct arena *a, struct house *h, const struct authority *x);
 
+/* A CRL number as people read it: a magnitude of up to 7 octets; INT64_MAX for more. */
+int64_t crl_number_value(struct slice magnitude);
+
 /* ---- series for authorities whose key is elsewhere ---- */
 struct crl_series {
     size_t count;

@@ -15,9 +15,6 @@ struct crl_record {
 /* Store and event in one transaction. */
 tm_err crl_record(struct house *h, const struct authority *x, const struct crl_record *c, struct arena *a,
                   struct diag *diag);
-/* A magnitude of up to 7 octets; INT64_MAX for more. */
-int64_t crl_number_value(struct slice magnitude);
-
 /* A series as it was brought: PEM "X509 CRL" blocks or DER, one after another. Borrows `bytes` and `a`. */
 enum { CRL_SERIES_MAX = 1000 };
 struct crl_list {

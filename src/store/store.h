@@ -197,7 +197,8 @@ struct effect {
         } token;
         struct {
             const char *name; /* e.g. "profile/device-ldevid-1y" */
-            int64_t window_start;
+            int64_t window_start,
+                window_end; /* unix seconds; the end, after which it is forgotten; 0: never */
             uint64_t max, take;
         } quota;
         struct {
@@ -231,7 +232,8 @@ struct store_txn {
     struct executor *reply_to;
     struct effect *effects;
     size_t n;
-    bool patient; /* nobody's request waits for it: it may wait some milliseconds for a commit that others need */
+    bool
+        patient; /* nobody's request waits for it: it may wait some milliseconds for a commit that others need */
     /* answer */
     tm_err err;    /* TM_OK: durable */
     size_t failed; /* index of the effect that refused */
@@ -302,7 +304,8 @@ struct store_read {
     struct slice after; /* page: continue after this id (cert id octets, or text) */
     size_t limit;       /* 0: 100; at most 10000 */
     bool with_der;
-    bool states_only; /* READ_CERTS: ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
+    bool
+        states_only; /* READ_CERTS: ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
     /* answer */
     tm_err err;
     struct diag diag;

@@ -62,6 +62,18 @@ def test_init__twice_is_refused(house, program):
     assert done.returncode == 1 and "not empty" in done.stderr
 
 
+def test_empty_argument_is_refused(house):
+    done = house.cli("device", "register", "", ok=None)
+    assert done.returncode == 2 and "empty" in done.stderr
+
+
+def test_init__says_where_it_will_listen(program, tmp_path):
+    done = run(program, "init", "--home", str(tmp_path / "open"), "--generate-passphrase")
+    assert done.returncode == 0 and "every address" in done.stdout and "Next" in done.stdout
+    done = run(program, "init", "--home", str(tmp_path / "quiet"), "--generate-passphrase", "--no-next", "--demo-ports")
+    assert done.returncode == 0 and "127.0.0.1" in done.stdout and "Next" not in done.stdout
+
+
 def test_init__leaves_nothing_open(house):
     for path in ("keys", "store", "admin", "root"):
         assert os.stat(os.path.join(house.home, path)).st_mode & 0o077 == 0

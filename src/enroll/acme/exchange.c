@@ -72,6 +72,7 @@ tm_err acme_take_quota(struct acme_exchange *x, const char *name, int64_t max)
     e->kind = EFFECT_QUOTA_TAKE;
     e->u.quota.name = name;
     e->u.quota.window_start = now - now % ACME_QUOTA_WINDOW;
+    e->u.quota.window_end = e->u.quota.window_start + ACME_QUOTA_WINDOW;
     e->u.quota.max = (uint64_t)max;
     e->u.quota.take = 1;
     return TM_OK;

@@ -146,6 +146,7 @@ static tm_err quota_take(struct sqlite_store *s, struct effect *e, struct diag *
     query_text(&q, e->u.quota.name);
     query_int(&q, e->u.quota.window_start);
     query_int(&q, (int64_t)e->u.quota.take);
+    query_int(&q, e->u.quota.window_end ? e->u.quota.window_end : TM_TIME_NEVER);
     query_row(&q);
     return query_end(&q, diag);
 }

@@ -203,8 +203,8 @@ static tm_err old_slice(struct sqlite_store *s, struct expiry *x, struct diag *d
     TM_TRY(idem_slice(s, x, &x->old_done, diag));
     if (!x->old_done)
         return TM_OK;
-    /* Small tables: windows that a newer one has replaced for a day, continuations that are over. */
-    TM_TRY(run_int(&s->w.db, SQL_QUOTA_OLD, x->now - 86400, diag));
+    /* Small tables: windows and continuations that are over. */
+    TM_TRY(run_int(&s->w.db, SQL_QUOTA_OLD, x->now, diag));
     TM_TRY(run_int(&s->w.db, SQL_CONTINUATION_OLD, x->now, diag));
     return query_run(&s->w.db, SQL_COUNTER_TRIM, diag);
 }

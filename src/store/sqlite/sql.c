@@ -146,12 +146,11 @@ const char *const sql_text[SQL_COUNT] = {
                       "WHERE tenant = ? AND id = ?",
     [SQL_TOKEN_REVOKE] = "UPDATE token SET revoked = 1 WHERE tenant = ? AND id = ?",
     [SQL_QUOTA_GET] = "SELECT taken FROM quota WHERE tenant = ? AND name = ? AND window_start = ?",
-    [SQL_QUOTA_TAKE] = "INSERT INTO quota (tenant, name, window_start, taken) VALUES (?, ?, ?, ?) ON "
-                       "CONFLICT (tenant, name, window_start) DO UPDATE SET taken = taken + "
-                       "excluded.taken",
-    [SQL_QUOTA_OLD] = "DELETE FROM quota WHERE EXISTS (SELECT 1 FROM quota n WHERE n.tenant = "
-                      "quota.tenant AND n.name = quota.name AND n.window_start > quota.window_start) "
-                      "AND window_start < ?",
+    [SQL_QUOTA_TAKE] =
+        "INSERT INTO quota (tenant, name, window_start, taken, window_end) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (tenant, name, window_start) DO UPDATE SET taken = taken + "
+        "excluded.taken, window_end = excluded.window_end",
+    [SQL_QUOTA_OLD] = "DELETE FROM quota WHERE window_end < ?",
     [SQL_IDEM_GET] = "SELECT request_hash, cert, expires_at FROM idempotency WHERE tenant = ? AND key "
                      "= ?",
     [SQL_IDEM_PUT] = "INSERT INTO idempotency (tenant, key, request_hash, cert, expires_at) VALUES (?, "

@@ -80,7 +80,24 @@ static void test_expire__what_else_gets_old(void **state)
     c.u.continuation = (struct continuation_row){
         .id = "c", .kind = "enrollment", .key = "k", .status = "done", .expires_at = SUITE_NOW + 5};
     assert_ok(commit1(s, &c));
+    /* Windows of a quota, each the last of its name: one is over, one not yet. */
+    struct effect q[2];
+    for (unsigned i = 0; i < 2; i++) {
+        q[i] = (struct effect){.kind = EFFECT_QUOTA_TAKE, .tenant = 1};
+        q[i].u.quota.name = i ? "open" : "over";
+        q[i].u.quota.window_start = SUITE_NOW - 100;
+        q[i].u.quota.window_end = SUITE_NOW + (i ? 100 : 10);
+        q[i].u.quota.max = 5;
+        q[i].u.quota.take = 2;
+    }
+    assert_ok(commit(s, q, 2));
     assert_int_equal(expire(s, SUITE_NOW + 20), 300);
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_read taken = {
+            .kind = READ_QUOTA, .tenant = 1, .name = q[i].u.quota.name, .window_start = SUITE_NOW - 100};
+        tm_err e_taken = look(s, &taken);
+        assert_true(i ? e_taken == TM_OK && taken.count == 2 : e_taken == TM_ENOTFOUND || taken.count == 0);
+    }
     struct store_read r = {.kind = READ_IDEMPOTENCY, .tenant = 1, .name = "key-1"};
     assert_err(TM_ENOTFOUND, look(s, &r));
     r.name = "key-2";
