@@ -198,6 +198,7 @@ static void run_batch(struct task *t)
         tm_err e = item_parse(x, a, b, batch->text + batch->v[i].at, batch->v[i].n);
         x->r.arena = a;
         x->r.house = b->call.house;
+        x->r.bulk = true;
         x->r.reply_to = http_request_executor(b->request);
         x->r.done.run = item_done;
         if (e == TM_OK) {
@@ -307,7 +308,7 @@ static bool take_batch(struct bulk *b)
     b->line = line;
     buf_consume(&b->lines, last);
     b->under_way += batch->n;
-    executor_post(pool_executor(b->call.house->crypto), &batch->task);
+    executor_post(pool_behind(b->call.house->crypto), &batch->task);
     return true;
 }
 

@@ -168,11 +168,14 @@ bool task_at_flush(void (*f)(void))
 
 /* ---- pool ---- */
 
+enum { BEHIND_EVERY = 32 };
+
 struct pool {
-    struct executor executor;
+    struct executor executor, behind;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    struct task_list queue;
+    struct task_list queue, later;
+    unsigned passed; /* tasks that went before those of `later` since one of them ran */
     bool stopping;
     _Atomic size_t queued;
     char name[16];                    /* what Linux keeps of a thread's name */
@@ -181,32 +184,70 @@ struct pool {
     pthread_t threads[];
 };
 
-static void pool_post(struct executor *e, struct task *t)
+static void pool_add(struct pool *p, struct task_list *queue, struct task *t)
 {
-    struct pool *p = TM_CONTAINER(e, struct pool, executor);
     pthread_mutex_lock(&p->mutex);
-    task_list_add(&p->queue, t);
+    task_list_add(queue, t);
     atomic_fetch_add_explicit(&p->queued, 1, memory_order_relaxed);
     pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->mutex);
 }
 
-static void pool_post_list(struct executor *e, struct task *first)
+static void pool_add_list(struct pool *p, struct task_list *queue, struct task *first)
 {
-    struct pool *p = TM_CONTAINER(e, struct pool, executor);
     size_t n = 1;
     struct task *last = first;
     for (; last->next; last = last->next)
         n++;
     pthread_mutex_lock(&p->mutex);
-    *p->queue.end = first;
-    p->queue.end = &last->next;
+    *queue->end = first;
+    queue->end = &last->next;
     atomic_fetch_add_explicit(&p->queued, n, memory_order_relaxed);
     if (n > 1)
         pthread_cond_broadcast(&p->wake);
     else
         pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->mutex);
+}
+
+static void pool_post(struct executor *e, struct task *t)
+{
+    struct pool *p = TM_CONTAINER(e, struct pool, executor);
+    pool_add(p, &p->queue, t);
+}
+
+static void pool_post_list(struct executor *e, struct task *first)
+{
+    struct pool *p = TM_CONTAINER(e, struct pool, executor);
+    pool_add_list(p, &p->queue, first);
+}
+
+static void behind_post(struct executor *e, struct task *t)
+{
+    struct pool *p = TM_CONTAINER(e, struct pool, behind);
+    pool_add(p, &p->later, t);
+}
+
+static void behind_post_list(struct executor *e, struct task *first)
+{
+    struct pool *p = TM_CONTAINER(e, struct pool, behind);
+    pool_add_list(p, &p->later, first);
+}
+
+static bool pool_empty(const struct pool *p)
+{
+    return !p->queue.first && !p->later.first;
+}
+
+/* The next task; the mutex is held, and there is one. */
+static struct task *pool_take(struct pool *p)
+{
+    atomic_fetch_sub_explicit(&p->queued, 1, memory_order_relaxed);
+    if (p->later.first && (!p->queue.first || ++p->passed > BEHIND_EVERY)) {
+        p->passed = 0;
+        return task_list_pop(&p->later);
+    }
+    return task_list_pop(&p->queue);
 }
 
 /* A thread's turn of corked tasks. */
@@ -243,17 +284,16 @@ static void *pool_thread(void *arg)
     struct turn turn = {0};
     pthread_mutex_lock(&p->mutex);
     for (;;) {
-        if (!p->queue.first && turn.until_ns) {
+        if (pool_empty(p) && turn.until_ns) {
             pthread_mutex_unlock(&p->mutex);
             turn_end(&turn);
             pthread_mutex_lock(&p->mutex);
         }
-        while (!p->queue.first && !p->stopping)
+        while (pool_empty(p) && !p->stopping)
             pthread_cond_wait(&p->wake, &p->mutex);
-        if (!p->queue.first)
+        if (pool_empty(p))
             break;
-        struct task *t = task_list_pop(&p->queue);
-        atomic_fetch_sub_explicit(&p->queued, 1, memory_order_relaxed);
+        struct task *t = pool_take(p);
         pthread_mutex_unlock(&p->mutex);
         turn_begin(&turn, p);
         t->run(t);
@@ -297,7 +337,10 @@ tm_err pool_new(struct pool **ret, const char *name, unsigned threads)
         return TM_ENOMEM;
     p->executor.post = pool_post;
     p->executor.post_list = pool_post_list;
+    p->behind.post = behind_post;
+    p->behind.post_list = behind_post_list;
     p->queue.end = &p->queue.first;
+    p->later.end = &p->later.first;
     snprintf(p->name, sizeof p->name, "%s", name);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
@@ -336,6 +379,11 @@ void pool_gather(struct pool *p, unsigned tasks, unsigned us)
 struct executor *pool_executor(struct pool *p)
 {
     return &p->executor;
+}
+
+struct executor *pool_behind(struct pool *p)
+{
+    return &p->behind;
 }
 
 size_t pool_queued(const struct pool *p)

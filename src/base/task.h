@@ -48,6 +48,8 @@ struct pool;
 tm_err pool_new(struct pool **ret, const char *name, unsigned threads);
 void pool_free(struct pool *p);
 struct executor *pool_executor(struct pool *p);
+/* For what may wait: tasks posted here let all others go first, but for one in a while. */
+struct executor *pool_behind(struct pool *p);
 /* Its threads are corked while there is work, for at most `tasks` tasks and `us` microseconds at a time. For pools whose tasks don't block;
  * call it before the first post. */
 void pool_gather(struct pool *p, unsigned tasks, unsigned us);

@@ -40,6 +40,7 @@ struct issue_request {
     const char *
         device_id; /* as far as the door knows it; NULL: policy's facts look by caller certificate and CSR serialNumber */
     bool dry_run;  /* decide only: nothing is signed or recorded */
+    bool bulk;     /* one of many: who asks for one alone goes first */
     bool approved; /* by approval of the continuation */
     const char *approved_by;
     /* What the door writes in the transaction of the certificate: called once `serial` is known, with room for ISSUE_ALSO_MAX effects.

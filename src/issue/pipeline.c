@@ -585,7 +585,9 @@ void issue_submit(struct issue_request *r)
     run->catalog = house_catalog(r->house);
     run->device_effect = EFFECTS_MAX;
     run->prepare.run = prepare;
-    executor_post(pool_executor(r->house->crypto), &run->prepare);
+    /* Only the way in is behind others: what has begun is finished in its turn. */
+    struct pool *crypto = r->house->crypto;
+    executor_post(r->bulk ? pool_behind(crypto) : pool_executor(crypto), &run->prepare);
 }
 
 static void blocking_done(struct task *t)

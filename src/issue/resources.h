@@ -20,8 +20,8 @@ struct resource_kind {
     /* Parse and validate one document on its own; TM_EINVAL with a JSON pointer in diag->field. */
     tm_err (*check)(struct arena *a, const json_t *doc, struct diag *diag);
 };
-extern const struct resource_kind
-    resource_kinds[]; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
+extern const struct resource_kind resource_kinds
+    []; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
 
 /* The documents as bound; strings live in the arena of the binding. */

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* WINDOW: how many operations of one key the signer holds at most. OUT_LOW: no further frames are made while more octets than that wait to
  * be written. */
 enum {
     WINDOW = 256,
+    SEAL_TRIES = 20,
     OUT_MAX = 2 * PROTO_REQUEST_MAX,
     OUT_LOW = 128 << 10,
     RECV_CHUNK = 256 << 10,
@@ -193,6 +195,18 @@ static void pop(struct client_lane *l)
 
 /* ---- writing ---- */
 
+/* While the kernel has a page of it in hand (as it moves memory on a busy machine), it can't be sealed against writing: EBUSY. */
+static bool seal(int fd)
+{
+    int tries = 0;
+    while (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+        if (errno != EBUSY || ++tries == SEAL_TRIES)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return true;
+}
+
 static tm_err sealed_copy(int *ret, struct slice bytes)
 {
     int fd = memfd_create("tbs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -207,8 +221,7 @@ static tm_err sealed_copy(int *ret, struct slice bytes)
             break;
         at += (size_t)n;
     }
-    if (at < bytes.n ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+    if (at < bytes.n || !seal(fd)) {
         close(fd);
         return TM_EUNAVAIL;
     }

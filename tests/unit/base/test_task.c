@@ -277,6 +277,72 @@ static void chained_run(struct task *t)
     executor_post(c->reply, t);
 }
 
+/* A thread that is held until all have been posted, then what ran when. */
+struct noted {
+    struct task task;
+    char what;
+    char *order;
+    _Atomic size_t *n;
+    pthread_mutex_t *held;
+};
+
+static void note_run(struct task *t)
+{
+    struct noted *x = TM_CONTAINER(t, struct noted, task);
+    if (x->held) {
+        pthread_mutex_lock(x->held);
+        pthread_mutex_unlock(x->held);
+        return;
+    }
+    x->order[atomic_fetch_add(x->n, 1)] = x->what;
+}
+
+static void test_pool_behind__others_go_first(void **state)
+{
+    (void)state;
+    enum { MANY = 100, FEW = 3 };
+    struct pool *p;
+    pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    struct noted hold = {.task.run = note_run, .held = &held}, v[2 * MANY];
+    char order[2 * MANY + 1] = "";
+    _Atomic size_t n = 0;
+    assert_int_equal(pool_new(&p, "test", 1), TM_OK);
+    pthread_mutex_lock(&held);
+    executor_post(pool_executor(p), &hold.task);
+    for (int i = 0; i < MANY + FEW; i++) {
+        v[i] = (struct noted){.task.run = note_run, .what = i < MANY ? 'b' : 'a', .order = order, .n = &n};
+        executor_post(i < MANY ? pool_behind(p) : pool_executor(p), &v[i].task);
+    }
+    pthread_mutex_unlock(&held);
+    pool_free(p);
+    assert_int_equal(n, MANY + FEW);
+    assert_memory_equal(order, "aaabbb", 6);
+}
+
+/* However many go first, some of the others run too. */
+static void test_pool_behind__is_not_forgotten(void **state)
+{
+    (void)state;
+    enum { MANY = 100 };
+    struct pool *p;
+    pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    struct noted hold = {.task.run = note_run, .held = &held}, v[2 * MANY];
+    char order[2 * MANY + 1] = "";
+    _Atomic size_t n = 0;
+    assert_int_equal(pool_new(&p, "test", 1), TM_OK);
+    pthread_mutex_lock(&held);
+    executor_post(pool_executor(p), &hold.task);
+    for (int i = 0; i < 2 * MANY; i++) {
+        v[i] = (struct noted){.task.run = note_run, .what = i < MANY ? 'b' : 'a', .order = order, .n = &n};
+        executor_post(i < MANY ? pool_behind(p) : pool_executor(p), &v[i].task);
+    }
+    pthread_mutex_unlock(&held);
+    pool_free(p);
+    assert_int_equal(n, 2 * MANY);
+    const char *first = strchr(order, 'b'), *last = strrchr(order, 'a');
+    assert_true(first && last && first < last);
+}
+
 /* Tasks that post to their own pool and to a waiter: nothing stays behind, neither under load nor with a lone one. */
 static void test_pool_gather__nothing_stays(void **state)
 {
@@ -324,6 +390,8 @@ int main(void)
         cmocka_unit_test(test_pool_new__refused),
         cmocka_unit_test(test_task_cork__lists_in_order),
         cmocka_unit_test(test_task_cork__more_executors_than_are_kept),
+        cmocka_unit_test(test_pool_behind__others_go_first),
+        cmocka_unit_test(test_pool_behind__is_not_forgotten),
         cmocka_unit_test(test_pool_gather__nothing_stays),
         cmocka_unit_test(test_task_cores__one_at_least),
     };
