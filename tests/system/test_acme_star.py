@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from test_acme import Problem, make_csr, refused, world  # noqa: F401 (a fixture)
+from test_acme import Problem, World, make_csr, refused, world  # noqa: F401 (a fixture)
 
 SHORT = {"kind": "Profile", "name": "star-short", "authority": "issuing-ca", "caa": "required",
          "lifetime": {"default": "10d", "max": "30d", "min": "1s", "requested": "honour"},
@@ -130,6 +130,29 @@ def test_policy_is_asked_each_time(star):
     c.wait(order.url, lambda o: "error" not in o, 60)
     c.post(order.value["authorizations"][0], {"status": "deactivated"})
     assert c.wait(order.url, lambda o: o["status"] != "valid", 60)["status"] == "canceled"
+
+
+@pytest.mark.slow
+def test_restart(star, new_house):
+    """A server that was killed renews what it had promised to."""
+    house = new_house()
+    house.cli("apply", "-f", "-", data=json.dumps(SHORT))
+    w = World.__new__(World)
+    w.house, w.dns, w.web, w.alpn = house, star.dns, star.web, star.alpn
+    World.open(w, "acme-star", profiles=["star-short"], **{"auto-renewal": {"max-duration": "30d", "min-lifetime": "4s", "certificate-get": True}})
+    house.start()
+    c = w.client("acme-star")
+    order = renewing(w, c, "kept.star.test", **{"allow-certificate-get": True})
+    first = fetch(c, order)[1]
+    house.process.kill()
+    house.process.wait()
+    house.start()
+    c.close()
+    path = order.value["star-certificate"].split("/acme/", 1)[1]
+    end = time.monotonic() + 60
+    while x509.load_pem_x509_certificate(c.http("GET", f"{house.url}/acme/{path}").body).serial_number == first.serial_number:
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_start_date(star):

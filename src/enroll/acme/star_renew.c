@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 512, RETRY_MIN = 1, RETRY_MAX = 3600 };
+enum { SWEEP_MAX = 512, RETRY_MIN = 1, RETRY_MAX = 3600, SOON = 30 };
 
 struct renewal {
     struct errand errand;
@@ -73,6 +73,13 @@ static tm_err end(struct renewal *k, const char *why)
     TM_TRY(register_event_effect(&event, k->arena, k->tenant, "acme.order-canceled", about, body,
                                  clock_now_ms()));
     return write_order(k, &event);
+}
+
+/* Nothing is wrong with the order: the signer, say, is coming back. */
+static tm_err wait_for(struct renewal *k, int64_t seconds)
+{
+    k->order.row.due_at = clock_now_ms() + seconds * 1000;
+    return write_order(k, NULL);
 }
 
 /* Tried again after an eighth of a certificate's life: before the present one ends there are several tries. */
@@ -158,6 +165,8 @@ static tm_err issue(struct renewal *k, const struct profile *p)
     if (i->outcome == ISSUE_PENDING)
         return end(k, "the profile needs approval now");
     bool denied = i->outcome == ISSUE_DENIED;
+    if (!denied && tm_err_class(i->err) == TM_CLASS_UNAVAILABLE)
+        return wait_for(k, SOON);
     return put_off(k, denied ? ACME_P_UNAUTHORIZED : ACME_P_SERVER_INTERNAL,
                    denied ? i->diag.message : "something went wrong here; it is tried again");
 }
