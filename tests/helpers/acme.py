@@ -266,6 +266,7 @@ class Order:
         """PEM chain as a list of certificates, leaf first."""
         reply = self.client.post(self.value["certificate"])
         assert reply.headers["Content-Type"] == "application/pem-certificate-chain"
+        assert not reply.links("up")  # clients would follow it with a signed request
         blocks = reply.body.decode().split("-----END CERTIFICATE-----\n")
         return [x509.load_pem_x509_certificate((b + "-----END CERTIFICATE-----\n").encode()) for b in blocks if b.strip()]
 

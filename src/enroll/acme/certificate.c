@@ -40,8 +40,9 @@ static size_t find_chains(const struct authority *v[CHAINS_MAX], const struct ca
     return n;
 }
 
-static tm_err add_links(struct acme_exchange *x, const struct acme_order *o,
-                        const struct authority *const *chains, size_t n, size_t shown)
+/* RFC 8555 7.4.2. There is no "up" (7.1) to an issuer: the chain is in the answer, and clients that follow it, as Caddy's do, would send
+ * a signed request to where certificates are published. */
+static tm_err add_links(struct acme_exchange *x, const struct acme_order *o, size_t n, size_t shown)
 {
     size_t k = 0;
     for (size_t i = 0; i < n && !star_is(o); i++) {
@@ -51,11 +52,7 @@ static tm_err add_links(struct acme_exchange *x, const struct acme_order *o,
         if (!x->links[k++])
             return TM_ENOMEM;
     }
-    const char *crl, *ca;
-    TM_TRY(house_authority_urls(&crl, &ca, x->arena, x->house, chains[shown]));
-    if (ca[0])
-        x->links[k] = arena_printf(x->arena, "<%s>;rel=\"up\"", ca);
-    return !ca[0] || x->links[k] ? TM_OK : TM_ENOMEM;
+    return TM_OK;
 }
 
 static tm_err read_certificate(struct slice *ret, const char **ret_authority, struct acme_exchange *x,
@@ -98,7 +95,7 @@ static tm_err put_certificate(struct acme_exchange *x, const struct acme_order *
     }
     put_chain(&x->body, leaf, chains[shown]);
     x->type = "application/pem-certificate-chain";
-    return add_links(x, o, chains, n, shown);
+    return add_links(x, o, n, shown);
 }
 
 static tm_err no_certificate(struct acme_exchange *x, struct diag *diag)
