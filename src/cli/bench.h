@@ -96,6 +96,8 @@ void bench_conn_free(struct bench_conn *c);
 /* One exchange; *ret_status and, where `out` is given, the body. `headers` are whole lines. TM_EIO. */
 tm_err bench_exchange(struct bench_conn *c, const char *method, const char *target, const char *headers,
                       struct slice body, int *ret_status, struct buf *out, struct diag *diag);
+/* A header field of the last answer, until the next exchange; NULL. */
+const char *bench_field(const struct bench_conn *c, const char *name);
 /* Stream `n` requests as NDJSON through the REST bulk door; every one has to come back issued. *ret_s is the time taken. Where `results` is
  * given, the answer is kept there. */
 tm_err bench_bulk(const struct bench_server *s, const struct bench_csr *v, size_t n, double *ret_s,
@@ -134,6 +136,8 @@ struct bench_peers {
     int core, load_core;
     struct bench_peer v[BENCH_PEERS];
 };
+/* A port of loopback that nobody has at the moment. */
+int bench_free_port(void);
 /* Start them in a fresh directory on the core given. TM_ENOTFOUND when they are not installed. */
 tm_err bench_peers_open(struct bench_peers *p, struct cli *c, const char *dir, int core, int load_core,
                         struct diag *diag);
@@ -141,7 +145,32 @@ tm_err bench_peers_open(struct bench_peers *p, struct cli *c, const char *dir, i
 tm_err bench_peers_round(struct bench_peers *p, const struct bench_csr *v, size_t n, struct diag *diag);
 void bench_peers_close(struct bench_peers *p);
 
+/* ---- an ACME client that knows just the way to a certificate (bench_acme_client.c) ---- */
+
+struct bench_acme_server {
+    const char *name;
+    int port;
+    const char *directory; /* path */
+    pid_t pid;
+    struct bench_sample per_s, cpu_us, order_ms;
+};
+struct bench_acme_client;
+/* An account of its own for one name, with the name proven or granted (`external`: key id and key as base64url). */
+tm_err bench_acme_open(struct bench_acme_client **ret, const struct bench_acme_server *s, const char *name,
+                       const char *external_id, const char *external_key, struct diag *diag);
+/* Order, finalize, fetch: a certificate. */
+tm_err bench_acme_certificate(struct bench_acme_client *k, const struct bench_csr *csr, const char *name,
+                              struct diag *diag);
+void bench_acme_free(struct bench_acme_client *k);
+/* Accounts and past orders of an endpoint, straight through the store (bench_acme_fill.c). The house must be closed. */
+tm_err bench_acme_fill(struct cli *c, const char *home, const char *endpoint, uint64_t accounts,
+                       uint64_t orders, struct diag *diag);
+
 /* ---- rows (bench_fill.c) ---- */
+
+struct house;
+/* The house in `home`, opened offline with its generated passphrase. */
+tm_err bench_house_open(struct house **ret, struct cli *c, const char *home, struct diag *diag);
 
 /* Certificates are added straight through the store until it holds `rows`, each with its look-up keys and its event in the register. The house must be
  * closed. */

@@ -239,31 +239,36 @@ static tm_err fill_up(struct fill *f, struct cli *c, struct arena *a, uint64_t *
     return e;
 }
 
+tm_err bench_house_open(struct house **ret, struct cli *c, const char *home, struct diag *diag)
+{
+    struct secret pass = {0};
+    struct slice text;
+    char *file = arena_printf(c->arena, "%s/passphrase", home);
+    if (!file || !cli_read_file(c, file, 4096, &text))
+        return diag_fail(diag, TM_EIO, NULL, NULL, "%s/passphrase can't be read", home);
+    struct house_config hc = {.home = home,
+                              .mode = HOUSE_OFFLINE,
+                              .passphrase = &pass,
+                              .public_base = "http://pki.example.net",
+                              .origin = "pki.example.net/touchmark"};
+    tm_err e = secret_copy(&pass, slice_trim(text));
+    if (e == TM_OK)
+        e = house_open(ret, &hc, diag);
+    secret_done(&pass);
+    return e;
+}
+
 tm_err bench_fill(struct cli *c, const char *home, uint64_t rows, uint64_t *ret_had, double *ret_per_s,
                   struct diag *diag)
 {
     struct arena *a = arena_new(0);
     struct fill f = {.waiter = waiter_new()};
-    struct secret pass = {0};
-    struct slice text;
-    char *file = a ? arena_printf(a, "%s/passphrase", home) : NULL;
-    tm_err e = file && f.waiter ? TM_OK : TM_ENOMEM;
-    if (e == TM_OK && !cli_read_file(c, file, 4096, &text))
-        e = diag_fail(diag, TM_EIO, NULL, NULL, "%s can't be read", file);
+    tm_err e = a && f.waiter ? TM_OK : TM_ENOMEM;
     if (e == TM_OK)
-        e = secret_copy(&pass, slice_trim(text));
-    if (e == TM_OK) {
-        struct house_config hc = {.home = home,
-                                  .mode = HOUSE_OFFLINE,
-                                  .passphrase = &pass,
-                                  .public_base = "http://pki.example.net",
-                                  .origin = "pki.example.net/touchmark"};
-        e = house_open(&f.house, &hc, diag);
-    }
+        e = bench_house_open(&f.house, c, home, diag);
     if (e == TM_OK)
         e = fill_up(&f, c, a, ret_had, rows, ret_per_s, diag);
     house_close(f.house);
-    secret_done(&pass);
     waiter_free(f.waiter);
     arena_free(a);
     return e;

@@ -77,7 +77,7 @@ static tm_err write_text(struct bench_peers *p, const char *name, const char *te
                : diag_fail(diag, TM_EIO, NULL, NULL, "%s/%s can't be written", p->dir, name);
 }
 
-static int free_port(void)
+int bench_free_port(void)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof sa;
@@ -94,7 +94,7 @@ static int free_port(void)
 
 static tm_err cfssl_start(struct bench_peers *p, struct bench_peer *peer, const char *more, struct diag *diag)
 {
-    peer->port = free_port();
+    peer->port = bench_free_port();
     char *command =
         arena_printf(p->arena,
                      "cfssl serve -loglevel 4 -address 127.0.0.1 -port %d -ca ca.pem -ca-key ca.key "

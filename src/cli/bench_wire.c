@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10, WAIT_MS = 60000 };
+enum { CHUNK = 64 << 10, WAIT_MS = 60000, FIELDS = 4096 };
 
 struct bench_conn {
     int fd;
@@ -26,6 +27,10 @@ struct bench_conn {
     int status;
     bool complete;
     struct buf *out;
+    /* its fields, "name\0value\0" one after the other; those that don't fit are lost */
+    char fields[FIELDS];
+    size_t fields_n;
+    bool in_value;
     /* of a bulk stream */
     bool counting;
     size_t issued, other, line_n;
@@ -153,10 +158,49 @@ static int on_body(http_parser *p, const char *at, size_t n)
     return 0;
 }
 
+static void field_put(struct bench_conn *c, bool value, const char *at, size_t n)
+{
+    if (c->in_value != value && c->fields_n < FIELDS)
+        c->fields[c->fields_n++] = '\0';
+    c->in_value = value;
+    size_t room = FIELDS - c->fields_n, part = n < room ? n : room;
+    memcpy(c->fields + c->fields_n, at, part);
+    c->fields_n += part;
+}
+
+static int on_field(http_parser *p, const char *at, size_t n)
+{
+    field_put(p->data, false, at, n);
+    return 0;
+}
+
+static int on_value(http_parser *p, const char *at, size_t n)
+{
+    field_put(p->data, true, at, n);
+    return 0;
+}
+
+const char *bench_field(const struct bench_conn *c, const char *name)
+{
+    const char *s = c->fields, *end = s + c->fields_n;
+    while (s < end) {
+        const char *value = s + strnlen(s, (size_t)(end - s)) + 1;
+        const char *next = value < end ? value + strnlen(value, (size_t)(end - value)) + 1 : end + 1;
+        if (next > end + 1 || value >= end)
+            return NULL;
+        if (strcasecmp(s, name) == 0)
+            return next <= end ? value : NULL;
+        s = next;
+    }
+    return NULL;
+}
+
 static int on_headers(http_parser *p)
 {
     struct bench_conn *c = p->data;
     c->status = (int)p->status_code;
+    if (c->fields_n < FIELDS)
+        c->fields[c->fields_n++] = '\0';
     return 0;
 }
 
@@ -168,6 +212,8 @@ static int on_complete(http_parser *p)
 }
 
 static const http_parser_settings settings = {
+    .on_header_field = on_field,
+    .on_header_value = on_value,
     .on_headers_complete = on_headers,
     .on_body = on_body,
     .on_message_complete = on_complete,
@@ -179,6 +225,8 @@ static void answer_begin(struct bench_conn *c, struct buf *out)
     c->parser.data = c;
     c->status = 0;
     c->complete = false;
+    c->fields_n = 0;
+    c->in_value = false;
     c->out = out;
     c->issued = c->other = c->line_n = 0;
 }

@@ -21,6 +21,7 @@ const struct command *const cli_commands[] = {
     backup_commands,
     trace_commands,
     bench_commands,
+    bench_acme_commands,
     misc_commands,
     NULL,
 };
