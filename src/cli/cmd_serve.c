@@ -338,6 +338,7 @@ static void stop(struct serving *s)
     }
     if (s->socket_path)
         unlink(s->socket_path);
+    filter_stop();
     if (s->house)
         status_close(s->house);
     struct ocsp *ocsp = s->house ? ocsp_stop(s->house) : NULL;

@@ -303,6 +303,18 @@ tm_err filter_publish(struct house *h, const struct filter_def *d, enum tmf_kind
     return e;
 }
 
+static atomic_bool stopped;
+
+void filter_stop(void)
+{
+    atomic_store(&stopped, true);
+}
+
+bool filter_stopped(void)
+{
+    return atomic_load(&stopped);
+}
+
 /* ---- by the clock ---- */
 
 static tm_err last_of(struct tmf_filter *f, struct arena *a, struct house *h, const struct filter_def *d,

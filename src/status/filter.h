@@ -41,6 +41,9 @@ tm_err filter_current(struct crl_row *ret, struct tmf_filter *f, struct arena *a
 const char *filter_path(struct arena *a, struct house *h, tenant_id tenant, const char *name,
                         enum tmf_kind kind);
 
+/* The process ends: what is being made is given up, for a large filter takes a minute. */
+void filter_stop(void);
+
 /* "filter.due": every minute, what has a resource and is due, in the blocking pool. NULL-terminated. */
 extern const struct job *const filter_jobs[];
 /* GET /filter/{file}, for anyone; http_request.app is the struct house. */

@@ -67,7 +67,7 @@ static bool padded(uint8_t out[TMF_SERIAL_LEN], struct slice serial)
 
 static bool was_revoked(const struct walk *k, const struct cert_row *row)
 {
-    return row->revoked_at && row->revoked_at <= k->now_ms;
+    return row->revoked_at && row->revoked_at <= k->now_ms / 1000;
 }
 
 static tm_err give(struct walk *k, const uint8_t serial[TMF_SERIAL_LEN], bool revoked)
@@ -147,8 +147,9 @@ static tm_err each_row(struct walk *k, struct slice after, bool issued_only,
                                .after = after,
                                .limit = PAGE,
                                .states_only = true};
-        e = store_read_now(k->h->store, &r);
-        if (e != TM_OK)
+        e = filter_stopped() ? diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "the server is stopping")
+                             : store_read_now(k->h->store, &r);
+        if (e != TM_OK && r.diag.message[0])
             *diag = r.diag;
         more = r.more && r.page_next.n == sizeof next;
         for (size_t i = 0; i < r.n && e == TM_OK; i++) {
