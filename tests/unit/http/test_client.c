@@ -187,6 +187,98 @@ static void test_http_unix_exchange__nobody(void **state)
     buf_done(&x.out);
 }
 
+/* ---- over TCP ---- */
+
+/* Like against(), on a port of the loopback. */
+static tm_err tcp_against(struct http_exchange *x, void (*react)(int fd), struct diag *diag)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof sa;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        react(accept(fd, NULL, NULL));
+        _exit(0);
+    }
+    tm_err e = http_tcp_exchange(x, "127.0.0.1", ntohs(sa.sin_port), diag);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(fd);
+    return e;
+}
+
+/* 304 where the request has both conditions and names the host, else an answer with tags. */
+static void answer_by_condition(int fd)
+{
+    static const char fresh[] =
+        "HTTP/1.1 200 OK\r\nETag: \"first\"\r\nETag: \"abc\"\r\nLast-Modified: Sun, 06 Nov 1994 "
+        "08:49:37 GMT\r\nContent-Length: 4\r\n\r\nbody",
+                      same[] = "HTTP/1.1 304 Not Modified\r\nETag: \"abc\"\r\n\r\n";
+    char request[4096];
+    ssize_t n = read(fd, request, sizeof request - 1);
+    request[n > 0 ? n : 0] = '\0';
+    bool conditional = strstr(request, "If-None-Match: \"abc\"\r\n") &&
+                       strstr(request, "If-Modified-Since: Sun") && strstr(request, "Host: 127.0.0.1:");
+    (void)!write(fd, conditional ? same : fresh, conditional ? sizeof same - 1 : sizeof fresh - 1);
+    stay_mute(fd);
+}
+
+static void test_http_tcp_exchange__conditions(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct http_exchange x = {.method = "GET", .target = "/", .max = 100, .total_s = 20};
+    assert_int_equal(tcp_against(&x, answer_by_condition, &diag), TM_OK);
+    assert_int_equal(x.status, 200);
+    assert_string_equal(x.etag, "\"abc\"");
+    assert_string_equal(x.modified, "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_string_equal(buf_str(&x.out), "body");
+    buf_done(&x.out);
+    struct http_exchange again = {.method = "GET",
+                                  .target = "/",
+                                  .max = 100,
+                                  .total_s = 20,
+                                  .etag_known = x.etag,
+                                  .date_known = x.modified};
+    assert_int_equal(tcp_against(&again, answer_by_condition, &diag), TM_OK);
+    assert_int_equal(again.status, 304);
+    assert_int_equal(again.out.n, 0);
+    buf_done(&again.out);
+}
+
+/* An octet a while keeps the idle clock content, but not the one for the whole. */
+static void trickle(int fd)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+    (void)!write(fd, head, sizeof head - 1);
+    for (;;) {
+        (void)!write(fd, "x", 1);
+        usleep(20000);
+    }
+}
+
+static void test_http_tcp_exchange__whole_time(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct http_exchange x = {.method = "GET", .target = "/", .max = 1 << 20, .total_s = 1};
+    assert_int_equal(tcp_against(&x, trickle, &diag), TM_ETIMEOUT);
+    buf_done(&x.out);
+}
+
+static void test_http_tcp_exchange__nobody(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct http_exchange x = {.method = "GET", .target = "/", .max = 100};
+    assert_int_equal(http_tcp_exchange(&x, "127.0.0.1", 1, &diag), TM_EUNAVAIL);
+    assert_int_equal(http_tcp_exchange(&x, "no such host", 80, &diag), TM_EUNAVAIL);
+    buf_done(&x.out);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -196,6 +288,9 @@ int main(void)
         cmocka_unit_test(test_http_unix_exchange__cut_short),
         cmocka_unit_test(test_http_unix_exchange__too_big),
         cmocka_unit_test(test_http_unix_exchange__patience),
+        cmocka_unit_test(test_http_tcp_exchange__conditions),
+        cmocka_unit_test(test_http_tcp_exchange__whole_time),
+        cmocka_unit_test(test_http_tcp_exchange__nobody),
         cmocka_unit_test(test_http_unix_exchange__nobody),
     };
     return cmocka_run_group_tests(tests, up, down);
