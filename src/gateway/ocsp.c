@@ -1,6 +1,7 @@
 /* OCSP relayed (RFC 6960): a question about one certificate is answered from the cache while the signed answer is valid, else asked upstream. An
- * answer is verified before it is kept or given on. What a newer filter or CRL knows better is not given out any more. Requests and
- * responses are parsed by OpenSSL, within the limits here. */
+ * answer is verified before it is kept or given on. What a newer filter or CRL knows better is not given out any more. Answers are
+ * parsed and verified by OpenSSL. */
+#include "x509/ocsp.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -23,7 +24,6 @@ enum {
     RELAY_S = 10,
     PAUSE_S = 5, /* after upstream did not answer, the next questions are not sent for so long */
     MAX_AGE = 3600,
-    ENTRY_HEAD = SHA256_LEN + 4,
 };
 #define CACHE_NAME "ocsp.cache"
 #define OCSP_TYPE  "application/ocsp-response"
@@ -35,8 +35,13 @@ struct entry {
     uint8_t key[SHA256_LEN];
     int64_t this_update, next_update;
     bool good;
-    size_t n;
-    uint8_t *octets;
+    size_t n, n_request;
+    uint8_t *octets; /* the answer, and behind it the request that it was given for */
+};
+
+/* How CertIDs name an authority (RFC 6960 4.1.1): digests of its name and of its public key's bits. */
+struct issuer_hashes {
+    uint8_t name_sha1[20], key_sha1[20], name_sha256[SHA256_LEN], key_sha256[SHA256_LEN];
 };
 
 struct ocsp_cache {
@@ -46,55 +51,41 @@ struct ocsp_cache {
     bool changed;
     atomic_uint_fast64_t paused_until_ns;
     X509 *cas[GATEWAY_AUTHORITIES_MAX];
-    OCSP_CERTID *sha1[GATEWAY_AUTHORITIES_MAX], *sha256[GATEWAY_AUTHORITIES_MAX];
+    struct issuer_hashes hashes[GATEWAY_AUTHORITIES_MAX];
 };
 
 /* ---- questions ---- */
 
 struct question {
-    OCSP_REQUEST *request;
-    OCSP_CERTID *id; /* the request's */
+    struct slice id; /* CertID TLV, borrows the request's octets */
+    struct slice serial;
     const struct gateway_authority *authority;
     size_t index;
-    struct slice serial;
-    uint8_t key[SHA256_LEN];
-    bool fresh; /* it has a nonce: a kept answer is second best */
+    uint8_t key[SHA256_LEN]; /* SHA-256 of the CertID: an answer repeats it, so it is kept by it */
+    bool fresh;              /* there is a nonce: a kept answer is second best */
 };
 
-static void question_done(struct question *q)
+static bool is_issuer(const struct issuer_hashes *h, const struct ocsp_id *id)
 {
-    OCSP_REQUEST_free(q->request);
-    q->request = NULL;
-}
-
-static bool same_issuer(OCSP_CERTID *a, OCSP_CERTID *b)
-{
-    return OCSP_id_issuer_cmp(a, b) == 0;
+    return (id->hash == OID_SHA1 && slice_eq(id->name_hash, SLICE_ARR(h->name_sha1)) &&
+            slice_eq(id->key_hash, SLICE_ARR(h->key_sha1))) ||
+           (id->hash == OID_SHA256 && slice_eq(id->name_hash, SLICE_ARR(h->name_sha256)) &&
+            slice_eq(id->key_hash, SLICE_ARR(h->key_sha256)));
 }
 
 /* TM_EMALFORMED; TM_ENOTFOUND: of an authority that is not answered for. */
 static tm_err question_parse(struct question *q, const struct gateway *g, struct slice der)
 {
-    const unsigned char *p = der.p;
-    const struct ocsp_cache *c = g->ocsp;
+    struct ocsp_request request;
     memset(q, 0, sizeof *q);
-    if (der.n == 0 || der.n > REQUEST_MAX)
+    if (der.n > REQUEST_MAX || ocsp_request_parse(&request, der, NULL) != TM_OK || request.n != 1)
         return TM_EMALFORMED;
-    q->request = d2i_OCSP_REQUEST(NULL, &p, (long)der.n);
-    if (!q->request || p != der.p + der.n || OCSP_request_onereq_count(q->request) != 1)
-        return TM_EMALFORMED;
-    q->id = OCSP_onereq_get0_id(OCSP_request_onereq_get0(q->request, 0));
-    ASN1_INTEGER *serial = NULL;
-    OCSP_id_get0_info(NULL, NULL, NULL, &serial, q->id);
-    q->serial = slice_of(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial));
-    q->fresh = OCSP_REQUEST_get_ext_by_NID(q->request, NID_id_pkix_OCSP_Nonce, -1) >= 0;
-    unsigned char id[1024], *out = id;
-    int n = i2d_OCSP_CERTID(q->id, NULL);
-    if (n <= 0 || (size_t)n > sizeof id || i2d_OCSP_CERTID(q->id, &out) != n)
-        return TM_EMALFORMED;
-    TM_TRY(sha256(q->key, slice_of(id, (size_t)n)));
+    q->id = request.ids[0].der;
+    q->serial = request.ids[0].serial;
+    q->fresh = request.nonce.n != 0;
+    TM_TRY(sha256(q->key, q->id));
     for (size_t i = 0; i < g->n_authorities; i++)
-        if (same_issuer(q->id, c->sha1[i]) || same_issuer(q->id, c->sha256[i])) {
+        if (is_issuer(&g->ocsp->hashes[i], &request.ids[0])) {
             q->authority = &g->authorities[i];
             q->index = i;
             return TM_OK;
@@ -127,11 +118,13 @@ static bool signature_good(OCSP_BASICRESP *basic, X509 *ca)
 
 /* What the answer says of the question's certificate, if it is good and of now. *ret borrows `der`. TM_EUNAVAIL: upstream answers with an
  * error, which is the caller's to give on. */
-static tm_err answer_check(struct entry *ret, OCSP_CERTID *id, X509 *ca, struct slice der)
+static tm_err answer_check(struct entry *ret, struct slice cert_id, X509 *ca, struct slice der)
 {
+    const unsigned char *at = cert_id.p;
+    OCSP_CERTID *id = d2i_OCSP_CERTID(NULL, &at, (long)cert_id.n);
     const unsigned char *p = der.p;
     OCSP_RESPONSE *response = der.n <= RESPONSE_MAX ? d2i_OCSP_RESPONSE(NULL, &p, (long)der.n) : NULL;
-    tm_err e = response && p == der.p + der.n ? TM_OK : TM_EMALFORMED;
+    tm_err e = id && response && p == der.p + der.n ? TM_OK : TM_EMALFORMED;
     if (e == TM_OK && OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
         e = TM_EUNAVAIL;
     OCSP_BASICRESP *basic = e == TM_OK ? OCSP_response_get1_basic(response) : NULL;
@@ -151,6 +144,7 @@ static tm_err answer_check(struct entry *ret, OCSP_CERTID *id, X509 *ca, struct 
                               .octets = (uint8_t *)der.p};
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(response);
+    OCSP_CERTID_free(id);
     return e;
 }
 
@@ -184,20 +178,23 @@ static void drop(struct ocsp_cache *c, struct entry *e)
     c->changed = true;
 }
 
-static void keep(struct ocsp_cache *c, const uint8_t key[SHA256_LEN], const struct entry *checked)
+static void keep(struct ocsp_cache *c, const struct question *q, struct slice request,
+                 const struct entry *checked)
 {
-    struct entry *e = find(c, key), *a = &c->entries[place_of(c, key)],
-                 *b = &c->entries[(place_of(c, key) + 1) & (c->size - 1)];
-    uint8_t *copy = checked->next_update ? malloc(checked->n) : NULL;
+    struct entry *e = find(c, q->key), *a = &c->entries[place_of(c, q->key)],
+                 *b = &c->entries[(place_of(c, q->key) + 1) & (c->size - 1)];
+    uint8_t *copy = checked->next_update ? malloc(checked->n + request.n) : NULL;
     if (!copy)
         return;
     if (!e)
         e = !a->n ? a : !b->n ? b : a->next_update < b->next_update ? a : b;
     drop(c, e);
     memcpy(copy, checked->octets, checked->n);
+    memcpy(copy + checked->n, request.p, request.n);
     *e = *checked;
     e->octets = copy;
-    memcpy(e->key, key, SHA256_LEN);
+    e->n_request = request.n;
+    memcpy(e->key, q->key, SHA256_LEN);
     c->n++;
     c->changed = true;
 }
@@ -303,9 +300,8 @@ static void relay_done(struct task *t)
         if (kept.n)
             reply_answer(r, slice_of(kept.octets, kept.n), kept.this_update, kept.next_update, false, "kept");
         else
-            reply_status(r, OCSP_RESPONSE_STATUS_TRYLATER, "try-later");
+            reply_status(r, OCSP_TRY_LATER, "try-later");
     }
-    question_done(&q);
     buf_done(&out);
 }
 
@@ -336,7 +332,7 @@ static void relay_run(struct task *t)
     }
     if (l->err == TM_OK && !l->q.fresh) {
         pthread_mutex_lock(&c->lock);
-        keep(c, l->q.key, &l->answer);
+        keep(c, &l->q, l->der, &l->answer);
         pthread_mutex_unlock(&c->lock);
     }
     l->task.run = relay_done;
@@ -353,21 +349,17 @@ static void answer(struct http_request *r, struct slice der)
     }
     tm_err e = question_parse(&q, g, der);
     if (e != TM_OK) {
-        question_done(&q);
-        reply_status(
-            r, e == TM_ENOTFOUND ? OCSP_RESPONSE_STATUS_UNAUTHORIZED : OCSP_RESPONSE_STATUS_MALFORMEDREQUEST,
-            e == TM_ENOTFOUND ? "unauthorized" : "malformed");
+        reply_status(r, e == TM_ENOTFOUND ? OCSP_UNAUTHORIZED : OCSP_MALFORMED_REQUEST,
+                     e == TM_ENOTFOUND ? "unauthorized" : "malformed");
         return;
     }
     bool paused = clock_mono_ns() < atomic_load(&g->ocsp->paused_until_ns);
     struct entry kept = q.fresh && !paused ? (struct entry){0} : cached(g, &q, r->arena);
     struct relay *l = kept.n || paused ? NULL : arena_calloc(r->arena, 1, sizeof *l);
     if (kept.n) {
-        question_done(&q);
         reply_answer(r, slice_of(kept.octets, kept.n), kept.this_update, kept.next_update, false, "kept");
     } else if (!l) {
-        question_done(&q);
-        reply_status(r, OCSP_RESPONSE_STATUS_TRYLATER, "try-later");
+        reply_status(r, OCSP_TRY_LATER, "try-later");
     } else {
         *l = (struct relay){.task = {.run = relay_run}, .r = r, .g = g, .q = q, .der = der};
         executor_post(pool_executor(g->pool), &l->task);
@@ -391,54 +383,52 @@ void ocsp_get(struct http_request *r)
 
 /* ---- open, save, close ---- */
 
-static bool ids_make(struct ocsp_cache *c, size_t i, struct slice der)
+static tm_err hashes_make(struct issuer_hashes *h, const struct cert *ca)
 {
-    const unsigned char *p = der.p;
-    c->cas[i] = d2i_X509(NULL, &p, (long)der.n);
-    ASN1_INTEGER *zero = ASN1_INTEGER_new();
-    if (c->cas[i] && zero) {
-        const X509_NAME *name = X509_get_subject_name(c->cas[i]);
-        const ASN1_BIT_STRING *key = X509_get0_pubkey_bitstr(c->cas[i]);
-        c->sha1[i] = OCSP_cert_id_new(EVP_sha1(), name, key, zero);
-        c->sha256[i] = OCSP_cert_id_new(EVP_sha256(), name, key, zero);
-    }
-    ASN1_INTEGER_free(zero);
-    return c->sha1[i] && c->sha256[i];
+    TM_TRY(sha1(h->name_sha1, ca->subject));
+    TM_TRY(sha1(h->key_sha1, ca->spki.key));
+    TM_TRY(sha256(h->name_sha256, ca->subject));
+    return sha256(h->key_sha256, ca->spki.key);
 }
 
-/* Entries of the file: key, length (4 octets, least significant first), the answer; verified anew. The certificate that it is about stands in the
- * answer itself, so the key is enough to find out that it is the one that was asked for. */
+static tm_err authority_add(struct ocsp_cache *c, size_t i, const struct cert *ca)
+{
+    const unsigned char *p = ca->der.p;
+    c->cas[i] = d2i_X509(NULL, &p, (long)ca->der.n);
+    return c->cas[i] ? hashes_make(&c->hashes[i], ca) : TM_ECRYPTO;
+}
+
+/* The file: request and answer in turn, each behind its length in 4 octets, least significant first. All is verified anew. */
+static bool next_part(struct slice *ret, struct slice *file, size_t max)
+{
+    if (file->n < 4)
+        return false;
+    const uint8_t *p = file->p;
+    size_t n = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    if (n == 0 || n > max || n > file->n - 4)
+        return false;
+    *ret = slice_sub(*file, 4, n);
+    *file = slice_sub(*file, 4 + n, file->n);
+    return true;
+}
+
+static void put_part(struct buf *file, struct slice s)
+{
+    for (unsigned j = 0; j < 4; j++)
+        buf_putc(file, (uint8_t)(s.n >> (8 * j)));
+    buf_put_slice(file, s);
+}
+
 static void load(struct gateway *g, struct slice file)
 {
     struct ocsp_cache *c = g->ocsp;
-    while (file.n > ENTRY_HEAD) {
-        const uint8_t *p = file.p;
-        size_t n = p[32] | (size_t)p[33] << 8 | (size_t)p[34] << 16 | (size_t)p[35] << 24;
-        if (n == 0 || n > RESPONSE_MAX || n > file.n - ENTRY_HEAD)
-            return;
-        struct slice der = slice_of(p + ENTRY_HEAD, n);
-        const unsigned char *at = der.p;
-        OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)n);
-        OCSP_BASICRESP *basic = response ? OCSP_response_get1_basic(response) : NULL;
-        for (int i = 0; basic && i < OCSP_resp_count(basic); i++) {
-            const OCSP_CERTID *id = OCSP_SINGLERESP_get0_id(OCSP_resp_get0(basic, i));
-            unsigned char encoded[1024], *out = encoded;
-            uint8_t key[SHA256_LEN];
-            int k = i2d_OCSP_CERTID((OCSP_CERTID *)id, NULL);
-            if (k <= 0 || (size_t)k > sizeof encoded || i2d_OCSP_CERTID((OCSP_CERTID *)id, &out) != k ||
-                sha256(key, slice_of(encoded, (size_t)k)) != TM_OK || memcmp(key, p, SHA256_LEN) != 0)
-                continue;
-            for (size_t j = 0; j < g->n_authorities; j++) {
-                struct entry checked;
-                if (same_issuer((OCSP_CERTID *)id, c->sha1[j]) ||
-                    same_issuer((OCSP_CERTID *)id, c->sha256[j]))
-                    if (answer_check(&checked, (OCSP_CERTID *)id, c->cas[j], der) == TM_OK)
-                        keep(c, key, &checked);
-            }
-        }
-        OCSP_BASICRESP_free(basic);
-        OCSP_RESPONSE_free(response);
-        file = slice_sub(file, ENTRY_HEAD + n, file.n);
+    struct slice request, der;
+    while (next_part(&request, &file, REQUEST_MAX) && next_part(&der, &file, RESPONSE_MAX)) {
+        struct question q;
+        struct entry checked;
+        if (question_parse(&q, g, request) == TM_OK &&
+            answer_check(&checked, q.id, c->cas[q.index], der) == TM_OK)
+            keep(c, &q, request, &checked);
     }
 }
 
@@ -456,8 +446,7 @@ tm_err ocsp_open(struct gateway *g)
     if (!c->entries)
         return TM_ENOMEM;
     for (size_t i = 0; i < g->n_authorities; i++)
-        if (!ids_make(c, i, g->authorities[i].cert.der))
-            return TM_ECRYPTO;
+        TM_TRY(authority_add(c, i, &g->authorities[i].cert));
     struct arena *a = arena_new(CACHE_FILE_MAX + 4096);
     struct slice file;
     if (a && g->config.ocsp && state_load(&file, a, g, CACHE_NAME, CACHE_FILE_MAX) == TM_OK)
@@ -481,10 +470,8 @@ void ocsp_save(struct gateway *g)
         const struct entry *e = &c->entries[i];
         if (!e->n)
             continue;
-        buf_put(&file, e->key, SHA256_LEN);
-        for (unsigned j = 0; j < 4; j++)
-            buf_putc(&file, (uint8_t)(e->n >> (8 * j)));
-        buf_put(&file, e->octets, e->n);
+        put_part(&file, slice_of(e->octets + e->n, e->n_request));
+        put_part(&file, slice_of(e->octets, e->n));
     }
     c->changed = false;
     pthread_mutex_unlock(&c->lock);
@@ -501,11 +488,8 @@ void ocsp_close(struct gateway *g)
     for (size_t i = 0; c->entries && i < c->size; i++)
         free(c->entries[i].octets);
     free(c->entries);
-    for (size_t i = 0; i < g->n_authorities; i++) {
+    for (size_t i = 0; i < g->n_authorities; i++)
         X509_free(c->cas[i]);
-        OCSP_CERTID_free(c->sha1[i]);
-        OCSP_CERTID_free(c->sha256[i]);
-    }
     pthread_mutex_destroy(&c->lock);
     free(c);
     g->ocsp = NULL;
