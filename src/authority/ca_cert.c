@@ -188,7 +188,8 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
                                    .path_len = p->path_len < 0 ? 0 : (uint64_t)p->path_len};
     TM_TRY(ext_encode_basic_constraints(&value, l->a, &bc));
     add_ext(l, OID_EXT_BASIC_CONSTRAINTS, true, value);
-    TM_TRY(ext_encode_key_usage(&value, l->a, ca ? KU_KEY_CERT_SIGN | KU_CRL_SIGN : KU_DIGITAL_SIGNATURE));
+    uint32_t ee_usage = KU_DIGITAL_SIGNATURE | (p->ra && p->ra_decrypts ? KU_KEY_ENCIPHERMENT : 0);
+    TM_TRY(ext_encode_key_usage(&value, l->a, ca ? KU_KEY_CERT_SIGN | KU_CRL_SIGN : ee_usage));
     add_ext(l, OID_EXT_KEY_USAGE, true, value);
     if (!ca) {
         struct slice eku = oid_contents(p->ra ? OID_EKU_CMC_RA : OID_EKU_OCSP_SIGNING);

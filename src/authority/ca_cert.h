@@ -69,8 +69,9 @@ struct ca_plan {
     const char *const *permit_dns;
     size_t n_permit_dns;
     enum sig_alg sig_alg; /* what the issuer signs with */
-    bool ra;        /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
-    bool responder; /* not a CA: whoever answers OCSP in its name (RFC 6960 4.2.2.2); signed as SIGN_LEAF */
+    bool ra;          /* not a CA: whoever signs messages in its name (RFC 6402 2.10); signed as SIGN_LEAF */
+    bool responder;   /* not a CA: whoever answers OCSP in its name (RFC 6960 4.2.2.2); signed as SIGN_LEAF */
+    bool ra_decrypts; /* the RA reads what is encrypted to it, too */
 };
 
 /* What came of a signature over a CA certificate. */

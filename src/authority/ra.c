@@ -43,6 +43,7 @@ static tm_err certify(struct making *m, struct diag *diag)
         .ocsp_url = house_ocsp_url(m->k.a, m->k.c->house, x),
         .sig_alg = x->sig_alg,
         .ra = true,
+        .ra_decrypts = key_alg(m->k.key) == KEY_ALG_RSA,
     };
     return ca_plan_sign(&m->signature, m->k.a, m->k.c->house->signer, x->key_ref, &p, x->cert.spki.der, diag);
 }
@@ -87,7 +88,10 @@ static tm_err enter_resource(struct making *m, struct diag *diag)
 
 static tm_err make(struct ca_result *ret, struct making *m, const char *type, struct diag *diag)
 {
-    const struct envelope env = {.origin = "", .allow = 1u << SIGN_CMS, .max_path_len = -1};
+    /* SCEP's requests are encrypted to who answers them; an RSA key is made for that. */
+    bool rsa = type && strncmp(type, "rsa", 3) == 0;
+    const struct envelope env = {
+        .origin = "", .allow = 1u << SIGN_CMS | (rsa ? 1u << SIGN_DECRYPT : 0), .max_path_len = -1};
     TM_TRY(side_key_make(&m->k, "ra", type, &env, diag));
     TM_TRY(certify(m, diag));
     chain_signed(m->k.c->house->chain, m->signature.chain_seq, m->signature.chain_hash);

@@ -87,10 +87,11 @@ tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t n
     return TM_OK;
 }
 
-/* What the house says in CMS: answers to CMC requests, private keys that it made, and digests of revocation filters. Anything else signed by such a key could be taken for
- * a document of the house's, or for a message of another protocol. */
+/* What the house says in CMS: answers to CMC requests, private keys that it made, digests of revocation filters, certificates to come
+ * (RFC 8894 4.7.1). Anything else signed by such a key could be taken for a document of the house's, or for a message of another protocol.
+ * id-data is the content of SCEP's answers, and their attributes tell them apart. */
 static const enum oid cms_contents[] = {OID_CT_PKI_RESPONSE, OID_CT_ASYMMETRIC_KEY_PACKAGE,
-                                        OID_CT_TOUCHMARK_FILTER};
+                                        OID_CT_TOUCHMARK_FILTER, OID_SIGNED_DATA, OID_DATA};
 
 static bool cms_content(struct slice type)
 {
@@ -103,8 +104,29 @@ static bool cms_content(struct slice type)
 
 struct cms_seen {
     unsigned types, digests, times, others;
-    bool content_allowed, on_time;
+    unsigned scep; /* bit for each attribute of SCEP's */
+    bool content_allowed, on_time, data, cert_rep, repeated;
 };
+
+/* RFC 8894 3.2.1: texts are PrintableStrings, nonces OCTET STRINGs; a CertRep (3) has all but failInfo. */
+static bool scep_attribute(struct cms_seen *seen, enum oid type, struct der_reader *values)
+{
+    static const enum oid types[] = {
+        OID_SCEP_MESSAGE_TYPE,    OID_SCEP_PKI_STATUS, OID_SCEP_TRANSACTION_ID, OID_SCEP_SENDER_NONCE,
+        OID_SCEP_RECIPIENT_NONCE, OID_SCEP_FAIL_INFO,  OID_SCEP_FAIL_INFO_TEXT};
+    struct slice value;
+    unsigned tag, i = 0;
+    while (types[i] != type)
+        i++;
+    seen->repeated |= (seen->scep >> i & 1) != 0;
+    seen->scep |= 1u << i;
+    if (der_read_any(values, &tag, &value, NULL) != TM_OK)
+        return false;
+    if (type == OID_SCEP_MESSAGE_TYPE)
+        seen->cert_rep = slice_eq(value, SLICE_LIT("3"));
+    return der_end(values) == TM_OK;
+}
+enum { SCEP_CERT_REP = 0x1f /* the first five above */ };
 
 /* Attribute ::= SEQUENCE { attrType, attrValues SET OF }, each of ours with one value. */
 static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t now)
@@ -122,6 +144,7 @@ static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t
             return false;
         seen->types++;
         seen->content_allowed = cms_content(value);
+        seen->data = oid_find(value) == OID_DATA;
         break;
     case OID_MESSAGE_DIGEST: /* RFC 5652 11.2; SHA-256 to SHA-512 */
         if (der_read(&values, DER_OCTET_STRING, &value) != TM_OK || value.n < 32 || value.n > 64)
@@ -134,6 +157,14 @@ static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t
         seen->times++;
         seen->on_time = when >= now - CMS_CLOCK_SLACK && when <= now + CMS_CLOCK_SLACK;
         break;
+    case OID_SCEP_MESSAGE_TYPE:
+    case OID_SCEP_PKI_STATUS:
+    case OID_SCEP_TRANSACTION_ID:
+    case OID_SCEP_SENDER_NONCE:
+    case OID_SCEP_RECIPIENT_NONCE:
+    case OID_SCEP_FAIL_INFO:
+    case OID_SCEP_FAIL_INFO_TEXT:
+        return scep_attribute(seen, oid_find(oid), &values);
     default:
         seen->others++;
         return true;
@@ -141,7 +172,8 @@ static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t
     return der_end(&values) == TM_OK;
 }
 
-/* SET OF Attribute, as it is hashed (RFC 5652 5.4): the two that must be there (11.1, 11.2), the time if it is now, nothing else. */
+/* SET OF Attribute, as it is hashed (RFC 5652 5.4): the two that must be there (11.1, 11.2), the time if it is now, what makes data a
+ * CertRep, nothing else. */
 tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag)
 {
     struct der_reader r, set;
@@ -154,9 +186,12 @@ tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t no
     if (!good || der_end(&set) != TM_OK || der_end(&r) != TM_OK || seen.types != 1 || seen.digests != 1 ||
         seen.times > 1)
         return not_that(diag, "RFC 5652 5.4", "signed attributes");
-    if (!seen.content_allowed || seen.others || !seen.on_time)
-        return diag_fail(diag, TM_EDENIED, "envelope.cms", "signedAttrs",
-                         "key %s signs CMC responses, key packages and filters of this hour only", e->key_id);
+    bool scep = seen.data && seen.cert_rep && !seen.repeated && (seen.scep & SCEP_CERT_REP) == SCEP_CERT_REP;
+    if (!seen.content_allowed || seen.others || !seen.on_time || (seen.data ? !scep : seen.scep != 0))
+        return diag_fail(
+            diag, TM_EDENIED, "envelope.cms", "signedAttrs",
+            "key %s signs CMC responses, key packages, filters and SCEP answers of this hour only",
+            e->key_id);
     return TM_OK;
 }
 

@@ -438,3 +438,11 @@ tm_err signer_sign(struct signer *s, struct sign_op *op)
     pthread_mutex_destroy(&b.mutex);
     return op->err;
 }
+
+uint64_t signer_decrypted(const struct sign_op *op)
+{
+    uint64_t n = 0;
+    for (size_t i = CERT_SERIAL_LEN - 8; i < CERT_SERIAL_LEN; i++)
+        n = n << 8 | op->serial[i];
+    return n;
+}

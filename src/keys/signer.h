@@ -78,7 +78,8 @@ struct sign_op {
     enum sig_alg alg; /* SIG_ALG_NONE: the key's default */
     struct slice
         tbs; /* leaf, ca: TBSCertificate whose 16-octet serial ends in 10 zero octets, which the signer replaces;
-                              crl: TBSCertList; checkpoint: the note text to sign (checkpoint v1.0 body) */
+                              crl: TBSCertList; checkpoint: the note text to sign (checkpoint v1.0 body);
+                              decrypt: what key_transport_request() made */
     size_t serial_offset; /* leaf, ca: where the 16 serial octets start in tbs */
     struct slice
         proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
@@ -92,11 +93,12 @@ struct sign_op {
     /* answer */
     tm_err err;
     struct diag diag;
-    uint8_t serial[CERT_SERIAL_LEN]; /* leaf, ca: the whole serial as signed */
-    uint8_t signature[5120];
+    uint8_t
+        serial[CERT_SERIAL_LEN]; /* leaf, ca: the whole serial as signed; decrypt: see signer_decrypted() */
+    uint8_t signature[5120];     /* decrypt: the key that was inside; wiped by who asked */
     size_t signature_n;
     uint64_t
-        chain_seq; /* place in the signer's chain, from 1; 0: an OCSP response that the next entry will count */
+        chain_seq; /* place in the signer's chain, from 1; 0: an OCSP response or a decryption that has no entry */
     uint8_t tbs_hash
         [32]; /* SHA-256 of the bytes signed; of an OCSP response that bears an entry: what is chained (below) */
     uint8_t chain_hash[32];
@@ -106,6 +108,9 @@ struct sign_op {
 void signer_submit(struct signer *s, struct sign_op *op);
 /* Blocking convenience for pool threads, CLI and tests. */
 tm_err signer_sign(struct signer *s, struct sign_op *op);
+
+/* How many decryptions of this key the entry stands for, counted from the signer's start. */
+uint64_t signer_decrypted(const struct sign_op *op);
 
 /* Entries of the journal that no signed checkpoint covers yet: for reconciling after a crash. Blocking. */
 struct signer_entry {

@@ -1,6 +1,7 @@
 #include "keys/signer_lane.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "keys/key_transport.h"
 #include "keys/signer_checkpoint.h"
 #include "keys/signer_release.h"
 #include <errno.h>
@@ -92,7 +93,7 @@ struct batch {
     struct envelope env;
     struct arena *arena;
     struct buf out, bad;
-    size_t n_bad, n;  /* refused; signed, with an entry in the journal */
+    size_t n_bad, n;  /* refused, or decrypted without an entry; signed, with an entry in the journal */
     size_t n_counted; /* signed without one */
     struct signer_entry entry[BATCH_MAX];
     uint32_t tag[BATCH_MAX], counted[BATCH_MAX];
@@ -160,8 +161,42 @@ static tm_err tally_add(struct core_tally *t, uint8_t hash[32], bool *ret_entry)
     return TM_OK;
 }
 
+/* The answer's "signature" is the key that was inside; with an entry in the chain its "serial" ends in the count of decryptions so far. */
+static tm_err decrypt_one(struct batch *b, struct core_job *job, int64_t now)
+{
+    struct proto_result r = {.tag = job->op.tag};
+    uint8_t key[TRANSPORT_KEY_MAX];
+    size_t n = 0, unused;
+    bool enter = false;
+    struct decrypt_tally *t = &b->key->decrypted;
+    tm_err err = job->map ? TM_EINVAL
+                          : signer_decrypt(key, &n, t, &enter, r.tbs_hash, b->key->key, &b->env, job->op.tbs,
+                                           now, &r.diag);
+    r.signature = slice_of(key, n);
+    if (err != TM_OK) {
+        proto_put_bad(&b->bad, job->op.tag, err, &r.diag);
+        b->n_bad++;
+    } else if (!enter) {
+        proto_put_good(&b->bad, &r, &unused);
+        b->n_bad++;
+    } else {
+        struct signer_entry *e = &b->entry[b->n];
+        *e = (struct signer_entry){.kind = SIGN_DECRYPT, .time = now};
+        memcpy(e->key_id, b->key->id, sizeof e->key_id);
+        memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
+        for (int i = 0; i < 8; i++)
+            r.serial[CERT_SERIAL_LEN - 1 - i] = (uint8_t)(t->count >> (8 * i));
+        proto_put_good(&b->out, &r, &b->chain_at[b->n]);
+        b->tag[b->n++] = job->op.tag;
+    }
+    explicit_bzero(key, sizeof key);
+    return err;
+}
+
 static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
 {
+    if (job->op.kind == SIGN_DECRYPT)
+        return decrypt_one(b, job, now);
     struct key *key = b->key->key;
     enum sig_alg alg =
         job->op.alg == SIG_ALG_NONE ? sig_alg_default(key_alg(key)) : (enum sig_alg)job->op.alg;

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "keys/internal.h"
 #include "keys/key.h"
+#include "keys/signer_decrypt.h"
 #include "keys/signer_journal.h"
 #include "keys/signer_proto.h"
 #include "x509/crl.h"
@@ -56,7 +57,8 @@ struct core_key {
     struct key *key;
     pthread_mutex_t env_mutex;
     struct envelope env;
-    struct arena *env_arena; /* every envelope there ever was lives on in it */
+    struct arena *env_arena;        /* every envelope there ever was lives on in it */
+    struct decrypt_tally decrypted; /* the lane's thread only */
     struct core_lane lane, bulk;
     struct core_tally tally;
 };
