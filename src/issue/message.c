@@ -6,6 +6,7 @@
 #include "issue/chain.h"
 #include "issue/house.h"
 #include "keys/cms.h"
+#include "keys/key_transport.h"
 #include "keys/signer.h"
 #include "register/register.h"
 #include "x509/cms/signed.h"
@@ -65,9 +66,11 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
     uint8_t digest[CMS_DIGEST_MAX];
     size_t n;
     struct buf attrs;
-    TM_TRY(cms_digest(&cms->digest_alg, digest, &n, x->ra_sig_alg, m->content));
-    buf_init(&attrs, 4096);
-    tm_err e = signed_attrs_build(&attrs, cms->content_type, slice_of(digest, n), clock_now());
+    enum sig_alg alg = m->sig_alg == SIG_ALG_NONE ? x->ra_sig_alg : m->sig_alg;
+    TM_TRY(cms_digest(&cms->digest_alg, digest, &n, alg, m->content));
+    buf_init(&attrs, 8192);
+    tm_err e =
+        signed_attrs_build_with(&attrs, cms->content_type, slice_of(digest, n), clock_now(), m->attributes);
     if (e == TM_OK)
         e = arena_copy(&cms->attrs, a, buf_slice(&attrs));
     buf_done(&attrs);
@@ -76,7 +79,7 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
         return e != TM_OK ? e : TM_ENOMEM;
     op->kind = SIGN_CMS;
     op->key_id = x->ra_key;
-    op->alg = x->ra_sig_alg;
+    op->alg = alg;
     op->tbs = cms->attrs;
     e = signer_sign(h->signer, op);
     if (e != TM_OK) {
@@ -86,7 +89,7 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
     chain_signed(h->chain, op->chain_seq, op->chain_hash);
     cms->issuer = x->ra_cert.issuer;
     cms->serial = x->ra_cert.serial;
-    cms->sig_alg = sig_alg_info(x->ra_sig_alg)->algid;
+    cms->sig_alg = sig_alg_info(alg)->algid;
     cms->signature = slice_of(op->signature, op->signature_n);
     return record(h, m, op, diag);
 }
@@ -106,7 +109,7 @@ tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const s
     struct signed_message cms = {.content_type = oid_contents(m->content_type),
                                  .content = m->content,
                                  .certs = certs,
-                                 .n_certs = m->n_certs + 1,
+                                 .n_certs = m->no_certs ? 0 : m->n_certs + 1,
                                  .bare = m->bare};
     TM_TRY(house_signing_begin(h, diag));
     tm_err e = sign(&cms, a, h, m, diag);
@@ -119,4 +122,61 @@ tm_err message_unsigned(struct slice *ret, struct arena *a, const struct message
     struct signed_message cms = {
         .content_type = oid_contents(m->content_type), .content = m->content, .bare = m->bare};
     return assemble(ret, a, &cms);
+}
+
+/* ---- what is encrypted to the RA ---- */
+
+static tm_err record_decrypted(struct house *h, tenant_id tenant, const struct authority *x,
+                               const struct sign_op *op, struct diag *diag)
+{
+    char about[128];
+    snprintf(about, sizeof about, "authority/%s", x->name);
+    struct event_field fields[] = {
+        {.key = "authority", .kind = EVENT_STR, .s = slice_str(x->name)},
+        {.key = "chain", .kind = EVENT_INT, .i = (int64_t)op->chain_seq},
+        {.key = "count", .kind = EVENT_INT, .i = (int64_t)signer_decrypted(op)},
+        {.key = "key", .kind = EVENT_STR, .s = slice_str(op->key_id)},
+        {.key = "kind", .kind = EVENT_STR, .s = SLICE_LIT("decrypt")},
+        {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(op->tbs_hash)},
+        {0},
+    };
+    chain_signed(h->chain, op->chain_seq, op->chain_hash);
+    TM_TRY(house_event(h, tenant, "messages.decrypted", about, fields, diag));
+    chain_recorded(h->chain, op->chain_seq);
+    return TM_OK;
+}
+
+tm_err message_open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struct house *h, tenant_id tenant,
+                        const struct authority *x, size_t key_length, struct slice algid,
+                        struct slice encrypted_key, struct diag *diag)
+{
+    const struct signer_key *k = x->ra_key[0] ? signer_key_find(h->signer, x->ra_key) : NULL;
+    if (!k || !(k->env.allow & (1u << SIGN_DECRYPT)))
+        return diag_fail(diag, TM_EUNAVAIL, "authority.ra-decrypt", NULL,
+                         "the RA of \"%s\" has no RSA key; touchmark ca ra %s --key rsa-3072 makes one",
+                         x->name, x->name);
+    struct buf request;
+    struct sign_op *op = arena_calloc(a, 1, sizeof *op);
+    if (!op)
+        return TM_ENOMEM;
+    buf_init(&request, TRANSPORT_REQUEST_MAX);
+    tm_err e = key_transport_request(&request, key_length, algid, encrypted_key);
+    op->kind = SIGN_DECRYPT;
+    op->key_id = x->ra_key;
+    op->tbs = buf_slice(&request);
+    if (e == TM_OK)
+        e = signer_sign(h->signer, op);
+    buf_done(&request);
+    if (e != TM_OK) {
+        *diag = op->diag;
+        return e;
+    }
+    if (op->chain_seq)
+        e = record_decrypted(h, tenant, x, op, diag);
+    if (e == TM_OK && (op->signature_n != key_length || key_length > MESSAGE_KEY_MAX))
+        e = TM_EINTERNAL;
+    if (e == TM_OK)
+        memcpy(ret_key, op->signature, key_length);
+    explicit_bzero(op->signature, sizeof op->signature);
+    return e;
 }

@@ -1,7 +1,11 @@
 #include "keys/cms.h"
+#include "base/digest.h"
 #include "der/oid.h"
 #include "keys/internal.h"
 #include "keys/pubkey.h"
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 /* AlgorithmIdentifiers without parameters (RFC 5754 2), as they are written. */
@@ -28,6 +32,50 @@ static tm_err bad(struct diag *diag, const char *rule, const char *message)
     return diag_fail(diag, TM_EBADSIG, rule, "signerInfos", "%s", message);
 }
 
+/* RFC 5652 11.1, 11.2: the attributes are about this content. */
+static tm_err check_attributes(const struct signed_data *d, const struct signed_signer *s,
+                               struct slice digest, struct diag *diag)
+{
+    if (!slice_eq(s->content_type, d->content_type))
+        return bad(diag, "RFC 5652 11.1", "the signed content type is not the content's");
+    if (!slice_eq(s->message_digest, digest))
+        return bad(diag, "RFC 5652 11.2", "the signed digest is not the content's");
+    return TM_OK;
+}
+
+/* SHA-1 is not among the registry's algorithms, so that nothing else takes it by accident. */
+static tm_err verify_sha1(const struct signed_data *d, const struct signed_signer *s, const struct spki *key,
+                          struct diag *diag)
+{
+    uint8_t hash[20];
+    struct pubkey_info info;
+    TM_TRY(sha1(hash, d->content));
+    TM_TRY(check_attributes(d, s, SLICE_ARR(hash), diag));
+    TM_TRY(pubkey_info(&info, key, diag));
+    bool rsa = info.alg == KEY_ALG_RSA && (s->sig_alg.id == OID_RSA || s->sig_alg.id == OID_SHA1_RSA);
+    bool ec = info.alg >= KEY_ALG_EC_P256 && info.alg <= KEY_ALG_EC_P521 && s->sig_alg.id == OID_ECDSA_SHA1;
+    if (!rsa && !ec)
+        return diag_fail(diag, TM_EUNSUPPORTED, "RFC 3370 3", "signatureAlgorithm",
+                         "the signature's algorithm does not fit the key");
+    const uint8_t *p = key->der.p;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &p, (long)key->der.n);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int rc = pkey && ctx && EVP_DigestVerifyInit_ex(ctx, NULL, "SHA1", NULL, NULL, pkey, NULL) == 1
+                 ? EVP_DigestVerify(ctx, s->signature.p, s->signature.n, s->attrs.p, s->attrs.n)
+                 : 0;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    ERR_clear_error();
+    return rc == 1 ? TM_OK : bad(diag, "RFC 5652 5.6", "the signature does not verify");
+}
+
+tm_err cms_signer_verify_legacy(const struct signed_data *d, const struct signed_signer *s,
+                                const struct spki *key, bool sha1, struct diag *diag)
+{
+    return sha1 && s->digest_alg.id == OID_SHA1 ? verify_sha1(d, s, key, diag)
+                                                : cms_signer_verify(d, s, key, diag);
+}
+
 tm_err cms_signer_verify(const struct signed_data *d, const struct signed_signer *s, const struct spki *key,
                          struct diag *diag)
 {
@@ -41,10 +89,7 @@ tm_err cms_signer_verify(const struct signed_data *d, const struct signed_signer
     uint8_t hash[KEY_DIGEST_MAX];
     size_t n;
     TM_TRY(keys_digest(hash, &n, g->name, d->content));
-    if (!slice_eq(s->content_type, d->content_type))
-        return bad(diag, "RFC 5652 11.1", "the signed content type is not the content's");
-    if (!slice_eq(s->message_digest, slice_of(hash, n)))
-        return bad(diag, "RFC 5652 11.2", "the signed digest is not the content's");
+    TM_TRY(check_attributes(d, s, slice_of(hash, n), diag));
     struct algid alg = s->sig_alg;
     if (alg.id == OID_RSA)
         TM_TRY(algid_parse(&alg, sig_alg_info(g->rsa)->algid, NULL));

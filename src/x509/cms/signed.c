@@ -220,7 +220,14 @@ static void end_attribute(struct der_builder *b)
 
 tm_err signed_attrs_build(struct buf *out, struct slice content_type, struct slice digest, int64_t time)
 {
+    return signed_attrs_build_with(out, content_type, digest, time, (struct slice){0});
+}
+
+tm_err signed_attrs_build_with(struct buf *out, struct slice content_type, struct slice digest, int64_t time,
+                               struct slice attributes)
+{
     struct der_builder b;
+    struct der_reader more;
     der_builder_init(&b, out);
     der_open(&b, DER_SET);
     put_attribute(&b, OID_CONTENT_TYPE);
@@ -232,6 +239,12 @@ tm_err signed_attrs_build(struct buf *out, struct slice content_type, struct sli
     put_attribute(&b, OID_MESSAGE_DIGEST);
     der_put(&b, DER_OCTET_STRING, digest);
     end_attribute(&b);
+    der_reader_init(&more, attributes, NULL);
+    while (!der_at_end(&more)) {
+        struct slice tlv;
+        TM_TRY(der_read_tlv(&more, DER_SEQUENCE, &tlv));
+        der_put_tlv(&b, tlv);
+    }
     der_close_set_of(&b);
     return der_builder_finish(&b);
 }
@@ -268,16 +281,19 @@ tm_err signed_data_build(struct buf *out, const struct signed_message *m)
         der_open(&b, DER_CONTEXT_CONS(0));
     }
     der_open(&b, DER_SEQUENCE);
-    der_put_uint(&b, 3); /* RFC 5652 5.1: content other than id-data */
+    bool data = oid_find(m->content_type) == OID_DATA;
+    der_put_uint(&b, data ? 1 : 3); /* RFC 5652 5.1 */
     der_open(&b, DER_SET);
     if (is_signed)
         der_put_tlv(&b, m->digest_alg);
     der_close(&b);
     der_open(&b, DER_SEQUENCE);
     der_put_oid(&b, m->content_type);
-    der_open(&b, DER_CONTEXT_CONS(0));
-    der_put(&b, DER_OCTET_STRING, m->content);
-    der_close(&b);
+    if (m->content.n || !data) {
+        der_open(&b, DER_CONTEXT_CONS(0));
+        der_put(&b, DER_OCTET_STRING, m->content);
+        der_close(&b);
+    }
     der_close(&b);
     if (m->n_certs) {
         /* CMS is BER: unsorted, so that who takes the first certificate for his own is right (x509/cms/certs_only.c). */

@@ -42,9 +42,12 @@ bool signed_signer_is(const struct signed_signer *s, const struct cert *c);
 
 /* SET OF Attribute TLV to be signed: contentType, signingTime, messageDigest; appended. */
 tm_err signed_attrs_build(struct buf *out, struct slice content_type, struct slice digest, int64_t time);
+/* The same with further attributes, Attribute TLVs in a row. */
+tm_err signed_attrs_build_with(struct buf *out, struct slice content_type, struct slice digest, int64_t time,
+                               struct slice attributes);
 
 struct signed_message {
-    struct slice content_type, content; /* OID contents; octets */
+    struct slice content_type, content; /* OID contents; octets, none in id-data without content */
     const struct slice *certs;
     size_t n_certs;
     /* the signer, by issuer and serial; `attrs` empty: nobody signs */
