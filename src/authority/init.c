@@ -145,6 +145,14 @@ static json_t *acme_endpoint(void)
                      "server-internal-1y", "acme", "external-account", "required");
 }
 
+/* Devices that speak SCEP, with one-time challenges; a certificate from here renews itself. */
+static json_t *scep_endpoint(void)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:[s],s:{s:b}}", "kind", "Endpoint", "name", "scep", "title",
+                     "devices over SCEP", "protocol", "scep", "profiles", "device-ldevid-1y",
+                     "authentication", "certificate", 1);
+}
+
 static json_t *all_profiles(void)
 {
     json_t *v = json_array();
@@ -171,6 +179,7 @@ static tm_err make_endpoints(struct making *m, struct diag *diag)
                         json_pack("[s,s]", "server-internal-1y", "enterprise-tls-47d"), false, true),
                diag));
     TM_TRY(put(m, TENANT_DEFAULT, acme_endpoint(), diag));
+    TM_TRY(put(m, TENANT_DEFAULT, scep_endpoint(), diag));
     return put(m, TENANT_DEFAULT, endpoint("rest", "the API", "rest", all_profiles(), false, true), diag);
 }
 
@@ -257,12 +266,13 @@ static tm_err make_ca(struct making *m, size_t i, const struct ca_spec *s, struc
     return TM_OK;
 }
 
-/* The CA, who signs messages for it (EST's full CMC and keys made here are signed so), and who answers OCSP for it. */
-static tm_err make_issuing(struct making *m, size_t i, const struct ca_spec *s, struct diag *diag)
+/* The CA, who signs messages for it (EST's full CMC, keys made here and SCEP's answers are signed so), and who answers OCSP for it. */
+static tm_err make_issuing(struct making *m, size_t i, const struct ca_spec *s, const char *ra_key,
+                           struct diag *diag)
 {
     struct ca_result r;
     TM_TRY(make_ca(m, i, s, diag));
-    TM_TRY(ceremony_create_ra(&r, m->a, &m->ceremony, s->tenant, s->name, NULL, diag));
+    TM_TRY(ceremony_create_ra(&r, m->a, &m->ceremony, s->tenant, s->name, ra_key, diag));
     const char *key_id;
     return ceremony_create_responder(&key_id, m->a, &m->ceremony, s->tenant, s->name, NULL, diag);
 }
@@ -278,7 +288,7 @@ static tm_err make_cas(struct making *m, struct diag *diag)
     s.lifetime = m->c->ca_lifetime;
     s.max_leaf = ISSUING_LEAF_MAX;
     step(m, 30, "issuing CA");
-    TM_TRY(make_issuing(m, 1, &s, diag));
+    TM_TRY(make_issuing(m, 1, &s, NULL, diag));
 
     static const char *const device_ekus[] = {"none", "clientAuth", "serverAuth"};
     ca_spec_init(&s);
@@ -290,7 +300,8 @@ static tm_err make_cas(struct making *m, struct diag *diag)
     s.ekus = device_ekus;
     s.n_ekus = sizeof device_ekus / sizeof *device_ekus;
     step(m, 45, "device CA");
-    return make_issuing(m, 2, &s, diag);
+    /* RSA: SCEP, which devices speak, encrypts its requests to it. */
+    return make_issuing(m, 2, &s, "rsa-3072", diag);
 }
 
 /* ---- the listeners' certificate ---- */

@@ -208,6 +208,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     x->disabled = d.disabled;
     x->key_ref = d.key;
     x->parent = d.parent;
+    x->successor = d.successor;
     x->crl_lifetime = d.crl.lifetime;
     x->crl_every = d.crl.every;
     x->crl_url = d.urls.crl;
@@ -288,6 +289,11 @@ static tm_err add_endpoint(struct build *b, tenant_id tenant, const json_t *doc,
         return TM_ENOMEM;
     *acme = d.acme;
     x->acme = acme;
+    struct scep_settings *scep = arena_calloc(a, 1, sizeof *scep);
+    if (!scep)
+        return TM_ENOMEM;
+    *scep = d.scep;
+    x->scep = scep;
     if (x->n_profiles == 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/profiles", "an endpoint needs at least one profile");
     return list_add(&b->c->endpoints, a, x);

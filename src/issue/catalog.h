@@ -42,6 +42,7 @@ struct authority {
     size_t n_chain;
     const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
     int64_t crl_lifetime, crl_every;         /* seconds */
+    const char *successor;                   /* name of the authority that takes its place; "" none */
     const char *parent; /* name of the issuing authority here, "" when foreign or self-signed */
     const char *ra_key; /* signs messages in this authority's name (docs/adr/0004); "" when it has none */
     struct cert ra_cert;
@@ -90,6 +91,7 @@ struct endpoint {
     bool disabled;
     const char *ca_bundle_authority; /* whose chain /cacerts shows: the default profile's authority when "" */
     const struct acme_settings *acme; /* protocol acme; defaults where nothing was said */
+    const struct scep_settings *scep; /* protocol scep; the same */
 };
 
 struct principal {

@@ -89,7 +89,11 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
     chain_signed(h->chain, op->chain_seq, op->chain_hash);
     cms->issuer = x->ra_cert.issuer;
     cms->serial = x->ra_cert.serial;
-    cms->sig_alg = sig_alg_info(alg)->algid;
+    /* rsaEncryption with NULL */
+    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                  0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+    bool by_key = m->rsa_encryption && alg >= SIG_RSA_SHA256 && alg <= SIG_RSA_SHA512;
+    cms->sig_alg = by_key ? SLICE_ARR(rsa) : sig_alg_info(alg)->algid;
     cms->signature = slice_of(op->signature, op->signature_n);
     return record(h, m, op, diag);
 }
@@ -109,7 +113,7 @@ tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const s
     struct signed_message cms = {.content_type = oid_contents(m->content_type),
                                  .content = m->content,
                                  .certs = certs,
-                                 .n_certs = m->no_certs ? 0 : m->n_certs + 1,
+                                 .n_certs = m->n_certs + 1,
                                  .bare = m->bare};
     TM_TRY(house_signing_begin(h, diag));
     tm_err e = sign(&cms, a, h, m, diag);

@@ -22,8 +22,9 @@ struct message {
     enum sig_alg sig_alg;      /* SIG_ALG_NONE: the RA's own */
     const struct slice *certs; /* go along, before the RA's own; at most MESSAGE_CERTS_MAX */
     size_t n_certs;
-    bool no_certs; /* not even the RA's own */
-    bool bare;     /* SignedData alone, for an envelope; else ContentInfo */
+    bool
+        rsa_encryption; /* an RSA signature goes by the key's algorithm (RFC 3370 3.2), which PKCS #7 clients look for */
+    bool bare; /* SignedData alone, for an envelope; else ContentInfo */
 };
 enum { MESSAGE_CERTS_MAX = 32, MESSAGE_DER_MAX = 1 << 20 };
 

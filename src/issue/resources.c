@@ -130,6 +130,8 @@ const struct json_field authority_schema[] = {
                .doc = "certificates from its issuer up to the root, PEM"),
     JSON_FIELD(struct authority_doc, parent, JSON_K_STRING, .max = 63, .def = "",
                .doc = "the authority here that issued it"),
+    JSON_FIELD(struct authority_doc, successor, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "the authority that takes its place: clients that ask are told of it ahead (SCEP's GetNextCACert)"),
     JSON_FIELD(struct authority_doc, root, JSON_K_BOOL, .doc = "it is a trust anchor"),
     JSON_FIELD(struct authority_doc, disabled, JSON_K_BOOL, .doc = "true stops issuance; CRLs go on"),
     JSON_FIELD(struct authority_doc, signature, JSON_K_STRING, .max = 32, .def = "",
@@ -190,6 +192,8 @@ const struct json_field endpoint_schema[] = {
      .doc = "authority whose chain is handed out; the issuing one when left out"},
     JSON_FIELD(struct endpoint_doc, acme, JSON_K_OBJECT, .sub = acme_settings_schema,
                .doc = "protocol acme: how accounts and names are judged"),
+    JSON_FIELD(struct endpoint_doc, scep, JSON_K_OBJECT, .sub = scep_settings_schema,
+               .doc = "protocol scep: challenges, and what old clients need"),
     {0},
 };
 
@@ -346,6 +350,8 @@ static tm_err check_endpoint(struct arena *a, const json_t *doc, struct diag *di
         !(d.authentication.token && (d.authentication.trust_sets.n > 0 || d.authentication.certificate)))
         return diag_fail(diag, TM_EINVAL, NULL, "/authentication/both",
                          "needs token: true and certificates allowed");
+    if (d.protocol == DOOR_SCEP)
+        TM_TRY(scep_settings_check(&d.scep, "/scep", diag));
     return acme_settings_check(&d.acme, "/acme", diag);
 }
 

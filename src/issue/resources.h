@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/slice.h"
 #include "issue/acme_settings.h"
+#include "issue/scep_settings.h"
 #include "policy/enrollment.h"
 struct arena;
 struct buf;
@@ -35,7 +36,7 @@ struct authority_doc {
     const char *key;           /* the signer's key id; "" when the key is not in this house */
     const char *certificate;   /* PEM */
     struct json_strings chain; /* PEM each, from the issuer up to the root */
-    const char *parent;
+    const char *parent, *successor;
     bool root, disabled;
     const char *signature; /* algorithm name; "" the key's default */
     struct {
@@ -67,6 +68,7 @@ struct endpoint_doc {
     bool server_keygen, disabled;
     const char *ca_bundle;
     struct acme_settings acme; /* protocol acme only */
+    struct scep_settings scep; /* protocol scep only */
 };
 struct trust_set_doc {
     const char *kind, *name, *tenant, *title;

@@ -134,7 +134,13 @@ struct checkpoint_row {
 };
 
 /* What the ACME door keeps. `state` is its own JSON; the rest is what rows are found by. Ids begin with their time. */
-enum acme_kind { ACME_ACCOUNT = 1, ACME_ORDER, ACME_AUTHZ, ACME_WINDOW /* of renewal; id: serial */ };
+enum acme_kind {
+    ACME_ACCOUNT = 1,
+    ACME_ORDER,
+    ACME_AUTHZ,
+    ACME_WINDOW,              /* of renewal; id: serial */
+    ROW_SCEP_TRANSACTION = 16 /* the SCEP door's, kept the same way; key: of its one-time challenge */
+};
 struct acme_row {
     tenant_id tenant; /* of a row that was read */
     enum acme_kind kind;

@@ -37,8 +37,9 @@ static tm_err serial_read(struct slice *ret, struct der_reader *tbs)
 {
     TM_TRY(der_read_integer(tbs, ret));
     /* RFC 5280 4.1.2.2 bounds the length; zero and negative ones exist and "certificate users SHOULD be prepared to gracefully handle
-     * such certificates". */
-    if (ret->n > CERT_SERIAL_MAX)
+     * such certificates". 160 random bits with the octet that keeps them positive are common. */
+    bool positive = ret->n == CERT_SERIAL_MAX + 1 && ret->p[0] == 0;
+    if (ret->n > CERT_SERIAL_MAX && !positive)
         return der_reject(tbs, TM_EMALFORMED, "RFC 5280 4.1.2.2", "tbsCertificate.serialNumber",
                           "a serial number of more than 20 octets");
     return TM_OK;

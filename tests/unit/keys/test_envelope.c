@@ -400,7 +400,7 @@ static void test_envelope_check_cms__what_is_signed(void **state)
         const char *rule;
     } bad[] = {
         {cms_attributes(OID_DATA, 32, now, false), "envelope.cms"},
-        {cms_attributes(OID_SIGNED_DATA, 32, now, false), "envelope.cms"},
+        {cms_attributes(OID_ENVELOPED_DATA, 32, now, false), "envelope.cms"},
         {cms_attributes(OID_CT_PKI_RESPONSE, 32, now + 7200, false), "envelope.cms"},
         {cms_attributes(OID_CT_PKI_RESPONSE, 32, now - 7200, false), "envelope.cms"},
         {cms_attributes(OID_CT_PKI_RESPONSE, 32, now, true), "envelope.cms"},

@@ -1,0 +1,105 @@
+/* enroll/scep/scep.h - Simple Certificate Enrolment Protocol (RFC 8894).
+ *
+ * Layer 5. A message begins on its loop; everything else happens on threads of the door's own, for messages are opened and answers signed by the
+ * signer, and what it did is recorded before an answer leaves. scep.c has the routes and what is answered from the catalog; message.c
+ * reads and writes pkiMessages; work.c verifies, opens and sorts them; auth.c says who asks; transaction.c remembers; query.c answers
+ * CertPoll, GetCert and GetCRL; answer.c makes CertReps; hook.c asks a service about challenges. */
+#pragma once
+#include "base/buf.h"
+#include "enroll/door.h"
+#include "enroll/identity.h"
+#include "enroll/scep/message.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include "issue/scep_settings.h"
+
+struct scep_exchange {
+    struct http_request *request;
+    struct house *house;
+    struct catalog *catalog; /* a reference, until the answer */
+    const struct endpoint *endpoint;
+    const struct authority *authority; /* whose RA opens and answers */
+    struct task work, answered;
+    struct slice body;
+
+    struct scep_message *m;
+    bool verified;      /* the signature is the signer's certificate's */
+    bool known;         /* who asks is known: by certificate or by challenge */
+    enum oid cipher;    /* of the request, and of the answer */
+    bool oaep;          /* the same for the key transport */
+    struct slice plain; /* messageData */
+    struct csr csr;
+    const char *challenge; /* text; "" none */
+    struct issue_request issue;
+
+    struct {
+        const char *id, *token_key; /* its row, and how the challenge finds it */
+        const char *origin;         /* hash of the right by which it is asked */
+        bool found;
+        int64_t version;
+        struct slice spki, signer;  /* SHA-256 each of the key asked for and of the signer's key */
+        const char *pending;        /* continuation's id, "" none */
+        struct slice cert;          /* DER, when issued */
+        const char *nonce, *digest; /* of the last message, hex */
+    } t;
+    bool hooked; /* a web hook has judged, and is told what came of it */
+
+    tm_err err;
+    struct diag diag;
+    enum scep_fail fail; /* where err says a failure */
+    bool fail_set;
+    int http_status; /* of the answer; 200 with `reply` */
+    struct slice reply;
+};
+
+extern const struct door_descriptor scep_door;
+
+/* Fail with this failInfo whatever the error's own would be. */
+tm_err scep_fail(struct scep_exchange *x, enum scep_fail fail, tm_err e, const char *rule, const char *field,
+                 const char *message);
+
+/* Where messages are worked on: threads of the door's own, for a web hook may keep one for seconds. */
+void scep_post(struct house *h, struct task *t);
+
+/* work.c: the work of a message on a blocking thread. */
+void scep_work(struct task *t);
+/* The task of a finished issue_request. */
+void scep_issued(struct task *t);
+
+/* auth.c: who asks, for PKCSReq and RenewalReq; fills issue.e.caller, kind, predecessor, token_id and profile. */
+tm_err scep_authenticate(struct scep_exchange *x, struct diag *diag);
+/* Who signs is known: a certificate of ours, or one that the endpoint's trust sets vouch for. */
+tm_err scep_identify(struct scep_exchange *x, struct identity *ret, struct diag *diag);
+/* Signed with a certificate that says nothing but its key. */
+bool scep_self_signed(const struct scep_message *m);
+
+/* transaction.c */
+/* Find the transaction of this message, by its id or, for a request, by its one-time challenge. */
+tm_err scep_transaction_find(struct scep_exchange *x, struct diag *diag);
+/* This message may go on in it: same keys, no nonce used for another message. */
+tm_err scep_transaction_check(struct scep_exchange *x, struct diag *diag);
+/* The effect that writes it, for issue_request.also. */
+tm_err scep_transaction_also(struct issue_request *r, struct effect *ret, size_t *ret_n);
+/* Written now: it waits for approval. */
+tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation, struct diag *diag);
+
+/* query.c: CertPoll, GetCert, GetCRL. *ret: what the answer has in it, degenerate SignedData; in the arena. TM_EPENDING. */
+tm_err scep_query(struct slice *ret, struct scep_exchange *x, struct diag *diag);
+
+/* answer.c */
+/* Can the answer be encrypted to who asks? */
+tm_err scep_recipient_check(struct scep_exchange *x, struct diag *diag);
+/* The CertRep of x->err (TM_OK, TM_EPENDING, else a failure) with `content`; blocking; ends on the loop. */
+void scep_answer(struct scep_exchange *x, struct slice content);
+void scep_reply_text(struct http_request *r, int status, const char *text);
+/* certs-only of a certificate and what is behind it, in the arena. */
+tm_err scep_certs(struct slice *ret, struct scep_exchange *x, struct slice cert);
+
+/* hook.c: what the service says of the challenge. TM_EDENIED, TM_EUNAVAIL. */
+tm_err scep_hook_ask(struct scep_exchange *x, struct diag *diag);
+/* Tell it what came of it, some time. */
+void scep_hook_tell(struct scep_exchange *x);
+
+/* metrics.c */
+void scep_metrics_register(void);
+void scep_count(const char *endpoint, const char *operation, const char *outcome);
