@@ -1,4 +1,4 @@
-/* keys/signer_decrypt.h - inside the signer: decryptions, and what its journal says of them (docs/adr/0005).
+/* keys/signer_decrypt.h - inside the signer: decryptions, and what its journal says of them (docs/adr/0007).
  *
  * Layer 3. A decryption certifies nothing, and anybody may cause one by sending a message: so it does not get an entry of its own, or a stranger
  * would fill the register. Of each key the first decryption, and from then on the first of each minute and every 1024th, goes into the
