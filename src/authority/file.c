@@ -1,6 +1,7 @@
 #include "authority/file.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,19 +48,6 @@ tm_err file_read(struct slice *ret, struct arena *a, const char *path, size_t ma
     return TM_OK;
 }
 
-static bool write_all(int fd, struct slice s)
-{
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        s = slice_of(s.p + n, s.n - (size_t)n);
-    }
-    return true;
-}
-
 static void sync_directory(const char *path)
 {
     char dir[PATH_LEN];
@@ -82,7 +70,7 @@ tm_err file_write(const char *path, struct slice contents, mode_t mode, bool rep
     TM_CLEANUP(tm_close_p) int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return io_fail(diag, path, "cannot write");
-    if (fchmod(fd, mode) != 0 || !write_all(fd, contents) || fsync(fd) != 0 ||
+    if (fchmod(fd, mode) != 0 || !fd_write_all(fd, contents) || fsync(fd) != 0 ||
         (replace ? rename(tmp, path) : renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE)) != 0) {
         tm_err e = io_fail(diag, path, "cannot write");
         unlink(tmp);

@@ -1,4 +1,5 @@
 #include "base/digest.h"
+#include "base/per_thread.h"
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
@@ -49,46 +50,19 @@ struct thread_digests {
     EVP_MD_CTX *ctx[DIGEST_COUNT];
 };
 
-static pthread_key_t thread_key;
-static bool thread_key_usable;
-static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
-
-static void thread_digests_free(void *p)
+static void thread_digests_done(void *p)
 {
     struct thread_digests *t = p;
     for (int i = 0; i < DIGEST_COUNT; i++)
         EVP_MD_CTX_free(t->ctx[i]);
-    free(t);
 }
 
-static void thread_key_make(void)
-{
-    thread_key_usable = pthread_key_create(&thread_key, thread_digests_free) == 0;
-}
-
-static tm_err thread_digests_get(struct thread_digests **ret)
-{
-    pthread_once(&thread_key_once, thread_key_make);
-    if (!thread_key_usable)
-        return TM_EINTERNAL;
-    struct thread_digests *t = pthread_getspecific(thread_key);
-    if (!t) {
-        t = calloc(1, sizeof *t);
-        if (!t)
-            return TM_ENOMEM;
-        if (pthread_setspecific(thread_key, t) != 0) {
-            free(t);
-            return TM_ENOMEM;
-        }
-    }
-    *ret = t;
-    return TM_OK;
-}
+static struct per_thread thread_digests = {.size = sizeof(struct thread_digests), .end = thread_digests_done};
 
 static tm_err digest(enum digest_id id, uint8_t *out, const struct slice *s, size_t n)
 {
     struct thread_digests *t;
-    TM_TRY(thread_digests_get(&t));
+    TM_TRY(per_thread_get(&t, &thread_digests));
     const EVP_MD *md = digest_fetch(id);
     if (!md)
         return TM_ECRYPTO;

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/help.h"
@@ -383,19 +384,6 @@ bool cli_read_file(struct cli *c, const char *path, size_t max, struct slice *re
     return ok;
 }
 
-static bool write_all(int fd, struct slice data)
-{
-    while (data.n > 0) {
-        ssize_t n = write(fd, data.p, data.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        data = slice_sub(data, (size_t)n, SIZE_MAX);
-    }
-    return true;
-}
-
 bool cli_write_file(struct cli *c, const char *path, struct slice data, unsigned mode)
 {
     if (!path || strcmp(path, "-") == 0) {
@@ -410,7 +398,7 @@ bool cli_write_file(struct cli *c, const char *path, struct slice data, unsigned
         return false;
     }
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    bool ok = fd >= 0 && write_all(fd, data) && fsync(fd) == 0;
+    bool ok = fd >= 0 && fd_write_all(fd, data) && fsync(fd) == 0;
     if (fd >= 0 && close(fd) != 0)
         ok = false;
     if (ok && rename(tmp, path) != 0)

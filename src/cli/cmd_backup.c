@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -37,20 +38,6 @@ static int fail_path(struct cli *c, const char *path)
     return cli_fail(c, "%s: %s", path, strerror(errno));
 }
 
-static bool write_whole(int fd, const uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return false;
-        p += k;
-        n -= (size_t)k;
-    }
-    return true;
-}
-
 enum { SHOWN_FROM = 64 << 20 }; /* files below it are there at once */
 
 /* Copy `from` to the descriptor `to` (-1: only digest it). */
@@ -75,7 +62,8 @@ static bool pump(struct cli *c, const char *name, int from, int to, uint8_t hash
         }
         *ret_size += (uint64_t)n;
         cli_progress_step(&p, *ret_size);
-        ok = EVP_DigestUpdate(md, chunk, (size_t)n) == 1 && (to < 0 || write_whole(to, chunk, (size_t)n));
+        ok = EVP_DigestUpdate(md, chunk, (size_t)n) == 1 &&
+             (to < 0 || fd_write_all(to, slice_of(chunk, (size_t)n)));
     }
     ok = ok && EVP_DigestFinal_ex(md, hash, NULL) == 1 && (to < 0 || fsync(to) == 0);
     cli_progress_end(&p);

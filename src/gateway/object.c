@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "gateway/impl.h"
 #include "keys/pubkey.h"
@@ -183,26 +184,13 @@ tm_err state_load(struct slice *ret, struct arena *a, const struct gateway *g, c
     return e;
 }
 
-static bool write_all(int fd, struct slice octets)
-{
-    for (size_t n = 0; n < octets.n;) {
-        ssize_t k = write(fd, octets.p + n, octets.n - n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            return false;
-        n += (size_t)k;
-    }
-    return fsync(fd) == 0;
-}
-
 tm_err state_save(const struct gateway *g, const char *name, struct slice octets, struct diag *diag)
 {
     char path[4096], fresh[4096];
     if (!state_path(path, g, name, "") || !state_path(fresh, g, name, ".new"))
         return TM_ETOOBIG;
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && write_all(fd, octets);
+    bool good = fd >= 0 && fd_write_all(fd, octets);
     if (fd >= 0 && close(fd) != 0)
         good = false;
     good = good && rename(fresh, path) == 0;

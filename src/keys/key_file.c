@@ -1,6 +1,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "keys/internal.h"
 #include "keys/key.h"
@@ -44,19 +45,6 @@ static tm_err io_fail(struct diag *diag, const char *name, const char *what)
     return diag_fail(diag, err, NULL, name, "%s: %s", what, strerror(e));
 }
 
-static bool write_all(int fd, struct slice s)
-{
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        s = slice_of(s.p + n, s.n - (size_t)n);
-    }
-    return true;
-}
-
 /* Whole or not at all, also over a power cut. Root writes for whom the directory belongs to. `replace` false: TM_ECONFLICT where
  * the name is taken. */
 static tm_err write_atomic(int dir, const char *name, struct slice contents, bool replace, struct diag *diag)
@@ -69,7 +57,7 @@ static tm_err write_atomic(int dir, const char *name, struct slice contents, boo
     if (fd < 0)
         return io_fail(diag, name, "cannot create the file");
     struct stat st;
-    bool good = write_all(fd, contents) &&
+    bool good = fd_write_all(fd, contents) &&
                 (geteuid() != 0 || (fstat(dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0)) &&
                 fsync(fd) == 0;
     if (!good) {

@@ -1,4 +1,5 @@
 #include "keys/pubkey.h"
+#include "base/per_thread.h"
 #include "der/reader.h"
 #include "keys/internal.h"
 #include <openssl/core_names.h>
@@ -139,10 +140,6 @@ struct thread_keys {
     struct ec_slot ec[KEY_ALG_EC_P521 + 1];
 };
 
-static pthread_key_t thread_key;
-static bool thread_key_usable;
-static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
-
 static void ec_slot_done(struct ec_slot *s)
 {
     EVP_PKEY_CTX_free(s->verify);
@@ -150,37 +147,14 @@ static void ec_slot_done(struct ec_slot *s)
     *s = (struct ec_slot){0};
 }
 
-static void thread_keys_free(void *p)
+static void thread_keys_done(void *p)
 {
     struct thread_keys *t = p;
     for (int i = 0; i <= KEY_ALG_EC_P521; i++)
         ec_slot_done(&t->ec[i]);
-    free(t);
 }
 
-static void thread_key_make(void)
-{
-    thread_key_usable = pthread_key_create(&thread_key, thread_keys_free) == 0;
-}
-
-static tm_err thread_keys_get(struct thread_keys **ret)
-{
-    pthread_once(&thread_key_once, thread_key_make);
-    if (!thread_key_usable)
-        return TM_EINTERNAL;
-    struct thread_keys *t = pthread_getspecific(thread_key);
-    if (!t) {
-        t = calloc(1, sizeof *t);
-        if (!t)
-            return TM_ENOMEM;
-        if (pthread_setspecific(thread_key, t) != 0) {
-            free(t);
-            return TM_ENOMEM;
-        }
-    }
-    *ret = t;
-    return TM_OK;
-}
+static struct per_thread thread_keys = {.size = sizeof(struct thread_keys), .end = thread_keys_done};
 
 /* A key from the curve's parameters and the first caller's point. */
 static tm_err ec_slot_open(struct ec_slot *s, const struct pubkey_info *info)
@@ -212,7 +186,7 @@ static tm_err ec_slot_open(struct ec_slot *s, const struct pubkey_info *info)
 static tm_err ec_slot_for(struct ec_slot **ret, const struct pubkey_info *info, struct diag *diag)
 {
     struct thread_keys *t;
-    TM_TRY(thread_keys_get(&t));
+    TM_TRY(per_thread_get(&t, &thread_keys));
     struct ec_slot *s = &t->ec[info->alg];
     tm_err err = TM_OK;
     if (!s->pkey)

@@ -1,4 +1,5 @@
 #include "keys/signer_client.h"
+#include "base/fd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -212,16 +213,7 @@ static tm_err sealed_copy(int *ret, struct slice bytes)
     int fd = memfd_create("tbs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return TM_EUNAVAIL;
-    size_t at = 0;
-    while (at < bytes.n) {
-        ssize_t n = write(fd, bytes.p + at, bytes.n - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-    }
-    if (at < bytes.n || !seal(fd)) {
+    if (!fd_write_all(fd, bytes) || !seal(fd)) {
         close(fd);
         return TM_EUNAVAIL;
     }
