@@ -59,6 +59,7 @@ static enum what what_of(const char *path)
         {"authz", NULL, W_AUTHZ},
         {"challenge", "", W_CHALLENGE},
         {"cert", "", W_CERTIFICATE},
+        {"star", NULL, W_CERTIFICATE},
         {"cert", NULL, W_CERTIFICATE},
         {"renewal-info", NULL, W_RENEWAL_INFO},
     };
