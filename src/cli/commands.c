@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
-/* In the order in which help shows them. */
+/* In the order in which help shows them; one a line, whatever their number. */
+/* clang-format off */
 const struct command *const cli_commands[] = {
     init_commands,
     serve_commands,
@@ -25,3 +26,4 @@ const struct command *const cli_commands[] = {
     misc_commands,
     NULL,
 };
+/* clang-format on */
