@@ -6,6 +6,7 @@
 #include "issue/house.h"
 #include "status/crl.h"
 #include "x509/crl.h"
+#include <string.h>
 
 enum { SERIES_MAX = 64 << 20 };
 
@@ -38,9 +39,10 @@ static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag
 {
     struct crl_row row = {0};
     struct crl crl;
-    tm_err e = crl_current(&row, c->arena, c->house, x);
+    const char *list = api_query(c, "list") ? api_query(c, "list") : "full";
+    tm_err e = crl_current_of(&row, c->arena, c->house, x, list);
     if (e == TM_ENOTFOUND)
-        return diag_fail(diag, e, NULL, "authority", "\"%s\" has published no CRL yet", x->name);
+        return diag_fail(diag, e, NULL, "authority", "\"%s\" has published no CRL \"%s\" yet", x->name, list);
     TM_TRY(e);
     TM_TRY(crl_parse(&crl, row.der, diag));
     struct crl_iter it;
@@ -53,11 +55,16 @@ static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag
         return e;
     const char *crl_url, *ca_url;
     TM_TRY(house_authority_urls(&crl_url, &ca_url, c->arena, c->house, x));
+    if (strcmp(list, "full") != 0)
+        crl_url = house_crl_list_url(c->arena, c->house, x, list);
+    if (!crl_url)
+        return TM_ENOMEM;
     struct buf pem;
     buf_init(&pem, 256 << 20);
     buf_put_pem(&pem, "X509 CRL", row.der);
     buf_puts(&c->out, "{\"authority\":");
     buf_put_json_string(&c->out, slice_str(x->name));
+    api_put_text(&c->out, "list", list);
     api_put_int(&c->out, "number", crl_number_value(row.number));
     api_put_time(&c->out, "this_update", row.this_update);
     api_put_time(&c->out, "next_update", row.next_update);
@@ -108,6 +115,7 @@ static tm_err import_series(struct api_call *c, struct diag *diag)
 
 static const struct api_field crl_fields[] = {
     {"authority", "string", NULL, "issuing-ca"},
+    {"list", "string", "full, delta, or a shard such as 16-3", "full"},
     {"number", "integer", "RFC 5280 5.2.3", "1795246262804"},
     {"this_update", "time?", NULL, NULL},
     {"next_update", "time?", NULL, NULL},
@@ -132,7 +140,10 @@ const struct api_schema crl_api_schemas[] = {
     {"CrlSeries", NULL, series_fields, NULL, NULL},
     {0},
 };
-static const struct api_field crl_query[] = {{"pem", "true|1", "the list itself as well", "1"}, {0}};
+static const struct api_field crl_query[] = {
+    {"pem", "true|1", "the list itself as well", "1"},
+    {"list", "string", "full when left out; delta, or a shard such as 16-3", "delta"},
+    {0}};
 static const struct api_content series_bodies[] = {
     {0, "application/x-pem-file", NULL, "PEM blocks \"X509 CRL\""},
     {0, "application/pkix-crl", NULL, "DER, one behind another"},

@@ -8,8 +8,9 @@
 static int show(struct cli *c)
 {
     bool pem = cli_has(c, "pem");
-    const char *path =
-        arena_printf(c->arena, "/api/v1/crls/%s%s", show_escape(c, c->args[0]), pem ? "?pem=1" : "");
+    const char *list = cli_has(c, "list") ? show_escape(c, cli_get(c, "list")) : "full";
+    const char *path = arena_printf(c->arena, "/api/v1/crls/%s?list=%s%s", show_escape(c, c->args[0]), list,
+                                    pem ? "&pem=1" : "");
     struct cli_reply r;
     if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
         return 1;
@@ -71,6 +72,7 @@ static int publish(struct cli *c)
 }
 
 static const struct cli_option show_options[] = {
+    {"list", 0, "NAME", "delta, or a shard such as 16-3 (full)", false},
     {"pem", 0, NULL, "the list itself", false},
     {"out", 'O', "FILE", "with --pem: where to; standard output else", false},
     {0},

@@ -77,10 +77,10 @@ static tm_err reload_if_authority(struct house *h, tenant_id tenant, const uint8
 }
 
 /* Answers about it are old now, and lists are to be made. */
-static void status_changed(struct house *h, tenant_id tenant, const uint8_t *serial)
+static void status_changed(struct house *h, tenant_id tenant, const char *authority, const uint8_t *serial)
 {
     if (h->on_status)
-        h->on_status(h, tenant, serial);
+        h->on_status(h, tenant, authority, serial);
     jobs_kick(h->jobs, "crl.publish");
 }
 
@@ -112,9 +112,9 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
         e = reload_if_authority(h, tenant, serial, diag);
     if (ret_revoked_at)
         *ret_revoked_at = now;
-    arena_free(a);
     if (e == TM_OK)
-        status_changed(h, tenant, serial);
+        status_changed(h, tenant, row.authority, serial);
+    arena_free(a);
     return e;
 }
 
@@ -144,9 +144,9 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
         e = house_commit(h, effects, 2, diag);
     if (e == TM_OK)
         e = reload_if_authority(h, tenant, serial, diag);
-    arena_free(a);
     if (e == TM_OK)
-        status_changed(h, tenant, serial);
+        status_changed(h, tenant, row.authority, serial);
+    arena_free(a);
     return e;
 }
 

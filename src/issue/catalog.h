@@ -43,6 +43,13 @@ struct authority {
     const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
     int64_t crl_lifetime, crl_every;         /* seconds */
     const char *successor;                   /* name of the authority that takes its place; "" none */
+    int64_t crl_delta;                       /* seconds; 0: no delta CRLs */
+    unsigned shards_wanted;                  /* as its document says; what holds is `shards` */
+    struct authority_shards {
+        int64_t from; /* unix seconds; up to the next one's */
+        unsigned count;
+    } *shards; /* authority_shard(): into how many CRLs its certificates are spread by their time of issue */
+    size_t n_shards;
     const char *parent; /* name of the issuing authority here, "" when foreign or self-signed */
     const char *ra_key; /* signs messages in this authority's name (docs/adr/0004); "" when it has none */
     struct cert ra_cert;
@@ -61,6 +68,10 @@ struct authority {
         uint8_t name_sha1[20], issuer_key_sha1[20], name_sha256[32], issuer_key_sha256[32];
     } ocsp;
 };
+
+/* Which CRL names a certificate that was issued at this time, as its serial says: of *ret_count the one returned; 0: the whole one. The time of
+ * issue decides, so that nothing need be kept with a certificate, and a change of the number moves no certificate. */
+unsigned authority_shard(unsigned *ret_count, const struct authority *x, int64_t issued);
 
 struct trust_set {
     tenant_id tenant;

@@ -7,6 +7,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/key_use.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { SUBJECT_CERTS_LOOKED_AT = 200 };
@@ -26,7 +27,19 @@ static tm_err authority_facts(struct facts *f, struct issue_request *r, const st
     f->authority.ocsp_url = house_ocsp_url(r->arena, r->house, x);
     if (!f->authority.ocsp_url)
         return TM_ENOMEM;
-    return house_authority_urls(&f->authority.crl_url, &f->authority.ca_url, r->arena, r->house, x);
+    TM_TRY(house_authority_urls(&f->authority.crl_url, &f->authority.ca_url, r->arena, r->house, x));
+    /* The serial begins with this very time: from it anyone finds the shard again. */
+    unsigned count, k = authority_shard(&count, x, f->now);
+    if (!count)
+        return TM_OK;
+    char list[32];
+    snprintf(list, sizeof list, "%u-%u", count, k);
+    const char *url = house_crl_list_url(r->arena, r->house, x, list);
+    if (!url)
+        return TM_ENOMEM;
+    if (url[0])
+        f->authority.crl_url = url;
+    return TM_OK;
 }
 
 /* The device's own names as SANs: a hardwareModuleName where its hardware type is known (RFC 4108 5, IEEE 802.1AR 8.10.4), a

@@ -309,6 +309,18 @@ tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct ar
     return TM_OK;
 }
 
+const char *house_crl_list_url(struct arena *a, const struct house *h, const struct authority *x,
+                               const char *list)
+{
+    static const char full[] = "full.crl";
+    size_t n = strlen(x->crl_url), m = sizeof full - 1;
+    if (n > m && strcmp(x->crl_url + n - m, full) == 0)
+        return arena_printf(a, "%.*s%s.crl", (int)(n - m), x->crl_url, list);
+    if (n || !h->public_base[0])
+        return "";
+    return arena_printf(a, "%s/crl/%s/%s.crl", h->public_base, x->key_id_hex, list);
+}
+
 const char *house_ocsp_url(struct arena *a, const struct house *h, const struct authority *x)
 {
     if (x->ocsp_url[0] || !x->ocsp.in_certificates || !h->public_base[0])

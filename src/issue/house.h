@@ -67,7 +67,8 @@ struct house {
     struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
     struct ocsp *ocsp;     /* what status/ocsp.h keeps in memory; NULL where nothing is served */
     /* A certificate has been revoked or released, durably: whoever keeps answers about it drops them. NULL: nobody does. */
-    void (*on_status)(struct house *h, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN]);
+    void (*on_status)(struct house *h, tenant_id tenant, const char *authority,
+                      const uint8_t id[CERT_SERIAL_LEN]);
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;
@@ -115,6 +116,10 @@ tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind
 struct arena;
 tm_err house_authority_urls(const char **ret_crl, const char **ret_ca, struct arena *a, const struct house *h,
                             const struct authority *x);
+
+/* The address of one of an authority's CRLs, "delta" or "16-3"; "" where it has no address that could be told apart, NULL no memory. */
+const char *house_crl_list_url(struct arena *a, const struct house *h, const struct authority *x,
+                               const char *list);
 
 /* The OCSP responder's address for what `x` issues: its own, or the house's where its `ocsp.in-certificates` says so; "" none, NULL no memory. */
 const char *house_ocsp_url(struct arena *a, const struct house *h, const struct authority *x);

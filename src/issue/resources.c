@@ -43,6 +43,20 @@ static const struct json_field authority_crl_schema[] = {
      .max = 365 * 86400LL,
      .def = "1d",
      .doc = "how often a new one is published although nothing changed"},
+    {.key = "delta",
+     .kind = JSON_K_DURATION,
+     .offset = offsetof(struct authority_doc, crl.delta) - offsetof(struct authority_doc, crl),
+     .min = 0,
+     .max = 30 * 86400LL,
+     .def = "0s",
+     .doc =
+         "publish a delta CRL so often and after each revocation, the complete one only by `every`; 0: none"},
+    {.key = "shards",
+     .kind = JSON_K_INT,
+     .offset = offsetof(struct authority_doc, crl.shards) - offsetof(struct authority_doc, crl),
+     .min = 0,
+     .max = AUTHORITY_SHARDS_MAX,
+     .doc = "certificates issued from now on name one of so many smaller CRLs; 0: the whole one"},
     {0},
 };
 static const struct json_field authority_urls_schema[] = {

@@ -25,6 +25,8 @@ extern const struct resource_kind resource_kinds
     []; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
 
+enum { AUTHORITY_SHARDS_MAX = 128 };
+
 /* The documents as bound; strings live in the arena of the binding. */
 struct tenant_doc {
     const char *kind, *name, *title;
@@ -40,7 +42,8 @@ struct authority_doc {
     bool root, disabled;
     const char *signature; /* algorithm name; "" the key's default */
     struct {
-        int64_t lifetime, every;
+        int64_t lifetime, every, delta; /* delta 0: none */
+        int64_t shards;                 /* 0: none */
     } crl;
     struct {
         const char *crl, *ca, *ocsp;

@@ -1,6 +1,7 @@
 /* status/crl.h - certificate revocation lists: made when due or when something was revoked, recorded, stored (RFC 5280 5).
  *
- * Layer 4, blocking. One full CRL an authority (shard "full"). Numbers are milliseconds since 1970, always greater than the last one, so
+ * Layer 4, blocking. Of each authority the complete list ("full"); where its document says so, a delta to it ("delta"), and shards ("16-3": the fourth
+ * of sixteen), each with a critical issuingDistributionPoint that is the very address in its certificates (RFC 5280 5.2.4, 5.2.5). Numbers are milliseconds since 1970, always greater than the last one, so
  * that neither a restore nor a second machine gives one out twice. A CRL counts as published when it and its event "crl.published" are
  * durable; status/publish.h hands out only such. An expired certificate stays on the list for one CRL after its end (RFC 5280 3.3).
  * Authorities whose key is not in the house publish from a pre-signed series, by date. */
@@ -25,8 +26,11 @@ tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when whe
 /* Every authority of every tenant; goes on after a failure and returns the first. */
 tm_err crl_publish_all(struct house *h, enum crl_when when, struct diag *diag);
 
-/* The published CRL in `a`. TM_ENOTFOUND. */
+/* The published complete CRL in `a`. TM_ENOTFOUND. */
 tm_err crl_current(struct crl_row *ret, struct arena *a, struct house *h, const struct authority *x);
+/* The same of one scope: "full", "delta", "16-3". */
+tm_err crl_current_of(struct crl_row *ret, struct arena *a, struct house *h, const struct authority *x,
+                      const char *scope);
 
 /* A CRL number as people read it: a magnitude of up to 7 octets; INT64_MAX for more. */
 int64_t crl_number_value(struct slice magnitude);

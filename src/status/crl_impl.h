@@ -5,6 +5,7 @@
 
 /* A CRL that is signed and to be recorded. */
 struct crl_record {
+    const char *scope;   /* NULL: "full" */
     struct slice number; /* magnitude without leading zeros */
     int64_t this_update, next_update;
     struct slice der;
@@ -33,9 +34,22 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
 tm_err crl_series_watch(struct house *h, struct diag *diag);
 /* Drop what status/publish.c keeps of this authority. */
 void status_forget(struct house *h, const struct authority *x);
-/* When the next regular CRL is due, as far as a serving process remembers; 0: look it up. Spares reading a large CRL every five
- * seconds only to see its date. */
-int64_t status_due_at(struct house *h, const struct authority *x);
-void status_due_set(struct house *h, const struct authority *x, int64_t at);
+/* When the next regular CRL of a scope (status/scope.h) is due, as far as a serving process remembers; 0: look it up. Spares reading a large CRL
+ * every five seconds only to see its date. */
+int64_t status_due_at(struct house *h, const struct authority *x, const char *scope, int64_t every);
+void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at);
+
+/* Shards in which something was revoked or released and not published since. */
+struct crl_dirty {
+    bool all; /* too many, or nobody knows */
+    size_t n;
+    struct {
+        tenant_id tenant;
+        char authority[64], scope[16];
+    } v[512];
+};
+void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id);
+void status_dirty_take(struct house *h, struct crl_dirty *ret);
+void status_dirty_all(struct house *h);
 /* True once a process that serves: what was revoked while none ran has to be looked for. */
 bool status_first_look(struct house *h);

@@ -8,6 +8,7 @@
 #include "issue/chain.h"
 #include "issue/house.h"
 #include "register/register.h"
+#include "status/crl_impl.h"
 #include "status/ocsp_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +37,10 @@ void ocsp_state(struct house *h, struct ocsp_state *ret)
 
 /* ---- opening and closing ---- */
 
-static void on_status(struct house *h, tenant_id tenant, const uint8_t id[CERT_SERIAL_LEN])
+static void on_status(struct house *h, tenant_id tenant, const char *authority,
+                      const uint8_t id[CERT_SERIAL_LEN])
 {
+    status_dirty_put(h, tenant, authority, id);
     ocsp_cache_forget(h->ocsp->cache, tenant, id);
 }
 

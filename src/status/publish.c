@@ -8,6 +8,7 @@
 #include "status/conditional.h"
 #include "status/crl.h"
 #include "status/crl_impl.h"
+#include "status/scope.h"
 #include "status/tile_path.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 256, CRL_MAX_AGE = 3600, READ_ARENA = 512 << 20 };
+enum { ENTRIES_MAX = 256, DUES_MAX = 4096, CRL_MAX_AGE = 3600, READ_ARENA = 512 << 20 };
 
 /* A CRL as it is served, shared by the cache and the replies under way. */
 struct blob {
@@ -23,6 +24,7 @@ struct blob {
     tenant_id tenant;
     char authority[64];
     char ski[64]; /* hex */
+    char scope[16];
     char etag[40];
     int64_t this_update, next_update;
     uint64_t used; /* for eviction */
@@ -33,7 +35,7 @@ struct blob {
 /* The next regular CRL of an authority. */
 struct due {
     tenant_id tenant;
-    char authority[64];
+    char authority[64], scope[16];
     int64_t every, at;
 };
 
@@ -46,8 +48,9 @@ struct status {
     unsigned in_flight;
     bool closing;
     bool looked;
-    struct due due[ENTRIES_MAX];
+    struct due due[DUES_MAX];
     size_t n_due;
+    struct crl_dirty dirty;
 };
 
 static void blob_unref(struct blob *b)
@@ -65,10 +68,10 @@ static void drop_entry(struct status *s, size_t i)
     s->entries[i] = s->entries[--s->n];
 }
 
-static struct blob *find_entry(struct status *s, const char *ski)
+static struct blob *find_entry(struct status *s, const char *ski, const char *scope)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->entries[i]->ski, ski) == 0) {
+        if (strcmp(s->entries[i]->ski, ski) == 0 && strcmp(s->entries[i]->scope, scope) == 0) {
             s->entries[i]->used = ++s->clock;
             return s->entries[i];
         }
@@ -77,7 +80,7 @@ static struct blob *find_entry(struct status *s, const char *ski)
 
 static void add_entry(struct status *s, struct blob *b)
 {
-    if (b->n > STATUS_ENTRY_MAX || find_entry(s, b->ski))
+    if (b->n > STATUS_ENTRY_MAX || find_entry(s, b->ski, b->scope))
         return;
     while (s->n && (s->n == ENTRIES_MAX || s->octets + b->n > STATUS_CACHE_MAX)) {
         size_t oldest = 0;
@@ -106,43 +109,94 @@ void status_forget(struct house *h, const struct authority *x)
     pthread_mutex_unlock(&s->lock);
 }
 
-static struct due *find_due(struct status *s, const struct authority *x)
+static struct due *find_due(struct status *s, const struct authority *x, const char *scope)
 {
     for (size_t i = 0; i < s->n_due; i++)
-        if (s->due[i].tenant == x->tenant && strcmp(s->due[i].authority, x->name) == 0)
+        if (s->due[i].tenant == x->tenant && strcmp(s->due[i].scope, scope) == 0 &&
+            strcmp(s->due[i].authority, x->name) == 0)
             return &s->due[i];
     return NULL;
 }
 
-int64_t status_due_at(struct house *h, const struct authority *x)
+int64_t status_due_at(struct house *h, const struct authority *x, const char *scope, int64_t every)
 {
     struct status *s = h->status;
     if (!s)
         return 0;
     pthread_mutex_lock(&s->lock);
-    const struct due *d = find_due(s, x);
+    const struct due *d = find_due(s, x, scope);
     /* Another period since: what is remembered says nothing. */
-    int64_t at = d && d->every == x->crl_every ? d->at : 0;
+    int64_t at = d && d->every == every ? d->at : 0;
     pthread_mutex_unlock(&s->lock);
     return at;
 }
 
-void status_due_set(struct house *h, const struct authority *x, int64_t at)
+void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at)
 {
     struct status *s = h->status;
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
-    struct due *d = find_due(s, x);
-    if (!d && s->n_due < ENTRIES_MAX) {
+    struct due *d = find_due(s, x, scope);
+    if (!d && s->n_due < DUES_MAX) {
         d = &s->due[s->n_due++];
         d->tenant = x->tenant;
         snprintf(d->authority, sizeof d->authority, "%s", x->name);
+        snprintf(d->scope, sizeof d->scope, "%s", scope);
     }
     if (d) {
-        d->every = x->crl_every;
+        d->every = every;
         d->at = at;
     }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- what was revoked or released since it was last published ---- */
+
+void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id)
+{
+    struct status *s = h->status;
+    if (!s)
+        return;
+    struct catalog *cat = house_catalog(h);
+    const struct authority *x = catalog_authority(cat, tenant, authority);
+    unsigned count = 0, k = x ? authority_shard(&count, x, crl_issued_at(id)) : 0;
+    catalog_unref(cat);
+    if (!count)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct crl_dirty *d = &s->dirty;
+    if (d->n < sizeof d->v / sizeof *d->v) {
+        d->v[d->n].tenant = tenant;
+        snprintf(d->v[d->n].authority, sizeof d->v[d->n].authority, "%s", authority);
+        snprintf(d->v[d->n].scope, sizeof d->v[d->n].scope, "%u-%u", count % 1000, k % 1000);
+        d->n++;
+    } else {
+        d->all = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void status_dirty_take(struct house *h, struct crl_dirty *ret)
+{
+    struct status *s = h->status;
+    ret->all = !s;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    *ret = s->dirty;
+    s->dirty.all = false;
+    s->dirty.n = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void status_dirty_all(struct house *h)
+{
+    struct status *s = h->status;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->dirty.all = true;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -165,6 +219,7 @@ tm_err status_open(struct house *h)
         return TM_ENOMEM;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->idle, NULL);
+    s->dirty.all = true; /* what was revoked while nobody served */
     h->status = s;
     return TM_OK;
 }
@@ -199,6 +254,7 @@ struct work {
     /* CRLs */
     struct blob *blob;
     uint64_t generation;
+    char scope[16];
     /* the register */
     tenant_id tenant;
     unsigned level, width;
@@ -290,7 +346,8 @@ static void blob_reply(struct http_request *r, const struct blob *b)
     representation_reply(r, &v);
 }
 
-static tm_err blob_make(struct blob **ret, const struct authority *x, const struct crl_row *row)
+static tm_err blob_make(struct blob **ret, const struct authority *x, const char *scope,
+                        const struct crl_row *row)
 {
     uint8_t hash[SHA256_LEN];
     TM_TRY(sha256(hash, row->der));
@@ -301,6 +358,7 @@ static tm_err blob_make(struct blob **ret, const struct authority *x, const stru
     b->tenant = x->tenant;
     snprintf(b->authority, sizeof b->authority, "%s", x->name);
     snprintf(b->ski, sizeof b->ski, "%s", x->key_id_hex);
+    snprintf(b->scope, sizeof b->scope, "%s", scope);
     b->etag[0] = '"';
     hex_encode(b->etag + 1, slice_of(hash, 16));
     memcpy(b->etag + 33, "\"", 2);
@@ -331,9 +389,9 @@ static void crl_read(struct work *w)
     struct catalog *c = house_catalog(w->h);
     const struct authority *x = authority_by_hex(c, a, ski, strlen(ski));
     struct crl_row row;
-    w->err = x ? crl_current(&row, a, w->h, x) : TM_ENOTFOUND;
+    w->err = x ? crl_current_of(&row, a, w->h, x, w->scope) : TM_ENOTFOUND;
     if (w->err == TM_OK)
-        w->err = blob_make(&w->blob, x, &row);
+        w->err = blob_make(&w->blob, x, w->scope, &row);
     catalog_unref(c);
     arena_free(a);
     if (w->err != TM_OK)
@@ -351,19 +409,30 @@ static void crl_reply(struct work *w)
     blob_reply(w->r, w->blob);
 }
 
+/* "full.crl", "delta.crl", "16-3.crl" */
+static bool scope_of(char out[16], const char *file)
+{
+    size_t n = strlen(file);
+    struct crl_scope s;
+    if (n < 5 || n - 4 >= sizeof s.name || strcmp(file + n - 4, ".crl") != 0)
+        return false;
+    snprintf(out, 16, "%.*s", (int)(n - 4), file);
+    return crl_scope_parse(&s, out) == TM_OK;
+}
+
 static void get_crl(struct http_request *r)
 {
     struct house *h = r->app;
     struct status *s = h->status;
-    if (strcmp(http_request_param(r, "file"), "full.crl") != 0) {
+    struct work w = {.read = crl_read, .reply = crl_reply};
+    struct blob *b = NULL;
+    if (!scope_of(w.scope, http_request_param(r, "file"))) {
         reply_error(r, TM_ENOTFOUND);
         return;
     }
-    struct work w = {.read = crl_read, .reply = crl_reply};
-    struct blob *b = NULL;
     if (s) {
         pthread_mutex_lock(&s->lock);
-        b = find_entry(s, http_request_param(r, "ski"));
+        b = find_entry(s, http_request_param(r, "ski"), w.scope);
         if (b)
             atomic_fetch_add(&b->refs, 1);
         w.generation = s->generation;

@@ -279,21 +279,61 @@ static void outer_head_write(struct buf *out, size_t at)
     out->p[out->n] = '\0';
 }
 
-/* RFC 5280 5.2.1, 5.2.3: authorityKeyIdentifier and cRLNumber are in every CRL; neither is critical. */
+static void ext_open(struct der_builder *d, enum oid id, bool critical)
+{
+    der_open(d, DER_SEQUENCE);
+    der_put_oid(d, oid_contents(id));
+    if (critical)
+        der_put_bool(d, true);
+    der_open_octets(d);
+}
+
+/* DistributionPointName ::= CHOICE { fullName [0] GeneralNames }, inside distributionPoint [0] */
+static void put_point(struct der_builder *d, const char *url)
+{
+    der_open(d, DER_CONTEXT_CONS(0));
+    der_open(d, DER_CONTEXT_CONS(0));
+    der_put(d, DER_CONTEXT(6), slice_str(url));
+    der_close(d);
+    der_close(d);
+}
+
+/* RFC 5280 5.2.1, 5.2.3: authorityKeyIdentifier and cRLNumber are in every CRL; neither is critical. What narrows a CRL is. */
 static void extensions_build(struct der_builder *d, const struct tbs_crl *t)
 {
     der_open(d, DER_CONTEXT_CONS(0));
     der_open(d, DER_SEQUENCE);
     if (t->akid.n) {
-        entry_ext_open(d, OID_EXT_AKID);
+        ext_open(d, OID_EXT_AKID, false);
         der_open(d, DER_SEQUENCE);
         der_put(d, DER_CONTEXT(0), t->akid);
         der_close(d);
         entry_ext_close(d);
     }
-    entry_ext_open(d, OID_EXT_CRL_NUMBER);
+    ext_open(d, OID_EXT_CRL_NUMBER, false);
     der_put_unsigned(d, t->number);
     entry_ext_close(d);
+    if (t->base.n) {
+        ext_open(d, OID_EXT_DELTA_CRL, true);
+        der_put_unsigned(d, t->base);
+        entry_ext_close(d);
+    }
+    if (t->idp_url) {
+        ext_open(d, OID_EXT_IDP, true);
+        der_open(d, DER_SEQUENCE);
+        put_point(d, t->idp_url);
+        der_close(d);
+        entry_ext_close(d);
+    }
+    if (t->freshest_url) {
+        ext_open(d, OID_EXT_FRESHEST_CRL, false);
+        der_open(d, DER_SEQUENCE);
+        der_open(d, DER_SEQUENCE);
+        put_point(d, t->freshest_url);
+        der_close(d);
+        der_close(d);
+        entry_ext_close(d);
+    }
     der_close(d);
     der_close(d);
 }

@@ -63,6 +63,10 @@ struct tbs_crl {
     int64_t this_update, next_update;
     struct slice akid;   /* key id */
     struct slice number; /* unsigned big-endian magnitude, at most 20 octets */
+    const char *
+        idp_url; /* critical issuingDistributionPoint with this one name; NULL: the whole scope (RFC 5280 5.2.5) */
+    struct slice base;        /* a delta to the CRL of this number (5.2.4); empty: complete */
+    const char *freshest_url; /* where its delta is (5.2.6); NULL: none */
 };
 struct crl_builder {
     struct buf *out;
