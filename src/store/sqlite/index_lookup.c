@@ -45,6 +45,8 @@ static tm_err files_lookup(struct index *ix, uint64_t hash, uint64_t before_seq,
     if (err == TM_OK && n)
         memcpy(seqs, tail, n * sizeof *seqs);
     free(tail);
+    for (size_t i = 0; i < ix->n_segments && err == TM_OK && n < max; i++)
+        segment_expect(ix->segments[i], hash);
     for (size_t i = ix->n_segments; i-- > 0 && err == TM_OK && n < max;) {
         size_t k = 0;
         err = segment_find(ix->segments[i], hash, before_seq, seqs + n, max - n, &k, &ix->memory);

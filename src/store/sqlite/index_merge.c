@@ -40,6 +40,7 @@ static tm_err stream_fill(struct merge_stream *m)
     }
     TM_TRY(segment_read(m->seg, m->page, n, m->pages));
     m->page += n;
+    segment_ahead(m->seg, m->page, STREAM_PAGES);
     m->in = (n - 1) * SEGMENT_PAGE_ENTRIES + segment_page_entries(m->seg, m->page - 1);
     m->hash = m->pages[0].hash[0];
     return TM_OK;

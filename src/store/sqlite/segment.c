@@ -63,6 +63,13 @@ tm_err segment_read(const struct segment *g, uint64_t page, size_t n, struct seg
     return pages_read(g->fd, g->h.first_seq, 1 + page, n, out);
 }
 
+void segment_ahead(const struct segment *g, uint64_t page, size_t n)
+{
+    if (page < g->at.pages)
+        posix_fadvise(g->fd, (off_t)((1 + page) * SEGMENT_PAGE), (off_t)(n * SEGMENT_PAGE),
+                      POSIX_FADV_WILLNEED);
+}
+
 /* ---- open and close ---- */
 
 static tm_err header_read(struct segment *g, const char *name, const uint8_t identity[16])
@@ -96,6 +103,8 @@ tm_err segment_open(struct segment **ret, int dir_fd, const char *name, const ui
         segment_free(g);
         return err;
     }
+    /* Look-ups leap: what the kernel would read along, which may be megabytes, is only in their way. */
+    posix_fadvise(g->fd, 0, 0, POSIX_FADV_RANDOM);
     *ret = g;
     return TM_OK;
 }
@@ -185,6 +194,17 @@ static tm_err filter_page(const struct filter_page **ret, struct segment *g, int
     }
     *ret = (const struct filter_page *)(const void *)page;
     return TM_OK;
+}
+
+void segment_expect(struct segment *g, uint64_t hash)
+{
+    int kind = (int)(hash % SEGMENT_KINDS);
+    uint64_t blocks = g->at.filter[kind].blocks, page = hash_share(hash, blocks) / PAGE_BLOCKS;
+    _Atomic(uint8_t *) *pages = atomic_load_explicit(&g->cache[kind], memory_order_acquire);
+    if (blocks == 0 || (pages && atomic_load_explicit(&pages[page], memory_order_relaxed)))
+        return;
+    posix_fadvise(g->fd, (off_t)((g->at.filter[kind].page + page) * SEGMENT_PAGE), SEGMENT_PAGE,
+                  POSIX_FADV_WILLNEED);
 }
 
 static tm_err filter_passes(bool *ret, struct segment *g, uint64_t hash, struct segment_memory *memory)

@@ -64,6 +64,9 @@ tm_err segment_open(struct segment **ret, int dir_fd, const char *name, const ui
 /* The file stays. */
 void segment_free(struct segment *g);
 
+/* A search for the hash comes: what it reads first is fetched meanwhile, without waiting, unless it is in memory. Who asks many segments says
+ * so to all of them before, and waits for the disk once. */
+void segment_expect(struct segment *g, uint64_t hash);
 /* The newest rows below before_seq that have the hash, descending, at most `max`. Several threads at once.
  * TM_ECORRUPT: the file is damaged; TM_EIO. */
 tm_err segment_find(struct segment *g, uint64_t hash, uint64_t before_seq, uint64_t *out, size_t max,
@@ -81,6 +84,8 @@ struct segment_page {
     uint64_t sum;
 };
 tm_err segment_read(const struct segment *g, uint64_t page, size_t n, struct segment_page *out);
+/* So many data pages from `page` on will be read soon. */
+void segment_ahead(const struct segment *g, uint64_t page, size_t n);
 static inline size_t segment_page_entries(const struct segment *g, uint64_t page)
 {
     uint64_t left = g->h.entries - page * SEGMENT_PAGE_ENTRIES;
