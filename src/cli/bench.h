@@ -68,9 +68,9 @@ void bench_pin(int core);
 pid_t bench_spawn(char *const argv[], const char *dir, const char *log, int core);
 /* TERM, then KILL after ten seconds. */
 void bench_stop(pid_t pid);
-/* CPU time of a process and of its children, in us. */
+/* CPU time of a process and of all that descend from it, in us. */
 double bench_cpu_us(pid_t pid);
-/* Proportional set size of a process and of its children, in KiB; 0 when it can't be read. */
+/* Proportional set size of a process and of all that descend from it, in KiB; 0 when it can't be read. */
 long bench_pss_kib(pid_t pid);
 
 /* ---- a house and its server (bench_process.c) ---- */

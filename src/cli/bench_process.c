@@ -98,19 +98,29 @@ static pid_t parent_of(pid_t pid)
     return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
 }
 
-/* The process and its children, in v. */
+static bool among(pid_t pid, const pid_t *v, size_t n)
+{
+    while (n > 0 && v[n - 1] != pid)
+        n--;
+    return n > 0;
+}
+
+/* The process and all that descend from it, in v: the signer is a grandchild. */
 static size_t family(pid_t pid, pid_t v[FAMILY_MAX])
 {
-    size_t n = 0;
+    size_t n = 0, before = 0;
     v[n++] = pid;
-    DIR *d = opendir("/proc");
-    for (struct dirent *e; d && n < FAMILY_MAX && (e = readdir(d));) {
-        pid_t p = (pid_t)strtol(e->d_name, NULL, 10);
-        if (p > 0 && p != pid && parent_of(p) == pid)
-            v[n++] = p;
+    while (n != before) {
+        DIR *d = opendir("/proc");
+        before = n;
+        for (struct dirent *e; d && n < FAMILY_MAX && (e = readdir(d));) {
+            pid_t p = (pid_t)strtol(e->d_name, NULL, 10);
+            if (p > 0 && !among(p, v, n) && among(parent_of(p), v, n))
+                v[n++] = p;
+        }
+        if (d)
+            closedir(d);
     }
-    if (d)
-        closedir(d);
     return n;
 }
 
