@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -52,6 +53,8 @@ static void run_one(struct jobs *j, struct slot *s)
 static void *run(void *arg)
 {
     struct jobs *j = arg;
+    /* Its steps begin when a commit ends, and so does the answer to whoever was in it: waking up, it takes the processor from nobody. */
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
     pthread_mutex_lock(&j->lock);
     while (!j->stop) {
         uint64_t now = clock_mono_ns();
