@@ -220,9 +220,9 @@ static int query(struct cli *c)
     int status = 0;
     for (int i = 1; i < c->n_args && status != 1; i++) {
         struct slice serial;
-        const struct cert *ca;
+        const struct cert *ca = NULL;
         uint8_t issuer[SHA256_LEN];
-        if (!subject_of(&serial, &ca, q, c, c->args[i]) || sha256(issuer, ca->spki.der) != TM_OK) {
+        if (!subject_of(&serial, &ca, q, c, c->args[i]) || !ca || sha256(issuer, ca->spki.der) != TM_OK) {
             status = 1;
             break;
         }

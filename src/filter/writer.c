@@ -412,7 +412,8 @@ tm_err filter_writer_end(struct filter_writer *w, struct buf *out)
     TM_TRY(issuer_end(w));
     uint8_t head[TMF_HEAD] = {0};
     size_t tables = TMF_HEAD + w->n_issuers * sizeof *w->issuers + w->rows.n;
-    memcpy(head, TMF_MAGIC, 4);
+    static const uint8_t magic[4] = {'T', 'M', 'K', 'F'};
+    memcpy(head, magic, sizeof magic);
     head[4] = TMF_VERSION;
     head[5] = (uint8_t)w->head.kind;
     put64(head + TMF_H_NUMBER, w->head.number);

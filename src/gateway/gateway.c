@@ -66,7 +66,7 @@ const struct json_field gateway_schema[] = {
 
 static tm_err parse_upstream(struct gateway *g, struct diag *diag)
 {
-    const char *url = g->config.upstream, *host = url + 7, *end = host, *colon;
+    const char *url = g->config.upstream, *host = url + 7, *end, *colon;
     if (strncmp(url, "http://", 7) != 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/upstream",
                          "upstream is http://host[:port]: what is fetched is signed itself");

@@ -329,7 +329,7 @@ static tm_err last_of(struct tmf_filter *f, struct arena *a, struct house *h, co
 
 static tm_err publish_if_due(struct house *h, const struct filter_def *d, struct diag *diag)
 {
-    struct tmf_filter full, delta;
+    struct tmf_filter full = {0}, delta = {0};
     struct arena *a = arena_new(ARENA_MAX);
     if (!a)
         return TM_ENOMEM;
