@@ -150,9 +150,9 @@ static tm_err record_decrypted(struct house *h, tenant_id tenant, const struct a
     return TM_OK;
 }
 
-tm_err message_open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struct house *h, tenant_id tenant,
-                        const struct authority *x, size_t key_length, struct slice algid,
-                        struct slice encrypted_key, struct diag *diag)
+static tm_err open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struct house *h, tenant_id tenant,
+                       const struct authority *x, size_t key_length, struct slice algid,
+                       struct slice encrypted_key, struct diag *diag)
 {
     const struct signer_key *k = x->ra_key[0] ? signer_key_find(h->signer, x->ra_key) : NULL;
     if (!k || !(k->env.allow & (1u << SIGN_DECRYPT)))
@@ -182,5 +182,15 @@ tm_err message_open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struc
     if (e == TM_OK)
         memcpy(ret_key, op->signature, key_length);
     explicit_bzero(op->signature, sizeof op->signature);
+    return e;
+}
+
+tm_err message_open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struct house *h, tenant_id tenant,
+                        const struct authority *x, size_t key_length, struct slice algid,
+                        struct slice encrypted_key, struct diag *diag)
+{
+    TM_TRY(house_signing_begin(h, diag));
+    tm_err e = open_key(ret_key, a, h, tenant, x, key_length, algid, encrypted_key, diag);
+    house_signing_end(h);
     return e;
 }

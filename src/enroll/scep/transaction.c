@@ -151,9 +151,9 @@ static tm_err make_row(struct effect *ret, struct scep_exchange *x, const char *
     TM_TRY(hex_of(&spki, a, x->csr.spki.der));
     TM_TRY(hex_of(&signer, a, x->m->by.spki.der));
     buf_init(&b, STATE_MAX);
-    buf_printf(&b,
-               "{\"spki\":\"%s\",\"signer\":\"%s\",\"nonce\":\"%s\",\"message\":\"%s\",\"pending\":\"%s\"",
-               spki, signer, x->t.nonce, x->t.digest, pending);
+    buf_printf(&b, "{\"origin\":\"%s\",\"spki\":\"%s\",\"signer\":\"%s\"", x->t.origin, spki, signer);
+    buf_printf(&b, ",\"nonce\":\"%s\",\"message\":\"%s\",\"pending\":\"%s\"", x->t.nonce, x->t.digest,
+               pending);
     buf_puts(&b, ",\"certificate\":\"");
     buf_put_base64(&b, cert, BASE64_STD, 0);
     buf_puts(&b, "\"}");
