@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
+import scep  # noqa: E402
 from acme import Client  # noqa: E402
 
 
@@ -75,3 +76,17 @@ def test_acme_est_and_rest(house, openssl, profile, number, alg):
     rest = house.api("POST", f"/enroll?profile={profile}", der, content_type="application/pkcs10", headers={"Accept": "application/pkix-cert"})
     assert rest.status == 201, rest
     assert normal_tbs(openssl, by_acme) == normal_tbs(openssl, by_est) == normal_tbs(openssl, rest.body)
+
+
+@pytest.mark.parametrize("alg", ["ec", "rsa"])
+@pytest.mark.parametrize("san", [None, ["same-a.example.org", "same-b.example.org"]])
+def test_scep_and_rest(house, openssl, alg, san):
+    """What SCEP carries: a request whole, but for its challenge, which is not the certificate's matter."""
+    key, cn = scep.new_key(alg), f"same-scep-{alg}"
+    challenge = house.cli("token", "create", "--for", "scep", "--name", "CN=" + cn, *[a for n in san or [] for a in ("--name", "DNS:" + n)], "-q").stdout.strip()
+    client = scep.Client(house.plain_url, openssl)
+    by_scep = client.open(client.enroll(key, cn, challenge, san), key, password=challenge if alg == "ec" else None)[0].public_bytes(Encoding.DER)
+    rest = house.api("POST", "/enroll?profile=device-ldevid-1y", scep.request(key, cn, None, san), content_type="application/pkcs10",
+                     headers={"Accept": "application/pkix-cert"})
+    assert rest.status == 201, rest
+    assert normal_tbs(openssl, by_scep) == normal_tbs(openssl, rest.body)

@@ -412,3 +412,99 @@ def test_strongswan(house, tmp_path, approved):
         process.kill()
     assert process.returncode == 0, err
     assert x509.load_pem_x509_certificate(out).subject.rfc4514_string() == "CN=swan-waits"
+
+
+# --- one-time secrets under fire ---
+
+def storm(house, openssl, tmp_path, count, kills):
+    """Many secrets, 64 clients that sometimes hang up before the answer, a server killed under them: each secret has one certificate."""
+    path = tmp_path / "secrets.ndjson"
+    house.cli("token", "create", "--for", "scep", "--count", str(count), "--name", "CN=storm-{n}", "--out", str(path), timeout=120)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len({row["token"] for row in rows}) == count
+    ra = scep.Client(house.plain_url, openssl).ra
+    got, todo, lock, finished = {}, list(enumerate(rows)), threading.Lock(), threading.Event()
+    failures = []
+
+    def once(i, row, key, cn):
+        body = scep.message(scep.envelope(scep.request(key, cn, row["token"]), ra), scep.self_signed(key, cn), key, scep.PKCS_REQ, "storm-" + str(i))
+        connection = scep.http.client.HTTPConnection("127.0.0.1", house.ports["plain"], timeout=30)
+        try:
+            connection.request("POST", "/scep/scep?operation=PKIOperation", body)
+            if os.urandom(1)[0] < 40:
+                return None  # the reply is lost
+            r = connection.getresponse()
+            return scep.Reply(r.status, r.read(), ra)
+        except (OSError, scep.http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def work():
+        key = scep.new_key("ec")
+        while True:
+            with lock:
+                if not todo:
+                    return
+                i, row = todo.pop()
+            cn = row["names"][0][3:]
+            key = scep.new_key("ec")
+            replies = []
+            for _ in range(200):
+                reply = once(i, row, key, cn)
+                if reply and reply.http == 200:
+                    replies.append(reply)
+                    if reply.status != scep.SUCCESS:
+                        failures.append((cn, reply))
+                        break
+                    if len(replies) == 2:
+                        break
+                else:
+                    finished.wait(0.05)
+            with lock:
+                got[cn] = (key, row, replies)
+
+    def kill():
+        for _ in range(kills):
+            if finished.wait(2):
+                return
+            house.process.kill()
+            house.process.wait()
+            house.start()
+
+    threads = [threading.Thread(target=work) for _ in range(64)]
+    killer = threading.Thread(target=kill)
+    for t in threads + [killer]:
+        t.start()
+    for t in threads:
+        t.join()
+    finished.set()
+    killer.join()
+    assert not failures, failures[:3]
+    assert len(got) == count and all(len(replies) == 2 for _, _, replies in got.values())
+    issued = {}
+    after = None
+    while True:
+        page = house.api("GET", "/certificates?limit=1000" + (f"&after={after}" if after else "")).json
+        for c in page["items"]:
+            if "storm-" in c["subject"]:
+                issued.setdefault(c["subject"], []).append(c["serial"])
+        after = page.get("next")
+        if not after:
+            break
+    assert sorted(issued) == sorted("CN=" + cn for cn in got) and all(len(v) == 1 for v in issued.values())
+    client = scep.Client(house.plain_url, openssl)
+    for cn, (key, row, replies) in list(got.items())[:20]:
+        certs = {client.open(r, key, password=row["token"])[0].serial_number for r in replies}
+        assert certs == {int(issued["CN=" + cn][0], 16)}
+        stolen = client.enroll(scep.new_key("ec"), cn, row["token"])
+        assert stolen.status == scep.FAILURE and "another key" in stolen.text
+
+
+def test_one_time_secrets(new_house, openssl, tmp_path):
+    storm(new_house().start(), openssl, tmp_path, 60, 1)
+
+
+@pytest.mark.slow
+def test_one_time_secrets__ten_thousand(new_house, openssl, tmp_path):
+    storm(new_house().start(), openssl, tmp_path, 10000, 12)
