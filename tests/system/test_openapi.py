@@ -147,7 +147,7 @@ VERBS = {
     "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate"], "cert release": ["releaseCertificate"],
     "cert hold": ["revokeCertificate"], "ocsp show": ["getOcsp"], "ocsp answer": ["getOcspAnswer"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
-    "token create": ["createToken"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
+    "token create": ["createToken", "createTokens"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
     "request list": ["listRequests"], "request show": ["getRequest"], "request approve": ["approveRequest"],
     "request reject": ["rejectRequest"],
     "device register": ["putDevice"], "device import": ["importDevices"], "device list": ["listDevices"], "device show": ["getDevice"],
