@@ -16,6 +16,8 @@ extern const struct api_route request_api_routes[];
 extern const struct api_route device_api_routes[];
 extern const struct api_route crl_api_routes[];
 extern const struct api_route ocsp_api_routes[];
+extern const struct api_route revocation_api_routes[];
+extern const struct api_schema revocation_api_schemas[];
 extern const struct api_schema ocsp_api_schemas[];
 extern const struct api_route register_api_routes[];
 extern const struct api_route summary_api_routes[];

@@ -22,6 +22,7 @@ const struct api_route *const api_routes[] = {
     filter_api_routes,
     trace_api_routes,
     ocsp_api_routes,
+    revocation_api_routes,
     NULL,
 };
 
@@ -44,5 +45,6 @@ const struct api_schema *const api_schemas[] = {
     filter_api_schemas,
     trace_api_schemas,
     ocsp_api_schemas,
+    revocation_api_schemas,
     NULL,
 };

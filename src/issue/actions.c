@@ -45,13 +45,13 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
     return TM_OK;
 }
 
-static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
-                     int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
+/* The row's new state and the event that says so. */
+static tm_err revocation(struct effect ret[2], struct arena *a, tenant_id tenant, const struct cert_row *row,
+                         int reason, const char *by, const char *comment, int64_t now)
 {
-    size_t n = 2;
-    struct effect effects[3] = {{.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row}};
-    effects[0].u.cert.row.revoked_at = now;
-    effects[0].u.cert.row.reason = reason;
+    ret[0] = (struct effect){.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row};
+    ret[0].u.cert.row.revoked_at = now;
+    ret[0].u.cert.row.reason = reason;
     struct event_field fields[] = {
         {.key = "authority", .kind = EVENT_STR, .s = slice_str(row->authority)},
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
@@ -61,10 +61,15 @@ static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const s
         {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
         {0},
     };
-    TM_TRY(certificate_event(&effects[1], a, tenant, "certificate.revoked", row->id, fields));
-    if (reason == CRL_KEY_COMPROMISE)
-        TM_TRY(key_use_compromised(&effects[n++], a, tenant, row));
-    return house_commit(h, effects, n, diag);
+    return certificate_event(&ret[1], a, tenant, "certificate.revoked", row->id, fields);
+}
+
+static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
+                     int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
+{
+    struct effect effects[2] = {0};
+    TM_TRY(revocation(effects, a, tenant, row, reason, by, comment, now));
+    return house_commit(h, effects, 2, diag);
 }
 
 /* A CA's own certificate has been revoked or released: whether it issues is part of the catalog. */
@@ -116,6 +121,35 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
         status_changed(h, tenant, row.authority, serial);
     arena_free(a);
     return e;
+}
+
+tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_row *const *rows, size_t n,
+                         int reason, const char *by, const char *comment, size_t *ret_done, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    struct effect *effects = a ? arena_calloc(a, 2 * n + 1, sizeof *effects) : NULL;
+    tm_err e = effects ? TM_OK : TM_ENOMEM;
+    int64_t now = clock_now();
+    for (size_t i = 0; i < n && e == TM_OK; i++)
+        e = revocation(effects + 2 * i, a, tenant, rows[i], reason, by, comment, now);
+    if (e == TM_OK && n)
+        e = house_commit(h, effects, 2 * n, diag);
+    for (size_t i = 0; i < n && e == TM_OK && h->on_status; i++)
+        h->on_status(h, tenant, rows[i]->authority, rows[i]->id);
+    arena_free(a);
+    if (e == TM_OK) {
+        *ret_done += n;
+        jobs_kick(h->jobs, "crl.publish");
+        return TM_OK;
+    }
+    /* One of them has been revoked by somebody else meanwhile: each by itself, then. */
+    for (size_t i = 0; i < n && e == TM_ECONFLICT; i++) {
+        tm_err one = issue_revoke(h, tenant, rows[i]->id, reason, by, comment, NULL, diag);
+        *ret_done += one == TM_OK;
+        if (one != TM_OK && one != TM_ECONFLICT)
+            return one;
+    }
+    return e == TM_ECONFLICT ? TM_OK : e;
 }
 
 tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],

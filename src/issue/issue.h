@@ -77,6 +77,11 @@ void issue_run(struct issue_request *r);
 /* Revoke by serial. `by` is the principal. TM_ENOTFOUND, TM_ECONFLICT (revoked already; *ret_revoked_at says when). */
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag);
+/* A page of rows that were issued here, in one transaction; those that somebody else has revoked meanwhile are passed over. No CAs of the
+ * house among them. *ret_done grows. */
+tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_row *const *rows, size_t n,
+                         int reason, const char *by, const char *comment, size_t *ret_done,
+                         struct diag *diag);
 tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
                       const char *by, struct diag *diag);
 

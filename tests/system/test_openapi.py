@@ -144,7 +144,7 @@ VERBS = {
     "principal list": ["listResources"], "principal show": ["getResource"],
     "trust-set list": ["listResources"], "trust-set show": ["getResource"],
     "cert show": ["describe"], "cert list": ["listCertificates"], "cert get": ["getCertificate"], "cert find": ["listCertificates"],
-    "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate"], "cert release": ["releaseCertificate"],
+    "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate", "revokeCertificates"], "cert release": ["releaseCertificate"],
     "cert hold": ["revokeCertificate"], "ocsp show": ["getOcsp"], "ocsp answer": ["getOcspAnswer"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
     "token create": ["createToken", "createTokens"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],

@@ -1,5 +1,6 @@
 """Revocation seen from outside: on the CRL at the certificate's own address, in the inventory, and no second time."""
 import base64
+import json
 import re
 import time
 
@@ -146,3 +147,33 @@ def test_revoke__a_ca_that_is_held_issues_nothing_until_it_is_released(house, op
     assert "authority.revoked" in house.cli(*issue, ok=False).stderr
     house.cli("cert", "release", serial)
     house.cli(*issue)
+
+
+def test_revoke__many(house, openssl, tmp_path):
+    """A profile's certificates: counted first, not without the count, then all of them; a second time nothing is left."""
+    doc = house.cli_json("get", "profile", "server-internal-1y")
+    doc["name"] = "revoke-many"
+    house.cli("apply", "-f", "-", data=json.dumps(doc))
+    door = house.cli_json("get", "endpoint", "rest")
+    door["profiles"].append("revoke-many")
+    house.cli("apply", "-f", "-", data=json.dumps(door))
+    serials = []
+    for name in ("many-a", "many-b", "many-c"):
+        path = openssl.file(name + ".pem")
+        house.cli("cert", "issue", "--profile", "revoke-many", "--csr", openssl.csr(name, f"/CN={name}.example.org", f"DNS:{name}.example.org"),
+                  "--out", path)
+        serials.append(openssl.text("x509", "-in", path, "-noout", "-serial").strip().split("=")[1])
+    dry = house.cli_json("cert", "revoke", "--profile", "revoke-many", "--dry-run")
+    assert dry["matched"] == 3 and dry["revoked"] == 0 and len(dry["first"]) == 3
+    assert "expected" in house.cli("cert", "revoke", "--profile", "revoke-many", ok=False).stderr
+    assert "there are 3" in house.cli("cert", "revoke", "--profile", "revoke-many", "--expect", "2", ok=False).stderr
+    listed = tmp_path / "serials"
+    listed.write_text("# two of them\n" + serials[0] + "\n" + serials[0] + ",again\n")
+    done = house.cli_json("cert", "revoke", "--file", str(listed), "--reason", "keyCompromise")
+    assert (done["revoked"], done["revoked_before"]) == (1, 1)
+    done = house.cli_json("cert", "revoke", "--profile", "revoke-many", "--reason", "superseded", "--expect", "2")
+    assert done["revoked"] == 2
+    assert house.cli_json("cert", "revoke", "--profile", "revoke-many", "--dry-run")["matched"] == 0
+    reasons = [house.cli_json("cert", "list", "--profile", "revoke-many")]
+    rows = reasons[0]["items"] if isinstance(reasons[0], dict) else reasons[0]
+    assert sorted(row["reason"] for row in rows) == ["keyCompromise", "superseded", "superseded"]

@@ -1,0 +1,217 @@
+/* Revoking many certificates: a list of serials, or all of an authority, a profile, a device. Looked at first, counted, then done. */
+#include "api/groups.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "issue/issue.h"
+#include "x509/crl.h"
+#include <string.h>
+
+enum { SERIALS_MAX = 10000, PAGE = 200, BODY_MAX = 1 << 20, SAMPLE_MAX = 10 };
+
+struct revocation_doc {
+    struct json_strings serials;
+    const char *authority, *profile, *device, *reason, *comment;
+    bool dry_run, expect_seen;
+    int64_t expect;
+};
+static const struct json_field revocation_schema[] = {
+    JSON_FIELD(struct revocation_doc, serials, JSON_K_STRINGS, .max = SERIALS_MAX,
+               .doc = "these certificates; or, without them, those that the other members choose"),
+    JSON_FIELD(struct revocation_doc, authority, JSON_K_STRING, .max = 63, .def = "",
+               .doc = "issued by it; not the house's own"),
+    JSON_FIELD(struct revocation_doc, profile, JSON_K_STRING, .max = 63, .def = "", .doc = "of this profile"),
+    JSON_FIELD(struct revocation_doc, device, JSON_K_STRING, .max = 200, .def = "", .doc = "of this device"),
+    JSON_FIELD(struct revocation_doc, reason, JSON_K_STRING, .max = 40, .def = "unspecified",
+               .doc = "keyCompromise, superseded, cessationOfOperation, … (RFC 5280 5.3.1)"),
+    JSON_FIELD(struct revocation_doc, comment, JSON_K_STRING, .max = 1000, .def = "",
+               .doc = "for the register"),
+    {.key = "dry-run",
+     .kind = JSON_K_BOOL,
+     .offset = offsetof(struct revocation_doc, dry_run),
+     .doc = "only count them, and show the first"},
+    {.key = "expect",
+     .kind = JSON_K_INT,
+     .offset = offsetof(struct revocation_doc, expect),
+     .min = 0,
+     .max = INT64_C(1000000000000),
+     .seen_offset = offsetof(struct revocation_doc, expect_seen) + 1,
+     .doc = "how many a dry run counted; nothing is revoked where there are others. Needed without serials"},
+    {0},
+};
+
+/* What has come together so far. */
+struct going {
+    struct api_call *c;
+    const struct revocation_doc *d;
+    int reason;
+    bool act;
+    size_t matched, revoked, before; /* before: revoked already, by serial */
+    struct buf sample;
+};
+
+static bool concerned(const struct cert_row *row)
+{
+    return row->source == CERT_ISSUED && row->revoked_at == 0 && row->not_after > clock_now();
+}
+
+static tm_err page(struct going *g, const struct cert_row *const *rows, size_t n, struct diag *diag)
+{
+    for (size_t i = 0; i < n && g->matched + i < SAMPLE_MAX; i++) {
+        if (g->sample.n)
+            buf_putc(&g->sample, ',');
+        api_put_cert(&g->sample, rows[i], false);
+    }
+    g->matched += n;
+    return g->act ? issue_revoke_page(g->c->house, g->c->tenant->id, rows, n, g->reason, g->c->principal,
+                                      g->d->comment, &g->revoked, diag)
+                  : TM_OK;
+}
+
+/* One by one: a CA of the house may be among them, and each may be there already. */
+static tm_err by_serials(struct going *g, struct diag *diag)
+{
+    struct api_call *c = g->c;
+    bool act = g->act;
+    for (size_t i = 0; i < g->d->serials.n; i++) {
+        struct store_read q = {.kind = READ_CERT};
+        tm_err e = api_cert_id(q.id, c, g->d->serials.v[i], diag);
+        if (e == TM_OK)
+            e = api_read(c, &q, diag);
+        if (e == TM_ENOTFOUND)
+            return diag_fail(diag, e, NULL, "/serials", "there is no certificate %.80s in the inventory",
+                             g->d->serials.v[i]);
+        TM_TRY(e);
+        if (q.certs[0].source != CERT_ISSUED)
+            return diag_fail(diag, TM_EFORBIDDEN, NULL, "/serials", "%.80s was not issued here",
+                             g->d->serials.v[i]);
+        if (q.certs[0].revoked_at && q.certs[0].reason != CRL_CERTIFICATE_HOLD) {
+            g->before++;
+            continue;
+        }
+        const struct cert_row *row = &q.certs[0];
+        g->act = false;
+        TM_TRY(page(g, &row, 1, diag));
+        g->act = act;
+        if (!act)
+            continue;
+        e = issue_revoke(c->house, c->tenant->id, row->id, g->reason, c->principal, g->d->comment, NULL,
+                         diag);
+        g->revoked += e == TM_OK;
+        if (e != TM_OK && e != TM_ECONFLICT)
+            return e;
+    }
+    return TM_OK;
+}
+
+static tm_err by_filter(struct going *g, struct diag *diag)
+{
+    const struct revocation_doc *d = g->d;
+    const struct cert_row *rows[PAGE];
+    struct store_read q = {.kind = READ_CERTS};
+    for (bool more = true; more;) {
+        struct slice after = q.page_next;
+        q = (struct store_read){.kind = READ_CERTS, .limit = PAGE, .after = after};
+        q.filter = (struct cert_filter){.authority = d->authority[0] ? d->authority : NULL,
+                                        .profile = d->profile[0] ? d->profile : NULL,
+                                        .device = d->device[0] ? d->device : NULL,
+                                        .not_after_from = clock_now(),
+                                        .revoked = 0,
+                                        .source = CERT_ISSUED};
+        TM_TRY(api_read(g->c, &q, diag));
+        size_t n = 0;
+        for (size_t i = 0; i < q.n; i++)
+            if (concerned(&q.certs[i]) && q.certs[i].profile[0]) /* none of RAs and responders */
+                rows[n++] = &q.certs[i];
+        TM_TRY(page(g, rows, n, diag));
+        more = q.more;
+    }
+    return TM_OK;
+}
+
+static tm_err run(struct going *g, struct diag *diag)
+{
+    g->matched = g->revoked = g->before = 0;
+    buf_reset(&g->sample);
+    return g->d->serials.n ? by_serials(g, diag) : by_filter(g, diag);
+}
+
+static tm_err check(struct going *g, struct diag *diag)
+{
+    const struct revocation_doc *d = g->d;
+    g->reason = -1;
+    for (int i = 0; i <= CRL_AA_COMPROMISE; i++)
+        if (crl_reason_names[i] && strcmp(crl_reason_names[i], d->reason) == 0 && i != CRL_REMOVE_FROM_CRL)
+            g->reason = i;
+    if (g->reason < 0)
+        return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "/reason", "there is no reason \"%s\"",
+                         d->reason);
+    bool chosen = d->authority[0] || d->profile[0] || d->device[0];
+    if (chosen == (d->serials.n > 0))
+        return diag_fail(diag, TM_EINVAL, NULL, "",
+                         "needs serials, or an authority, a profile or a device, and not both");
+    if (chosen && !d->dry_run && !d->expect_seen)
+        return diag_fail(diag, TM_EINVAL, NULL, "/expect",
+                         "say how many are expected; with dry-run they are counted");
+    return TM_OK;
+}
+
+static tm_err act(struct going *g, struct diag *diag)
+{
+    TM_TRY(check(g, diag));
+    TM_TRY(run(g, diag));
+    if (g->d->expect_seen && (int64_t)g->matched != g->d->expect)
+        return diag_fail(diag, TM_ECONFLICT, NULL, "/expect", "there are %zu, not %lld; nothing was revoked",
+                         g->matched, (long long)g->d->expect);
+    if (g->d->dry_run)
+        return TM_OK;
+    g->act = true;
+    return run(g, diag);
+}
+
+static tm_err revoke_many(struct api_call *c, struct diag *diag)
+{
+    struct revocation_doc d = {0};
+    struct going g = {.c = c, .d = &d};
+    json_t *doc = NULL;
+    TM_TRY(api_body_json(&doc, c, diag));
+    tm_err e = json_bind(&d, revocation_schema, doc, "", c->arena, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    buf_init(&g.sample, 1 << 20);
+    e = act(&g, diag);
+    if (e == TM_OK) {
+        buf_printf(&c->out, "{\"matched\":%zu", g.matched);
+        api_put_int(&c->out, "revoked", (int64_t)g.revoked);
+        api_put_int(&c->out, "revoked_before", (int64_t)g.before);
+        api_put_bool(&c->out, "dry_run", d.dry_run);
+        buf_puts(&c->out, ",\"first\":[");
+        buf_put_slice(&c->out, buf_slice(&g.sample));
+        buf_puts(&c->out, "]}\n");
+    }
+    buf_done(&g.sample);
+    return e;
+}
+
+/* ---- what the document says ---- */
+
+static const struct api_field revocations_fields[] = {
+    {"matched", "integer", "how many are concerned", "12"},
+    {"revoked", "integer", "how many were revoked by this call", "12"},
+    {"revoked_before", "integer", "of the serials, how many were revoked already", "0"},
+    {"dry_run", "boolean", NULL, "false"},
+    {"first", "[]Certificate", "at most ten of them, as they were", NULL},
+    {0},
+};
+const struct api_schema revocation_api_schemas[] = {
+    {"Revocations", "certificates were revoked, or would be", revocations_fields, NULL, NULL},
+    {"RevocationsRequest", "which certificates, and why", NULL, revocation_schema,
+     "{\"profile\":\"enterprise-tls-47d\",\"reason\":\"superseded\",\"dry-run\":true}"},
+    {0},
+};
+const struct api_route revocation_api_routes[] = {
+    {HTTP_M_POST, "/api/v1/revocations", ROLE_ADMIN | ROLE_OPERATOR, revoke_many, BODY_MAX,
+     "revokeCertificates", "Revoke many certificates: counted by a dry run first, then done", "certificates",
+     "RevocationsRequest", "Revocations"},
+    {0},
+};
