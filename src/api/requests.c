@@ -32,8 +32,11 @@ static tm_err list(struct api_call *c, struct diag *diag)
     TM_TRY(api_limit(&q.limit, c, 100, 1000, diag));
     TM_TRY(api_read(c, &q, diag));
     buf_puts(&c->out, "{\"items\":[");
-    for (size_t i = 0; i < q.n; i++) {
-        buf_puts(&c->out, i ? "," : "");
+    for (size_t i = 0, n = 0; i < q.n; i++) {
+        /* Transactions of protocols wait for their clients, not for a person. */
+        if (strcmp(q.continuations[i].kind, "enrollment") != 0)
+            continue;
+        buf_puts(&c->out, n++ ? "," : "");
         put_request(&c->out, &q.continuations[i]);
     }
     api_put_next(&c->out, &q, false);
@@ -44,8 +47,8 @@ static tm_err find(struct continuation_row *ret, struct api_call *c, struct diag
 {
     struct store_read q = {.kind = READ_CONTINUATION, .name = api_param(c, "id")};
     tm_err e = api_read(c, &q, diag);
-    if (e == TM_ENOTFOUND)
-        return diag_fail(diag, e, NULL, "id", "there is no such request");
+    if (e == TM_ENOTFOUND || (e == TM_OK && strcmp(q.continuations[0].kind, "enrollment") != 0))
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "id", "there is no such request");
     TM_TRY(e);
     *ret = q.continuations[0];
     return TM_OK;

@@ -178,6 +178,11 @@ static tm_err make_endpoints(struct making *m, struct diag *diag)
                endpoint("servers", "servers over EST", "est",
                         json_pack("[s,s]", "server-internal-1y", "enterprise-tls-47d"), false, true),
                diag));
+    TM_TRY(put(m, TENANT_DEFAULT,
+               endpoint("cmp", "devices and servers over CMP", "cmp",
+                        json_pack("[s,s,s]", "device-ldevid-1y", "server-internal-1y", "enterprise-tls-47d"),
+                        factory, true),
+               diag));
     TM_TRY(put(m, TENANT_DEFAULT, acme_endpoint(), diag));
     TM_TRY(put(m, TENANT_DEFAULT, scep_endpoint(), diag));
     return put(m, TENANT_DEFAULT, endpoint("rest", "the API", "rest", all_profiles(), false, true), diag);

@@ -1,11 +1,12 @@
 #include "enroll/door.h"
 #include "enroll/acme/acme.h"
+#include "enroll/cmp/cmp.h"
 #include "enroll/est/est.h"
 #include "enroll/scep/scep.h"
 #include "issue/jobs.h"
 #include <string.h>
 
-const struct door_descriptor *const doors[] = {&acme_door, &est_door, &scep_door, NULL};
+const struct door_descriptor *const doors[] = {&acme_door, &cmp_door, &est_door, &scep_door, NULL};
 
 tm_err doors_open(struct house *h)
 {

@@ -333,6 +333,11 @@ static tm_err add_endpoint(struct build *b, tenant_id tenant, const json_t *doc,
         return TM_ENOMEM;
     *scep = d.scep;
     x->scep = scep;
+    struct cmp_settings *cmp = arena_calloc(a, 1, sizeof *cmp);
+    if (!cmp)
+        return TM_ENOMEM;
+    *cmp = d.cmp;
+    x->cmp = cmp;
     if (x->n_profiles == 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/profiles", "an endpoint needs at least one profile");
     return list_add(&b->c->endpoints, a, x);

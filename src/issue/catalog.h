@@ -103,6 +103,7 @@ struct endpoint {
     const char *ca_bundle_authority; /* whose chain /cacerts shows: the default profile's authority when "" */
     const struct acme_settings *acme; /* protocol acme; defaults where nothing was said */
     const struct scep_settings *scep; /* protocol scep; the same */
+    const struct cmp_settings *cmp;   /* protocol cmp; the same */
 };
 
 struct principal {

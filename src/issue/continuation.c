@@ -84,6 +84,9 @@ static tm_err state_make(struct slice *ret, struct issue_request *r)
               slice_str(r->csr && r->csr->format == CSR_CRMF    ? "crmf"
                         : r->csr && r->csr->format == CSR_SPKAC ? "spkac"
                                                                 : "pkcs10"));
+    /* An authorized RA vouched for it; a signature is verified anew. */
+    if (r->csr && r->csr->pop == CSR_POP_RA_VERIFIED && r->e.pop_verified)
+        put_field(&b, "pop", SLICE_LIT("ra"));
     put_base64(&b, "caller_cert", r->e.caller.cert);
     put_base64(&b, "predecessor", r->predecessor);
     put_field(&b, "kind", slice_str(r->e.kind == ENROLL_RENEW ? "renew" : "new"));
@@ -161,6 +164,7 @@ static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, s
     e->caller.trust_set = trust_set[0] ? trust_set : NULL;
     e->caller.kind = (enum caller_kind)index_of(caller_kind_names, caller_kind, CALLER_ANONYMOUS);
     e->door = (enum door)index_of(door_names, door, DOOR_REST);
+    e->pop_verified = strcmp(member(doc, "pop", a), "ra") == 0;
     e->kind = strcmp(kind, "renew") == 0 ? ENROLL_RENEW : ENROLL_NEW;
     e->caller.device_id = ret->device_id;
     ret->token_id = token[0] ? token : NULL;

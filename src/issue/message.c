@@ -10,7 +10,6 @@
 #include "keys/signer.h"
 #include "register/register.h"
 #include "x509/cms/signed.h"
-#include <stdio.h>
 #include <string.h>
 
 static const char *text_of(const char *s)
@@ -18,22 +17,34 @@ static const char *text_of(const char *s)
     return s ? s : "";
 }
 
-static tm_err record(struct house *h, const struct message *m, const struct sign_op *op, struct diag *diag)
+tm_err message_record(struct effect *ret, struct arena *a, tenant_id tenant, const struct authority *x,
+                      const char *endpoint, const char *request_id, const char *content,
+                      const struct sign_op *op)
 {
-    char about[128];
-    snprintf(about, sizeof about, "authority/%s", m->authority->name);
     struct event_field fields[] = {
-        {.key = "authority", .kind = EVENT_STR, .s = slice_str(m->authority->name)},
+        {.key = "authority", .kind = EVENT_STR, .s = slice_str(x->name)},
         {.key = "chain", .kind = EVENT_INT, .i = (int64_t)op->chain_seq},
-        {.key = "content", .kind = EVENT_STR, .s = slice_str(oid_name(m->content_type))},
-        {.key = "endpoint", .kind = EVENT_STR, .s = slice_str(text_of(m->endpoint))},
+        {.key = "content", .kind = EVENT_STR, .s = slice_str(content)},
+        {.key = "endpoint", .kind = EVENT_STR, .s = slice_str(text_of(endpoint))},
         {.key = "key", .kind = EVENT_STR, .s = slice_str(op->key_id)},
-        {.key = "kind", .kind = EVENT_STR, .s = SLICE_LIT("cms")},
-        {.key = "request", .kind = EVENT_STR, .s = slice_str(text_of(m->request_id))},
+        {.key = "kind", .kind = EVENT_STR, .s = slice_str(sign_kind_names[op->kind])},
+        {.key = "request", .kind = EVENT_STR, .s = slice_str(text_of(request_id))},
         {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(op->tbs_hash)},
         {0},
     };
-    TM_TRY(house_event(h, m->tenant, "message.signed", about, fields, diag));
+    struct slice body;
+    const char *about = arena_printf(a, "authority/%s", x->name);
+    TM_TRY(about ? register_event_body(&body, a, fields) : TM_ENOMEM);
+    return register_event_effect(ret, a, tenant, "message.signed", about, body, clock_now_ms());
+}
+
+static tm_err record(struct house *h, struct arena *a, const struct message *m, const struct sign_op *op,
+                     struct diag *diag)
+{
+    struct effect effect;
+    TM_TRY(message_record(&effect, a, m->tenant, m->authority, m->endpoint, m->request_id,
+                          oid_name(m->content_type), op));
+    TM_TRY(house_commit(h, &effect, 1, diag));
     chain_recorded(h->chain, op->chain_seq);
     return TM_OK;
 }
@@ -95,7 +106,7 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
     bool by_key = m->rsa_encryption && alg >= SIG_RSA_SHA256 && alg <= SIG_RSA_SHA512;
     cms->sig_alg = by_key ? SLICE_ARR(rsa) : sig_alg_info(alg)->algid;
     cms->signature = slice_of(op->signature, op->signature_n);
-    return record(h, m, op, diag);
+    return record(h, a, m, op, diag);
 }
 
 tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const struct message *m,

@@ -28,6 +28,13 @@ struct message {
 };
 enum { MESSAGE_CERTS_MAX = 32, MESSAGE_DER_MAX = 1 << 20 };
 
+/* The record of a message that the RA of `x` has signed: "message.signed". For who commits it with more. `content` says what kind. */
+struct effect;
+struct sign_op;
+tm_err message_record(struct effect *ret, struct arena *a, tenant_id tenant, const struct authority *x,
+                      const char *endpoint, const char *request_id, const char *content,
+                      const struct sign_op *op);
+
 /* In `a`. TM_EUNAVAIL with rule "authority.ra" where the authority has none; what the signer and the store say. */
 tm_err message_sign(struct slice *ret, struct arena *a, struct house *h, const struct message *m,
                     struct diag *diag);

@@ -208,6 +208,8 @@ const struct json_field endpoint_schema[] = {
                .doc = "protocol acme: how accounts and names are judged"),
     JSON_FIELD(struct endpoint_doc, scep, JSON_K_OBJECT, .sub = scep_settings_schema,
                .doc = "protocol scep: challenges, and what old clients need"),
+    JSON_FIELD(struct endpoint_doc, cmp, JSON_K_OBJECT, .sub = cmp_settings_schema,
+               .doc = "protocol cmp: who speaks for others, how certificates are confirmed"),
     {0},
 };
 

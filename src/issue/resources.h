@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "issue/acme_settings.h"
 #include "issue/scep_settings.h"
+#include "issue/cmp_settings.h"
 #include "policy/enrollment.h"
 struct arena;
 struct buf;
@@ -72,6 +73,7 @@ struct endpoint_doc {
     const char *ca_bundle;
     struct acme_settings acme; /* protocol acme only */
     struct scep_settings scep; /* protocol scep only */
+    struct cmp_settings cmp;   /* protocol cmp only */
 };
 struct trust_set_doc {
     const char *kind, *name, *tenant, *title;

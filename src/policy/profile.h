@@ -60,6 +60,8 @@ tm_err profile_snapshot(struct buf *out, const struct profile *p);
 /* The RFC 9908 view: which attributes, extensions and key type a CSR for this profile needs; CsrAttrs DER appended. `bound`: it must
  * also carry its connection's binding (RFC 7030 3.5). */
 tm_err profile_csrattrs(struct buf *out, const struct profile *p, bool bound);
+/* The same as CMP's CertReqTemplateContent (RFC 9483 4.3.3); DER appended. */
+tm_err profile_cert_template(struct buf *out, const struct profile *p);
 /* The JSON document it was made from, canonical. */
 struct slice profile_source(const struct profile *p);
 

@@ -1,4 +1,4 @@
-/* What a CSR for this profile needs, as EST tells its clients (RFC 8951, RFC 9908). */
+/* What a request for this profile needs, as EST and CMP tell their clients (RFC 8951, RFC 9908, RFC 9483 4.3.3). */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "der/builder.h"
@@ -177,6 +177,91 @@ tm_err profile_csrattrs(struct buf *out, const struct profile *p, bool bound)
     put_key_attribute(&b, &p->keys[0]);
     if (bound) /* RFC 7030 4.5.2: who must link the request to its connection is told so */
         put_oid(&b, OID_CHALLENGE_PASSWORD);
+    der_close(&b);
+    return der_builder_finish(&b);
+}
+
+/* ---- CMP ---- */
+
+/* Name with attributes whose values are empty: the client fills them in (RFC 9483 4.3.3). */
+static void put_template_subject(struct der_builder *b, const struct profile *p)
+{
+    bool any = false;
+    for (size_t i = 0; i < attr_table_n; i++)
+        any |= wants_attr(p, &attr_table[i]);
+    if (!any)
+        return;
+    der_open(b, DER_CONTEXT_CONS(5));
+    der_open(b, DER_SEQUENCE);
+    for (size_t i = 0; i < attr_table_n; i++) {
+        if (!wants_attr(p, &attr_table[i]))
+            continue;
+        der_open(b, DER_SET);
+        der_open(b, DER_SEQUENCE);
+        put_oid(b, attr_table[i].oid);
+        der_put(b, DER_UTF8_STRING, (struct slice){0});
+        der_close(b);
+        der_close(b);
+    }
+    der_close(b);
+    der_close(b);
+}
+
+/* Extension with an empty value, which the client fills in. */
+static void put_open_extension(struct der_builder *b, struct slice oid)
+{
+    der_open(b, DER_SEQUENCE);
+    der_put_oid(b, oid);
+    der_put(b, DER_OCTET_STRING, (struct slice){0});
+    der_close(b);
+}
+
+static void put_template_extensions(struct der_builder *b, const struct profile *p)
+{
+    bool san = p->doc.san.from == SAN_FROM_REQUEST;
+    if (!san && p->n_allow_ext == 0)
+        return;
+    der_open(b, DER_CONTEXT_CONS(9));
+    if (san)
+        put_open_extension(b, oid_contents(OID_EXT_SAN));
+    for (size_t i = 0; i < p->n_allow_ext; i++)
+        if (oid_find(p->allow_ext[i]) != OID_EXT_SAN)
+            put_open_extension(b, p->allow_ext[i]);
+    der_close(b);
+}
+
+/* id-regCtrl-algId with an AlgorithmIdentifier, or id-regCtrl-rsaKeyLen with a number (RFC 9480 2.16). */
+static void put_key_spec(struct der_builder *b, const struct key_rule *rule)
+{
+    const struct key_oids *k = key_oids_find(rule->alg);
+    der_open(b, DER_SEQUENCE);
+    put_oid(b, k ? OID_REG_CTRL_ALG_ID : OID_REG_CTRL_RSA_KEY_LEN);
+    if (k) {
+        der_open(b, DER_SEQUENCE);
+        put_oid(b, k->algorithm);
+        if (k->curve != OID_UNKNOWN)
+            put_oid(b, k->curve);
+        der_close(b);
+    } else {
+        der_put_uint(b, rsa_bits(rule));
+    }
+    der_close(b);
+}
+
+/* CertReqTemplateContent ::= SEQUENCE { certTemplate CertTemplate, keySpec Controls OPTIONAL } */
+tm_err profile_cert_template(struct buf *out, const struct profile *p)
+{
+    struct der_builder b;
+    der_builder_init(&b, out);
+    der_open(&b, DER_SEQUENCE);
+    der_open(&b, DER_SEQUENCE);
+    put_template_subject(&b, p);
+    put_template_extensions(&b, p);
+    der_close(&b);
+    der_open(&b, DER_SEQUENCE);
+    for (size_t i = 0; i < p->n_keys; i++)
+        put_key_spec(&b, &p->keys[i]);
+    der_close(&b);
     der_close(&b);
     return der_builder_finish(&b);
 }

@@ -1,11 +1,12 @@
 /* The routes, and what is answered from the catalog alone. */
 #include "enroll/est/est.h"
 #include "base/arena.h"
+#include "enroll/ca_bundle.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
 #include <string.h>
 
-enum { BODY_MAX = 128 << 10, CMC_BODY_MAX = 512 << 10, CACERTS_MAX = 32, ANSWER_MAX = 1 << 20 };
+enum { BODY_MAX = 128 << 10, CMC_BODY_MAX = 512 << 10, ANSWER_MAX = 1 << 20 };
 
 /* ---- which endpoint ---- */
 
@@ -24,48 +25,13 @@ static void no_endpoint(struct http_request *r)
 
 /* ---- CA certificates ---- */
 
-static void add_certificate(struct slice *v, size_t *n, struct slice der)
-{
-    for (size_t i = 0; i < *n; i++)
-        if (slice_eq(v[i], der))
-            return;
-    if (*n < CACERTS_MAX)
-        v[(*n)++] = der;
-}
-
-static void add_chain(struct slice *v, size_t *n, const struct catalog *c, tenant_id tenant, const char *name)
-{
-    const struct authority *x = catalog_authority(c, tenant, name);
-    if (!x)
-        return;
-    add_certificate(v, n, x->der);
-    for (size_t i = 0; i < x->n_chain; i++)
-        add_certificate(v, n, x->chain[i]);
-}
-
-/* RFC 7030 4.1.3: whatever a client needs to build a chain from any certificate of this endpoint to its root. */
-static size_t collect_chains(struct slice v[CACERTS_MAX], const struct catalog *c, const struct endpoint *e)
-{
-    size_t n = 0;
-    if (e->ca_bundle_authority[0] || e->authority[0]) {
-        add_chain(v, &n, c, e->tenant, e->ca_bundle_authority[0] ? e->ca_bundle_authority : e->authority);
-        return n;
-    }
-    for (size_t i = 0; i < e->n_profiles; i++) {
-        const struct profile *p = catalog_profile(c, e->tenant, e->profiles[i]);
-        if (p)
-            add_chain(v, &n, c, e->tenant, profile_authority(p));
-    }
-    return n;
-}
-
 static void get_cacerts(struct http_request *r)
 {
     struct house *h = r->app;
     struct catalog *c = house_catalog(h);
     const struct endpoint *e = find_endpoint(c, r);
-    struct slice v[CACERTS_MAX];
-    size_t n = e ? collect_chains(v, c, e) : 0;
+    struct slice v[CA_BUNDLE_MAX];
+    size_t n = e ? ca_bundle(v, c, e) : 0;
     struct buf der;
     buf_init(&der, ANSWER_MAX);
     if (!e)

@@ -1,16 +1,12 @@
 /* Keys made here that the client wants encrypted beyond TLS (RFC 7030 4.4.1, 4.4.2): a key package (RFC 5958), signed by the RA of the
  * authority that issues its certificate, in an envelope for the key of the certificate that the client has shown. */
 #include "base/arena.h"
-#include "der/builder.h"
 #include "der/reader.h"
 #include "enroll/est/est.h"
+#include "issue/key_package.h"
 #include "issue/message.h"
-#include "keys/cms.h"
-#include "keys/key.h"
 #include "x509/cms/capabilities.h"
 #include <string.h>
-
-enum { PACKAGE_MAX = 64 << 10 };
 
 static tm_err refuse(struct diag *diag, const char *rule, const char *message)
 {
@@ -54,24 +50,6 @@ static tm_err check_identifier(const struct est_exchange *x, const struct csr_at
     return TM_OK;
 }
 
-/* RFC 5280 4.2.1.3: a certificate that says what its key is for must say this. */
-static tm_err check_usable(const struct est_exchange *x, struct diag *diag)
-{
-    struct pubkey_info info;
-    const struct ext *ext = exts_find(&x->who.peer.exts, OID_EXT_KEY_USAGE);
-    uint32_t ku = KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT;
-    TM_TRY(pubkey_info(&info, &x->who.peer.spki, diag));
-    if (ext)
-        TM_TRY(ext_decode_key_usage(&ku, ext->value, diag));
-    bool rsa = info.alg == KEY_ALG_RSA;
-    bool ec = info.alg >= KEY_ALG_EC_P256 && info.alg <= KEY_ALG_EC_P521;
-    if (!(rsa && (ku & KU_KEY_ENCIPHERMENT)) && !(ec && (ku & KU_KEY_AGREEMENT)))
-        return refuse(diag, "RFC 7030 4.4.1.2",
-                      "the certificate's key is not for encryption: RSA with keyEncipherment or EC with "
-                      "keyAgreement is wanted");
-    return TM_OK;
-}
-
 tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag)
 {
     /* RFC 7030 4.4.1.1: what can't be encrypted as it was asked to ends with an error. */
@@ -84,7 +62,12 @@ tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag)
     if (x->who.predecessor.n == 0)
         return refuse(diag, "RFC 7030 4.4.1.2", "a key is encrypted to the TLS client's certificate only");
     TM_TRY(check_identifier(x, a, diag));
-    TM_TRY(check_usable(x, diag));
+    tm_err e = key_package_recipient(&x->who.peer, diag);
+    if (e == TM_EUNSUPPORTED)
+        return refuse(diag, "RFC 7030 4.4.1.2",
+                      "the certificate's key is not for encryption: RSA with keyEncipherment or EC with "
+                      "keyAgreement is wanted");
+    TM_TRY(e);
     TM_TRY(choose_cipher(x, diag));
     x->seal.authority = est_authority(x, x->issue.e.profile);
     if (!x->seal.authority || !x->seal.authority->ra_key[0])
@@ -94,47 +77,16 @@ tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag)
     return TM_OK;
 }
 
-/* AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 2), whose v1 is PKCS #8's PrivateKeyInfo. */
-static tm_err make_package(struct buf *out, const struct key *key)
+static tm_err seal(struct est_exchange *x, struct diag *diag)
 {
-    struct secret pkcs8 = {0};
-    struct der_builder b;
-    TM_TRY(key_export_pkcs8(&pkcs8, key));
-    tm_err e = buf_extend(out, pkcs8.n + 16) ? TM_OK : TM_ENOMEM;
-    buf_reset(out);
-    der_builder_init(&b, out);
-    der_open(&b, DER_SEQUENCE);
-    der_put_tlv(&b, secret_slice(&pkcs8));
-    der_close(&b);
-    if (e == TM_OK)
-        e = der_builder_finish(&b);
-    secret_done(&pkcs8);
-    return e;
-}
-
-static tm_err seal(struct est_exchange *x, struct slice package, struct diag *diag)
-{
-    struct arena *a = x->request->arena;
     struct message m = {
         .tenant = x->endpoint->tenant,
         .authority = x->seal.authority,
         .request_id = x->request->id,
         .endpoint = x->endpoint->name,
-        .content_type = OID_CT_ASYMMETRIC_KEY_PACKAGE,
-        .content = package,
-        .bare = true,
     };
-    struct slice inner;
-    struct buf out;
-    TM_TRY(message_sign(&inner, a, x->house, &m, diag));
-    buf_init(&out, MESSAGE_DER_MAX);
-    tm_err e = cms_seal(&out, x->who.peer.der, x->seal.cipher, x->seal.oaep, OID_SIGNED_DATA, inner, diag);
-    explicit_bzero((void *)(uintptr_t)inner.p,
-                   inner.n); /* the copy in the arena is ours, and holds the key */
-    if (e == TM_OK)
-        e = arena_copy(&x->seal.message, a, buf_slice(&out));
-    buf_done(&out);
-    return e;
+    const struct key_recipient to = {.cert = x->who.peer.der, .cipher = x->seal.cipher, .oaep = x->seal.oaep};
+    return key_package_seal(&x->seal.message, x->request->arena, x->house, &m, x->key, &to, diag);
 }
 
 void est_seal_work(struct task *t)
@@ -142,14 +94,7 @@ void est_seal_work(struct task *t)
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct est_exchange *x = TM_CONTAINER(i, struct est_exchange, issue);
     if (i->outcome == ISSUE_ISSUED) {
-        struct buf package;
-        buf_init(&package, PACKAGE_MAX);
-        tm_err e = make_package(&package, x->key);
-        if (e == TM_OK)
-            e = seal(x, buf_slice(&package), &i->diag);
-        if (package.p)
-            explicit_bzero(package.p, package.cap);
-        buf_done(&package);
+        tm_err e = seal(x, &i->diag);
         if (e != TM_OK) {
             i->outcome = ISSUE_FAILED;
             i->err = e;

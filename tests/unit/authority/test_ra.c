@@ -44,7 +44,7 @@ static void test_init__an_ra_for_each_ca(void **state)
         /* The device CA's opens what SCEP's clients encrypt to it. */
         unsigned decrypt = ra->alg == KEY_ALG_RSA ? 1u << SIGN_DECRYPT : 0;
         assert_int_equal(decrypt != 0, i == 1);
-        assert_int_equal(ra->env.allow, 1u << SIGN_CMS | decrypt);
+        assert_int_equal(ra->env.allow, 1u << SIGN_CMS | 1u << SIGN_CMP | decrypt);
         assert_int_equal(x->ra_cert.not_after, x->cert.not_after);
         assert_true(slice_eq(x->ra_cert.issuer, x->cert.subject));
         /* The CA itself may still not certify one. */
