@@ -193,9 +193,17 @@ static tm_err assemble(struct cmp_exchange *x)
 
 /* ---- out ---- */
 
+static void end_signing(struct cmp_exchange *x)
+{
+    if (x->signing)
+        house_signing_end(x->house);
+    x->signing = false;
+}
+
 /* What could not be protected or stored is answered without either: nothing more can be promised. */
 static void fail(struct cmp_exchange *x, tm_err e)
 {
+    end_signing(x);
     x->err = e;
     x->fail = CMP_FAIL_NONE;
     x->known = false;
@@ -210,6 +218,7 @@ static void go_again(struct cmp_exchange *x)
     if (x->protection.n && x->by == CMP_BY_SIGNATURE && only.kind == EFFECT_EVENT &&
         house_commit(x->house, &only, 1, &diag) == TM_OK)
         chain_recorded(x->house->chain, x->sign.chain_seq);
+    end_signing(x);
     struct cmp_exchange *y = arena_calloc(x->a, 1, sizeof *y);
     if (!y) {
         fail(x, TM_ENOMEM);
@@ -234,6 +243,7 @@ static void written(struct task *t)
     if (x->txn.err == TM_OK) {
         if (x->known && x->by == CMP_BY_SIGNATURE)
             chain_recorded(x->house->chain, x->sign.chain_seq);
+        end_signing(x);
         cmp_finished(x);
         return;
     }
@@ -320,7 +330,10 @@ void cmp_send(struct cmp_exchange *x)
             commit(x);
         else
             fail(x, e);
+    } else if ((e = house_signing_begin(x->house, &x->diag)) != TM_OK) {
+        fail(x, e);
     } else {
+        x->signing = true;
         x->sign = (struct sign_op){.kind = SIGN_CMP,
                                    .key_id = x->authority->ra_key,
                                    .alg = x->authority->ra_sig_alg,

@@ -95,6 +95,7 @@ struct cmp_exchange {
     size_t n_certs;
     struct slice header, body_tlv, part, protection;
     struct sign_op sign;
+    bool signing;             /* between the signer and the commit */
     struct effect effects[8]; /* what the answer does; then all of its transaction */
     size_t n_effects;
     struct store_txn txn;
