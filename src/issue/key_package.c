@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/secret.h"
 #include "der/builder.h"
+#include "der/reader.h"
 #include "issue/message.h"
 #include "keys/cms.h"
 #include "keys/key.h"

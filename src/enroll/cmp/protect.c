@@ -118,8 +118,8 @@ static bool by_ra(struct cmp_exchange *x, const struct cert *by)
         if (!t || trust_set_verify(t, by, x->m.extra, x->m.n_extra, clock_now(), &ignored) != TM_OK)
             continue;
         x->ra = true;
+        /* It answers for the names of others: its own certificate binds none of them. */
         x->who.caller.kind = CALLER_DEVICE;
-        x->who.caller.cert = by->der;
         x->who.caller.trust_set = t->name;
         return true;
     }
