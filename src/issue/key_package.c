@@ -54,7 +54,7 @@ static tm_err seal(struct slice *ret, struct arena *a, struct slice inner, const
     struct buf out;
     buf_init(&out, MESSAGE_DER_MAX);
     tm_err e = to->cert.n ? cms_seal(&out, to->cert, to->cipher, to->oaep, OID_SIGNED_DATA, inner, diag)
-                          : cms_seal_secret(&out, to->secret, to->cipher, OID_SIGNED_DATA, inner, diag);
+                          : cms_seal_password(&out, to->secret, to->cipher, OID_SIGNED_DATA, inner, diag);
     if (e == TM_OK)
         e = arena_copy(ret, a, buf_slice(&out));
     buf_done(&out);

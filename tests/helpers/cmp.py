@@ -7,7 +7,7 @@ import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 OID = {"pbm": "1.2.840.113533.7.66.13", "pbmac1": "1.2.840.113549.1.5.14", "pbkdf2": "1.2.840.113549.1.5.12", "sha256": "2.16.840.1.101.3.4.2.1",
        "hmac-sha256": "1.2.840.113549.2.9", "ecdsa-sha256": "1.2.840.10045.4.3.2", "implicitConfirm": "1.3.6.1.5.5.7.4.13",
@@ -273,7 +273,9 @@ class Answer:
     def signed_by(self):
         """The certificate whose key signed it, after checking that."""
         cert = x509.load_der_x509_certificate(self.extra[0])
-        cert.public_key().verify(self.protection, self.part(), ec.ECDSA(hashes.SHA256()))
+        key = cert.public_key()
+        how = (ec.ECDSA(hashes.SHA256()),) if isinstance(key, ec.EllipticCurvePublicKey) else (padding.PKCS1v15(), hashes.SHA256())
+        key.verify(self.protection, self.part(), *how)
         return cert
 
     def __repr__(self):

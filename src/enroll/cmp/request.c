@@ -172,6 +172,28 @@ static tm_err begin_issue(struct cmp_exchange *x)
     return x->issue.e.idempotency_key ? TM_OK : TM_ENOMEM;
 }
 
+/* A RA says by the subject's serialNumber, else its common name, for which device it asks; policy holds the names to that. */
+static tm_err name_device(struct cmp_exchange *x)
+{
+    static const enum oid types[] = {OID_SERIAL_NUMBER, OID_CN};
+    struct name n;
+    struct slice text;
+    if (!x->ra || x->csr.subject.n == 0 || name_parse(&n, x->csr.subject, NULL) != TM_OK)
+        return TM_OK;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (name_get(&text, x->a, &n, types[i]) != TM_OK || text.n == 0)
+            continue;
+        const char *id = arena_strndup(x->a, (const char *)text.p, text.n);
+        struct store_read q = {.kind = READ_DEVICE, .tenant = x->endpoint->tenant, .arena = x->a, .name = id};
+        tm_err e = id ? store_read_now(x->house->store, &q) : TM_ENOMEM;
+        if (e == TM_OK)
+            x->issue.device_id = id;
+        if (e != TM_ENOTFOUND)
+            return e;
+    }
+    return TM_OK;
+}
+
 static tm_err prepare(struct cmp_exchange *x, unsigned body, struct slice content)
 {
     TM_TRY(begin_issue(x));
@@ -180,6 +202,7 @@ static tm_err prepare(struct cmp_exchange *x, unsigned body, struct slice conten
         TM_TRY(find_predecessor(x));
     TM_TRY(choose_profile(x));
     TM_TRY(check_pop(x));
+    TM_TRY(name_device(x));
     if (!x->key)
         TM_TRY(issue_from_csr(&x->issue, &x->csr, &x->diag));
     return identity_register_device(&x->who, &x->diag);
