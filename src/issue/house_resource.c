@@ -33,6 +33,11 @@ static tm_err check_references(struct house *h, tenant_id tenant, const char *ki
         if (e == TM_OK && d.authority[0] && !catalog_authority(c, tenant, d.authority))
             e = diag_fail(diag, TM_EINVAL, NULL, "/authority", "there is no authority \"%s\" in this tenant",
                           d.authority);
+    } else if (strcmp(kind, "Authority") == 0) {
+        const char *next = json_string_value(json_object_get(doc, "successor"));
+        if (next && next[0] && !catalog_authority(c, tenant, next))
+            e = diag_fail(diag, TM_EINVAL, NULL, "/successor", "there is no authority \"%s\" in this tenant",
+                          next);
     } else if (strcmp(kind, "Profile") == 0) {
         const char *authority = json_string_value(json_object_get(doc, "authority"));
         if (authority && authority[0] && !catalog_authority(c, tenant, authority))

@@ -1,6 +1,7 @@
 /* Who asks: by the certificate that signed the message, or by the challenge in the request (RFC 8894 2.2, 2.5). */
 #include "base/arena.h"
 #include "base/digest.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "enroll/scep/scep.h"
 #include <string.h>
@@ -88,6 +89,9 @@ static tm_err by_challenge(struct scep_exchange *x, struct diag *diag)
     if (takes(x, SCEP_CHALLENGE_STATIC))
         TM_TRY(is_static(x, &is));
     if (is) {
+        log_warn(
+            x->request->id, "scep.static-challenge", LOG_S("endpoint", x->endpoint->name),
+            LOG_S("why", "one challenge for all: whoever learns it enrolls; one-time tokens are better"));
         shared(x, "static challenge");
         return TM_OK;
     }
