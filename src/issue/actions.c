@@ -45,10 +45,13 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
     return TM_OK;
 }
 
-/* The row's new state and the event that says so. */
-static tm_err revocation(struct effect ret[2], struct arena *a, tenant_id tenant, const struct cert_row *row,
-                         int reason, const char *by, const char *comment, int64_t now)
+/* The row's new state, the event that says so, and the key where others have it; *n grows by as many. */
+enum { REVOCATION_EFFECTS = 3 };
+static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, tenant_id tenant,
+                         const struct cert_row *row, int reason, const char *by, const char *comment,
+                         int64_t now)
 {
+    struct effect *ret = effects + *n;
     ret[0] = (struct effect){.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row};
     ret[0].u.cert.row.revoked_at = now;
     ret[0].u.cert.row.reason = reason;
@@ -61,15 +64,20 @@ static tm_err revocation(struct effect ret[2], struct arena *a, tenant_id tenant
         {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
         {0},
     };
-    return certificate_event(&ret[1], a, tenant, "certificate.revoked", row->id, fields);
+    TM_TRY(certificate_event(&ret[1], a, tenant, "certificate.revoked", row->id, fields));
+    *n += 2;
+    if (reason == CRL_KEY_COMPROMISE)
+        TM_TRY(key_use_compromised(&effects[(*n)++], a, tenant, row));
+    return TM_OK;
 }
 
 static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
                      int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
 {
-    struct effect effects[2] = {0};
-    TM_TRY(revocation(effects, a, tenant, row, reason, by, comment, now));
-    return house_commit(h, effects, 2, diag);
+    struct effect effects[REVOCATION_EFFECTS] = {0};
+    size_t n = 0;
+    TM_TRY(revocation(effects, &n, a, tenant, row, reason, by, comment, now));
+    return house_commit(h, effects, n, diag);
 }
 
 /* A CA's own certificate has been revoked or released: whether it issues is part of the catalog. */
@@ -127,13 +135,14 @@ tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_ro
                          int reason, const char *by, const char *comment, size_t *ret_done, struct diag *diag)
 {
     struct arena *a = arena_new(0);
-    struct effect *effects = a ? arena_calloc(a, 2 * n + 1, sizeof *effects) : NULL;
+    struct effect *effects = a ? arena_calloc(a, REVOCATION_EFFECTS * n + 1, sizeof *effects) : NULL;
     tm_err e = effects ? TM_OK : TM_ENOMEM;
     int64_t now = clock_now();
+    size_t n_effects = 0;
     for (size_t i = 0; i < n && e == TM_OK; i++)
-        e = revocation(effects + 2 * i, a, tenant, rows[i], reason, by, comment, now);
+        e = revocation(effects, &n_effects, a, tenant, rows[i], reason, by, comment, now);
     if (e == TM_OK && n)
-        e = house_commit(h, effects, 2 * n, diag);
+        e = house_commit(h, effects, n_effects, diag);
     for (size_t i = 0; i < n && e == TM_OK && h->on_status; i++)
         h->on_status(h, tenant, rows[i]->authority, rows[i]->id);
     arena_free(a);

@@ -50,6 +50,24 @@ static void test_key_use__compromised_long_ago(void **state)
              diag);
     assert_denied(ask(a, key_spki(k), strict, "lost.example.org"), "key.compromised");
     key_free(k);
+    /* The same where many are revoked at once, from rows without their DER. */
+    k = new_key(KEY_ALG_EC_P256, 0);
+    r = ask(a, key_spki(k), strict, "many.example.org");
+    assert_issued(r);
+    struct store_read q = {.kind = READ_CERT, .tenant = TENANT_DEFAULT, .arena = a};
+    memcpy(q.id, r->serial, sizeof q.id);
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    q.certs[0].der = (struct slice){0};
+    for (int i = 0; i < 12; i++)
+        assert_issued(ask(a, key_spki(k), strict, "many.example.org"));
+    size_t done = 0;
+    const struct cert_row *rows[] = {&q.certs[0]};
+    CHECK_OK(
+        issue_revoke_page(house, TENANT_DEFAULT, rows, 1, CRL_KEY_COMPROMISE, "tester", "", &done, &diag),
+        diag);
+    assert_int_equal(done, 1);
+    assert_denied(ask(a, key_spki(k), strict, "many.example.org"), "key.compromised");
+    key_free(k);
     arena_free(a);
 }
 
