@@ -2,8 +2,12 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
+from cmp import IMPLICIT, Mac, elements, explicit, integer, message, name, octets, oid, post, seq, tlv  # noqa: E402
 
 class Client:
     """`openssl cmp` against an endpoint of the house."""
@@ -133,6 +137,40 @@ def test_paths__wrong(house, openssl, factory):
     assert "RFC 9811 3.3" in Client(house, openssl, operation="revocation").refused("ir", *ask)
     Client(house, openssl, operation="no-such").refused("ir", *ask)
     Client(house, openssl, label="no-such").refused("ir", *ask)
+
+
+# ---- keys made here ----
+
+
+def test_central_key__by_secret(house, openssl):
+    """`openssl cmp` opens the envelope, but takes keys only from a signer with a certificate for that (cmKGA): so it is opened by hand."""
+    common = "made.cmp.example.org"
+    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp", "--profile", "server-internal-1y", "--name", "DNS:" + common,
+                          "--name", "CN=" + common)
+    san = seq(oid("2.5.29.17"), octets(seq(tlv(0x82, common.encode()))))
+    template = seq(explicit(5, name(common)), tlv(0xA9, san))
+    reply = post(house, message("ir", seq(seq(seq(integer(0), template))), Mac(made["id"], made["secret"]), infos=[IMPLICIT]))
+    assert reply.body == "ip" and reply.cert, reply
+    response = [e for e in elements(reply.content[1]) if e[0] == 0x30][-1]
+    pair = elements(elements(elements(response[1])[0][1])[2][1])
+    enveloped = elements(pair[1][1])[0][1]
+    with open(openssl.file("sealed.der"), "wb") as f:
+        f.write(seq(oid("1.2.840.113549.1.7.3"), explicit(0, tlv(0x30, enveloped))))
+    inner = openssl.run("cms", "-decrypt", "-inform", "DER", "-in", "sealed.der", "-pwri_password", made["secret"]).stdout
+    signed = seq(oid("1.2.840.113549.1.7.2"), explicit(0, inner))
+    package = openssl.run("cms", "-verify", "-inform", "DER", "-CAfile", house.ca_bundle, "-purpose", "any", data=signed).stdout
+    with open(openssl.file("made.der"), "wb") as f:
+        f.write(elements(package)[0][1])
+    with open(openssl.file("made.pem"), "wb") as f:
+        f.write(openssl.run("x509", "-inform", "DER", data=reply.cert).stdout)
+    assert openssl.text("pkey", "-inform", "DER", "-in", "made.der", "-pubout") == openssl.text("x509", "-in", "made.pem", "-noout", "-pubkey")
+
+
+def test_central_key__not_allowed(house, openssl, cmp):
+    name = "nokey.cmp.example.org"
+    options = secret(house, profile="enterprise-tls-47d", names=["DNS:" + name, "CN=" + name])
+    refused = cmp.refused("ir", *options, "-centralkeygen", "-newkeyout", "made.key", "-subject", "/CN=" + name, "-sans", name, "-certout", "made.pem")
+    assert "profile.server-keygen" in refused and "notAuthorized" in refused
 
 
 # ---- revocation ----

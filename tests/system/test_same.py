@@ -1,4 +1,4 @@
-"""One policy behind every door: the same request through ACME, EST and REST gives the same certificate but for serial and times."""
+"""One policy behind every door: the same request through ACME, CMP, EST and REST gives the same certificate but for serial and times."""
 import base64
 import os
 import re
@@ -75,7 +75,12 @@ def test_acme_est_and_rest(house, openssl, profile, number, alg):
 
     rest = house.api("POST", f"/enroll?profile={profile}", der, content_type="application/pkcs10", headers={"Accept": "application/pkix-cert"})
     assert rest.status == 201, rest
-    assert normal_tbs(openssl, by_acme) == normal_tbs(openssl, by_est) == normal_tbs(openssl, rest.body)
+
+    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp", "--profile", profile, *names)
+    openssl.run("cmp", "-config", "", "-cmd", "p10cr", "-server", house.plain_url + "/.well-known/cmp", "-recipient", "/CN=CA", "-ref", made["id"],
+                "-secret", "pass:" + made["secret"], "-csr", "same.csr", "-certout", "same.pem", "-batch")
+    by_cmp = openssl.der("same.pem", "x509")
+    assert normal_tbs(openssl, by_acme) == normal_tbs(openssl, by_est) == normal_tbs(openssl, by_cmp) == normal_tbs(openssl, rest.body)
 
 
 @pytest.mark.parametrize("alg", ["ec", "rsa"])

@@ -64,6 +64,12 @@ tm_err cmp_seal_key(struct cmp_exchange *x)
                         .authority = x->authority,
                         .request_id = x->http->id,
                         .endpoint = x->endpoint->name};
+    /* RFC 9483 4.1.6: what leads from the signer up to the root goes along. */
+    struct slice certs[CMP_CHAIN_MAX];
+    m.certs = certs;
+    certs[m.n_certs++] = x->authority->der;
+    for (size_t i = 0; i + 1 < x->authority->n_chain && m.n_certs < CMP_CHAIN_MAX; i++)
+        certs[m.n_certs++] = x->authority->chain[i];
     struct key_recipient to = {.cipher = OID_AES256_CBC};
     struct slice der;
     if (x->by == CMP_BY_MAC)
