@@ -32,7 +32,7 @@ static tm_err text_read(struct slice *ret, struct der_reader *values, const char
 
 static tm_err type_read(unsigned *ret, struct der_reader *values)
 {
-    struct slice text;
+    struct slice text = {0};
     TM_TRY(text_read(&text, values, "messageType"));
     if (text.n == 0 || text.n > 3)
         return reject(values, "messageType", "not a number of SCEP's");

@@ -12,7 +12,8 @@ enum { STATE_MAX = 256 << 10, CRL_MAX = 128 << 10 };
 
 static tm_err bad_id(struct scep_exchange *x, const char *rule, const char *message)
 {
-    return scep_fail(x, SCEP_BAD_CERT_ID, TM_ENOTFOUND, rule, "messageData", message);
+    TM_IGNORE(scep_fail(x, SCEP_BAD_CERT_ID, TM_ENOTFOUND, rule, "messageData", message));
+    return TM_ENOTFOUND;
 }
 
 /* ---- a certificate of the inventory ---- */
@@ -136,9 +137,11 @@ static const struct authority *named(const struct scep_exchange *x, struct slice
 static tm_err find(const struct authority **ret, struct slice *ret_serial, struct scep_exchange *x)
 {
     struct slice issuer;
-    if (scep_issuer_serial_parse(&issuer, ret_serial, x->plain, NULL) != TM_OK)
-        return scep_fail(x, SCEP_BAD_REQUEST, TM_EMALFORMED, "RFC 8894 3.3.4", "messageData",
-                         "not an IssuerAndSerialNumber");
+    if (scep_issuer_serial_parse(&issuer, ret_serial, x->plain, NULL) != TM_OK) {
+        TM_IGNORE(scep_fail(x, SCEP_BAD_REQUEST, TM_EMALFORMED, "RFC 8894 3.3.4", "messageData",
+                            "not an IssuerAndSerialNumber"));
+        return TM_EMALFORMED;
+    }
     *ret = named(x, issuer);
     return *ret ? TM_OK : bad_id(x, "scep.issuer", "no authority of this name is here");
 }
@@ -146,7 +149,7 @@ static tm_err find(const struct authority **ret, struct slice *ret_serial, struc
 static tm_err get_certificate(struct slice *ret, struct scep_exchange *x, struct diag *diag)
 {
     const struct authority *of;
-    struct slice serial, der;
+    struct slice serial = {0}, der = {0};
     struct cert c;
     TM_TRY(identify(x, diag));
     TM_TRY(find(&of, &serial, x));
