@@ -309,10 +309,14 @@ static struct core_job *batch_run(struct batch *b, struct core_job *list)
     int64_t now = clock_now();
     uint64_t started = clock_mono_ns();
     tm_err chance = random_bytes(b->random, sizeof b->random);
-    while (list && b->n + b->n_counted + b->n_bad < BATCH_MAX && clock_mono_ns() - started < BATCH_NS) {
+    while (list) {
         struct core_job *job = list;
         bool checkpoint = job->op.kind == SIGN_CHECKPOINT;
-        if (checkpoint && b->n + b->n_counted + b->n_bad > 0)
+        size_t done = b->n + b->n_counted + b->n_bad;
+        /* A batch has one at least, however long this thread had to wait for a processor. */
+        if (done == BATCH_MAX || (done > 0 && clock_mono_ns() - started >= BATCH_NS))
+            break;
+        if (checkpoint && done > 0)
             break; /* alone: it writes the journal by itself */
         list = job->next;
         if (chance != TM_OK) {
