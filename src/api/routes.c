@@ -3,6 +3,8 @@
 #include "api/groups.h"
 #include "api/resources.h"
 
+/* One a line, so that changes meet on as few lines as can be. */
+/* clang-format off */
 const struct api_route *const api_routes[] = {
     system_api_routes,
     enroll_api_routes,
@@ -48,3 +50,4 @@ const struct api_schema *const api_schemas[] = {
     revocation_api_schemas,
     NULL,
 };
+/* clang-format on */

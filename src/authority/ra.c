@@ -90,8 +90,9 @@ static tm_err make(struct ca_result *ret, struct making *m, const char *type, st
 {
     /* SCEP's requests are encrypted to who answers them; an RSA key is made for that. */
     bool rsa = type && strncmp(type, "rsa", 3) == 0;
-    const struct envelope env = {
-        .origin = "", .allow = 1u << SIGN_CMS | 1u << SIGN_CMP | (rsa ? 1u << SIGN_DECRYPT : 0), .max_path_len = -1};
+    const struct envelope env = {.origin = "",
+                                 .allow = 1u << SIGN_CMS | 1u << SIGN_CMP | (rsa ? 1u << SIGN_DECRYPT : 0),
+                                 .max_path_len = -1};
     TM_TRY(side_key_make(&m->k, "ra", type, &env, diag));
     TM_TRY(certify(m, diag));
     chain_signed(m->k.c->house->chain, m->signature.chain_seq, m->signature.chain_hash);

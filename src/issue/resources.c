@@ -144,8 +144,10 @@ const struct json_field authority_schema[] = {
                .doc = "certificates from its issuer up to the root, PEM"),
     JSON_FIELD(struct authority_doc, parent, JSON_K_STRING, .max = 63, .def = "",
                .doc = "the authority here that issued it"),
-    JSON_FIELD(struct authority_doc, successor, JSON_K_STRING, .max = 63, .def = "",
-               .doc = "the authority that takes its place: clients that ask are told of it ahead (SCEP's GetNextCACert)"),
+    JSON_FIELD(
+        struct authority_doc, successor, JSON_K_STRING, .max = 63, .def = "",
+        .doc =
+            "the authority that takes its place: clients that ask are told of it ahead (SCEP's GetNextCACert)"),
     JSON_FIELD(struct authority_doc, root, JSON_K_BOOL, .doc = "it is a trust anchor"),
     JSON_FIELD(struct authority_doc, disabled, JSON_K_BOOL, .doc = "true stops issuance; CRLs go on"),
     JSON_FIELD(struct authority_doc, signature, JSON_K_STRING, .max = 32, .def = "",

@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "base/slice.h"
 #include "issue/acme_settings.h"
-#include "issue/scep_settings.h"
 #include "issue/cmp_settings.h"
+#include "issue/scep_settings.h"
 #include "policy/enrollment.h"
 struct arena;
 struct buf;
