@@ -289,6 +289,26 @@ def test_no_oracle(house, client, key):
     assert answers.pop()[2] == scep.BAD_MESSAGE_CHECK
 
 
+def test_no_oracle__queries(house, client, key):
+    """Nor does it matter as what kind of message it is sent, by somebody whom nobody knows or by a device that is known."""
+    cn = "scep-insider"
+    own = client.open(client.enroll(key, cn, token(house, "CN=" + cn), transaction=cn), key)[0]
+    plain = scep.request(scep.new_key(), "scep-victim", "a secret of somebody else's")
+    flip = lambda b, i: b[:i] + bytes([b[i] ^ 1]) + b[i + 1:]  # noqa: E731
+    spoilt = [None, lambda w, iv, c: (w, iv, flip(c, len(c) - 1)), lambda w, iv, c: (w, iv, flip(c, len(c) - 17)), lambda w, iv, c: (w, iv, c[:-16]),
+              lambda w, iv, c: (flip(w, 200), iv, c)]
+    nobody = scep.self_signed(key, cn)
+    for type_, by, transaction, expected in ((scep.CERT_POLL, nobody, "victim", scep.BAD_CERT_ID), (scep.CERT_POLL, own, cn, ""),
+                                             (scep.GET_CERT, nobody, "victim", scep.BAD_MESSAGE_CHECK),
+                                             (scep.GET_CERT, own, cn, scep.BAD_MESSAGE_CHECK), (scep.GET_CRL, own, cn, scep.BAD_MESSAGE_CHECK)):
+        answers = set()
+        for spoil in spoilt:
+            reply = client.ask(type_, plain, by, key, transaction, seal={"spoil": spoil})
+            answers.add((reply.http, reply.status, reply.fail, None if reply.status == scep.SUCCESS else reply.text))
+        assert len(answers) == 1, (type_, answers)
+        assert answers.pop()[2] == expected
+
+
 def test_legacy_and_clock_and_static(house, openssl, key):
     """SHA-1, triple DES and a static challenge, each only where the endpoint says so."""
     endpoint(house, "scep-legacy", challenges=["static"], **{"static-challenge-sha256": hashlib.sha256(b"for all").hexdigest(),

@@ -83,7 +83,12 @@ tm_err scep_transaction_also(struct issue_request *r, struct effect *ret, size_t
 /* Written now: it waits for approval. */
 tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation, struct diag *diag);
 
-/* query.c: CertPoll, GetCert, GetCRL. *ret: what the answer has in it, degenerate SignedData; in the arena. TM_EPENDING. */
+/* The one answer to whatever cannot be opened, or is not what it says: they must not be told apart. */
+tm_err scep_not_opened(struct scep_exchange *x);
+
+/* query.c: before anything is opened: may who signs ask this? */
+tm_err scep_query_admit(struct scep_exchange *x, struct diag *diag);
+/* CertPoll, GetCert, GetCRL. *ret: what the answer has in it, degenerate SignedData; in the arena. TM_EPENDING. */
 tm_err scep_query(struct slice *ret, struct scep_exchange *x, struct diag *diag);
 
 /* answer.c */

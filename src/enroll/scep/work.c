@@ -8,6 +8,7 @@
 #include "enroll/scep/scep.h"
 #include "issue/message.h"
 #include "keys/cms.h"
+#include "keys/pubkey.h"
 #include "policy/profile.h"
 #include <string.h>
 
@@ -42,7 +43,7 @@ static tm_err verify(struct scep_exchange *x)
 
 /* ---- envelope ---- */
 
-static tm_err not_opened(struct scep_exchange *x)
+tm_err scep_not_opened(struct scep_exchange *x)
 {
     return scep_fail(x, SCEP_BAD_MESSAGE_CHECK, TM_EBADSIG, "scep.envelope", "pkcsPKIEnvelope",
                      "the message could not be opened, or is not what it says");
@@ -74,6 +75,10 @@ static tm_err open_envelope(struct scep_exchange *x)
     if (n == 0 || (legacy && !x->endpoint->scep->legacy.des3))
         return scep_fail(x, SCEP_BAD_ALG, TM_EUNSUPPORTED, "scep.cipher", "contentEncryptionAlgorithm",
                          "the content must be under AES; other ciphers are not taken here");
+    x->cipher = d->cipher.id;
+    x->oaep = r->key_alg.id == OID_RSA_OAEP;
+    if (x->m->type == SCEP_CERT_POLL) /* what is inside says nothing that the transaction does not */
+        return TM_OK;
     uint8_t key[MESSAGE_KEY_MAX];
     tm_err e = message_open_key(key, a, x->house, x->endpoint->tenant, x->authority, n, r->key_alg.der,
                                 r->encrypted_key, &x->diag);
@@ -83,12 +88,10 @@ static tm_err open_envelope(struct scep_exchange *x)
         return e;
     }
     if (e != TM_OK)
-        return tm_err_class(e) == TM_CLASS_CALLER ? not_opened(x) : e;
+        return tm_err_class(e) == TM_CLASS_CALLER ? scep_not_opened(x) : e;
     e = cms_open(&x->plain, a, &d->cipher, slice_of(key, n), d->encrypted);
     explicit_bzero(key, sizeof key);
-    x->cipher = d->cipher.id;
-    x->oaep = r->key_alg.id == OID_RSA_OAEP;
-    return e == TM_EBADSIG ? not_opened(x) : e;
+    return e == TM_EBADSIG ? scep_not_opened(x) : e;
 }
 
 /* ---- requests ---- */
@@ -124,13 +127,17 @@ static void issue_begin(struct scep_exchange *x)
     i->e.caller.peer = r->peer;
 }
 
-/* The request is the signer's: its own key, or that of a certificate which is to be judged. */
+/* The request is whole, and the signer's: its own key, or that of a certificate which is to be judged. Its own signature is looked at here
+ * already: blocks of somebody else's envelope can be put together so that they parse, but not so that it verifies. */
 static tm_err open_request(struct scep_exchange *x)
 {
     if (csr_parse_pkcs10(&x->csr, x->plain, NULL) != TM_OK)
-        return not_opened(x);
+        return scep_not_opened(x);
+    tm_err e = csr_verify_pop(&x->csr, &(struct diag){0});
+    if (e != TM_OK)
+        return tm_err_class(e) == TM_CLASS_INTERNAL && e != TM_ECRYPTO ? e : scep_not_opened(x);
     if (scep_self_signed(x->m) && !slice_eq(x->csr.spki.der, x->m->by.spki.der))
-        return not_opened(x);
+        return scep_not_opened(x);
     x->challenge = "";
     if (x->csr.challenge_password.n) {
         x->challenge = arena_strndup(x->request->arena, (const char *)x->csr.challenge_password.p,
@@ -210,6 +217,8 @@ void scep_work(struct task *t)
         x->m->type != SCEP_GET_CRL)
         x->err = scep_fail(x, SCEP_BAD_REQUEST, TM_EUNSUPPORTED, "RFC 8894 3.2.1.2", "messageType",
                            "not a message that clients send");
+    if (x->err == TM_OK && !request)
+        x->err = scep_query_admit(x, &x->diag);
     if (x->err == TM_OK)
         x->err = open_envelope(x);
     if (x->err == TM_OK && request)
