@@ -62,6 +62,28 @@ static tm_err own_certificate(struct identity *x, struct diag *diag)
     return subject_text(&x->caller.id, a, &x->peer);
 }
 
+tm_err identity_not_revoked(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c,
+                            struct diag *diag)
+{
+    struct store_read q = {.kind = READ_CERT, .tenant = tenant, .arena = a};
+    uint8_t fp[SHA256_LEN];
+    if (c->serial.n != CERT_SERIAL_LEN)
+        return TM_OK;
+    memcpy(q.id, c->serial.p, CERT_SERIAL_LEN);
+    tm_err e = store_read_now(h->store, &q);
+    if (e == TM_ENOTFOUND)
+        return TM_OK;
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    TM_TRY(sha256(fp, c->der));
+    if (q.certs[0].revoked_at != 0 && memcmp(fp, q.certs[0].fingerprint, sizeof fp) == 0)
+        return diag_fail(diag, TM_EAUTH, "certificate.revoked", "certificate",
+                         "the client certificate is revoked");
+    return TM_OK;
+}
+
 static tm_err birth_certificate(struct identity *x, struct diag *diag)
 {
     const struct endpoint *ep = x->endpoint;
@@ -74,6 +96,7 @@ static tm_err birth_certificate(struct identity *x, struct diag *diag)
         e = trust_set_verify(t, &x->peer, x->chain, x->n_chain, clock_now(), diag);
         if (e != TM_OK)
             continue;
+        TM_TRY(identity_not_revoked(x->house, x->arena, ep->tenant, &x->peer, diag));
         const char *id;
         e = trust_set_device_id(&id, x->arena, t, &x->peer);
         if (e == TM_ENOTFOUND || (e == TM_OK && !utf8_valid(slice_str(id))))

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "policy/enrollment.h"
+#include "store/store.h"
 #include "x509/cert.h"
 struct arena;
 struct catalog;
@@ -33,5 +34,9 @@ struct identity {
 /* TM_EAUTH and other refusals with the rule in `diag`. One of ours that is over its time passes with caller.cert_expired: a profile may
  * have a grace. */
 tm_err identity_certificate(struct identity *x, struct diag *diag);
+/* TM_EAUTH, rule certificate.revoked, where the tenant's inventory has this certificate, from whomever, and it is revoked. Trust sets know
+ * nothing of that. */
+tm_err identity_not_revoked(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c,
+                            struct diag *diag);
 /* Register the device that a trust set vouches for, where the set wants that and the device is unknown. */
 tm_err identity_register_device(const struct identity *x, struct diag *diag);

@@ -205,7 +205,9 @@ static void put_request(struct buf *b, const struct http_request *r)
     }
     const char *auth = http_request_header(r, "Authorization");
     if (auth) {
-        snprintf(scheme, sizeof scheme, "%.*s (not recorded)", (int)strcspn(auth, " ") % 20, auth);
+        size_t n = strcspn(auth, " ");
+        bool told = auth[n] == ' ' && n <= 20; /* else it may be the credential itself */
+        snprintf(scheme, sizeof scheme, "%.*s (not recorded)", told ? (int)n : 0, auth);
         put_pair(b, &first, "Authorization", scheme);
     }
     buf_putc(b, ']');

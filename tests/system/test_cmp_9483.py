@@ -381,6 +381,22 @@ def test_forwarded__5_3_2_revocation(house, device, registrar):
     assert key and post(house, message("rr", revocation(mine.cert, 4), ra), label).fail == "certRevoked"
 
 
+# ---- trust sets ----
+
+
+def test_birth_certificate_of_this_house__revoked(house, device):
+    """A trust set of the house's own CAs says nothing of what has been revoked; the inventory does."""
+    anchor = house.cli_json("get", "authorities", "device-ca")["certificate"]
+    trust = {"kind": "TrustSet", "name": "own-cas", "anchors": [anchor], "device-id": "cn"}
+    assert house.api("PUT", "/resources/trust-sets/own-cas", trust).status in (200, 201)
+    endpoint = {"kind": "Endpoint", "name": "cmp-own", "protocol": "cmp", "profiles": ["device-ldevid-1y"], "authentication": {"trust-sets": ["own-cas"]}}
+    assert house.api("PUT", "/resources/endpoints/cmp-own", endpoint).status in (200, 201)
+    mine = device.signer(device.enroll(infos=[IMPLICIT]))
+    assert post(house, message("ir", device.ir(), mine, infos=[IMPLICIT]), "cmp-own").cert
+    house.cli("cert", "revoke", f"{mine.cert.serial_number:032x}")
+    assert post(house, message("ir", device.ir(), mine, infos=[IMPLICIT]), "cmp-own").fail == "certRevoked"
+
+
 # ---- nobody confirms ----
 
 

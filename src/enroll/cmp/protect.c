@@ -152,6 +152,10 @@ static tm_err by_signature(struct cmp_exchange *x, struct slice part)
     x->who.caller.peer = x->http->peer;
     x->by = CMP_BY_SIGNATURE;
     if (by_ra(x, &by)) {
+        e = identity_not_revoked(x->house, x->a, x->endpoint->tenant, &by, &x->diag);
+        if (e == TM_EAUTH)
+            x->fail = CMP_CERT_REVOKED;
+        TM_TRY(e);
         TM_TRY(ra_name(x, &by));
     } else {
         x->who.shown = x->m.extra[0];
