@@ -345,6 +345,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
         answer = json.dumps({"allow": doc["challenge"] == "signed blob", "names": ["CN=scep-mdm"], "reason": "not enrolled"}).encode()
         if doc["challenge"] == "break":
             answer = b"no JSON"
+        if doc["challenge"] == "loose":
+            answer = b'{"allow": true, "names": "CN=scep-mdm"}'
         self.send_response(500 if doc["challenge"] == "fail" else 200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -386,6 +388,7 @@ def test_webhook(house, openssl, key, hook):
     assert "not enrolled" in client.enroll(key, "scep-mdm", "wrong").text
     assert client.enroll(key, "scep-mdm", "break").fail == scep.BAD_REQUEST
     assert client.enroll(key, "scep-mdm", "fail").http == 503
+    assert client.enroll(key, "scep-mdm", "loose").http == 503, "names that are no list are not no bound at all"
     settings["networks"] = []
     endpoint(house, "scep-mdm", challenges=["webhook"], webhook=settings)
     assert client.enroll(scep.new_key(), "scep-mdm", "signed blob").http == 503

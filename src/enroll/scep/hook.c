@@ -286,12 +286,16 @@ static tm_err judge(struct scep_exchange *x, const struct response *r, struct di
         r->status < 300 && json_parse(&doc, slice_of(r->body, r->body_n), sizeof r->body, NULL) == TM_OK;
     bool allow = parsed && json_is_true(json_object_get(doc, "allow"));
     const char *reason = json_string_value(json_object_get(doc, "reason"));
+    const json_t *names = json_object_get(doc, "names");
     tm_err e = TM_OK;
     if (!allow)
         e = diag_fail(diag, TM_EAUTH, "scep.webhook", "challengePassword",
                       "the challenge was refused%s%.100s", reason ? ": " : "", reason ? reason : "");
-    else
-        e = take_names(x, json_object_get(doc, "names"));
+    else if (!names || json_is_array(names))
+        e = take_names(x, names);
+    else /* what was meant as a bound must not be read as none */
+        e = diag_fail(diag, TM_EUNAVAIL, "scep.webhook", "webhook",
+                      "the service that judges challenges answers with \"names\" that are no list");
     json_decref(doc);
     return e;
 }
