@@ -404,7 +404,7 @@ bool cli_call_ok(struct cli *c, const char *method, const char *path, struct sli
         next = "; ask an administrator for the role";
     else if (strcmp(rule, "endpoint.profiles") == 0)
         next =
-            "; \"touchmark get endpoints\" shows what each one offers: name another with --endpoint, or apply this one with the profile";
+            "; \"touchmark get endpoints -o yaml\" shows what each one offers: name another with --endpoint, or apply this one with the profile";
     else if (ret->status == 503)
         next = "; see \"touchmark status\", then try again";
     else if (ret->status >= 500)

@@ -342,8 +342,8 @@ const struct command resource_commands[] = {
         .summary = "create or change resources from files",
         .arguments = "[FILE...]",
         .description =
-            "Resources are tenants, trust sets, authorities, profiles, endpoints and principals. All documents are checked first,\n"
-            "then put in the order in which they need each other. What stands there already is left alone: no new version.",
+            "Resources are tenants, trust sets, authorities, profiles, endpoints, filters and principals. All documents are checked\n"
+            "first, then put in the order in which they need each other. What stands there already is left alone: no new version.",
         .example = "touchmark apply -f profiles/server-internal-1y.yaml --dry-run",
         .options = apply_options,
         .max_args = -1,
@@ -354,7 +354,7 @@ const struct command resource_commands[] = {
         .verb = "",
         .summary = "list resources of a kind, or show one",
         .arguments = "KIND [NAME]",
-        .description = "Kinds: tenants, authorities, profiles, endpoints, trust-sets, principals.",
+        .description = "Kinds: tenants, authorities, profiles, endpoints, trust-sets, principals, filters.",
         .example = "touchmark get profiles device-ldevid-1y -o yaml",
         .min_args = 1,
         .max_args = 2,

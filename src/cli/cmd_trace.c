@@ -98,9 +98,10 @@ static int record(struct cli *c)
     const char *id = arena_strdup(c->arena, json_string_value(json_object_get(r.json, "id")));
     FILE *f = id ? fopen(out, "wx") : NULL;
     if (!f) {
+        int why = errno;
         if (id)
             end(c, id);
-        return cli_fail(c, "can't make %s: %s", out, strerror(errno));
+        return cli_fail(c, "can't make %s: %s", out, strerror(why));
     }
     struct sigaction ours = {.sa_handler = on_interrupt}, before;
     sigaction(SIGINT, &ours, &before);
