@@ -266,6 +266,19 @@ def test_secret__not_for_another_endpoint(house, device):
     assert device.ask(by=Mac("unknown", "wrong")).fail == "badMessageCheck"
 
 
+def test_mac__work_is_bounded(house, device):
+    """Strangers who know a reference say how many iterations are to be done: some at once, and the house goes on."""
+    from concurrent.futures import ThreadPoolExecutor
+    mine = secret(house)
+    dear = message("ir", device.ir(), Mac(mine.kid.decode(), "wrong", iterations=100000))
+    with ThreadPoolExecutor(24) as pool:
+        answers = [pool.submit(post, house, dear) for _ in range(48)]
+        assert device.ask("genm", seq(info("caCerts"))).body == "genp"
+        fails = {a.result().fail for a in answers}
+    assert "badMessageCheck" in fails and fails <= {"badMessageCheck", "systemUnavail"}
+    assert device.ask(by=Mac(mine.kid.decode(), "wrong", iterations=100000)).fail == "badMessageCheck", "places are given back"
+
+
 # ---- 4.2: revocation ----
 
 

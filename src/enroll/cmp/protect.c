@@ -8,7 +8,10 @@
 #include "issue/cmp_settings.h"
 #include "issue/trust.h"
 #include "keys/pubkey.h"
+#include <stdatomic.h>
 #include <string.h>
+
+enum { DEAR_ITERATIONS = 10000, DEAR_AT_ONCE = 2 };
 
 /* ---- by a shared secret ---- */
 
@@ -21,9 +24,20 @@ static tm_err mac_refuse(struct cmp_exchange *x)
 
 static tm_err mac_verify(struct cmp_exchange *x, struct slice part)
 {
+    static atomic_int dear;
     uint8_t mac[CMP_MAC_MAX];
     size_t n;
-    TM_TRY(cmp_mac_compute(mac, &n, &x->mac, slice_str(x->secret), part));
+    /* Who sends it is not known yet, and says himself how much work it is: that must not take all threads of the house. */
+    bool is_dear = x->mac.iterations > DEAR_ITERATIONS;
+    if (is_dear && atomic_fetch_add(&dear, 1) >= DEAR_AT_ONCE) {
+        atomic_fetch_sub(&dear, 1);
+        return cmp_refuse(x, CMP_SYSTEM_UNAVAIL, TM_EQUOTA, "cmp.iterations",
+                          "too many messages with so many iterations at once; ask again, or take fewer");
+    }
+    tm_err e = cmp_mac_compute(mac, &n, &x->mac, slice_str(x->secret), part);
+    if (is_dear)
+        atomic_fetch_sub(&dear, 1);
+    TM_TRY(e);
     return slice_ct_eq(slice_of(mac, n), x->m.protection) ? TM_OK : mac_refuse(x);
 }
 
