@@ -80,6 +80,8 @@ static void say_certificates(struct trace_text *t, const struct trace_exchange *
 static const char *reason(struct trace_text *t, const struct trace_exchange *x)
 {
     size_t n = x->response.body.n < REASON_MAX ? x->response.body.n : REASON_MAX;
+    while (n && x->response.body.p[n - 1] == '\n')
+        n--;
     const char *s = n ? arena_strndup(t->arena, (const char *)x->response.body.p, n) : "no reason is given";
     return trace_clean(t, s ? s : "");
 }
