@@ -8,6 +8,7 @@
 #include "policy/enrollment.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
+#include "x509/general_name.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,22 @@ static tm_err query_time(int64_t *ret, const struct api_call *c, const char *nam
     return TM_OK;
 }
 
+/* A name as the index has it, with its kind: names of servers and addresses may come without. */
+static struct slice san_key(struct arena *a, const char *text)
+{
+    struct general_name gn;
+    struct buf b;
+    struct slice key = slice_str(text);
+    if (general_name_from_text(&gn, a, key, NULL) != TM_OK || (gn.type != GN_DNS && gn.type != GN_IP))
+        return key;
+    buf_init(&b, SMALL_BODY);
+    general_name_print(&b, &gn);
+    if (arena_copy(&key, a, slice_of(b.p, b.n)) != TM_OK)
+        key = slice_str(text);
+    buf_done(&b);
+    return key;
+}
+
 /* The exact look-up that the query asks for, if any. */
 static tm_err look_up(struct store_read *q, struct api_call *c, struct diag *diag)
 {
@@ -95,6 +112,8 @@ static tm_err look_up(struct store_read *q, struct api_call *c, struct diag *dia
                              "fingerprint, spki and device at a time");
         q->kind = READ_CERTS_BY_KEY;
         q->key = (struct cert_key){.kind = keys[i].kind, .value = slice_str(value)};
+        if (keys[i].kind == CERT_KEY_SAN)
+            q->key.value = san_key(c->arena, value);
         if (keys[i].hex && hex_decode(&q->key.value, c->arena, slice_str(value)) != TM_OK)
             return diag_fail(diag, TM_EINVAL, NULL, keys[i].name, "must be hexadecimal");
     }
@@ -214,7 +233,8 @@ static tm_err search(struct api_call *c, const char *text, struct diag *diag)
     if (octets_of(&octets, c->arena, text))
         TM_TRY(search_octets(s, octets, diag));
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        TM_TRY(search_key(s, kinds[i], slice_str(text), diag));
+        TM_TRY(search_key(s, kinds[i], kinds[i] == CERT_KEY_SAN ? san_key(c->arena, text) : slice_str(text),
+                          diag));
     buf_puts(&c->out, "{\"items\":[");
     for (size_t i = 0; i < s->n; i++) {
         buf_puts(&c->out, i ? "," : "");

@@ -334,7 +334,7 @@ static const struct cli_option list_options[] = {
     {"device", 0, "ID", "of a device", false},
     {"subject", 0, "DN", "with this subject", false},
     {"cn", 0, "TEXT", "with this common name", false},
-    {"san", 0, "NAME", "with this alternative name: DNS:..., IP:..., URI:..., email:...", false},
+    {"san", 0, "NAME", "with this alternative name: DNS and IP as they are, URI:..., email:...", false},
     {"serial", 0, "HEX", "imported, with its own serial", false},
     {"fingerprint", 0, "HEX", "with this SHA-256 fingerprint", false},
     {"expires-before", 0, "TIME", "that end before", false},

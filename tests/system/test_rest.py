@@ -234,6 +234,9 @@ def test_search(house, openssl):
     spaced = ":".join(serial[i:i + 2] for i in range(0, 32, 2)).upper()
     for q in (serial, spaced, "rest-search.example.org", "CN=rest-search.example.org"):
         assert [c["serial"] for c in house.api("GET", "/certificates?q=" + q).json["items"]] == [serial], q
+    # The name alone finds what has it as an alternative name only, with its kind or without.
+    for san in ("rest-search.example.org", "dns:REST-search.example.org"):
+        assert [c["serial"] for c in house.api("GET", "/certificates?san=" + san).json["items"]] == [serial], san
     assert house.api("GET", "/certificates?q=rest-nobody").json["items"] == []
     assert house.api("GET", "/certificates?q=rest-search&cn=x").status == 422
 
