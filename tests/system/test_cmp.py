@@ -201,6 +201,9 @@ def test_rr__hold_and_release(house, openssl, factory):
     client.run("rr", *birth, "-oldcert", own[1], "-revreason", "8")
     assert house.cli_json("cert", "get", serial(openssl, own[1]))["status"] == "valid"
     assert "notAuthorized" in client.refused("rr", *birth, "-oldcert", own[1], "-revreason", "3"), "a reason that the profile does not list"
+    house.cli("cert", "revoke", serial(openssl, own[1]), "--reason", "certificateHold")
+    assert "notAuthorized" in client.refused("rr", *birth, "-oldcert", own[1], "-revreason", "8"), "the operator's hold is not for holders to end"
+    assert house.cli_json("cert", "get", serial(openssl, own[1]))["reason"] == "certificateHold"
 
 
 def test_rr__somebody_elses(openssl, factory, cmp):

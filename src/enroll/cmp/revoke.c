@@ -61,6 +61,40 @@ static bool may_revoke(struct cmp_exchange *x, const struct cert_row *row)
     return same || (c->device_id && c->device_id[0] && row->device && strcmp(c->device_id, row->device) == 0);
 }
 
+/* ---- holds ---- */
+
+/* Beside a hold that a holder asked for stands its time. Holds of others, the operator's above all, are not for holders to take off: who has
+ * the device may be the thief. */
+static const char *hold_name(struct arena *a, const uint8_t id[CERT_SERIAL_LEN])
+{
+    const char *hex = arena_hex(a, slice_of(id, CERT_SERIAL_LEN));
+    return hex ? arena_printf(a, "cmp.hold/%s", hex) : NULL;
+}
+
+static bool held_by_holder(struct cmp_exchange *x, const struct cert_row *row)
+{
+    struct store_read q = {
+        .kind = READ_META, .tenant = x->endpoint->tenant, .arena = x->a, .name = hold_name(x->a, row->id)};
+    const char *at = arena_printf(x->a, "%lld", (long long)row->revoked_at);
+    return q.name && at && store_read_now(x->house->store, &q) == TM_OK && slice_eq_str(q.value, at);
+}
+
+/* `since` 0: it is over. */
+static tm_err note_hold(struct cmp_exchange *x, const struct cert_row *row, int64_t since)
+{
+    struct effect *e = &x->effects[x->n_effects];
+    const char *name = hold_name(x->a, row->id), *at = arena_printf(x->a, "%lld", (long long)since);
+    if (!name || !at)
+        return TM_ENOMEM;
+    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = x->endpoint->tenant};
+    e->u.meta.name = name;
+    e->u.meta.value = slice_str(at);
+    x->n_effects++;
+    return TM_OK;
+}
+
+/* ---- one revocation ---- */
+
 static tm_err check(struct cmp_exchange *x, const struct cert_row *row, int reason)
 {
     const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, row->profile);
@@ -74,23 +108,32 @@ static tm_err check(struct cmp_exchange *x, const struct cert_row *row, int reas
     if (p && !x->ra && !profile_allows_reason(p, wanted))
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EDENIED, "profile.revocation",
                           "the profile does not let holders revoke with this reason");
+    bool on_hold = row->revoked_at && row->reason == CRL_CERTIFICATE_HOLD;
+    if (reason == CRL_REMOVE_FROM_CRL && on_hold && !x->ra && !held_by_holder(x, row))
+        return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EFORBIDDEN, "cmp.hold",
+                          "the certificate was put on hold by others than its holder");
     return TM_OK;
 }
 
 static tm_err revoke_one(struct cmp_exchange *x, const struct cmp_revocation *v)
 {
     struct cert_row row;
+    int64_t since = 0;
     tm_err e;
     TM_TRY(find(&row, x, v));
     TM_TRY(check(x, &row, v->reason));
     if (v->reason == CRL_REMOVE_FROM_CRL) {
         e = issue_unrevoke(x->house, x->endpoint->tenant, row.id, x->who.caller.id, &x->diag);
+        if (e == TM_OK && !x->ra)
+            return note_hold(x, &row, 0);
         return e == TM_ECONFLICT ? cmp_refuse(x, CMP_BAD_REQUEST, e, "RFC 5280 5.3.1",
                                               "only a certificate on hold can be released")
                                  : e;
     }
     e = issue_revoke(x->house, x->endpoint->tenant, row.id, v->reason < 0 ? CRL_UNSPECIFIED : v->reason,
-                     x->who.caller.id, "by CMP", NULL, &x->diag);
+                     x->who.caller.id, "by CMP", &since, &x->diag);
+    if (e == TM_OK && v->reason == CRL_CERTIFICATE_HOLD && !x->ra)
+        e = note_hold(x, &row, since);
     if (e == TM_ECONFLICT)
         return cmp_refuse(x, CMP_CERT_REVOKED, e, "RFC 9810 5.2.3", "the certificate is revoked already");
     return e;
