@@ -132,7 +132,7 @@ static tm_err check_state(struct cmp_exchange *x)
 static tm_err check_hash(struct cmp_exchange *x, const struct cmp_confirm *c)
 {
     uint8_t hash[EVP_MAX_MD_SIZE];
-    size_t n;
+    size_t n = 0;
     if (c->request_id != x->t.request_id &&
         !(x->t.request_id == -1 && c->request_id == 0)) /* as RFC 4210 left it open */
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EINVAL, "RFC 9483 4.1.1",

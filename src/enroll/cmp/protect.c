@@ -110,7 +110,7 @@ static tm_err signer_certificate(struct cmp_exchange *x, struct cert *by)
 
 static bool is_ra_certificate(const struct cert *c)
 {
-    struct eku eku;
+    struct eku eku = {0};
     const struct ext *e = exts_find(&c->exts, OID_EXT_EKU);
     if (!e || ext_decode_eku(&eku, e->value, NULL) != TM_OK)
         return false;
@@ -152,8 +152,8 @@ static tm_err ra_name(struct cmp_exchange *x, const struct cert *by)
 
 static tm_err by_signature(struct cmp_exchange *x, struct slice part)
 {
-    struct cert by;
-    uint8_t fp[SHA256_LEN];
+    struct cert by = {0};
+    uint8_t fp[SHA256_LEN] = {0};
     TM_TRY(signer_certificate(x, &by));
     tm_err e = pubkey_verify(&by.spki, &x->m.protection_alg, part, x->m.protection, &x->diag);
     if (e == TM_EUNSUPPORTED)

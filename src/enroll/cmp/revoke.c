@@ -117,7 +117,7 @@ static tm_err check(struct cmp_exchange *x, const struct cert_row *row, int reas
 
 static tm_err revoke_one(struct cmp_exchange *x, const struct cmp_revocation *v)
 {
-    struct cert_row row;
+    struct cert_row row = {0};
     int64_t since = 0;
     tm_err e;
     TM_TRY(find(&row, x, v));
