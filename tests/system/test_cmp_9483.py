@@ -342,6 +342,17 @@ def test_nested__5_2_2_1_added_protection(house, device, registrar):
     assert reply.body == "ip" and reply.cert and reply.transaction == transaction, reply
 
 
+def test_nested__5_2_2_1_whole_transaction(house, device, registrar):
+    """The RA adds its protection to every message of a transaction."""
+    label, ra = registrar
+    transaction = os.urandom(16)
+    wrap = lambda inner, **options: post(house, message("nested", seq(inner), ra, transaction=transaction, **options), label)  # noqa: E731
+    reply = wrap(message("ir", device.ir(), device.by, transaction=transaction))
+    assert reply.body == "ip" and reply.cert, reply
+    sure = message("certConf", confirm(reply.cert), device.by, transaction=transaction, recip_nonce=reply.nonce)
+    assert wrap(sure, recip_nonce=reply.nonce).body == "pkiconf"
+
+
 def test_nested__5_2_2_2_batch(house, device, registrar):
     label, ra = registrar
     inner = [message("ir", device.ir(), device.by, infos=[IMPLICIT]) for _ in range(2)] + [message("ir", device.ir(), device.by, pvno=9)]

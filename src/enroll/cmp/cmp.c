@@ -142,6 +142,8 @@ static bool repeated(struct cmp_exchange *x)
 static tm_err check_transaction(struct cmp_exchange *x)
 {
     const struct cmp_message *m = &x->m;
+    if (m->body == CMP_NESTED)
+        return TM_OK;
     if (begins(m->body)) {
         if (x->t.state != CMP_T_NEW)
             return cmp_refuse(x, CMP_TRANSACTION_ID_IN_USE, TM_ECONFLICT, "RFC 9483 3.5",
@@ -244,7 +246,8 @@ static tm_err admit(struct cmp_exchange *x)
     TM_TRY(cmp_authenticate(x));
     TM_TRY(check_body(x));
     TM_TRY(check_time(x));
-    return x->known ? cmp_transaction_find(x) : TM_OK;
+    /* A wrapper has no transaction of its own: it bears the name of the one inside, or a name that nobody goes on with. */
+    return x->known && x->m.body != CMP_NESTED ? cmp_transaction_find(x) : TM_OK;
 }
 
 /* *ret_later: another step answers. */
