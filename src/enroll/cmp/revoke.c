@@ -50,7 +50,7 @@ static bool may_revoke(struct cmp_exchange *x, const struct cert_row *row)
 {
     const struct caller *c = &x->who.caller;
     if (x->ra)
-        return endpoint_offers(x->endpoint, row->profile);
+        return row->profile && endpoint_offers(x->endpoint, row->profile);
     if (x->by == CMP_BY_MAC) {
         struct store_read q = {
             .kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->a, .name = c->id};

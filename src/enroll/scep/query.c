@@ -143,7 +143,10 @@ static tm_err find(const struct authority **ret, struct slice *ret_serial, struc
     /* What is in somebody else's envelope, changed a little, may be anything, but bears no CA's name in this place. */
     if (scep_issuer_serial_parse(&issuer, ret_serial, x->plain, NULL) == TM_OK)
         *ret = named(x, issuer);
-    return *ret ? TM_OK : scep_not_opened(x);
+    if (*ret)
+        return TM_OK;
+    TM_IGNORE(scep_not_opened(x));
+    return TM_EBADSIG;
 }
 
 static tm_err get_certificate(struct slice *ret, struct scep_exchange *x, struct diag *diag)
