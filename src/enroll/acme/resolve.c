@@ -214,7 +214,7 @@ static tm_err verdict(const struct lookup *l, const char *name, struct diag *dia
     if (u->bogus)
         return diag_fail(
             diag, TM_EDENIED, "RFC 4035 5", "dns",
-            "DNSSEC of %.80s is broken: %.80s (a domain that exists inside only belongs into insecure-domains)",
+            "DNSSEC of %.80s is broken (a domain that exists inside only belongs into insecure-domains): %s",
             name, u->why_bogus ? u->why_bogus : "the answer does not verify");
     if (u->rcode != 0 && u->rcode != RCODE_NXDOMAIN)
         return diag_fail(diag, TM_EUNAVAIL, NULL, "dns", "looking up %.120s: %s", name,
