@@ -203,22 +203,30 @@ static tm_err over(struct house *h, struct arena *a, tenant_id tenant, const str
     return e == TM_ECONFLICT ? TM_OK : e; /* somebody confirmed at the last moment */
 }
 
+/* One that can't be done now must not keep the others waiting: the first error is told when all had their turn. */
 static tm_err one_tenant(struct house *h, struct arena *a, tenant_id tenant, const struct catalog *c,
                          struct diag *diag)
 {
     struct store_read q = {
         .kind = READ_CONTINUATIONS, .tenant = tenant, .arena = a, .text = "cmp-unconfirmed", .limit = PAGE};
+    tm_err first = TM_OK;
     do {
         tm_err e = store_read_now(h->store, &q);
         if (e != TM_OK) {
             *diag = q.diag;
-            return e == TM_ENOTFOUND ? TM_OK : e;
+            return e == TM_ENOTFOUND ? first : e;
         }
-        for (size_t i = 0; i < q.n; i++)
-            TM_TRY(over(h, a, tenant, &q.continuations[i], c, diag));
+        for (size_t i = 0; i < q.n; i++) {
+            struct diag why = {0};
+            e = over(h, a, tenant, &q.continuations[i], c, &why);
+            if (e != TM_OK && first == TM_OK) {
+                first = e;
+                *diag = why;
+            }
+        }
         q.after = q.page_next;
     } while (q.more);
-    return TM_OK;
+    return first;
 }
 
 static tm_err unconfirmed(struct house *h, struct diag *diag)
@@ -226,14 +234,19 @@ static tm_err unconfirmed(struct house *h, struct diag *diag)
     struct catalog *c = house_catalog(h);
     const struct tenant *v;
     size_t n = catalog_tenants(c, &v);
-    tm_err e = TM_OK;
-    for (size_t i = 0; i < n && e == TM_OK; i++) {
+    tm_err first = TM_OK;
+    for (size_t i = 0; i < n; i++) {
         struct arena *a = arena_new(64 << 20);
-        e = a ? one_tenant(h, a, v[i].id, c, diag) : TM_ENOMEM;
+        struct diag why = {0};
+        tm_err e = a ? one_tenant(h, a, v[i].id, c, &why) : TM_ENOMEM;
         arena_free(a);
+        if (e != TM_OK && first == TM_OK) {
+            first = e;
+            *diag = why;
+        }
     }
     catalog_unref(c);
-    return e;
+    return first;
 }
 
 const struct job cmp_unconfirmed_job = {
