@@ -169,7 +169,7 @@ def test_fullcmc__birth_certificate(house, openssl, factory):
     assert "serialNumber=CMC-1" in subject(openssl, cert)
     assert openssl.text("x509", "-in", cert, "-noout", "-pubkey") == openssl.text("pkey", "-in", "c1.key", "-pubout")
     # What was signed stands in the register, where the signer's chain is accounted for.
-    assert "cmcPkiResponse" in house.cli("register", "show", "--type", "message.signed", "-o", "json").stdout
+    assert "cmcPkiResponse" in house.cli("register", "show", "--type", "message.signed", "--limit", "1000", "-o", "json").stdout
 
 
 def test_fullcmc__signature_alone(house, openssl, factory):

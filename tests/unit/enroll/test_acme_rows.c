@@ -77,7 +77,9 @@ static void test_order__round_trip(void **state)
     assert_int_equal(y.expires + y.not_before + y.not_after, 24);
     assert_true(slice_eq(y.cert, x.cert));
     assert_true(slice_eq(y.csr, x.csr));
-    assert_memory_equal(&y.star, &x.star, sizeof y.star);
+    assert_int_equal(y.star.start + y.star.end + y.star.lifetime + y.star.adjust, 10);
+    assert_int_equal(y.star.first + y.star.next, 11);
+    assert_true(y.star.get);
     assert_int_equal(y.cert_not_before + y.cert_not_after, 21);
     assert_string_equal(y.account_url, x.account_url);
     /* What failed replaces nothing. */
