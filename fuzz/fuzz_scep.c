@@ -1,6 +1,6 @@
 /* What SCEP clients send: the first octet chooses a whole pkiMessage, its attributes, a GET's message, or what is asked for inside; attributes of an
  * answer are made of what was read and read again.
- * Parser: enroll/scep/message.c */
+ * Parser: enroll/scep/message.c -scep_reply_attributes -put_* */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "enroll/scep/message.h"
