@@ -17,10 +17,10 @@
 #include "keys/signer.h"
 #include "register/register.h"
 #include "status/crl.h"
+#include "unit/remove_tree.h"
 #include "x509/csr.h"
 #include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,14 +55,6 @@ static const char test_root_passphrase[] = "battery staple";
     return p;
 }
 
-static int remove_any(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 [[maybe_unused]] static void test_dir_make(void)
 {
     strcpy(test_dir, "/tmp/touchmark-test-XXXXXX");
@@ -71,7 +63,7 @@ static int remove_any(const char *path, const struct stat *st, int kind, struct 
 
 [[maybe_unused]] static void test_dir_remove(void)
 {
-    nftw(test_dir, remove_any, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(test_dir);
 }
 
 [[maybe_unused]] static void write_test_file(const char *name, struct slice contents)

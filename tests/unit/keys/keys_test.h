@@ -13,9 +13,9 @@
 #include "base/secret.h"
 #include "keys/key.h"
 #include "keys/pubkey.h"
+#include "unit/remove_tree.h"
 #include "x509/cert.h"
 #include "x509/crl.h"
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,14 +24,6 @@
 
 [[maybe_unused]] static struct arena *test_arena;
 [[maybe_unused]] static char test_dir[64];
-
-static int test_unlink(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
 
 [[maybe_unused]] static int test_setup(void **state)
 {
@@ -45,7 +37,7 @@ static int test_unlink(const char *path, const struct stat *st, int flag, struct
 {
     (void)state;
     arena_free(test_arena);
-    return nftw(test_dir, test_unlink, 8, FTW_DEPTH | FTW_PHYS);
+    return remove_tree(test_dir);
 }
 
 [[maybe_unused]] static struct slice test_name(const char *text)

@@ -94,8 +94,7 @@ static int teardown(void **state)
     register_close(g->h.reg);
     g->h.reg = NULL;
     signer_free(g->signer);
-    house_wipe(g->keys);
-    rmdir(g->keys);
+    remove_tree(g->keys);
     *h = g->h;
     free(g);
     *state = h;

@@ -1,6 +1,6 @@
 #include "suite.h"
 #include "base/digest.h"
-#include <dirent.h>
+#include "unit/remove_tree.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +17,7 @@ char *suite_directory(void)
 
 void suite_directory_remove(const char *path)
 {
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        char below[4096];
-        if (e->d_name[0] == '.' || unlinkat(dirfd(d), e->d_name, 0) == 0)
-            continue;
-        snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-        suite_directory_remove(below);
-    }
-    if (d)
-        closedir(d);
-    rmdir(path);
+    remove_tree(path);
 }
 
 int suite_setup(void **state)
