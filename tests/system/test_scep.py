@@ -177,17 +177,20 @@ def approved(house, tmp_path):
 
 
 def test_pending(house, openssl, approved):
+    def pending():
+        return {r["id"] for r in house.cli_json("request", "list", "--status", "pending")}
+
     client = scep.Client(house.plain_url, openssl, "/scep/scep-approved")
     for verdict in ("approve", "reject"):
-        cn, key = "scep-" + verdict, scep.new_key()
+        cn, key, others = "scep-" + verdict, scep.new_key(), pending()
         reply = client.enroll(key, cn, token(house, "CN=" + cn, endpoint="scep-approved"), transaction=cn)
         assert reply.status == scep.PENDING and reply.envelope is None
         assert client.poll(key, cn, cn).status == scep.PENDING
         other = scep.new_key()
         assert client.poll(other, cn, cn).fail == scep.BAD_REQUEST
         assert client.poll(key, cn, "nought").fail == scep.BAD_CERT_ID
-        waiting = [r["id"] for r in house.cli_json("request", "list", "--status", "pending")]
-        house.cli("request", verdict, waiting[-1])
+        [mine] = pending() - others
+        house.cli("request", verdict, mine)
         reply = client.poll(key, cn, cn)
         if verdict == "reject":
             assert (reply.status, reply.fail) == (scep.FAILURE, scep.BAD_REQUEST) and "rejected" in reply.text
