@@ -105,11 +105,18 @@ static void denied_written(struct task *t)
     answer(run);
 }
 
+/* One of many goes behind at each step, so that many go together: what enters and what goes on are one queue, and signer and committer get groups. */
+static struct executor *crypto_executor(const struct issue_request *r)
+{
+    struct pool *crypto = r->house->crypto;
+    return r->bulk ? pool_behind(crypto) : pool_executor(crypto);
+}
+
 static void commit(struct run *run, void (*done)(struct task *))
 {
     run->txn = (struct store_txn){.effects = run->effects, .n = run->n_effects};
     run->txn.done.run = done;
-    run->txn.reply_to = pool_executor(run->r->house->crypto);
+    run->txn.reply_to = crypto_executor(run->r);
     store_submit(run->r->house->store, &run->txn);
 }
 
@@ -470,7 +477,7 @@ static void sign(struct run *run)
     run->sign.key_id = r->decision.plan.key_ref;
     run->sign.alg = r->decision.plan.sig_alg;
     run->sign.tbs = buf_slice(&run->tbs);
-    run->sign.reply_to = pool_executor(r->house->crypto);
+    run->sign.reply_to = crypto_executor(r);
     run->sign.done.run = signed_done;
     signer_submit(r->house->signer, &run->sign);
 }
@@ -585,9 +592,7 @@ void issue_submit(struct issue_request *r)
     run->catalog = house_catalog(r->house);
     run->device_effect = EFFECTS_MAX;
     run->prepare.run = prepare;
-    /* Only the way in is behind others: what has begun is finished in its turn. */
-    struct pool *crypto = r->house->crypto;
-    executor_post(r->bulk ? pool_behind(crypto) : pool_executor(crypto), &run->prepare);
+    executor_post(crypto_executor(r), &run->prepare);
 }
 
 static void blocking_done(struct task *t)
