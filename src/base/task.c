@@ -180,15 +180,18 @@ struct pool {
     _Atomic size_t queued;
     char name[16];                    /* what Linux keeps of a thread's name */
     unsigned gather_tasks, gather_us; /* 0: its threads are never corked */
-    unsigned started;
+    unsigned most, started, running;  /* threads: at most, now, at a task */
     pthread_t threads[];
 };
+
+static void pool_grow(struct pool *p);
 
 static void pool_add(struct pool *p, struct task_list *queue, struct task *t)
 {
     pthread_mutex_lock(&p->mutex);
     task_list_add(queue, t);
     atomic_fetch_add_explicit(&p->queued, 1, memory_order_relaxed);
+    pool_grow(p);
     pthread_cond_signal(&p->wake);
     pthread_mutex_unlock(&p->mutex);
 }
@@ -203,6 +206,7 @@ static void pool_add_list(struct pool *p, struct task_list *queue, struct task *
     *queue->end = first;
     queue->end = &last->next;
     atomic_fetch_add_explicit(&p->queued, n, memory_order_relaxed);
+    pool_grow(p);
     if (n > 1)
         pthread_cond_broadcast(&p->wake);
     else
@@ -294,38 +298,53 @@ static void *pool_thread(void *arg)
         if (pool_empty(p))
             break;
         struct task *t = pool_take(p);
+        p->running++;
         pthread_mutex_unlock(&p->mutex);
         turn_begin(&turn, p);
         t->run(t);
         if (turn_over(&turn, p))
             turn_end(&turn);
         pthread_mutex_lock(&p->mutex);
+        p->running--;
     }
     pthread_mutex_unlock(&p->mutex);
     return NULL;
 }
 
-/* Signals belong to the loops: a pool thread starts with all of them blocked, which it inherits. */
-static tm_err pool_start(struct pool *p, unsigned threads)
+/* One more thread. Signals belong to the loops: it starts with all of them blocked, which it inherits; the scheduling of who happens to post it does
+ * not inherit. */
+static tm_err pool_start(struct pool *p)
 {
     sigset_t all, before;
+    pthread_attr_t attr;
     sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
-        return TM_EINTERNAL;
-    tm_err err = TM_OK;
-    while (err == TM_OK && p->started < threads) {
-        if (pthread_create(&p->threads[p->started], NULL, pool_thread, p) != 0) {
-            err = TM_EUNAVAIL;
-            break;
+    if (pthread_attr_init(&attr) != 0)
+        return TM_EUNAVAIL;
+    tm_err err = TM_EUNAVAIL;
+    if (pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED) == 0 &&
+        pthread_sigmask(SIG_SETMASK, &all, &before) == 0) {
+        if (pthread_create(&p->threads[p->started], &attr, pool_thread, p) == 0) {
+            char name[32];
+            snprintf(name, sizeof name, "%.11s-%u", p->name, p->started);
+            name[15] = '\0';
+            pthread_setname_np(p->threads[p->started], name);
+            p->started++;
+            err = TM_OK;
         }
-        char name[32];
-        snprintf(name, sizeof name, "%.11s-%u", p->name, p->started);
-        name[15] = '\0';
-        pthread_setname_np(p->threads[p->started], name);
-        p->started++;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
     return err;
+}
+
+/* Threads come as they are wanted: most of the pools for slow work stand still most of the time, and a thread is 12 KiB. The mutex is held. Where no
+ * more can be had, those there are do the work. */
+static void pool_grow(struct pool *p)
+{
+    size_t wanted = p->running + pool_queued(p);
+    while (!p->stopping && p->started < p->most && p->started < wanted)
+        if (pool_start(p) != TM_OK)
+            break;
 }
 
 tm_err pool_new(struct pool **ret, const char *name, unsigned threads)
@@ -341,10 +360,11 @@ tm_err pool_new(struct pool **ret, const char *name, unsigned threads)
     p->behind.post_list = behind_post_list;
     p->queue.end = &p->queue.first;
     p->later.end = &p->later.first;
+    p->most = threads;
     snprintf(p->name, sizeof p->name, "%s", name);
     pthread_mutex_init(&p->mutex, NULL);
     pthread_cond_init(&p->wake, NULL);
-    tm_err err = pool_start(p, threads);
+    tm_err err = pool_start(p);
     if (err != TM_OK) {
         pool_free(p);
         return err;

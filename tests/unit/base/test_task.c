@@ -379,6 +379,43 @@ static void test_pool_new__refused(void **state)
     assert_null(p);
 }
 
+enum { TOGETHER = 4 };
+
+struct meeting {
+    struct task task;
+    pthread_barrier_t *all;
+    _Atomic int *met;
+};
+
+static void meet(struct task *t)
+{
+    const struct meeting *m = TM_CONTAINER(t, struct meeting, task);
+    pthread_barrier_wait(m->all);
+    atomic_fetch_add(m->met, 1);
+}
+
+/* Threads come as they are wanted: tasks that wait for each other all get one, posted together or one by one. */
+static void test_pool__a_thread_for_each_that_blocks(void **state)
+{
+    struct pool *p;
+    pthread_barrier_t all;
+    _Atomic int met = 0;
+    struct meeting m[2 * TOGETHER];
+    assert_int_equal(pthread_barrier_init(&all, NULL, TOGETHER), 0);
+    assert_int_equal(pool_new(&p, "test", TOGETHER), TM_OK);
+    for (int i = 0; i < 2 * TOGETHER; i++)
+        m[i] = (struct meeting){.task.run = meet, .all = &all, .met = &met};
+    for (int i = 0; i < TOGETHER; i++)
+        executor_post(pool_executor(p), &m[i].task);
+    task_cork();
+    for (int i = TOGETHER; i < 2 * TOGETHER; i++)
+        executor_post(pool_executor(p), &m[i].task);
+    task_uncork();
+    pool_free(p);
+    assert_int_equal(met, 2 * TOGETHER);
+    pthread_barrier_destroy(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_task_queue__many_producers),
         cmocka_unit_test(test_pool__finishes_what_is_queued),
         cmocka_unit_test(test_pool__thread_and_waiter),
+        cmocka_unit_test(test_pool__a_thread_for_each_that_blocks),
         cmocka_unit_test(test_waiter__freed_as_soon_as_done),
         cmocka_unit_test(test_pool_new__refused),
         cmocka_unit_test(test_task_cork__lists_in_order),
