@@ -3,10 +3,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/text.h"
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,23 +69,13 @@ static tm_err make_home(struct new_home *n, const char *home, struct diag *diag)
     return TM_OK;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    /* The directory that was there before stays. */
-    return at->level == 0 ? 0 : remove(path);
-}
-
 void new_home_end(struct new_home *n, bool failed)
 {
     secret_done(&n->passphrase);
     secret_done(&n->root_passphrase);
     if (!failed || !n->home)
         return;
-    nftw(n->home, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    if (n->made_home)
-        rmdir(n->home);
+    file_remove_tree(n->home, n->made_home); /* a directory that was there before stays */
 }
 
 /* ---- names ---- */

@@ -531,3 +531,20 @@ void buf_put_json(struct buf *b, const json_t *v, bool pretty)
     if (json_dump_callback(v, append, b, flags) != 0 && b->err == TM_OK)
         b->err = TM_ENOMEM;
 }
+
+tm_err json_texts(const char *const **ret, size_t *ret_n, struct arena *a, const json_t *list)
+{
+    size_t n = json_array_size(list);
+    const char **v = arena_calloc(a, n + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        v[i] = arena_strdup(a, s ? s : "");
+        if (!v[i])
+            return TM_ENOMEM;
+    }
+    *ret = v;
+    *ret_n = n;
+    return TM_OK;
+}

@@ -59,5 +59,8 @@ tm_err json_parse(json_t **ret, struct slice text, size_t max, struct diag *diag
 tm_err json_bind(void *out, const struct json_field *schema, const json_t *object, const char *path,
                  struct arena *a, struct diag *diag);
 
+/* The texts of a list, in the arena; a member that is none is "". NULL or no list: none. */
+tm_err json_texts(const char *const **ret, size_t *ret_n, struct arena *a, const json_t *list);
+
 /* Append the compact or indented text with sorted keys. */
 void buf_put_json(struct buf *b, const json_t *v, bool pretty);

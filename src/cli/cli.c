@@ -8,6 +8,7 @@
 #include "cli/help.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -140,6 +141,26 @@ bool cli_get_duration(const struct cli *c, const char *option, int64_t otherwise
     if (!s || duration_parse(ret, slice_str(s)) == TM_OK)
         return true;
     cli_usage(c, "--%s: \"%s\" is not a duration; write 30m, 36h, 47d, 1y or never", option, s);
+    return false;
+}
+
+bool cli_get_number(const struct cli *c, const char *option, int64_t otherwise, int64_t min, int64_t max,
+                    int64_t *ret)
+{
+    const char *s = cli_get(c, option);
+    *ret = otherwise;
+    if (!s)
+        return true;
+    char *end;
+    errno = 0;
+    long long n = strtoll(s, &end, 10);
+    *ret = n;
+    if (*end == '\0' && end != s && errno == 0 && n >= min && n <= max)
+        return true;
+    if (max == INT64_MAX)
+        cli_usage(c, "--%s takes a number from %" PRId64 ", not \"%s\"", option, min, s);
+    else
+        cli_usage(c, "--%s takes a number from %" PRId64 " to %" PRId64 ", not \"%s\"", option, min, max, s);
     return false;
 }
 

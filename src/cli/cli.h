@@ -64,6 +64,9 @@ const char *cli_get_nth(const struct cli *c, const char *option, int nth);
 bool cli_has(const struct cli *c, const char *option);
 /* A duration option ("47d"); `otherwise` when absent. Returns false after complaining. */
 bool cli_get_duration(const struct cli *c, const char *option, int64_t otherwise, int64_t *ret);
+/* A whole number from `min` to `max`; `otherwise`, whatever it is, when absent. Returns false after complaining. */
+bool cli_get_number(const struct cli *c, const char *option, int64_t otherwise, int64_t min, int64_t max,
+                    int64_t *ret);
 
 /* "touchmark: <message>" on stderr; returns 1, or 2 from cli_usage (which adds where to read more). */
 [[gnu::format(printf, 2, 3)]] int cli_fail(const struct cli *c, const char *fmt, ...);

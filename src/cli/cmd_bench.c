@@ -1,17 +1,16 @@
 /* touchmark bench: what this machine issues, against the floor that its own signature primitives set (DESIGN 10). */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -250,34 +249,16 @@ static tm_err measure(struct bench *b, const char *home, const char *peers_dir, 
 
 /* ---- the command ---- */
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static bool number(struct cli *c, const char *option, uint64_t otherwise, uint64_t max, uint64_t *ret)
-{
-    const char *s = cli_get(c, option);
-    char *end;
-    *ret = s ? strtoull(s, &end, 10) : otherwise;
-    if (!s || (*end == '\0' && end != s && *ret >= 1 && *ret <= max))
-        return true;
-    cli_usage(c, "--%s takes a number from 1 to %" PRIu64, option, max);
-    return false;
-}
-
 static int bench(struct cli *c)
 {
     struct bench b = {.c = c};
     struct diag diag = {0};
-    uint64_t rounds_given, certificates;
-    if (!number(c, "rows", 100000, 1000000000, &b.rows) ||
-        !number(c, "rounds", 9, BENCH_ROUNDS_MAX, &rounds_given) ||
-        !number(c, "certificates", 20000, 1000000, &certificates))
+    int64_t rows, rounds_given, certificates;
+    if (!cli_get_number(c, "rows", 100000, 1, 1000000000, &rows) ||
+        !cli_get_number(c, "rounds", 9, 1, BENCH_ROUNDS_MAX, &rounds_given) ||
+        !cli_get_number(c, "certificates", 20000, 1, 1000000, &certificates))
         return 2;
+    b.rows = (uint64_t)rows;
     b.rounds = (unsigned)rounds_given;
     b.certificates = (unsigned)certificates;
     const char *parent = cli_get(c, "dir"), *keep = cli_get(c, "keep");
@@ -295,7 +276,7 @@ static int bench(struct cli *c)
     if (e == TM_OK)
         c->output == OUTPUT_JSON ? show_json(&b) : show_table(&b);
     if (e == TM_OK || !b.with_peers) /* else the peers' log tells more */
-        nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+        file_remove_tree(dir, true);
     bench_floor_close(&b.floor);
     bench_csrs_done(&b.csrs);
     return e == TM_OK ? 0 : cli_fail_diag(c, e, &diag, NULL);

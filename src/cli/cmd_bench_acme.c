@@ -1,12 +1,12 @@
 /* touchmark bench acme: certificates over ACME on keep-alive connections, names proven beforehand, against the floor of their signatures. */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -397,35 +397,18 @@ static void show(const struct run *r)
 
 /* ---- the command ---- */
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static bool number(struct cli *c, const char *option, uint64_t otherwise, uint64_t max, uint64_t *ret)
-{
-    const char *s = cli_get(c, option);
-    char *end;
-    *ret = s ? strtoull(s, &end, 10) : otherwise;
-    if (!s || (*end == '\0' && end != s && *ret >= 1 && *ret <= max))
-        return true;
-    cli_usage(c, "--%s takes a number from 1 to %" PRIu64, option, max);
-    return false;
-}
-
 static int bench_acme(struct cli *c)
 {
     struct run r = {.c = c, .pebble = cli_get(c, "pebble")};
     struct diag diag = {0};
-    uint64_t rounds_given, certificates;
-    if (!number(c, "rounds", 7, BENCH_ROUNDS_MAX, &rounds_given) ||
-        !number(c, "certificates", 4000, 1000000, &certificates) ||
-        !number(c, "accounts", 0, 100000000, &r.accounts) ||
-        !number(c, "orders", 5 * r.accounts, 1000000000, &r.orders))
+    int64_t rounds_given, certificates, accounts, orders;
+    if (!cli_get_number(c, "rounds", 7, 1, BENCH_ROUNDS_MAX, &rounds_given) ||
+        !cli_get_number(c, "certificates", 4000, 1, 1000000, &certificates) ||
+        !cli_get_number(c, "accounts", 0, 1, 100000000, &accounts) ||
+        !cli_get_number(c, "orders", 5 * accounts, 1, 1000000000, &orders))
         return 2;
+    r.accounts = (uint64_t)accounts;
+    r.orders = (uint64_t)orders;
     r.rounds = (unsigned)rounds_given;
     r.certificates = (unsigned)certificates;
     const char *parent = cli_get(c, "dir");
@@ -442,7 +425,7 @@ static int bench_acme(struct cli *c)
     if (e == TM_OK)
         show(&r);
     if (e == TM_OK) /* else the logs tell more */
-        nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+        file_remove_tree(dir, true);
     bench_floor_close(&r.floor);
     bench_csrs_done(&r.any);
     return e == TM_OK ? 0 : cli_fail_diag(c, e, &diag, NULL);

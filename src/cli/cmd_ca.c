@@ -37,18 +37,11 @@ static bool spec_from_options(struct ca_spec *s, struct cli *c)
     s->subject = cli_get(c, "subject");
     s->key = cli_get(c, "key");
     s->issues_cas = cli_has(c, "issues-cas");
-    if (!s->name || !cli_get_duration(c, "lifetime", 0, &s->lifetime))
+    int64_t path_len;
+    if (!s->name || !cli_get_duration(c, "lifetime", 0, &s->lifetime) ||
+        !cli_get_number(c, "path-len", s->path_len, 0, 16, &path_len))
         return false;
-    const char *len = cli_get(c, "path-len");
-    if (len) {
-        char *end;
-        long v = strtol(len, &end, 10);
-        if (*end || end == len || v < 0 || v > 16) {
-            cli_usage(c, "--path-len takes a number from 0 to 16, not \"%s\"", len);
-            return false;
-        }
-        s->path_len = (int)v;
-    }
+    s->path_len = (int)path_len;
     s->n_permit_dns = values_of(&s->permit_dns, c, "permit-dns");
     return true;
 }

@@ -88,16 +88,11 @@ static int sign(struct cli *c, struct cli_ceremony *x)
 static int crls(struct cli *c, struct cli_ceremony *x)
 {
     struct offline_crls o = {0};
-    const char *count = cli_get(c, "count");
-    if (count) {
-        char *end;
-        unsigned long v = strtoul(count, &end, 10);
-        if (*end || end == count || v == 0 || v > OFFLINE_CRLS_MAX)
-            return cli_usage(c, "--count takes a number from 1 to %d, not \"%s\"", OFFLINE_CRLS_MAX, count);
-        o.count = (unsigned)v;
-    }
-    if (!cli_get_duration(c, "every", 0, &o.every) || !cli_get_duration(c, "lifetime", 0, &o.lifetime))
+    int64_t count;
+    if (!cli_get_number(c, "count", 0, 1, OFFLINE_CRLS_MAX, &count) ||
+        !cli_get_duration(c, "every", 0, &o.every) || !cli_get_duration(c, "lifetime", 0, &o.lifetime))
         return 2;
+    o.count = (unsigned)count;
     struct diag diag = {0};
     struct buf out;
     buf_init(&out, OFFLINE_OUT_MAX);

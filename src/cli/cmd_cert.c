@@ -103,12 +103,10 @@ static int list(struct cli *c)
                                 show_escape(c, cli_get(c, filters[i].option)));
     if (path && cli_has(c, "revoked"))
         path = arena_printf(c->arena, "%s%crevoked=true", path, strchr(path, '?') ? '&' : '?');
-    const char *limit = cli_get(c, "limit");
-    char *end = NULL;
-    unsigned long max = limit ? strtoul(limit, &end, 10) : 0;
-    if (limit && (*end || end == limit || limit[0] == '-'))
-        return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
-    return path ? show_list(c, path, "after", cert_columns, max) : cli_fail(c, "out of memory");
+    int64_t limit;
+    if (!cli_get_number(c, "limit", 0, 1, INT64_MAX, &limit))
+        return 2;
+    return path ? show_list(c, path, "after", cert_columns, (size_t)limit) : cli_fail(c, "out of memory");
 }
 
 static const char *cert_path(struct cli *c, const char *serial, const char *tail)
@@ -193,6 +191,9 @@ static bool add_file(struct cli *c, json_t *serials, const char *file)
 static int revoke_many(struct cli *c)
 {
     static const char *const texts[] = {"authority", "profile", "device", "reason", "comment", NULL};
+    int64_t expect;
+    if (!cli_get_number(c, "expect", 0, 0, INT64_MAX, &expect))
+        return 2;
     json_t *doc = json_object(), *serials = json_array();
     for (size_t i = 0; texts[i]; i++)
         if (cli_has(c, texts[i]))
@@ -205,7 +206,7 @@ static int revoke_many(struct cli *c)
     json_decref(serials);
     json_object_set_new(doc, "dry-run", json_boolean(cli_has(c, "dry-run")));
     if (cli_has(c, "expect"))
-        json_object_set_new(doc, "expect", json_integer(strtoll(cli_get(c, "expect"), NULL, 10)));
+        json_object_set_new(doc, "expect", json_integer(expect));
     if (!read) {
         json_decref(doc);
         return 1;

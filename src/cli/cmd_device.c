@@ -51,7 +51,6 @@ static int show(struct cli *c)
 static int list(struct cli *c)
 {
     const char *path = "/api/v1/devices";
-    const char *limit = cli_get(c, "limit");
     char sep = '?';
     static const char *const filters[] = {"state", "prefix", NULL};
     for (size_t i = 0; filters[i] && path; i++) {
@@ -61,11 +60,10 @@ static int list(struct cli *c)
                             show_escape(c, cli_get(c, filters[i])));
         sep = '&';
     }
-    char *end = NULL;
-    unsigned long max = limit ? strtoul(limit, &end, 10) : 0;
-    if (limit && (*end || end == limit || limit[0] == '-'))
-        return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
-    return path ? show_list(c, path, "after", device_columns, max) : cli_fail(c, "out of memory");
+    int64_t limit;
+    if (!cli_get_number(c, "limit", 0, 1, INT64_MAX, &limit))
+        return 2;
+    return path ? show_list(c, path, "after", device_columns, (size_t)limit) : cli_fail(c, "out of memory");
 }
 
 static int put_state(struct cli *c, const char *id, const char *state)

@@ -253,9 +253,10 @@ static int show(struct cli *c)
 {
     static const struct show_column columns[] = {
         {"POS", "pos"}, {"TIME", "time"}, {"TYPE", "type"}, {"SUBJECT", "subject"}, {0}};
-    const char *limit = cli_get(c, "limit"), *path = "/api/v1/register/events";
-    if (limit && !is_position(limit))
-        return cli_usage(c, "--limit takes a number, not \"%s\"", limit);
+    const char *path = "/api/v1/register/events";
+    int64_t limit;
+    if (!cli_get_number(c, "limit", EVENTS_SHOWN, 1, INT64_MAX, &limit))
+        return 2;
     static const char *const filters[] = {"type", "subject", "from", NULL};
     char sep = '?';
     for (size_t i = 0; filters[i] && path; i++) {
@@ -265,7 +266,7 @@ static int show(struct cli *c)
                             show_escape(c, cli_get(c, filters[i])));
         sep = '&';
     }
-    return path ? show_list(c, path, "from", columns, limit ? strtoul(limit, NULL, 10) : EVENTS_SHOWN) : 1;
+    return path ? show_list(c, path, "from", columns, (size_t)limit) : 1;
 }
 
 static int key(struct cli *c)

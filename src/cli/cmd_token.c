@@ -5,7 +5,7 @@
 #include "cli/show.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,22 +30,6 @@ static void add_many(struct cli *c, json_t *doc, const char *option, const char 
     json_decref(list);
 }
 
-/* A whole number of at least `min`; *ret stays when the option is not there. False after complaining. */
-static bool number(struct cli *c, const char *option, long min, long max, long *ret)
-{
-    const char *text = cli_get(c, option);
-    if (!text)
-        return true;
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (*end || end == text || n < min || n > max) {
-        cli_usage(c, "--%s takes a number from %ld to %ld, not \"%s\"", option, min, max, text);
-        return false;
-    }
-    *ret = n;
-    return true;
-}
-
 /* What is asked for; NULL after complaining. */
 static json_t *request(struct cli *c)
 {
@@ -61,8 +45,8 @@ static json_t *request(struct cli *c)
             json_object_set_new(doc, texts[i], json_string(cli_get(c, texts[i])));
     add_many(c, doc, "name", "names");
     add_many(c, doc, "roles", "roles");
-    long uses = 1;
-    if (!number(c, "uses", 1, 1000000, &uses)) {
+    int64_t uses;
+    if (!cli_get_number(c, "uses", 1, 1, 1000000, &uses)) {
         json_decref(doc);
         return NULL;
     }
@@ -134,11 +118,11 @@ static bool csv_safe(const json_t *doc)
 enum { BATCH = 10000, BATCHES_MAX = 1000 };
 
 /* Batch by batch, each a transaction, each on the disk before the next: what the file has is valid, whatever comes. */
-static long fill(struct cli *c, FILE *f, bool csv, const json_t *doc, long count, long first)
+static int64_t fill(struct cli *c, FILE *f, bool csv, const json_t *doc, int64_t count, int64_t first)
 {
-    long done = 0;
+    int64_t done = 0;
     while (done < count) {
-        long n = count - done < BATCH ? count - done : BATCH;
+        int64_t n = count - done < BATCH ? count - done : BATCH;
         json_t *batch = json_copy((json_t *)(uintptr_t)doc);
         json_object_set_new(batch, "count", json_integer(n));
         json_object_set_new(batch, "first", json_integer(first + done));
@@ -157,7 +141,7 @@ static long fill(struct cli *c, FILE *f, bool csv, const json_t *doc, long count
     return done;
 }
 
-static int create_many(struct cli *c, json_t *doc, long count, long first)
+static int create_many(struct cli *c, json_t *doc, int64_t count, int64_t first)
 {
     const char *path = cli_get(c, "out");
     size_t n = strlen(path);
@@ -171,19 +155,20 @@ static int create_many(struct cli *c, json_t *doc, long count, long first)
         return cli_fail(c, "%s: %s; the secrets go into a new file", path, strerror(errno));
     if (csv)
         fputs("id,secret,token,device,names\n", f);
-    long done = fill(c, f, csv, doc, count, first);
+    int64_t done = fill(c, f, csv, doc, count, first);
     fclose(f);
     if (done == 0)
         unlink(path);
     else if (!c->quiet)
-        fprintf(stderr, "%ld of %ld secrets are in %s, and nowhere else.\n", done, count, path);
+        fprintf(stderr, "%" PRId64 " of %" PRId64 " secrets are in %s, and nowhere else.\n", done, count,
+                path);
     return done == count ? 0 : 1;
 }
 
 static int create(struct cli *c)
 {
     bool api = cli_has(c, "principal"), many = cli_has(c, "count");
-    long count = 1, first = 1;
+    int64_t count, first;
     if (api && cli_has(c, "external"))
         return cli_usage(c, "--external and --principal exclude each other");
     if (!api && !cli_has(c, "endpoint") && !cli_has(c, "for"))
@@ -193,8 +178,8 @@ static int create(struct cli *c)
         return cli_usage(c, "--count is for enrollment tokens and needs --out FILE");
     if (!many && (cli_has(c, "out") || cli_has(c, "first")))
         return cli_usage(c, "--out and --first go with --count");
-    if (!number(c, "count", 1, (long)BATCH * BATCHES_MAX, &count) ||
-        !number(c, "first", 0, INT32_MAX - (long)BATCH * BATCHES_MAX, &first))
+    if (!cli_get_number(c, "count", 1, 1, (int64_t)BATCH * BATCHES_MAX, &count) ||
+        !cli_get_number(c, "first", 1, 0, INT32_MAX - (int64_t)BATCH * BATCHES_MAX, &first))
         return 2;
     json_t *doc = request(c);
     if (!doc)

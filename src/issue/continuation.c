@@ -170,18 +170,7 @@ static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, s
     ret->token_id = token[0] ? token : NULL;
     TM_TRY(bytes(&e->caller.cert, doc, "caller_cert", a));
     TM_TRY(bytes(&ret->predecessor, doc, "predecessor", a));
-    json_t *names = json_object_get(doc, "names");
-    const char **v = arena_calloc(a, json_array_size(names) + 1, sizeof *v);
-    if (!v)
-        return TM_ENOMEM;
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *s = json_string_value(json_array_get(names, i));
-        v[i] = arena_strdup(a, s ? s : "");
-        if (!v[i])
-            return TM_ENOMEM;
-    }
-    e->caller.names = v;
-    e->caller.n_names = json_array_size(names);
+    TM_TRY(json_texts(&e->caller.names, &e->caller.n_names, a, json_object_get(doc, "names")));
     struct slice der;
     TM_TRY(bytes(&der, doc, "csr", a));
     struct csr *csr = arena_calloc(a, 1, sizeof *csr);

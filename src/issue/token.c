@@ -258,21 +258,9 @@ static tm_err read_claims(struct caller *ret, char **ret_profile, struct arena *
         return diag_fail(diag, TM_EAUTH, "token.endpoint", NULL, "the token is for another endpoint");
     const char *profile = json_string_value(json_object_get(doc, "profile"));
     const char *device = json_string_value(json_object_get(doc, "device"));
-    json_t *names = json_object_get(doc, "names");
-    size_t n = json_array_size(names);
-    const char **v = arena_calloc(a, n + 1, sizeof *v);
-    if (!v)
-        return TM_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const char *s = json_string_value(json_array_get(names, i));
-        v[i] = arena_strdup(a, s ? s : "");
-        if (!v[i])
-            return TM_ENOMEM;
-    }
+    TM_TRY(json_texts(&ret->names, &ret->n_names, a, json_object_get(doc, "names")));
     ret->kind = CALLER_TOKEN;
     ret->id = t->id;
-    ret->names = v;
-    ret->n_names = n;
     ret->device_id = arena_strdup(a, device ? device : "");
     *ret_profile = arena_strdup(a, profile ? profile : "");
     return ret->device_id && *ret_profile ? TM_OK : TM_ENOMEM;

@@ -260,20 +260,10 @@ static void put_about(struct buf *b, struct scep_exchange *x, const char *event)
 
 static tm_err take_names(struct scep_exchange *x, const json_t *names)
 {
-    struct arena *a = x->request->arena;
-    size_t n = json_array_size(names);
-    const char **v = arena_calloc(a, n + 1, sizeof *v);
-    if (!v || n > NAMES_MAX)
-        return TM_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const char *s = json_string_value(json_array_get(names, i));
-        v[i] = arena_strdup(a, s ? s : "");
-        if (!v[i])
-            return TM_ENOMEM;
-    }
-    x->issue.e.caller.names = v;
-    x->issue.e.caller.n_names = n;
-    return TM_OK;
+    struct caller *c = &x->issue.e.caller;
+    return json_array_size(names) > NAMES_MAX
+               ? TM_ENOMEM
+               : json_texts(&c->names, &c->n_names, x->request->arena, names);
 }
 
 static tm_err judge(struct scep_exchange *x, const struct response *r, struct diag *diag)

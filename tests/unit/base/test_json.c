@@ -245,6 +245,24 @@ static void test_json_bind__arena_too_small(void **state)
     arena_free(a);
 }
 
+static void test_json_texts__what_is_none(void **state)
+{
+    struct arena *a = arena_new(0);
+    json_t *v = NULL;
+    const char *const *texts = NULL;
+    size_t n = 7;
+    assert_int_equal(json_parse(&v, SLICE_LIT("[\"a\",3,\"\"]"), 100, NULL), TM_OK);
+    assert_int_equal(json_texts(&texts, &n, a, v), TM_OK);
+    json_decref(v);
+    assert_int_equal(n, 3);
+    assert_string_equal(texts[0], "a");
+    assert_string_equal(texts[1], "");
+    assert_string_equal(texts[2], "");
+    assert_int_equal(json_texts(&texts, &n, a, NULL), TM_OK);
+    assert_int_equal(n, 0);
+    arena_free(a);
+}
+
 static void test_buf_put_json__sorted(void **state)
 {
     json_t *v;
@@ -307,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_json_bind__refused),
         cmocka_unit_test(test_json_bind__prefix_and_long_path),
         cmocka_unit_test(test_json_bind__arena_too_small),
+        cmocka_unit_test(test_json_texts__what_is_none),
         cmocka_unit_test(test_buf_put_json__sorted),
         cmocka_unit_test(test_json__out_of_memory),
     };
