@@ -1,5 +1,5 @@
 /* Asking holders to renew now: what ACME clients are told by renewal information (RFC 9773) for a set of certificates. */
-#include "api/groups.h"
+#include "api/selection.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -7,20 +7,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { SERIALS_MAX = 1000, PAGE = 200, BODY_MAX = 256 << 10, WINDOW_LEAST = 60 };
+enum { SERIALS_MAX = 1000, BODY_MAX = 256 << 10, WINDOW_LEAST = 60 };
 
 struct renewal_doc {
-    struct json_strings serials;
-    const char *authority, *profile, *device, *explanation, *comment;
+    struct selection of;
+    const char *explanation, *comment;
     int64_t start, spread;
     bool start_seen;
 };
 static const struct json_field renewal_schema[] = {
-    JSON_FIELD(struct renewal_doc, serials, JSON_K_STRINGS, .max = SERIALS_MAX,
-               .doc = "these certificates; or, without them, those that the other members choose"),
-    JSON_FIELD(struct renewal_doc, authority, JSON_K_STRING, .max = 63, .def = "", .doc = "issued by it"),
-    JSON_FIELD(struct renewal_doc, profile, JSON_K_STRING, .max = 63, .def = "", .doc = "of this profile"),
-    JSON_FIELD(struct renewal_doc, device, JSON_K_STRING, .max = 200, .def = "", .doc = "of this device"),
+    SELECTION_SCHEMA(struct renewal_doc, of, SERIALS_MAX),
     JSON_FIELD(struct renewal_doc, start, JSON_K_TIME,
                .seen_offset = offsetof(struct renewal_doc, start_seen) + 1,
                .doc = "when the window opens; now when left out"),
@@ -49,11 +45,6 @@ static tm_err window_state(struct slice *ret, struct arena *a, const struct rene
     return e;
 }
 
-static bool concerned(const struct cert_row *row)
-{
-    return row->source == CERT_ISSUED && row->revoked_at == 0 && row->not_after > clock_now();
-}
-
 static tm_err window_effect(struct effect *ret, struct api_call *c, const struct renewal_doc *d,
                             const struct cert_row *row)
 {
@@ -69,14 +60,14 @@ static tm_err window_effect(struct effect *ret, struct api_call *c, const struct
 }
 
 /* One page of certificates, with one event that lists them. */
-static tm_err commit(struct api_call *c, const struct renewal_doc *d, struct cert_row *const *rows, size_t n,
-                     struct diag *diag)
+static tm_err commit(struct api_call *c, const struct renewal_doc *d, const struct cert_row *const *rows,
+                     size_t n, struct diag *diag)
 {
     struct effect *effects = arena_calloc(c->arena, n + 1, sizeof *effects);
     struct buf list;
     struct slice body;
-    if (!effects || n == 0)
-        return n ? TM_ENOMEM : TM_OK;
+    if (!effects)
+        return TM_ENOMEM;
     buf_init(&list, 64 << 10);
     for (size_t i = 0; i < n; i++) {
         TM_TRY(window_effect(&effects[i], c, d, rows[i]));
@@ -104,64 +95,30 @@ static tm_err commit(struct api_call *c, const struct renewal_doc *d, struct cer
 
 /* ---- the set ---- */
 
-static tm_err by_serials(struct api_call *c, const struct renewal_doc *d, size_t *ret_n, struct diag *diag)
-{
-    struct cert_row *page[PAGE];
-    size_t n = 0;
-    for (size_t i = 0; i < d->serials.n; i++) {
-        struct store_read q = {.kind = READ_CERT};
-        tm_err e = api_cert_id(q.id, c, d->serials.v[i], diag);
-        if (e == TM_OK)
-            e = api_read(c, &q, diag);
-        if (e == TM_ENOTFOUND)
-            return diag_fail(diag, e, NULL, "/serials", "there is no certificate %.80s in the inventory",
-                             d->serials.v[i]);
-        TM_TRY(e);
-        if (!concerned(&q.certs[0]))
-            return diag_fail(diag, TM_EINVAL, NULL, "/serials",
-                             "%.80s was not issued here, is revoked or has ended", d->serials.v[i]);
-        page[n++] = &q.certs[0];
-        if (n == PAGE || i + 1 == d->serials.n) {
-            TM_TRY(commit(c, d, page, n, diag));
-            *ret_n += n;
-            n = 0;
-        }
-    }
-    return TM_OK;
-}
+struct asking {
+    struct api_call *c;
+    const struct renewal_doc *d;
+    size_t n;
+};
 
-static tm_err by_filter(struct api_call *c, const struct renewal_doc *d, size_t *ret_n, struct diag *diag)
+static tm_err page(void *arg, const struct cert_row *const *rows, size_t n, struct diag *diag)
 {
-    struct cert_row *page[PAGE];
-    struct store_read q = {.kind = READ_CERTS, .limit = PAGE};
-    if (!d->authority[0] && !d->profile[0] && !d->device[0])
-        return diag_fail(diag, TM_EINVAL, NULL, "", "needs serials, or an authority, a profile or a device");
-    for (bool more = true; more;) {
-        struct slice after = q.page_next;
-        q = (struct store_read){.kind = READ_CERTS, .limit = PAGE, .after = after};
-        q.filter = (struct cert_filter){.authority = d->authority[0] ? d->authority : NULL,
-                                        .profile = d->profile[0] ? d->profile : NULL,
-                                        .device = d->device[0] ? d->device : NULL,
-                                        .not_after_from = clock_now(),
-                                        .revoked = 0,
-                                        .source = CERT_ISSUED};
-        TM_TRY(api_read(c, &q, diag));
-        size_t n = 0;
-        for (size_t i = 0; i < q.n; i++)
-            if (concerned(&q.certs[i]))
-                page[n++] = &q.certs[i];
-        TM_TRY(commit(c, d, page, n, diag));
-        *ret_n += n;
-        more = q.more;
-    }
+    struct asking *k = arg;
+    for (size_t i = 0; i < n; i++)
+        if (!selection_concerns(rows[i]))
+            return diag_fail(diag, TM_EINVAL, NULL, "/serials",
+                             "%s was not issued here, is revoked or has ended",
+                             arena_hex(k->c->arena, SLICE_ARR(rows[i]->id)));
+    TM_TRY(commit(k->c, k->d, rows, n, diag));
+    k->n += n;
     return TM_OK;
 }
 
 static tm_err ask(struct api_call *c, struct diag *diag)
 {
     struct renewal_doc d = {0};
+    struct asking k = {.c = c, .d = &d};
     json_t *doc = NULL;
-    size_t n = 0;
     TM_TRY(api_body_json(&doc, c, diag));
     tm_err e = json_bind(&d, renewal_schema, doc, "", c->arena, diag);
     json_decref(doc);
@@ -171,8 +128,9 @@ static tm_err ask(struct api_call *c, struct diag *diag)
     if (d.explanation[0] && strncmp(d.explanation, "https://", 8) != 0 &&
         strncmp(d.explanation, "http://", 7) != 0)
         return diag_fail(diag, TM_EINVAL, "RFC 9773 4.2", "/explanation", "must be an address of the web");
-    TM_TRY(d.serials.n ? by_serials(c, &d, &n, diag) : by_filter(c, &d, &n, diag));
-    buf_printf(&c->out, "{\"certificates\":%zu", n);
+    TM_TRY(selection_check(&d.of, diag));
+    TM_TRY(selection_each(c, &d.of, page, &k, diag));
+    buf_printf(&c->out, "{\"certificates\":%zu", k.n);
     api_put_time(&c->out, "start", d.start);
     api_put_time(&c->out, "end", d.start + d.spread);
     buf_puts(&c->out, "}\n");

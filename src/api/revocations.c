@@ -1,27 +1,20 @@
 /* Revoking many certificates: a list of serials, or all of an authority, a profile, a device. Looked at first, counted, then done. */
-#include "api/groups.h"
-#include "base/arena.h"
-#include "base/clock.h"
+#include "api/selection.h"
 #include "base/text.h"
 #include "issue/issue.h"
 #include "x509/crl.h"
 #include <string.h>
 
-enum { SERIALS_MAX = 10000, PAGE = 200, BODY_MAX = 1 << 20, SAMPLE_MAX = 10 };
+enum { SERIALS_MAX = 10000, BODY_MAX = 1 << 20, SAMPLE_MAX = 10 };
 
 struct revocation_doc {
-    struct json_strings serials;
-    const char *authority, *profile, *device, *reason, *comment;
+    struct selection of;
+    const char *reason, *comment;
     bool dry_run, expect_seen;
     int64_t expect;
 };
 static const struct json_field revocation_schema[] = {
-    JSON_FIELD(struct revocation_doc, serials, JSON_K_STRINGS, .max = SERIALS_MAX,
-               .doc = "these certificates; or, without them, those that the other members choose"),
-    JSON_FIELD(struct revocation_doc, authority, JSON_K_STRING, .max = 63, .def = "",
-               .doc = "issued by it; not the house's own"),
-    JSON_FIELD(struct revocation_doc, profile, JSON_K_STRING, .max = 63, .def = "", .doc = "of this profile"),
-    JSON_FIELD(struct revocation_doc, device, JSON_K_STRING, .max = 200, .def = "", .doc = "of this device"),
+    SELECTION_SCHEMA(struct revocation_doc, of, SERIALS_MAX),
     JSON_FIELD(struct revocation_doc, reason, JSON_K_STRING, .max = 40, .def = "unspecified",
                .doc = "keyCompromise, superseded, cessationOfOperation, … (RFC 5280 5.3.1)"),
     JSON_FIELD(struct revocation_doc, comment, JSON_K_STRING, .max = 1000, .def = "",
@@ -50,12 +43,7 @@ struct going {
     struct buf sample;
 };
 
-static bool concerned(const struct cert_row *row)
-{
-    return row->source == CERT_ISSUED && row->revoked_at == 0 && row->not_after > clock_now();
-}
-
-static tm_err page(struct going *g, const struct cert_row *const *rows, size_t n, struct diag *diag)
+static void show_first(struct going *g, const struct cert_row *const *rows, size_t n)
 {
     for (size_t i = 0; i < n && g->matched + i < SAMPLE_MAX; i++) {
         if (g->sample.n)
@@ -63,69 +51,44 @@ static tm_err page(struct going *g, const struct cert_row *const *rows, size_t n
         api_put_cert(&g->sample, rows[i], false);
     }
     g->matched += n;
+}
+
+static tm_err page(void *arg, const struct cert_row *const *rows, size_t n, struct diag *diag)
+{
+    struct going *g = arg;
+    show_first(g, rows, n);
     return g->act ? issue_revoke_page(g->c->house, g->c->tenant->id, rows, n, g->reason, g->c->principal,
                                       g->d->comment, &g->revoked, diag)
                   : TM_OK;
 }
 
-/* One by one: a CA of the house may be among them, and each may be there already. */
-static tm_err by_serials(struct going *g, struct diag *diag)
+/* By serial one by one: a CA of the house may be among them, and each may be there already. */
+static tm_err by_serial(struct going *g, const struct cert_row *row, struct diag *diag)
 {
-    struct api_call *c = g->c;
-    bool act = g->act;
-    for (size_t i = 0; i < g->d->serials.n; i++) {
-        struct store_read q = {.kind = READ_CERT};
-        tm_err e = api_cert_id(q.id, c, g->d->serials.v[i], diag);
-        if (e == TM_OK)
-            e = api_read(c, &q, diag);
-        if (e == TM_ENOTFOUND)
-            return diag_fail(diag, e, NULL, "/serials", "there is no certificate %.80s in the inventory",
-                             g->d->serials.v[i]);
-        TM_TRY(e);
-        if (q.certs[0].source != CERT_ISSUED)
-            return diag_fail(diag, TM_EFORBIDDEN, NULL, "/serials", "%.80s was not issued here",
-                             g->d->serials.v[i]);
-        if (q.certs[0].revoked_at && q.certs[0].reason != CRL_CERTIFICATE_HOLD) {
-            g->before++;
-            continue;
-        }
-        const struct cert_row *row = &q.certs[0];
-        g->act = false;
-        TM_TRY(page(g, &row, 1, diag));
-        g->act = act;
-        if (!act)
-            continue;
-        e = issue_revoke(c->house, c->tenant->id, row->id, g->reason, c->principal, g->d->comment, NULL,
-                         diag);
-        g->revoked += e == TM_OK;
-        if (e != TM_OK && e != TM_ECONFLICT)
-            return e;
+    if (row->source != CERT_ISSUED)
+        return diag_fail(diag, TM_EFORBIDDEN, NULL, "/serials", "%s was not issued here",
+                         arena_hex(g->c->arena, SLICE_ARR(row->id)));
+    if (row->revoked_at && row->reason != CRL_CERTIFICATE_HOLD) {
+        g->before++;
+        return TM_OK;
     }
+    show_first(g, &row, 1);
+    if (!g->act)
+        return TM_OK;
+    tm_err e = issue_revoke(g->c->house, g->c->tenant->id, row->id, g->reason, g->c->principal, g->d->comment,
+                            NULL, diag);
+    g->revoked += e == TM_OK;
+    if (e != TM_ECONFLICT)
+        return e;
+    g->matched--; /* the same serial twice, or somebody was quicker */
+    g->before++;
     return TM_OK;
 }
 
-static tm_err by_filter(struct going *g, struct diag *diag)
+static tm_err serials(void *arg, const struct cert_row *const *rows, size_t n, struct diag *diag)
 {
-    const struct revocation_doc *d = g->d;
-    const struct cert_row *rows[PAGE];
-    struct store_read q = {.kind = READ_CERTS};
-    for (bool more = true; more;) {
-        struct slice after = q.page_next;
-        q = (struct store_read){.kind = READ_CERTS, .limit = PAGE, .after = after};
-        q.filter = (struct cert_filter){.authority = d->authority[0] ? d->authority : NULL,
-                                        .profile = d->profile[0] ? d->profile : NULL,
-                                        .device = d->device[0] ? d->device : NULL,
-                                        .not_after_from = clock_now(),
-                                        .revoked = 0,
-                                        .source = CERT_ISSUED};
-        TM_TRY(api_read(g->c, &q, diag));
-        size_t n = 0;
-        for (size_t i = 0; i < q.n; i++)
-            if (concerned(&q.certs[i]) && q.certs[i].profile[0]) /* none of RAs and responders */
-                rows[n++] = &q.certs[i];
-        TM_TRY(page(g, rows, n, diag));
-        more = q.more;
-    }
+    for (size_t i = 0; i < n; i++)
+        TM_TRY(by_serial(arg, rows[i], diag));
     return TM_OK;
 }
 
@@ -133,7 +96,7 @@ static tm_err run(struct going *g, struct diag *diag)
 {
     g->matched = g->revoked = g->before = 0;
     buf_reset(&g->sample);
-    return g->d->serials.n ? by_serials(g, diag) : by_filter(g, diag);
+    return selection_each(g->c, &g->d->of, g->d->of.serials.n ? serials : page, g, diag);
 }
 
 static tm_err check(struct going *g, struct diag *diag)
@@ -146,11 +109,8 @@ static tm_err check(struct going *g, struct diag *diag)
     if (g->reason < 0)
         return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "/reason", "there is no reason \"%s\"",
                          d->reason);
-    bool chosen = d->authority[0] || d->profile[0] || d->device[0];
-    if (chosen == (d->serials.n > 0))
-        return diag_fail(diag, TM_EINVAL, NULL, "",
-                         "needs serials, or an authority, a profile or a device, and not both");
-    if (chosen && !d->dry_run && !d->expect_seen)
+    TM_TRY(selection_check(&d->of, diag));
+    if (d->of.serials.n == 0 && !d->dry_run && !d->expect_seen)
         return diag_fail(diag, TM_EINVAL, NULL, "/expect",
                          "say how many are expected; with dry-run they are counted");
     return TM_OK;
