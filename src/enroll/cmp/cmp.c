@@ -202,7 +202,6 @@ static tm_err nested(struct cmp_exchange *x)
     x->wrapped = x->n_inner == 1 && cmp_message_parse(&first, x->inner[0], &ignored) == TM_OK &&
                  slice_eq(first.transaction_id, x->m.transaction_id);
     x->at_inner = 0;
-    next_inner(x);
     return TM_OK;
 }
 
@@ -250,9 +249,10 @@ static tm_err admit(struct cmp_exchange *x)
     return x->known && x->m.body != CMP_NESTED ? cmp_transaction_find(x) : TM_OK;
 }
 
-/* *ret_later: another step answers. */
+/* *ret_later: another step answers, and may have done so already: `x` is not to be touched any more. */
 static tm_err serve(struct cmp_exchange *x, bool *ret_later)
 {
+    tm_err e;
     *ret_later = true;
     switch (x->m.body) {
     case CMP_IR:
@@ -265,7 +265,11 @@ static tm_err serve(struct cmp_exchange *x, bool *ret_later)
         cmp_poll(x);
         return TM_OK;
     case CMP_NESTED:
-        return nested(x);
+        e = nested(x);
+        *ret_later = e == TM_OK;
+        if (e == TM_OK)
+            next_inner(x);
+        return e;
     case CMP_CERTCONF:
     case CMP_ERROR:
         *ret_later = false;
@@ -293,11 +297,15 @@ void cmp_work(struct task *t)
     }
     if (x->err == TM_OK && x->known)
         x->err = check_transaction(x);
-    if (x->err == TM_OK)
-        x->err = serve(x, &later);
+    if (x->err == TM_OK) {
+        tm_err e = serve(x, &later);
+        if (later)
+            return;
+        x->err = e;
+    }
     if (x->err != TM_OK)
         cmp_send_error(x);
-    else if (!later)
+    else
         cmp_send(x);
 }
 
