@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECT_NS_MIN = 500000000 };
+enum { CONNECT_NS_MIN = 500000000, LOOK_MS = 200 };
 
 /* IANA's special-purpose registries (RFC 6890): none of these is a server on the public Internet. Forms of IPv6 that carry an IPv4
  * address are among them, for they would be a way around. */
@@ -118,25 +118,29 @@ tm_err reach_resolve(struct address *ret, size_t *ret_n, struct attempt *t, cons
 
 /* ---- getting there ---- */
 
-static bool wait_until(int fd, short events, uint64_t deadline_ns)
+static bool wait_until(int fd, short events, uint64_t deadline_ns, const atomic_bool *over)
 {
     for (;;) {
         uint64_t now = clock_mono_ns();
         struct pollfd p = {.fd = fd, .events = events};
-        int rc = now < deadline_ns ? poll(&p, 1, (int)((deadline_ns - now) / 1000000 + 1)) : 0;
+        if (now >= deadline_ns || (over && atomic_load(over)))
+            return false;
+        int ms = (int)((deadline_ns - now) / 1000000 + 1);
+        int rc = poll(&p, 1, over && ms > LOOK_MS ? LOOK_MS : ms);
         if (rc > 0)
             return true;
-        if (rc == 0 || errno != EINTR)
+        if (rc < 0 && errno != EINTR)
             return false;
     }
 }
 
 bool reach_wait(const struct attempt *t, int fd, short events)
 {
-    return wait_until(fd, events, t->deadline_ns);
+    return wait_until(fd, events, t->deadline_ns, t->over);
 }
 
-static int open_socket(const struct address *a, int port, uint64_t deadline_ns, int *ret_errno)
+static int open_socket(const struct address *a, int port, uint64_t deadline_ns, const atomic_bool *over,
+                       int *ret_errno)
 {
     union {
         struct sockaddr sa;
@@ -163,7 +167,7 @@ static int open_socket(const struct address *a, int port, uint64_t deadline_ns, 
     if (err == EINPROGRESS) {
         socklen_t size = sizeof err;
         err = ETIMEDOUT;
-        if (wait_until(fd, POLLOUT, deadline_ns))
+        if (wait_until(fd, POLLOUT, deadline_ns, over))
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size);
     }
     if (err == 0)
@@ -187,7 +191,7 @@ tm_err reach_connect(int *ret_fd, struct attempt *t, const struct address *v, si
             share = CONNECT_NS_MIN;
         uint64_t until = now + share < t->deadline_ns ? now + share : t->deadline_ns;
         address_format(text, &v[i]);
-        int fd = open_socket(&v[i], port, until, &err);
+        int fd = open_socket(&v[i], port, until, t->over, &err);
         if (fd >= 0) {
             *ret_fd = fd;
             return TM_OK;

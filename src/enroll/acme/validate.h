@@ -8,6 +8,7 @@
 #include "enroll/acme/acme.h"
 #include "enroll/acme/errand.h"
 #include "http/address.h"
+#include <stdatomic.h>
 
 struct resolver;
 struct resolvers;
@@ -36,8 +37,9 @@ struct attempt {
     const char *token;
     const char *key_authorization; /* token "." thumbprint */
     const char *account_url;
-    bool wildcard;        /* more than the name itself is to be proven */
-    uint64_t deadline_ns; /* of the monotonic clock */
+    bool wildcard;           /* more than the name itself is to be proven */
+    uint64_t deadline_ns;    /* of the monotonic clock */
+    const atomic_bool *over; /* set while it is waited: the wait ends; NULL: nothing does that */
     /* the verdict, where it is not good */
     enum acme_problem problem;
     char detail[512];

@@ -143,7 +143,7 @@ static struct {
     uint64_t at;
 } budget = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = 100};
 
-static bool budget_take(void)
+bool scep_budget_take(void)
 {
     pthread_mutex_lock(&budget.mutex);
     uint64_t now = clock_mono_ns();
@@ -185,7 +185,7 @@ void scep_answer(struct scep_exchange *x, struct slice content)
         x->http_status = tm_err_class(x->err) == TM_CLASS_INTERNAL ? 500 : 503;
     else if (failure && !x->verified)
         x->http_status = x->err == TM_ETOOBIG ? 413 : 400;
-    else if (failure && !x->known && !budget_take())
+    else if (failure && !x->known && !scep_budget_take())
         x->http_status = 429;
     else
         x->http_status = 200;

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "enroll/scep/hook.h"
 #include "enroll/scep/scep.h"
 #include <string.h>
 

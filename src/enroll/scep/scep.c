@@ -1,15 +1,14 @@
 /* The routes, and what is answered from the catalog. */
 #include "enroll/scep/scep.h"
 #include "base/arena.h"
-#include "base/log.h"
-#include "issue/message.h"
+#include "enroll/scep/hook.h"
 #include "keys/signer.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
 #include <pthread.h>
 #include <strings.h>
 
-enum { CERTS_MAX = 32, ANSWER_MAX = 1 << 20 };
+enum { ANSWER_MAX = 1 << 20 };
 
 /* ---- which endpoint ---- */
 
@@ -54,68 +53,29 @@ static void get_caps(struct http_request *r, const struct endpoint *e, const str
     buf_done(&b);
 }
 
-static size_t add_chain(struct slice *v, const struct authority *x, bool ra)
+size_t scep_chain(struct slice ret[SCEP_CHAIN_MAX], const struct authority *x)
 {
     size_t n = 0;
-    if (ra && x->ra_key[0])
-        v[n++] = x->ra_cert.der;
-    v[n++] = x->der;
-    for (size_t i = 0; i < x->n_chain && n < CERTS_MAX; i++)
-        v[n++] = x->chain[i];
+    if (x->ra_key[0])
+        ret[n++] = x->ra_cert.der;
+    ret[n++] = x->der;
+    for (size_t i = 0; i < x->n_chain && n < SCEP_CHAIN_MAX; i++)
+        ret[n++] = x->chain[i];
     return n;
 }
 
 /* RFC 8894 4.2: the RA's certificate is not the CA's, so there are several in one message. */
 static void get_ca_cert(struct http_request *r, const struct authority *x)
 {
-    struct slice v[CERTS_MAX];
+    struct slice v[SCEP_CHAIN_MAX];
     struct buf der;
     buf_init(&der, ANSWER_MAX);
-    size_t n = add_chain(v, x, true);
+    size_t n = scep_chain(v, x);
     if (certs_only_build(&der, v, n, NULL, 0) == TM_OK)
         http_reply(r, 200, "application/x-x509-ca-ra-cert", buf_slice(&der), NULL);
     else
         scep_reply_text(r, 500, "out of memory");
     buf_done(&der);
-}
-
-/* ---- rollover (RFC 8894 4.7) ---- */
-
-static void next_answered(struct task *t)
-{
-    struct scep_exchange *x = TM_CONTAINER(t, struct scep_exchange, answered);
-    struct catalog *c = x->catalog;
-    if (x->err == TM_OK)
-        http_reply(x->request, 200, "application/x-x509-next-ca-cert", x->reply, NULL);
-    else
-        scep_reply_text(x->request, 503, x->diag.message);
-    catalog_unref(c);
-}
-
-/* The certificates to come, in a message that the present authority's RA signs. */
-static void next_work(struct task *t)
-{
-    struct scep_exchange *x = TM_CONTAINER(t, struct scep_exchange, work);
-    const struct authority *next =
-        catalog_authority(x->catalog, x->authority->tenant, x->authority->successor);
-    struct slice v[CERTS_MAX];
-    struct buf der;
-    buf_init(&der, ANSWER_MAX);
-    size_t n = add_chain(v, next, true);
-    x->err = certs_only_build(&der, v, n, NULL, 0);
-    if (x->err == TM_OK) {
-        struct message m = {.tenant = x->endpoint->tenant,
-                            .authority = x->authority,
-                            .request_id = x->request->id,
-                            .endpoint = x->endpoint->name,
-                            .content_type = OID_SIGNED_DATA,
-                            .content = buf_slice(&der),
-                            .rsa_encryption = true};
-        x->err = message_sign(&x->reply, x->request->arena, x->house, &m, &x->diag);
-    }
-    buf_done(&der);
-    x->answered.run = next_answered;
-    executor_post(http_request_executor(x->request), &x->answered);
 }
 
 /* ---- one of each ---- */
@@ -146,7 +106,7 @@ static void get_next_ca_cert(struct http_request *r, struct catalog *c, const st
     struct scep_exchange *x = begin(r, c, e, authority);
     if (!x)
         return;
-    x->work.run = next_work;
+    x->work.run = scep_next_work;
     scep_post(x->house, &x->work);
 }
 
@@ -219,11 +179,16 @@ void scep_post(struct house *h, struct task *t)
 static tm_err open_door(struct house *h)
 {
     scep_metrics_register();
-    return pool_new(&threads, "scep", THREADS);
+    TM_TRY(scep_hook_open());
+    tm_err e = pool_new(&threads, "scep", THREADS);
+    if (e != TM_OK)
+        scep_hook_stop();
+    return e;
 }
 
 static void stop_door(struct house *h)
 {
+    scep_hook_stop();
     /* What comes from now on is worked on by the house's own threads. */
     pthread_mutex_lock(&threads_mutex);
     struct pool *p = threads;
@@ -255,4 +220,5 @@ const struct door_descriptor scep_door = {
     .routes = scep_routes,
     .open = open_door,
     .stop = stop_door,
+    .close = scep_next_forget,
 };

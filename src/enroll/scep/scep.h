@@ -1,9 +1,9 @@
 /* enroll/scep/scep.h - Simple Certificate Enrolment Protocol (RFC 8894).
  *
  * Layer 5. A message begins on its loop; everything else happens on threads of the door's own, for messages are opened and answers signed by the
- * signer, and what it did is recorded before an answer leaves. scep.c has the routes and what is answered from the catalog; message.c
- * reads and writes pkiMessages; work.c verifies, opens and sorts them; auth.c says who asks; transaction.c remembers; query.c answers
- * CertPoll, GetCert and GetCRL; answer.c makes CertReps; hook.c asks a service about challenges. */
+ * signer, and what it did is recorded before an answer leaves. scep.c has the routes and what is answered from the catalog; rollover.c
+ * answers GetNextCACert; message.c reads and writes pkiMessages; work.c verifies, opens and sorts them; auth.c says who asks;
+ * transaction.c remembers; query.c answers CertPoll, GetCert and GetCRL; answer.c makes CertReps; hook.h asks a service about challenges. */
 #pragma once
 #include "base/buf.h"
 #include "enroll/door.h"
@@ -62,6 +62,15 @@ tm_err scep_fail(struct scep_exchange *x, enum scep_fail fail, tm_err e, const c
 void scep_post(struct house *h, struct task *t);
 
 /* work.c: the work of a message on a blocking thread. */
+/* scep.c: the RA's certificate (RFC 8894 4.2: it is not the CA's), the authority's and what is above it. */
+enum { SCEP_CHAIN_MAX = 32 };
+size_t scep_chain(struct slice ret[SCEP_CHAIN_MAX], const struct authority *x);
+
+/* rollover.c: the work of GetNextCACert on a blocking thread. */
+void scep_next_work(struct task *t);
+/* When the door closes. */
+void scep_next_forget(void);
+
 void scep_work(struct task *t);
 /* The task of a finished issue_request. */
 void scep_issued(struct task *t);
@@ -98,12 +107,9 @@ tm_err scep_recipient_check(struct scep_exchange *x, struct diag *diag);
 void scep_answer(struct scep_exchange *x, struct slice content);
 void scep_reply_text(struct http_request *r, int status, const char *text);
 /* certs-only of a certificate and what is behind it, in the arena. */
+/* May one more signature be made for somebody whom nobody knows? */
+bool scep_budget_take(void);
 tm_err scep_certs(struct slice *ret, struct scep_exchange *x, struct slice cert);
-
-/* hook.c: what the service says of the challenge. TM_EDENIED, TM_EUNAVAIL. */
-tm_err scep_hook_ask(struct scep_exchange *x, struct diag *diag);
-/* Tell it what came of it, some time. */
-void scep_hook_tell(struct scep_exchange *x);
 
 /* metrics.c */
 void scep_metrics_register(void);

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "enroll/scep/hook.h"
 #include "enroll/scep/scep.h"
 #include "issue/message.h"
 #include "keys/cms.h"
