@@ -71,8 +71,8 @@ static void fuzz_tbs(struct slice s, unsigned flags)
             envelope_check_cert(&e, a, SIGN_LEAF, SIG_ECDSA_SHA256, SERIAL_FRESH_RA, s, NOW, &serial, NULL));
     arena_free(a);
     must_be(envelope_check_ocsp(&e, s, NOW, NULL));
-    must_be(envelope_check_cms(&e, s, NOW, NULL));
-    must_be(envelope_check_cmp(&e, s, NULL));
+    must_be(envelope_check_cms(&e, NULL, s, (struct slice){0}, NOW, NULL));
+    must_be(envelope_check_cmp(&e, NULL, s, NOW, NULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -24,7 +24,8 @@ static void fuzz_ops(struct slice body, struct buf *out)
     proto_reader_init(&r, body);
     proto_read_uint(&r, 2);
     for (const uint8_t *from = r.p; proto_read_op(&r, &op) == TM_OK; from = r.p) {
-        check(op.tbs.n <= PROTO_INLINE_MAX && op.proof.n <= PROTO_PROOF_MAX && op.kind < SIGN_KIND_COUNT);
+        check(op.tbs.n <= PROTO_INLINE_MAX && op.proof.n <= PROTO_PROOF_MAX &&
+              op.content.n <= PROTO_CONTENT_MAX && op.kind < SIGN_KIND_COUNT);
         proto_put_op(out, &op);
         same(out, from, &r);
     }

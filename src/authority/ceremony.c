@@ -1,5 +1,6 @@
 /* New authorities: a root out of its bundle, CAs with their keys in this house. */
 #include "authority/ceremony.h"
+#include "authority/anchors.h"
 #include "authority/enter.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -58,6 +59,8 @@ tm_err ceremony_create_root(struct ca_result *ret, struct arena *a, const struct
     struct offline_bundle *b = NULL;
     TM_TRY(offline_bundle_create(&b, path, bundle_passphrase, &s, diag));
     tm_err e = ceremony_add_root(ret, a, c, spec, b, diag);
+    if (e == TM_OK)
+        e = anchors_follow(a, c, spec->tenant, spec->name, diag);
     if (e == TM_OK)
         e = first_series(c, a, b, spec, crls ? crls : &(struct offline_crls){0}, diag);
     if (e == TM_OK && ret_bundle)
@@ -201,6 +204,7 @@ static tm_err enter(struct ca_result *ret, struct making *m, struct diag *diag)
         .spec = m->spec,
         .what = "create-ca",
         .key_id = m->key_id,
+        .key = m->key,
         .der = m->signature.der,
         .chain = chain,
         .n_chain = n,

@@ -136,6 +136,7 @@ static tm_err bring(struct ca_result *ret, struct bringing *b, struct slice cert
         .spec = &b->spec,
         .what = b->what,
         .key_id = b->key ? b->key_id : "",
+        .key = b->key,
         .der = b->path.ca.der,
         .chain = b->path.chain,
         .n_chain = b->path.n_chain,

@@ -1,4 +1,5 @@
 #include "authority/enter.h"
+#include "authority/anchors.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -362,6 +363,18 @@ static tm_err add_row(bool *ret_apart, struct effects *l, struct arena *a, const
     return known ? TM_OK : add_certificate(l, a, x, cert, cert->serial, slice_of(hash, SHA256_LEN), tenant);
 }
 
+/* What the new CA's messages may hand out: itself, and what stands above it (docs/adr/0008). */
+static tm_err seal_anchors(struct arena *a, const struct entry *x, struct diag *diag)
+{
+    struct slice *v = arena_calloc(a, x->n_chain + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    v[0] = x->der;
+    for (size_t i = 0; i < x->n_chain; i++)
+        v[i + 1] = x->chain[i];
+    return anchors_seal(a, x->c, x->key_id, x->key, v, x->n_chain + 1, diag);
+}
+
 tm_err authority_enter(struct ca_result *ret, struct arena *a, const struct entry *x, struct diag *diag)
 {
     struct house *h = x->c->house;
@@ -373,6 +386,8 @@ tm_err authority_enter(struct ca_result *ret, struct arena *a, const struct entr
         return TM_ENOMEM;
     if (x->signature && x->signed_here)
         chain_signed(h->chain, x->signature->chain_seq, x->signature->chain_hash);
+    if (x->key)
+        TM_TRY(seal_anchors(a, x, diag));
     TM_TRY(add_row(&apart, l, a, x, &cert, diag));
     size_t first = l->n;
     TM_TRY(add_resource(l, a, x, diag));

@@ -6,6 +6,7 @@
 #include "authority/ceremony.h"
 #include "issue/catalog.h"
 #include "x509/cert.h"
+struct key;
 
 struct entry {
     const struct ceremony *c;
@@ -13,6 +14,7 @@ struct entry {
     const char
         *what; /* "create-root", "create-ca", "install-ca", "import-ca", "import-cert": for the record */
     const char *key_id; /* in this house's signer; "" when the key is elsewhere */
+    struct key *key; /* that key, whose envelope lists the certificate and its chain from now on; NULL else */
     struct slice der;
     const struct slice *chain; /* from its issuer up to the root */
     size_t n_chain;

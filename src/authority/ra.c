@@ -1,4 +1,5 @@
 #include "authority/ra.h"
+#include "authority/anchors.h"
 #include "authority/enter.h"
 #include "authority/side_key.h"
 #include "base/arena.h"
@@ -110,5 +111,6 @@ tm_err ceremony_create_ra(struct ca_result *ret, struct arena *a, const struct c
     if (e == TM_OK)
         e = make(ret, &m, key, diag);
     side_key_done(&m.k, e);
-    return e;
+    /* CAs from before there were anchors get theirs with their RA. */
+    return e == TM_OK ? anchors_follow(a, c, tenant, authority, diag) : e;
 }

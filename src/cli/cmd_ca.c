@@ -1,4 +1,5 @@
 /* ca: authorities - made, brought in, looked at, carried out. */
+#include "authority/anchors.h"
 #include "authority/ra.h"
 #include "authority/responder.h"
 #include "base/arena.h"
@@ -139,6 +140,28 @@ static int make_ra(struct cli *c)
         struct diag diag = {0};
         tm_err e = ceremony_create_ra(&r, c->arena, &x.c, x.tenant, c->args[0], cli_get(c, "key"), &diag);
         status = e == TM_OK ? cli_authority_made(c, &r) : cli_fail_diag(c, e, &diag, c->args[0]);
+    }
+    cli_ceremony_end(&x);
+    return status;
+}
+
+static int anchors(struct cli *c)
+{
+    struct cli_ceremony x = {0};
+    int status = 1;
+    if (cli_ceremony_begin(&x, c)) {
+        struct ca_result r[ANCHORS_OF_ONE_MAX];
+        size_t n = 0;
+        struct diag diag = {0};
+        bool remove = cli_has(c, "remove");
+        tm_err e = ceremony_anchors(r, &n, c->arena, &x.c, x.tenant, c->args[0], remove, &diag);
+        json_t *list = json_array();
+        for (size_t i = 0; i < n; i++)
+            json_array_append_new(
+                list, json_pack("{s:s,s:s}", "subject", r[i].subject, "sha256", r[i].fingerprint));
+        json_t *told = json_pack("{s:s,s:o}", "authority", c->args[0], remove ? "removed" : "sealed", list);
+        status = e != TM_OK ? cli_fail_diag(c, e, &diag, c->args[0]) : show_value(c, told);
+        json_decref(told);
     }
     cli_ceremony_end(&x);
     return status;
@@ -360,6 +383,12 @@ static const struct cli_option ra_options[] = {
     {0},
 };
 
+static const struct cli_option anchors_options[] = {
+    {"remove", 0, NULL, "take the authority's own certificate out of every envelope instead", false},
+    {"passphrase-file", 0, "FILE", "the house's passphrase", false},
+    {0},
+};
+
 static const struct cli_option export_options[] = {
     {"form", 0, "FORM", "pem, der, chain (PEM, up to the root) or pkcs7", false},
     {"out", 'O', "FILE", "where to; standard output else", false},
@@ -421,6 +450,20 @@ const struct command ca_commands[] = {
      .min_args = 1,
      .max_args = 1,
      .run = make_responder},
+    {.noun = "ca",
+     .verb = "anchors",
+     .summary = "let messages hand out an authority's certificate and chain",
+     .arguments = "NAME",
+     .description =
+         "The signer signs no message that hands out CA certificates (SCEP's GetNextCACert, CMP's caCerts) but those that it signed itself or\n"
+         "that a ceremony has sealed. New authorities with their key here are sealed as they are made; this is for those that\n"
+         "came without a key, or before. Compare the fingerprints that it prints.",
+     .example = "touchmark ca anchors old-root\n"
+                "touchmark ca anchors old-root --remove",
+     .options = anchors_options,
+     .min_args = 1,
+     .max_args = 1,
+     .run = anchors},
     {.noun = "ca",
      .verb = "import",
      .summary = "bring in an authority that exists",

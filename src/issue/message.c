@@ -92,6 +92,8 @@ static tm_err sign(struct signed_message *cms, struct arena *a, struct house *h,
     op->key_id = x->ra_key;
     op->alg = alg;
     op->tbs = cms->attrs;
+    if (m->content_type == OID_SIGNED_DATA || m->content_type == OID_CT_PKI_RESPONSE)
+        op->content = m->content; /* docs/adr/0008 */
     e = signer_sign(h->signer, op);
     if (e != TM_OK) {
         *diag = op->diag;

@@ -17,7 +17,7 @@ enum { EKUS_MAX = 64, DNS_MAX = 256 };
 /* The JSON form. Keys stand in sorted order here and in envelope_to_json(). */
 struct document {
     unsigned allow;
-    struct json_strings ekus;
+    struct json_strings anchors, ekus;
     const char *issuer;
     const char *key_id;
     int64_t max_ca_seconds, max_leaf_seconds, max_path_len, not_after_max;
@@ -27,6 +27,7 @@ struct document {
 
 static const struct json_field schema[] = {
     JSON_FIELD(struct document, allow, JSON_K_ENUMS, .names = sign_kind_names, .required = true),
+    JSON_FIELD(struct document, anchors, JSON_K_STRINGS, .max = ENVELOPE_ANCHORS_MAX),
     JSON_FIELD(struct document, ekus, JSON_K_STRINGS, .max = EKUS_MAX, .required = true),
     JSON_FIELD(struct document, issuer, JSON_K_STRING, .max = 16 << 10, .required = true),
     JSON_FIELD(struct document, key_id, JSON_K_STRING, .min = 1, .max = 63, .required = true),
@@ -56,6 +57,11 @@ static bool eku_valid(struct arena *a, const char *s)
     return strcmp(s, "any") == 0 || strcmp(s, "none") == 0 || oid_from_dotted(&oid, a, slice_str(s)) == TM_OK;
 }
 
+static bool anchor_valid(const char *s)
+{
+    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+}
+
 /* What the schema cannot say. */
 static tm_err validate(const struct envelope *e, struct arena *a, struct diag *diag)
 {
@@ -64,6 +70,10 @@ static tm_err validate(const struct envelope *e, struct arena *a, struct diag *d
     struct name name;
     if (e->issuer.n && name_parse(&name, e->issuer, NULL) != TM_OK)
         return diag_fail(diag, TM_EINVAL, "key.envelope", "/issuer", "the issuer is not a name");
+    for (size_t i = 0; i < e->n_anchors; i++)
+        if (!anchor_valid(e->anchors[i]) || (i && strcmp(e->anchors[i - 1], e->anchors[i]) >= 0))
+            return diag_fail(diag, TM_EINVAL, "key.envelope", "/anchors",
+                             "the anchors are not SHA-256 hashes in ascending order");
     for (size_t i = 0; i < e->n_ekus; i++)
         if (!eku_valid(a, e->ekus[i]))
             return diag_fail(diag, TM_EINVAL, "key.envelope", "/ekus",
@@ -86,6 +96,8 @@ static tm_err from_document(struct envelope *ret, struct arena *a, const json_t 
         .key_id = d.key_id,
         .origin = d.origin,
         .allow = d.allow,
+        .anchors = d.anchors.v,
+        .n_anchors = d.anchors.n,
         .ekus = d.ekus.v,
         .n_ekus = d.ekus.n,
         .max_leaf_seconds = d.max_leaf_seconds,
@@ -142,6 +154,11 @@ tm_err envelope_to_json(struct buf *out, const struct envelope *e)
             allow[n_allow++] = sign_kind_names[i];
     buf_puts(out, "{\"allow\":");
     put_strings(out, allow, n_allow);
+    /* Only where there are some: envelopes that were sealed before there were any stay as they are. */
+    if (e->n_anchors) {
+        buf_puts(out, ",\"anchors\":");
+        put_strings(out, e->anchors, e->n_anchors);
+    }
     buf_puts(out, ",\"ekus\":");
     put_strings(out, e->ekus, e->n_ekus);
     buf_puts(out, ",\"issuer\":\"");

@@ -26,12 +26,16 @@ extern const char
     *const sign_kind_names[SIGN_KIND_COUNT +
                            1]; /* "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint" */
 
-enum { ENVELOPE_JSON_MAX = 64 << 10 };
+enum { ENVELOPE_JSON_MAX = 64 << 10, ENVELOPE_ANCHORS_MAX = 256 };
 
 struct envelope {
     const char *key_id; /* name of the key: 1..63 of [a-z0-9.-] */
     const char *origin; /* register origin a checkpoint key signs for; "" else */
     unsigned allow;     /* bit set of 1 << enum sign_kind */
+    const char **
+        anchors; /* CA certificates that messages of this tenant's RAs may hand out besides those of the signer's own making: SHA-256 of
+                             each, 64 hexadecimal digits in lower case, ascending (docs/adr/0008) */
+    size_t n_anchors;
     struct slice
         issuer; /* Name TLV that must stand in what is signed; empty: any (only for a root before its first certificate) */
     const char **

@@ -27,7 +27,7 @@ static tm_err deny(struct diag *diag, const char *rule, const char *field, const
     return diag_fail(diag, TM_EDENIED, rule, field, "%s", text);
 }
 
-static tm_err check_allowed(const struct envelope *e, enum sign_kind kind, struct diag *diag)
+tm_err envelope_check_allowed(const struct envelope *e, enum sign_kind kind, struct diag *diag)
 {
     if (e->allow & (1u << kind))
         return TM_OK;
@@ -307,7 +307,7 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
     bool ra = serial_form == SERIAL_FRESH_RA && !bc.ca;
     bool responder = serial_form == SERIAL_FRESH_RESPONDER && !bc.ca;
     if (!ra && !responder)
-        TM_TRY(check_allowed(e, kind, diag));
+        TM_TRY(envelope_check_allowed(e, kind, diag));
     TM_TRY(check_issuer(e, c.issuer, diag));
     if (serial_form != SERIAL_ADOPTED)
         TM_TRY(check_serial(&c, now, diag));
@@ -349,7 +349,7 @@ tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct sli
     struct crl_entry entry;
     if (crl_parse_tbs(&c, tbs, diag) != TM_OK)
         return TM_EDENIED;
-    TM_TRY(check_allowed(e, SIGN_CRL, diag));
+    TM_TRY(envelope_check_allowed(e, SIGN_CRL, diag));
     TM_TRY(check_issuer(e, c.issuer, diag));
     if (alg != SIG_ALG_NONE && !slice_eq(c.sigalg.der, sig_alg_info(alg)->algid))
         return deny(diag, "RFC 5280 5.1.1.2", "signature",

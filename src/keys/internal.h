@@ -33,6 +33,8 @@ tm_err key_envelope_at(struct envelope *ret_env, struct arena *a, int dir, const
  * envelope lists. */
 enum { SERIAL_FRESH, SERIAL_ADOPTED, SERIAL_FRESH_RA, SERIAL_FRESH_RESPONDER };
 
+/* TM_EDENIED unless the envelope allows the kind. */
+tm_err envelope_check_allowed(const struct envelope *e, enum sign_kind kind, struct diag *diag);
 /* As envelope_check_tbs_cert(), for one kind only (SIGN_LEAF, SIGN_CA) and one signature algorithm. SERIAL_ADOPTED leaves the serial's form open. *ret_serial: where its
  * contents start in `tbs`; 0 unless it is CERT_SERIAL_LEN long. */
 tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_kind kind, enum sig_alg alg,
@@ -44,5 +46,10 @@ tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct sli
 /* What else is signed is told apart by its structure, so that none can be taken for a certificate: a ResponseData (RFC 6960 4.2.1), the DER of
  * CMS signed attributes (RFC 5652 5.4), a CMP ProtectedPart (RFC 9810 5.1.3). */
 tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);
-tm_err envelope_check_cms(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);
-tm_err envelope_check_cmp(const struct envelope *e, struct slice tbs, struct diag *diag);
+/* Messages are told by what they hand out, too (docs/adr/0008): no CA certificate that is neither of the signer's own making nor sealed in an
+ * envelope, no other certificate that it did not sign. `content`: what the attributes' digest is of, of the types that have to show it. */
+struct known;
+tm_err envelope_check_cms(const struct envelope *e, struct known *known, struct slice tbs,
+                          struct slice content, int64_t now, struct diag *diag);
+tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct slice tbs, int64_t now,
+                          struct diag *diag);

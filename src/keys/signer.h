@@ -83,6 +83,8 @@ struct sign_op {
     size_t serial_offset; /* leaf, ca: where the 16 serial octets start in tbs */
     struct slice
         proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
+    struct slice
+        content; /* cms: what the attributes' digest is of, where the signer wants to see it: certificates to come, PKIResponses (docs/adr/0008) */
     bool
         adopt_serial; /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
     bool

@@ -179,6 +179,8 @@ static void take_submitted(struct signer *s)
             fail(op, TM_ETOOBIG, "signer.size", "too large to be signed");
         } else if (op->proof.n > PROTO_PROOF_MAX) {
             fail(op, TM_ETOOBIG, "signer.size", "the proof is too long");
+        } else if (op->content.n > PROTO_CONTENT_MAX) {
+            fail(op, TM_ETOOBIG, "signer.size", "the content is too long");
         } else {
             op->next = NULL;
             *l->end = op;
@@ -233,6 +235,7 @@ static void put_op(struct signer *s, const struct sign_op *op, uint32_t tag)
         .key_id = slice_str(op->key_id),
         .serial_offset = (uint32_t)op->serial_offset,
         .proof = op->proof,
+        .content = op->content,
         .tbs = op->tbs,
         .tbs_size = op->tbs.n,
     };
@@ -244,7 +247,7 @@ static bool send_first(struct signer *s, struct client_lane *l, size_t n_in_fram
 {
     struct sign_op *op = l->first;
     bool large = op->tbs.n > PROTO_INLINE_MAX;
-    size_t room = 128 + op->proof.n + (large ? 0 : op->tbs.n);
+    size_t room = 128 + op->proof.n + op->content.n + (large ? 0 : op->tbs.n);
     if (s->out.n - frame_at + room > PROTO_REQUEST_MAX || (large && (s->memfd >= 0 || n_in_frame > 0)))
         return false;
     uint32_t tag;

@@ -1,5 +1,6 @@
 #include "keys/signer_core.h"
 #include "base/cleanup.h"
+#include "keys/known.h"
 #include "keys/signer_lane.h"
 #include "keys/signer_release.h"
 #include <dirent.h>
@@ -142,6 +143,19 @@ static tm_err unlock(struct core *c, const struct id_list *ids, struct core_key 
     return u.err;
 }
 
+/* What of all keys says which certificates are this signer's own. */
+static tm_err tell_known(struct core *c)
+{
+    struct known_key *v = calloc(c->n_keys + 1, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < c->n_keys; i++)
+        v[i] = (struct known_key){.spki = key_spki(c->keys[i]->key), .env = &c->keys[i]->env};
+    tm_err err = known_keys(c->shared.known, v, c->n_keys);
+    free(v);
+    return err;
+}
+
 /* Bring the table in line with the directory: known keys get their envelopes read again, new ones are unlocked, vanished ones
  * dropped. All or nothing, but for envelopes. */
 static tm_err load_keys(struct core *c, struct diag *diag)
@@ -179,7 +193,7 @@ static tm_err load_keys(struct core *c, struct diag *diag)
     free(opened);
     free(fresh.v);
     free(all.v);
-    return err;
+    return err == TM_OK ? tell_known(c) : err;
 }
 
 /* ---- opening and closing ---- */
@@ -197,7 +211,7 @@ tm_err core_open(struct core **ret, int dir, const struct secret *passphrase, bo
     c->shared.fd = -1;
     pthread_mutex_init(&c->shared.write_mutex, NULL);
     c->batch = core_batch_new();
-    tm_err err = c->batch ? TM_OK : TM_ENOMEM;
+    tm_err err = c->batch ? known_new(&c->shared.known) : TM_ENOMEM;
     if (err == TM_OK && passphrase)
         err = secret_copy(&c->passphrase, secret_slice(passphrase));
     if (err == TM_OK)
@@ -221,6 +235,7 @@ void core_close(struct core *c)
     for (size_t i = 0; i < c->n_fds; i++)
         close(c->fds[i]);
     journal_close(c->shared.journal);
+    known_free(c->shared.known);
     secret_done(&c->passphrase);
     pthread_mutex_destroy(&c->shared.write_mutex);
     close(c->dir);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "keys/key_transport.h"
+#include "keys/known.h"
 #include "keys/signer_checkpoint.h"
 #include "keys/signer_release.h"
 #include <errno.h>
@@ -132,9 +133,9 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     case SIGN_OCSP:
         return envelope_check_ocsp(&b->env, op->tbs, now, &r->diag);
     case SIGN_CMS:
-        return envelope_check_cms(&b->env, op->tbs, now, &r->diag);
+        return envelope_check_cms(&b->env, b->key->shared->known, op->tbs, op->content, now, &r->diag);
     case SIGN_CMP:
-        return envelope_check_cmp(&b->env, op->tbs, &r->diag);
+        return envelope_check_cmp(&b->env, b->key->shared->known, op->tbs, now, &r->diag);
     default:
         return diag_fail(&r->diag, TM_EUNSUPPORTED, "signer.kind", NULL, "this signer does not do that");
     }
@@ -232,6 +233,8 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
         err = tally_add(&b->key->tally, r.tbs_hash, &entry);
         memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
     }
+    if (err == TM_OK && (job->op.kind == SIGN_LEAF || job->op.kind == SIGN_CA))
+        known_signed(b->key->shared->known, r.tbs_hash);
     arena_reset(b->arena);
     if (err != TM_OK) {
         proto_put_bad(&b->bad, job->op.tag, err, &r.diag);

@@ -16,6 +16,7 @@ struct core_shared {
     int fd;
     pthread_mutex_t write_mutex;
     struct journal *journal;
+    struct known *known;     /* keys/known.h */
     struct release *release; /* signer_release.h; NULL where there is no thread for it */
     atomic_size_t queued_bytes;
 };

@@ -145,6 +145,8 @@ void proto_put_op(struct buf *out, const struct proto_op *op)
     proto_put_uint(out, op->serial_offset, 4);
     proto_put_uint(out, op->proof.n, 2);
     buf_put_slice(out, op->proof);
+    proto_put_uint(out, op->content.n, 4);
+    buf_put_slice(out, op->content);
     proto_put_uint(out, op->flags & PROTO_FLAG_MEMFD ? op->tbs_size : op->tbs.n, 8);
     if (!(op->flags & PROTO_FLAG_MEMFD))
         buf_put_slice(out, op->tbs);
@@ -160,11 +162,12 @@ tm_err proto_read_op(struct proto_reader *r, struct proto_op *ret)
     op.key_id = proto_read_bytes(r, (size_t)proto_read_uint(r, 1));
     op.serial_offset = (uint32_t)proto_read_uint(r, 4);
     op.proof = proto_read_bytes(r, (size_t)proto_read_uint(r, 2));
+    op.content = proto_read_bytes(r, (size_t)proto_read_uint(r, 4));
     op.tbs_size = proto_read_uint(r, 8);
     if (r->failed || op.kind >= SIGN_KIND_COUNT || op.alg >= SIG_ALG_COUNT ||
         (op.flags &
          ~(unsigned)(PROTO_FLAG_ADOPT | PROTO_FLAG_MEMFD | PROTO_FLAG_RA | PROTO_FLAG_RESPONDER)) ||
-        op.key_id.n > 63 || op.proof.n > PROTO_PROOF_MAX)
+        op.key_id.n > 63 || op.proof.n > PROTO_PROOF_MAX || op.content.n > PROTO_CONTENT_MAX)
         return TM_EMALFORMED;
     if (!(op.flags & PROTO_FLAG_MEMFD)) {
         if (op.tbs_size > PROTO_INLINE_MAX)

@@ -22,6 +22,7 @@ enum {
     PROTO_BATCH_MAX = 256,
     PROTO_INLINE_MAX = 256 << 10, /* larger CRLs come as a sealed memfd beside the frame */
     PROTO_PROOF_MAX = 64 * 32,
+    PROTO_CONTENT_MAX = 256 << 10,
     PROTO_JOURNAL_MAX = 1024, /* entries a reply */
     PROTO_HEAD = 5,
 };
@@ -65,7 +66,7 @@ struct proto_op {
     unsigned kind, alg, flags;
     struct slice key_id;
     uint32_t serial_offset;
-    struct slice proof;
+    struct slice proof, content;
     struct slice tbs;  /* empty with PROTO_FLAG_MEMFD */
     uint64_t tbs_size; /* of the memfd */
 };

@@ -208,3 +208,21 @@ void cmp_poll_response_build(struct buf *out, int64_t request_id, unsigned check
 void cmp_infos_build(struct buf *out, const struct cmp_info *v, size_t n);
 /* PKIMessages, and other lists of whole TLVs. */
 void cmp_list_build(struct buf *out, const struct slice *v, size_t n);
+
+/* ---- answers again, read: by the signer, which has to know what it signs (docs/adr/0008). Other members than the writers above make are
+ * refused: TM_EMALFORMED, TM_ETOOBIG, TM_EUNSUPPORTED. Slices borrow. */
+
+struct cmp_cert_answer {
+    struct slice ca_pubs[CMP_ITEMS_MAX];
+    size_t n_ca_pubs;
+    struct slice cert; /* Certificate TLV; empty: none */
+};
+tm_err cmp_cert_response_read(struct cmp_cert_answer *ret, struct slice content, struct diag *diag);
+tm_err cmp_revocation_response_read(struct slice content, struct diag *diag);
+tm_err cmp_error_read(struct slice content, struct diag *diag);
+tm_err cmp_poll_response_read(struct slice content, struct diag *diag);
+/* CaCertsValue ::= SEQUENCE SIZE (1..MAX) OF CMPCertificate */
+tm_err cmp_ca_certs_read(struct slice *ret, size_t max, size_t *ret_n, struct slice value, struct diag *diag);
+enum { CMP_ROOT_UPDATE_MAX = 3 };
+tm_err cmp_root_update_read(struct slice ret[CMP_ROOT_UPDATE_MAX], size_t *ret_n, struct slice value,
+                            struct diag *diag);

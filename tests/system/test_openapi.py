@@ -133,7 +133,7 @@ VERBS = {
     "init": PROCESS, "serve": PROCESS, "status-proxy": PROCESS, "bench": PROCESS, "bench acme": PROCESS, "restore": PROCESS,
     "completion": FILES_ONLY, "man": FILES_ONLY, "ca offline": FILES_ONLY, "register verify-proof": FILES_ONLY, "trace show": FILES_ONLY,
     "trace record": ["startRecording", "readRecording", "stopRecording"],
-    "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca ocsp": CEREMONY,
+    "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca anchors": CEREMONY, "ca ocsp": CEREMONY,
     "ca import": ["importAuthority"],
     "status": ["getStatus"],
     "backup": ["backupStore"],

@@ -226,6 +226,37 @@ def test_get_next_ca_cert(house, client):
         apply(house, doc)
 
 
+def test_get_next_ca_cert__what_a_ceremony_sealed(house, client):
+    """A server alone can't have a CA of its own choice handed out."""
+    openssl = client.openssl
+    openssl.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "rogue.key", "-subj",
+                "/CN=Rogue Root", "-days", "30", "-addext", "keyUsage=critical,keyCertSign", "-out", "rogue.pem")
+    house.cli("ca", "import", "rogue-root", "--cert", openssl.file("rogue.pem"))
+    doc = yaml_of(house, "authorities", "device-ca")
+    apply(house, {**doc, "successor": "rogue-root"})
+    try:
+        status, _, body = client.get("GetNextCACert")
+        assert status == 503 and b"touchmark ca anchors" in body
+        done = house.cli("ca", "anchors", "rogue-root", ok=False)
+        assert done.returncode == 1 and "stop it" in done.stderr
+        house.stop()
+        sealed = house.cli_json("ca", "anchors", "rogue-root")
+        fingerprint = openssl.text("x509", "-in", "rogue.pem", "-noout", "-fingerprint", "-sha256").strip().split("=")[1]
+        assert sealed["sealed"] == [{"subject": "CN=Rogue Root", "sha256": fingerprint}]
+        house.start()
+        client = scep.Client(house.plain_url, openssl)
+        assert client.get("GetNextCACert")[0] == 200
+        house.stop()
+        assert house.cli_json("ca", "anchors", "rogue-root", "--remove")["removed"] == sealed["sealed"]
+        house.start()
+        client = scep.Client(house.plain_url, openssl)
+        assert client.get("GetNextCACert")[0] == 503
+    finally:
+        doc = yaml_of(house, "authorities", "device-ca")
+        doc.pop("successor", None)
+        apply(house, doc)
+
+
 def yaml_of(house, plural, name):
     return house.cli_json("get", plural, name)
 

@@ -66,7 +66,10 @@ static void test_cms_signer_verify__what_was_signed(void **state)
         /* Its attributes are what the signer lets through. */
         struct envelope e = test_envelope("ra");
         e.allow = 1u << SIGN_CMS;
-        assert_ok(envelope_check_cms(&e, d.signers[0].attrs, clock_now(), NULL));
+        struct diag diag = {0};
+        assert_int_equal(envelope_check_cms(&e, NULL, d.signers[0].attrs, content, clock_now(), &diag),
+                         TM_EDENIED);
+        assert_string_equal(diag.rule, "RFC 5272 3.2.2"); /* but for what they are of */
         buf_done(&der);
         key_free(k);
     }

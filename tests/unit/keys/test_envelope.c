@@ -45,6 +45,10 @@ static void test_envelope_to_json__is_canonical_and_comes_back(void **state)
     "\"issuer\":\"\",\"key_id\":\"k\",\"max_ca_seconds\":0,\"max_leaf_seconds\":1,\"max_path_len\":-1,\"not_after_max\":1," \
     "\"origin\":\"\",\"permit_dns\":[]}"
 
+#define HASH_OF(digit) "\"" digit digit digit digit digit digit digit digit "\""
+#define HASH_0         HASH_OF("00000000")
+#define HASH_1         HASH_OF("0123cdef")
+
 static void test_envelope_from_json__bad_texts(void **state)
 {
     (void)state;
@@ -53,8 +57,13 @@ static void test_envelope_from_json__bad_texts(void **state)
         tm_err want;
     } cases[] = {
         {"{\"allow\":[\"leaf\"],\"ekus\":[]," GOOD_TAIL, TM_OK},
-        {"{\"allow\": [\"leaf\"],\"ekus\":[]," GOOD_TAIL, TM_EMALFORMED}, /* a space: not canonical */
-        {"{\"ekus\":[],\"allow\":[\"leaf\"]," GOOD_TAIL, TM_EMALFORMED},  /* order */
+        {"{\"allow\":[],\"anchors\":[" HASH_0 "," HASH_1 "],\"ekus\":[]," GOOD_TAIL, TM_OK},
+        {"{\"allow\":[],\"anchors\":[" HASH_1 "," HASH_0 "],\"ekus\":[]," GOOD_TAIL, TM_EINVAL},
+        {"{\"allow\":[],\"anchors\":[" HASH_0 "," HASH_0 "],\"ekus\":[]," GOOD_TAIL, TM_EINVAL},
+        {"{\"allow\":[],\"anchors\":[\"00\"],\"ekus\":[]," GOOD_TAIL, TM_EINVAL},
+        {"{\"allow\":[],\"anchors\":[],\"ekus\":[]," GOOD_TAIL, TM_EMALFORMED}, /* none is left out */
+        {"{\"allow\": [\"leaf\"],\"ekus\":[]," GOOD_TAIL, TM_EMALFORMED},       /* a space: not canonical */
+        {"{\"ekus\":[],\"allow\":[\"leaf\"]," GOOD_TAIL, TM_EMALFORMED},        /* order */
         {"{\"allow\":[\"ca\",\"leaf\"],\"ekus\":[]," GOOD_TAIL, TM_EMALFORMED},
         {"{\"allow\":[\"everything\"],\"ekus\":[]," GOOD_TAIL, TM_EINVAL},
         {"{\"allow\":[],\"ekus\":[\"serverAuth\"]," GOOD_TAIL, TM_EINVAL},
@@ -324,13 +333,13 @@ static void test_envelope_check_typed__nothing_passes_for_another(void **state)
                                          0xf7, 0x0d, 0x01, 0x09, 0x03, 0x31, 0x0b, 0x06, 0x09, 0x2a,
                                          0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01, 0x30, 0x08,
                                          0x06, 0x03, 0x55, 0x04, 0x03, 0x31, 0x01, 0x00};
-    assert_int_equal(envelope_check_cms(&e, SLICE_ARR(attributes), now, NULL),
+    assert_int_equal(envelope_check_cms(&e, NULL, SLICE_ARR(attributes), (struct slice){0}, now, NULL),
                      TM_EDENIED); /* no message digest */
     struct slice all[] = {tbs, buf_slice(&crl), SLICE_ARR(attributes), SLICE_LIT("log.example/house\n0\n")};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(envelope_check_ocsp(&e, all[i], now, NULL), TM_EDENIED);
-        assert_int_equal(envelope_check_cms(&e, all[i], now, NULL), TM_EDENIED);
-        assert_int_equal(envelope_check_cmp(&e, all[i], NULL), TM_EDENIED);
+        assert_int_equal(envelope_check_cms(&e, NULL, all[i], (struct slice){0}, now, NULL), TM_EDENIED);
+        assert_int_equal(envelope_check_cmp(&e, NULL, all[i], now, NULL), TM_EDENIED);
         if (i != 0)
             assert_int_equal(envelope_check_tbs_cert(&e, all[i], now, NULL), TM_EDENIED);
         if (i != 1)
@@ -343,10 +352,10 @@ static void test_envelope_check_typed__good_ones(void **state)
 {
     (void)state;
     struct envelope e = test_envelope("k");
-    static const uint8_t cmp[] = {0x30, 0x0d, 0x30, 0x09, 0x02, 0x01, 0x02, 0xa4,
-                                  0x02, 0x30, 0x00, 0xa4, 0x00, 0xb3, 0x00};
+    static const uint8_t cmp[] = {0x30, 0x11, 0x30, 0x0b, 0x02, 0x01, 0x02, 0xa4, 0x02, 0x30,
+                                  0x00, 0xa4, 0x02, 0x30, 0x00, 0xb3, 0x02, 0x05, 0x00};
     e.allow = 1u << SIGN_CMS | 1u << SIGN_CMP;
-    assert_ok(envelope_check_cmp(&e, SLICE_ARR(cmp), NULL));
+    assert_ok(envelope_check_cmp(&e, NULL, SLICE_ARR(cmp), clock_now(), NULL));
 }
 
 /* Signed attributes with the content type `type`, a digest of `n` octets, a time (0: none) and, asked for, one more attribute. */
@@ -388,28 +397,30 @@ static void test_envelope_check_cms__what_is_signed(void **state)
     (void)state;
     struct envelope e = test_envelope("k");
     struct diag diag = {0};
+    const struct slice none = {0};
     int64_t now = clock_now();
-    struct slice good = cms_attributes(OID_CT_PKI_RESPONSE, 32, now, false);
-    assert_int_equal(envelope_check_cms(&e, good, now, &diag), TM_EDENIED);
+    struct slice good = cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 32, now, false);
+    assert_int_equal(envelope_check_cms(&e, NULL, good, none, now, &diag), TM_EDENIED);
     assert_string_equal(diag.rule, "envelope.allow");
     e.allow = 1u << SIGN_CMS;
-    assert_ok(envelope_check_cms(&e, good, now, NULL));
-    assert_ok(envelope_check_cms(&e, cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 64, 0, false), now, NULL));
+    assert_ok(envelope_check_cms(&e, NULL, good, none, now, NULL));
+    assert_ok(
+        envelope_check_cms(&e, NULL, cms_attributes(OID_CT_TOUCHMARK_FILTER, 64, 0, false), none, now, NULL));
     const struct {
         struct slice attrs;
         const char *rule;
     } bad[] = {
         {cms_attributes(OID_DATA, 32, now, false), "envelope.cms"},
         {cms_attributes(OID_ENVELOPED_DATA, 32, now, false), "envelope.cms"},
-        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now + 7200, false), "envelope.cms"},
-        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now - 7200, false), "envelope.cms"},
-        {cms_attributes(OID_CT_PKI_RESPONSE, 32, now, true), "envelope.cms"},
-        {cms_attributes(OID_CT_PKI_RESPONSE, 20, now, false), "RFC 5652 5.4"},
-        {cms_attributes(OID_CT_PKI_RESPONSE, 65, now, false), "RFC 5652 5.4"},
+        {cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 32, now + 7200, false), "envelope.cms"},
+        {cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 32, now - 7200, false), "envelope.cms"},
+        {cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 32, now, true), "envelope.cms"},
+        {cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 20, now, false), "RFC 5652 5.4"},
+        {cms_attributes(OID_CT_ASYMMETRIC_KEY_PACKAGE, 65, now, false), "RFC 5652 5.4"},
         {slice_sub(good, 0, good.n - 1), "RFC 5652 5.4"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(envelope_check_cms(&e, bad[i].attrs, now, &diag), TM_EDENIED);
+        assert_int_equal(envelope_check_cms(&e, NULL, bad[i].attrs, none, now, &diag), TM_EDENIED);
         assert_string_equal(diag.rule, bad[i].rule);
     }
 }

@@ -1,25 +1,13 @@
 #include "base/digest.h"
-#include "keys/signer.h"
-#include "keys_test.h"
 #include "register/merkle.h"
 #include "register/note.h"
+#include "signer_test.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-
-static char passphrase_file[96];
-
-static void write_passphrase(const char *text)
-{
-    snprintf(passphrase_file, sizeof passphrase_file, "%s.pass", test_dir);
-    FILE *f = fopen(passphrase_file, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
 
 static int setup(void **state)
 {
@@ -30,32 +18,14 @@ static int setup(void **state)
     e.key_id = "register";
     e.allow = 1u << SIGN_CHECKPOINT;
     test_store_key(&e, KEY_ALG_ED25519, 0);
-    write_passphrase("pass\n");
+    test_write_passphrase("pass\n");
     return 0;
 }
 
 static int teardown(void **state)
 {
-    unlink(passphrase_file);
+    unlink(test_passphrase_file);
     return test_teardown(state);
-}
-
-static struct signer *start(bool in_process)
-{
-    struct signer *s = NULL;
-    struct diag diag = {0};
-    struct secret pass = test_passphrase("pass");
-    struct signer_config c = {.key_dir = test_dir,
-                              .passphrase = &pass,
-                              .passphrase_file = passphrase_file,
-                              .program = "/proc/self/exe",
-                              .in_process = in_process};
-    tm_err err = signer_start(&s, &c, &diag);
-    if (err != TM_OK)
-        print_error("%s: %s\n", tm_err_name(err), diag.message);
-    assert_ok(err);
-    secret_done(&pass);
-    return s;
 }
 
 /* ---- leaves ---- */
@@ -86,7 +56,7 @@ static void assert_signed(struct signer *s, const struct sign_op *op, enum sig_a
 
 static void sign_leaves(bool in_process)
 {
-    struct signer *s = start(in_process);
+    struct signer *s = test_signer_start(in_process);
     uint8_t chain[32] = {0}, last[16] = {0}, text[65];
     assert_true(signer_alive(s));
     assert_true(in_process ? signer_pid(s) == getpid() : signer_pid(s) != getpid());
@@ -135,7 +105,7 @@ static void test_signer_sign__leaves_in_process(void **state)
 static void test_signer_sign__refusals_name_their_rule(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct sign_op op = leaf_op(s, "issuing", SIG_ECDSA_SHA256);
     op.key_id = "nobody";
     assert_int_equal(signer_sign(s, &op), TM_ENOTFOUND);
@@ -231,7 +201,7 @@ static int cmp_seq(const void *a, const void *b)
 static void test_signer_submit__many_threads_one_chain(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct gather g = GATHER;
     struct sign_op like = leaf_op(s, "issuing", SIG_ECDSA_SHA256);
     struct sign_op *ops = calloc(THREADS * EACH, sizeof *ops);
@@ -270,7 +240,7 @@ static void test_signer_submit__a_slow_key_holds_up_nobody(void **state)
     (void)state;
     struct envelope e = test_envelope("slow");
     test_store_key(&e, KEY_ALG_RSA, 4096);
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct gather slow = GATHER, fast = GATHER;
     enum { N = 300 };
     struct sign_op *a = calloc(N, sizeof *a), *b = calloc(10, sizeof *b);
@@ -304,7 +274,7 @@ static void test_signer_submit__a_slow_key_holds_up_nobody(void **state)
 static void test_signer_sign__crls_small_and_large(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     static const size_t sizes[] = {0, 10, 8000, 100000};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct buf crl;
@@ -362,7 +332,7 @@ static void test_signer_sign__checkpoints_only_grow(void **state)
 {
     (void)state;
     const char *house = "log.example/house", *tenant = "log.example/house/17";
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct sign_op op = checkpoint_op(house, "a", 0, 5, NULL, NULL);
     assert_ok(signer_sign(s, &op));
     test_verify(signer_key_find(s, "register")->spki, SIG_ED25519, op.tbs,
@@ -383,7 +353,7 @@ static void test_signer_sign__checkpoints_only_grow(void **state)
             assert_int_equal(signer_sign(s, &op), TM_EDENIED);
         }
         signer_free(s); /* the state outlives the process */
-        s = start(round == 0);
+        s = test_signer_start(round == 0);
     }
     op = checkpoint_op(tenant, "t", 0, 3, NULL, NULL);
     assert_ok(signer_sign(s, &op));
@@ -414,7 +384,7 @@ static void test_signer_sign__checkpoints_cover_the_chain(void **state)
 {
     (void)state;
     const char *origin = "log.example/house/99";
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct sign_op op = leaf_op(s, "issuing", SIG_ECDSA_SHA256);
     assert_ok(signer_sign(s, &op));
     uint64_t seq, later, none = 0;
@@ -481,13 +451,13 @@ static void test_signer_start__wrong_passphrase_and_broken_seals(void **state)
     assert_non_null(strstr(diag.message, "tampered"));
     unlink(path);
     secret_done(&pass);
-    signer_free(start(false)); /* a key without an envelope is not a key */
+    signer_free(test_signer_start(false)); /* a key without an envelope is not a key */
 }
 
 static void test_signer_start__second_signer_is_kept_out(void **state)
 {
     (void)state;
-    struct signer *s = start(false), *second = NULL;
+    struct signer *s = test_signer_start(false), *second = NULL;
     struct secret pass = test_passphrase("pass");
     struct signer_config c = {.key_dir = test_dir, .passphrase = &pass, .in_process = true};
     assert_int_equal(signer_start(&second, &c, NULL), TM_EBUSY);
@@ -498,7 +468,7 @@ static void test_signer_start__second_signer_is_kept_out(void **state)
 static void test_signer_reload__new_keys_and_new_envelopes(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     assert_null(signer_key_find(s, "later"));
     struct envelope e = test_envelope("later"), back;
     test_store_key(&e, KEY_ALG_EC_P384, 0);
@@ -560,7 +530,7 @@ static void wait_for(atomic_int *v)
 static void test_signer_restart__after_a_kill(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     uint64_t acknowledged = 0;
     assert_int_equal(signer_restart(s, NULL), TM_ECONFLICT);
     for (int round = 0; round < 5; round++) {
@@ -608,17 +578,17 @@ static void test_signer_restart__after_a_kill(void **state)
 static void test_signer_restart__without_its_passphrase(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
-    unlink(passphrase_file);
+    struct signer *s = test_signer_start(false);
+    unlink(test_passphrase_file);
     struct death d = {.executor.post = death_post, .task.run = note_death};
     signer_on_death(s, &d.executor, &d.task);
     kill(signer_pid(s), SIGKILL);
     wait_for(&d.posted);
     assert_int_equal(signer_restart(s, NULL), TM_ELOCKED);
     assert_false(signer_alive(s));
-    write_passphrase("wrong");
+    test_write_passphrase("wrong");
     assert_int_equal(signer_restart(s, NULL), TM_ELOCKED);
-    write_passphrase("pass");
+    test_write_passphrase("pass");
     assert_ok(signer_restart(s, NULL));
     struct sign_op op = leaf_op(s, "issuing", SIG_ECDSA_SHA256);
     assert_ok(signer_sign(s, &op));
@@ -644,7 +614,7 @@ static pid_t parent_of(pid_t pid)
 static void test_signer_restartable__not_without_its_nursery(void **state)
 {
     (void)state;
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     assert_true(signer_restartable(s));
     struct death d = {.executor.post = death_post, .task.run = note_death};
     signer_on_death(s, &d.executor, &d.task);
@@ -662,7 +632,7 @@ static void test_signer_free__answers_what_is_queued(void **state)
     (void)state;
     struct envelope e = test_envelope("slow2");
     test_store_key(&e, KEY_ALG_RSA, 4096);
-    struct signer *s = start(false);
+    struct signer *s = test_signer_start(false);
     struct gather g = GATHER;
     enum { N = 500 };
     struct sign_op *ops = calloc(N, sizeof *ops), like = leaf_op(s, "slow2", SIG_RSA_SHA256);
@@ -718,7 +688,7 @@ static void test_signer_start__ends_with_its_parent(void **state)
     assert_true(gone);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
-    signer_free(start(false)); /* and the lock is free */
+    signer_free(test_signer_start(false)); /* and the lock is free */
 }
 
 /* ---- ceremonies ---- */
@@ -739,7 +709,7 @@ static void test_signer_sign__adopts_serials_in_process_only(void **state)
                           .serial = serial,
                           .serial_n = sizeof serial};
     for (int in_process = 0; in_process < 2; in_process++) {
-        struct signer *s = start(in_process);
+        struct signer *s = test_signer_start(in_process);
         struct sign_op op = {.kind = SIGN_CA, .key_id = "root", .adopt_serial = true};
         op.tbs = test_tbs(&t, signer_key_find(s, "root")->spki, &op.serial_offset);
         assert_int_equal(signer_sign(s, &op), in_process ? TM_OK : TM_EDENIED);
@@ -753,8 +723,7 @@ static void test_signer_sign__adopts_serials_in_process_only(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], SIGNER_ARGUMENT) == 0)
-        signer_program();
+    test_signer_program(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signer_sign__leaves),
         cmocka_unit_test(test_signer_sign__leaves_in_process),

@@ -1,8 +1,7 @@
 /* What the signer does for OCSP: certifies only its own responders, signs only of its CA and of today, counts instead of chaining
  * each (docs/adr/0006). */
 #include "base/digest.h"
-#include "keys/signer.h"
-#include "keys_test.h"
+#include "signer_test.h"
 #include "x509/ocsp.h"
 
 static struct signer *signer;
@@ -23,11 +22,7 @@ static int setup(void **state)
     e.allow = 1u << SIGN_OCSP;
     e.issuer = test_name("CN=Other CA,O=Example");
     test_store_key(&e, KEY_ALG_ED25519, 0);
-    struct secret pass = test_passphrase("pass");
-    struct signer_config c = {.key_dir = test_dir, .passphrase = &pass};
-    struct diag diag = {0};
-    assert_ok(signer_start(&signer, &c, &diag));
-    secret_done(&pass);
+    signer = test_signer_start(false);
     return 0;
 }
 
@@ -139,14 +134,11 @@ static struct sign_op *respond(const char *issuer, int64_t produced, int64_t nex
     struct ocsp_single s = {.id = buf_slice(&cert_id), .this_update = produced, .next_update = next};
     struct ocsp_data d = {.key_hash = slice_of(key, 20), .produced_at = produced, .v = &s, .n = 1};
     assert_ok(ocsp_data_build(&data, &d));
-    struct sign_op *op = arena_calloc(test_arena, 1, sizeof *op);
-    assert_ok(arena_copy(&op->tbs, test_arena, buf_slice(&data)));
+    struct slice tbs;
+    assert_ok(arena_copy(&tbs, test_arena, buf_slice(&data)));
     buf_done(&data);
     buf_done(&cert_id);
-    op->kind = SIGN_OCSP;
-    op->key_id = "ca-ocsp";
-    TM_IGNORE(signer_sign(signer, op));
-    return op;
+    return test_ask(signer, SIGN_OCSP, "ca-ocsp", tbs);
 }
 
 static void test_signer__ocsp_of_its_ca_and_of_today(void **state)
@@ -190,8 +182,9 @@ static void test_signer__ocsp_is_counted(void **state)
     assert_true(ocsp >= 1 && ocsp <= 3);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    test_signer_program(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signer__certifies_its_own_responder),
         cmocka_unit_test(test_signer__ocsp_of_its_ca_and_of_today),
