@@ -26,8 +26,8 @@ static void rebuild(const struct signed_data *d, const struct signed_signer *s)
     struct buf out;
     buf_init(&out, 2 * SIGNED_DATA_MAX);
     static struct signed_data again;
-    /* Data without octets is written without content, which is not read. */
-    if (a && d->content.n && signed_data_build(&out, &m) == TM_OK && out.n <= SIGNED_DATA_MAX) {
+    if (a && (d->content.n || oid_find(d->content_type) == OID_DATA) &&
+        signed_data_build(&out, &m) == TM_OK && out.n <= SIGNED_DATA_MAX) {
         if (signed_data_parse(&again, a, buf_slice(&out), NULL) != TM_OK || again.n_signers != 1)
             abort();
         else if (!slice_eq(again.content, d->content) || again.n_certs != d->n_certs ||

@@ -59,6 +59,9 @@ struct http_request {
     struct slice client_cert;
     const struct slice *client_chain; /* further certificates, as sent */
     size_t n_client_chain;
+    /* What a handler has found inside an encrypted body, and what it has encrypted into its answer, for on_exchange, which sees but octets
+     * otherwise: without anybody's secret. Borrowed until the reply; empty: nothing. */
+    struct slice opened, sealed;
     struct arena *arena;
     void *app;          /* the server's application pointer */
     void *handler_data; /* the handler's own */

@@ -88,6 +88,7 @@ static tm_err message(struct trace_message *ret, struct arena *a, const json_t *
         return diag_fail(diag, TM_EMALFORMED, NULL, "request", "request and response are objects");
     TM_TRY(headers(ret, a, json_object_get(v, "headers"), diag));
     TM_TRY(body(&ret->body, a, json_object_get(v, "body"), true, diag));
+    TM_TRY(body(&ret->inside, a, json_object_get(v, "inside"), true, diag));
     const json_t *why = json_object_get(v, "omitted");
     return why ? text(&ret->omitted, a, why, VALUE_MAX, "omitted", diag) : TM_OK;
 }

@@ -172,6 +172,16 @@ static void put_body(struct buf *b, struct slice body, bool secret)
     }
 }
 
+/* What the door has opened or sealed (http/server.h). */
+static void put_inside(struct buf *b, struct slice inside)
+{
+    if (inside.n == 0 || inside.n > TRACE_BODY_KEPT)
+        return;
+    buf_puts(b, ",\"inside\":\"");
+    buf_put_base64(b, inside, BASE64_STD, 0);
+    buf_putc(b, '"');
+}
+
 static const char *method_name(enum http_method m)
 {
     switch (m) {
@@ -212,10 +222,11 @@ static void put_request(struct buf *b, const struct http_request *r)
     }
     buf_putc(b, ']');
     put_body(b, r->body, false);
+    put_inside(b, r->opened);
     buf_putc(b, '}');
 }
 
-static void put_response(struct buf *b, const char *type, struct slice body,
+static void put_response(struct buf *b, const char *type, struct slice body, struct slice inside,
                          const struct http_header *headers, bool secret)
 {
     bool first = true;
@@ -227,6 +238,8 @@ static void put_response(struct buf *b, const char *type, struct slice body,
             put_pair(b, &first, headers->name, headers->value);
     buf_putc(b, ']');
     put_body(b, body, secret);
+    if (!secret)
+        put_inside(b, inside);
     buf_putc(b, '}');
 }
 
@@ -241,7 +254,7 @@ static void put_exchange(struct buf *b, const struct http_request *r, int status
     buf_puts(b, ",\"request\":");
     put_request(b, r);
     buf_printf(b, ",\"status\":%d,\"response\":", status);
-    put_response(b, type, body, headers, secret);
+    put_response(b, type, body, r->sealed, headers, secret);
     buf_puts(b, "}\n");
 }
 

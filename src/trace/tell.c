@@ -91,7 +91,7 @@ static void say_whole(struct trace_text *t, struct slice der)
     buf_done(&b);
 }
 
-static const char *subject_text(struct trace_text *t, struct slice name)
+const char *trace_name(struct trace_text *t, struct slice name)
 {
     struct buf b;
     buf_init(&b, 64 << 10);
@@ -102,14 +102,14 @@ static const char *subject_text(struct trace_text *t, struct slice name)
     return s[0] ? s : "(empty)";
 }
 
-static const char *key_text(const struct spki *s)
+const char *trace_key(const struct spki *s)
 {
     struct pubkey_info info;
     return s->der.n && pubkey_info(&info, s, NULL) == TM_OK ? key_alg_info(info.alg)->name
                                                             : "of a kind not known here";
 }
 
-void trace_say_csr(struct trace_text *t, struct slice der, const char **ret_names)
+static void say_csr(struct trace_text *t, struct slice der, bool blanked, const char **ret_names)
 {
     struct csr c;
     struct diag diag = {0};
@@ -123,14 +123,24 @@ void trace_say_csr(struct trace_text *t, struct slice der, const char **ret_name
         return;
     }
     const char *names = names_text(t, &san);
-    trace_say(t, "request", "subject %s; names %s; key %s", subject_text(t, c.subject),
-              names[0] ? names : "(none)", key_text(&c.spki));
-    if (c.pop == CSR_POP_SIGNATURE && csr_verify_pop(&c, &diag) != TM_OK)
+    trace_say(t, "request", "subject %s; names %s; key %s", trace_name(t, c.subject),
+              names[0] ? names : "(none)", trace_key(&c.spki));
+    if (!blanked && c.pop == CSR_POP_SIGNATURE && csr_verify_pop(&c, &diag) != TM_OK)
         trace_say(t, "", "its signature does NOT prove that the key is there: %s",
                   trace_clean(t, diag.message));
     say_whole(t, c.der);
     if (ret_names)
         *ret_names = names;
+}
+
+void trace_say_csr(struct trace_text *t, struct slice der, const char **ret_names)
+{
+    say_csr(t, der, false, ret_names);
+}
+
+void trace_say_csr_blanked(struct trace_text *t, struct slice der)
+{
+    say_csr(t, der, true, NULL);
 }
 
 void trace_say_certificate(struct trace_text *t, struct slice der, const char **ret_serial)
@@ -149,7 +159,7 @@ void trace_say_certificate(struct trace_text *t, struct slice der, const char **
     TM_IGNORE(cert_san(&san, t->arena, &c, NULL));
     const char *serial = arena_hex(t->arena, c.serial), *names = names_text(t, &san);
     trace_say(t, "answers", "certificate %s: subject %s; names %s; key %s; %s to %s", serial ? serial : "?",
-              subject_text(t, c.subject), names[0] ? names : "(none)", key_text(&c.spki), from, until);
+              trace_name(t, c.subject), names[0] ? names : "(none)", trace_key(&c.spki), from, until);
     say_whole(t, c.der);
     if (ret_serial)
         *ret_serial = serial;

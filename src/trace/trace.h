@@ -6,7 +6,8 @@
  * A recording is NDJSON: optionally a line {"touchmark":"trace","version":1,…}, then one line an exchange:
  *   {"at":<unix ms>,"method":"POST","target":"/acme/acme/new-order","request":{"headers":[["Host","…"],…],"body":"<base64>"},
  *    "status":201,"response":{"headers":[…],"body":"<base64>"}}
- * A body that was too large or is secret is left out, and "omitted" beside it says why. HAR files (1.2) are read as well. */
+ * A body that was too large or is secret is left out, and "omitted" beside it says why. Beside a body that is encrypted, "inside" has what the door
+ * found or put there, without secrets. HAR files (1.2) are read as well. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -31,6 +32,7 @@ struct trace_message {
     const struct trace_header *headers;
     size_t n_headers;
     struct slice body;
+    struct slice inside; /* of an encrypted body, as its door tells; empty: not known */
     const char *omitted; /* why there is no body; NULL: it is whole */
 };
 struct trace_exchange {
@@ -67,7 +69,13 @@ const char *trace_clean(struct trace_text *t, const char *s);
  * *ret_names, when not NULL. */
 struct csr;
 void trace_say_csr(struct trace_text *t, struct slice der, const char **ret_names);
+/* The same of one whose signature is known not to verify any more, as a secret was taken out of it. */
+void trace_say_csr_blanked(struct trace_text *t, struct slice der);
 void trace_say_certificate(struct trace_text *t, struct slice der, const char **ret_serial);
+/* A Name TLV, and the kind of a key; made fit to be shown. */
+const char *trace_name(struct trace_text *t, struct slice name);
+struct spki;
+const char *trace_key(const struct spki *s);
 
 struct trace_protocol {
     const char *name;

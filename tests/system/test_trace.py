@@ -1,4 +1,5 @@
 """touchmark trace: what goes through an endpoint is recorded, and told in plain words."""
+import base64
 import json
 import os
 import subprocess
@@ -92,7 +93,6 @@ def test_trace__est(house, openssl, program, tmp_path):
     """A refused enrollment; the token that was sent is not recorded."""
     recording = Recording(house, program, tmp_path / "est.trace", "servers")
     csr = openssl.der(openssl.csr("est", "/CN=est.trace.test"))
-    import base64
     reply = house.request("POST", "/.well-known/est/servers/simpleenroll", base64.b64encode(csr),
                           {"Content-Type": "application/pkcs10", "Authorization": "Basic " + base64.b64encode(b"x:verysecret").decode()})
     assert reply.status == 401
@@ -101,6 +101,35 @@ def test_trace__est(house, openssl, program, tmp_path):
     assert "subject CN=est.trace.test" in told and "Basic (not recorded)" in told and "1 refused" in told
     with open(recording.path, encoding="utf-8") as f:
         assert base64.b64encode(b"x:verysecret").decode() not in f.read()
+
+
+def test_trace__scep(house, openssl, program, tmp_path):
+    """A certificate, one that is refused, and what nobody can read: the subject is told, no challenge is, neither is one recorded."""
+    import scep
+    key, cn = scep.new_key(), "trace-scep"
+    secret = house.cli("token", "create", "--for", "scep", "--endpoint", "scep", "--name", "CN=" + cn, "-q").stdout.strip()
+    recording = Recording(house, program, tmp_path / "scep.trace", "scep")
+    c = scep.Client(house.plain_url, openssl)
+    c.get("GetCACaps")
+    cert = c.open(c.enroll(key, cn, secret, transaction="trace-1"), key)[0]
+    assert c.enroll(key, cn, "wrong-and-secret", transaction="trace-2").status == scep.FAILURE
+    assert c.ask(scep.PKCS_REQ, scep.request(scep.new_key(), "trace-victim", "other-secret"), scep.self_signed(key, cn), key, "trace-3").fail
+    assert c.ask(scep.GET_CRL, scep.issuer_and_serial(cert), cert, key, "trace-4").status == scep.SUCCESS
+    assert c.send(b"nonsense").http == 400
+    recording.wait("status\":400")
+    told = recording.told()
+    assert "can do: AES" in told and told.count("as GetCACert showed in #1") == 4 and "does NOT" not in told
+    assert told.count("subject CN=trace-scep") == 3 and "whose certificate signed the request" in told
+    assert "RSA with PKCS #1 v1.5" in told and "inside     not known" in told and "the revocation list" in told
+    assert f"certificate {cert.serial_number:032x} was given" in told
+    verdict = told.partition("Verdict (scep)")[2]
+    assert "trace-1 (#3) for CN=trace-scep: success" in verdict and "scep.challenge" in verdict and "touchmark token create" in verdict
+    assert "trace-3" in verdict and "badMessageCheck: scep.envelope" in verdict and "1 message(s) by HTTP" in verdict
+    with open(recording.path, encoding="utf-8") as f:
+        bodies = [base64.b64decode(v) for line in f for part in ("request", "response") for v in [json.loads(line).get(part, {}).get("inside", "")]]
+    assert any(b"*" * len(secret) in b for b in bodies) and not any(s.encode() in b for b in bodies for s in (secret, "wrong-and-secret", "other-secret"))
+    for s in (secret, "wrong-and-secret", "other-secret", "trace-victim"):
+        assert s not in told and s not in house.cli("trace", "show", "--full", recording.path).stdout
 
 
 def test_recordings__who_may(house):

@@ -116,6 +116,7 @@ static tm_err make(struct scep_exchange *x, struct slice content)
     TM_TRY(random_bytes(r.nonce, sizeof r.nonce));
     if (r.status == SCEP_SUCCESS)
         TM_TRY(seal(&envelope, x, content));
+    x->request->sealed = content;
     buf_init(&attributes, 4096);
     tm_err e = scep_reply_attributes(&attributes, &r);
     struct message m = {.tenant = x->endpoint->tenant,

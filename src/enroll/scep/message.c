@@ -5,6 +5,7 @@
 #include "der/builder.h"
 #include "der/oid.h"
 #include "der/reader.h"
+#include "x509/csr.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -30,16 +31,16 @@ static tm_err text_read(struct slice *ret, struct der_reader *values, const char
     return TM_OK;
 }
 
-static tm_err type_read(unsigned *ret, struct der_reader *values)
+static tm_err number_read(unsigned *ret, struct der_reader *values, const char *field)
 {
     struct slice text = {0};
-    TM_TRY(text_read(&text, values, "messageType"));
+    TM_TRY(text_read(&text, values, field));
     if (text.n == 0 || text.n > 3)
-        return reject(values, "messageType", "not a number of SCEP's");
+        return reject(values, field, "not a number of SCEP's");
     *ret = 0;
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] < '0' || text.p[i] > '9')
-            return reject(values, "messageType", "not a number");
+            return reject(values, field, "not a number");
         *ret = *ret * 10 + (unsigned)(text.p[i] - '0');
     }
     return TM_OK;
@@ -61,7 +62,7 @@ static tm_err attribute_read(struct scep_message *m, unsigned *seen, struct der_
         break;
     case OID_SCEP_MESSAGE_TYPE:
         bit = HAS_TYPE;
-        TM_TRY(type_read(&m->type, &values));
+        TM_TRY(number_read(&m->type, &values, "messageType"));
         break;
     case OID_SCEP_SENDER_NONCE:
         bit = HAS_NONCE;
@@ -192,4 +193,61 @@ tm_err scep_reply_attributes(struct buf *out, const struct scep_reply *r)
     put_attribute(&b, OID_SCEP_SENDER_NONCE, DER_OCTET_STRING, SLICE_ARR(r->nonce));
     put_attribute(&b, OID_SCEP_RECIPIENT_NONCE, DER_OCTET_STRING, r->recipient_nonce);
     return der_builder_finish(&b);
+}
+
+/* ---- answers of others ---- */
+
+static tm_err outcome_attribute(struct scep_outcome *o, struct der_reader *attr)
+{
+    struct der_reader values;
+    struct slice oid;
+    TM_TRY(der_read_oid(attr, &oid));
+    TM_TRY(der_enter(attr, DER_SET, &values));
+    switch (oid_find(oid)) {
+    case OID_SCEP_PKI_STATUS:
+        o->has_status = true;
+        TM_TRY(number_read(&o->status, &values, "pkiStatus"));
+        break;
+    case OID_SCEP_FAIL_INFO:
+        o->has_fail = true;
+        TM_TRY(number_read(&o->fail, &values, "failInfo"));
+        break;
+    case OID_SCEP_FAIL_INFO_TEXT:
+        TM_TRY(der_read(&values, DER_UTF8_STRING, &o->text));
+        break;
+    case OID_SCEP_RECIPIENT_NONCE:
+        TM_TRY(der_read(&values, DER_OCTET_STRING, &o->recipient_nonce));
+        break;
+    default:
+        return TM_OK;
+    }
+    return der_end(&values);
+}
+
+tm_err scep_outcome_read(struct scep_outcome *ret, struct slice attrs, struct diag *diag)
+{
+    struct der_reader r, set, attr;
+    der_reader_init(&r, attrs, diag);
+    TM_TRY(der_enter(&r, DER_SET, &set));
+    while (!der_at_end(&set)) {
+        TM_TRY(der_enter(&set, DER_SEQUENCE, &attr));
+        TM_TRY(outcome_attribute(ret, &attr));
+    }
+    TM_TRY(der_end(&set));
+    return der_end(&r);
+}
+
+/* ---- recordings ---- */
+
+tm_err scep_request_blank(struct slice *ret, struct arena *a, const struct csr *csr, struct slice der)
+{
+    struct slice secret = csr->challenge_password;
+    uint8_t *copy = arena_alloc(a, der.n);
+    if (!copy)
+        return TM_ENOMEM;
+    memcpy(copy, der.p, der.n);
+    if (secret.n)
+        memset(copy + (secret.p - der.p), '*', secret.n);
+    *ret = slice_of(copy, der.n);
+    return TM_OK;
 }

@@ -9,6 +9,7 @@
 #include "x509/cms/signed.h"
 struct arena;
 struct buf;
+struct csr;
 
 enum scep_type {
     SCEP_CERT_REP = 3,
@@ -57,3 +58,15 @@ struct scep_reply {
 };
 /* The attributes of a CertRep, as further ones to be signed (x509/cms/signed.h); appended. */
 tm_err scep_reply_attributes(struct buf *out, const struct scep_reply *r);
+
+/* What the attributes of a CertRep say, for who reads answers; what is not there is zero. TM_EMALFORMED. */
+struct scep_outcome {
+    bool has_status, has_fail;
+    unsigned status, fail;
+    struct slice text, recipient_nonce; /* text: as it stands there */
+};
+tm_err scep_outcome_read(struct scep_outcome *ret, struct slice attrs, struct diag *diag);
+
+/* A request without its secret, for recordings: `csr`, parsed from `der`, with asterisks in place of the challenge password (so that its
+ * signature does not verify any more). In `a`. */
+tm_err scep_request_blank(struct slice *ret, struct arena *a, const struct csr *csr, struct slice der);

@@ -143,8 +143,10 @@ static tm_err find(const struct authority **ret, struct slice *ret_serial, struc
     /* What is in somebody else's envelope, changed a little, may be anything, but bears no CA's name in this place. */
     if (scep_issuer_serial_parse(&issuer, ret_serial, x->plain, NULL) == TM_OK)
         *ret = named(x, issuer);
-    if (*ret)
+    if (*ret) {
+        x->request->opened = x->plain;
         return TM_OK;
+    }
     TM_IGNORE(scep_not_opened(x));
     return TM_EBADSIG;
 }

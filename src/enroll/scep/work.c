@@ -139,6 +139,7 @@ static tm_err open_request(struct scep_exchange *x)
         return tm_err_class(e) == TM_CLASS_INTERNAL && e != TM_ECRYPTO ? e : scep_not_opened(x);
     if (scep_self_signed(x->m) && !slice_eq(x->csr.spki.der, x->m->by.spki.der))
         return scep_not_opened(x);
+    TM_TRY(scep_request_blank(&x->request->opened, x->request->arena, &x->csr, x->plain));
     x->challenge = "";
     if (x->csr.challenge_password.n) {
         x->challenge = arena_strndup(x->request->arena, (const char *)x->csr.challenge_password.p,

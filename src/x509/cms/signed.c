@@ -144,12 +144,15 @@ static tm_err certs_read(struct signed_data *d, struct der_reader *sd)
     return der_end(&set);
 }
 
-/* EncapsulatedContentInfo ::= SEQUENCE { eContentType OBJECT IDENTIFIER, eContent [0] EXPLICIT OCTET STRING OPTIONAL } */
+/* EncapsulatedContentInfo ::= SEQUENCE { eContentType OBJECT IDENTIFIER, eContent [0] EXPLICIT OCTET STRING OPTIONAL }
+ * Data may be left out, as in a CertRep that has nothing to give (RFC 8894 3.3.2): what is signed is then that there is nothing. */
 static tm_err content_read(struct signed_data *d, struct der_reader *sd)
 {
     struct der_reader encap, content;
     TM_TRY(der_enter(sd, DER_SEQUENCE, &encap));
     TM_TRY(der_read_oid(&encap, &d->content_type));
+    if (der_at_end(&encap) && oid_find(d->content_type) == OID_DATA)
+        return der_end(&encap);
     if (der_at_end(&encap))
         return der_reject(&encap, TM_EMALFORMED, "RFC 5652 5.2", "eContent", "the content is not inside");
     TM_TRY(der_enter(&encap, DER_CONTEXT_CONS(0), &content));

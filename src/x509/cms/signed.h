@@ -26,7 +26,7 @@ struct signed_signer {
 
 struct signed_data {
     struct slice content_type;            /* eContentType, OID contents */
-    struct slice content;                 /* eContent octets; never detached */
+    struct slice content;                 /* eContent octets; empty where id-data has none: never detached */
     struct slice certs[SIGNED_CERTS_MAX]; /* plain certificates, whole TLVs */
     size_t n_certs;
     struct signed_signer signers[SIGNED_SIGNERS_MAX]; /* none in what is not signed */

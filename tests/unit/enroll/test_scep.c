@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "enroll/scep/message.h"
 #include "x509/cms/signed.h"
+#include "x509/csr.h"
 
 static void test_scep_get_decode__forms_of_base64(void **state)
 {
@@ -49,10 +50,43 @@ static void test_scep_reply_attributes__come_back(void **state)
     assert_int_equal(m.type, SCEP_CERT_REP);
     assert_true(slice_eq_str(m.transaction_id, "4711"));
     assert_true(slice_eq(m.sender_nonce, SLICE_ARR(r.nonce)));
+    struct scep_outcome o = {0};
+    assert_int_equal(scep_outcome_read(&o, buf_slice(&set), NULL), TM_OK);
+    assert_true(o.has_status && o.has_fail);
+    assert_int_equal(o.status, SCEP_FAILURE);
+    assert_int_equal(o.fail, SCEP_BAD_TIME);
+    assert_true(slice_eq_str(o.text, "too late"));
+    assert_true(slice_eq(o.recipient_nonce, SLICE_ARR(nonce)));
+    assert_int_not_equal(scep_outcome_read(&o, slice_sub(buf_slice(&set), 0, set.n - 1), NULL), TM_OK);
     /* One octet less, and none of it. */
     assert_int_not_equal(scep_attributes_read(&m, slice_sub(buf_slice(&set), 0, set.n - 1), NULL), TM_OK);
     buf_done(&set);
     buf_done(&attributes);
+}
+
+static void test_scep_outcome_read__nothing_of_scep_s(void **state)
+{
+    (void)state;
+    static const uint8_t empty[] = {0x31, 0x00};
+    struct scep_outcome o = {0};
+    assert_int_equal(scep_outcome_read(&o, SLICE_ARR(empty), NULL), TM_OK);
+    assert_false(o.has_status || o.has_fail || o.text.n || o.recipient_nonce.n);
+}
+
+/* What is recorded is the request, but for the secret. */
+static void test_scep_request_blank__challenge(void **state)
+{
+    (void)state;
+    static const uint8_t der[] = "....secret....";
+    struct csr csr = {.challenge_password = {der + 4, 6}};
+    struct slice blank;
+    struct arena *a = arena_new(0);
+    assert_int_equal(scep_request_blank(&blank, a, &csr, slice_of(der, sizeof der - 1)), TM_OK);
+    assert_true(slice_eq_str(blank, "....******...."));
+    csr.challenge_password = (struct slice){0};
+    assert_int_equal(scep_request_blank(&blank, a, &csr, slice_of(der, sizeof der - 1)), TM_OK);
+    assert_true(slice_eq_str(blank, (const char *)der));
+    arena_free(a);
 }
 
 int main(void)
@@ -60,6 +94,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scep_get_decode__forms_of_base64),
         cmocka_unit_test(test_scep_reply_attributes__come_back),
+        cmocka_unit_test(test_scep_outcome_read__nothing_of_scep_s),
+        cmocka_unit_test(test_scep_request_blank__challenge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

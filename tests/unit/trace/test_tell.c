@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "trace/trace.h"
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct buf out;
@@ -13,10 +14,12 @@ static struct buf out;
 /* What is told of one exchange: a request's and an answer's JSON. */
 static const char *tell(const char *target, const char *request, int status, const char *response)
 {
+    char path[256];
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(target, "?"), target);
     const struct trace_exchange x = {.number = 1,
                                      .method = request ? "POST" : "GET",
                                      .target = target,
-                                     .path = target,
+                                     .path = path,
                                      .status = status,
                                      .request = {.body = slice_str(request ? request : "")},
                                      .response = {.body = slice_str(response)}};
@@ -84,6 +87,25 @@ static void test_trace_tell__est(void **state)
     assert_non_null(strstr(s, "the request can't be read"));
 }
 
+static void test_trace_tell__scep(void **state)
+{
+    (void)state;
+    const char *s = tell("/scep/one", "nonsense", 400, "this is SCEP\n");
+    assert_non_null(strstr(s, "the address has no \"operation\""));
+    s = tell("/scep/one/pkiclient.exe?operation=GetCACaps", NULL, 200, "AES\r\nSHA-256\n");
+    assert_non_null(strstr(s, "can do: AES, SHA-256"));
+    assert_non_null(strstr(s, "nothing was refused"));
+    s = tell("/scep/one?operation=GetCACert", NULL, 200, "no certificate");
+    assert_non_null(strstr(s, "no certs-only PKCS #7"));
+    s = tell("/scep/one?operation=PKIOperation", "nonsense", 400, "no message\n");
+    assert_non_null(strstr(s, "a message that is NOT as SCEP wants it"));
+    assert_non_null(strstr(s, "by HTTP status 400: no message"));
+    assert_non_null(strstr(s, "1 message(s) by HTTP"));
+    s = tell("/scep/one?operation=PKIOperation&message=%21", NULL, 200, "no message");
+    assert_non_null(strstr(s, "missing, or not base64"));
+    assert_non_null(strstr(s, "NOT a message of SCEP's"));
+}
+
 static void test_trace_tell__of_no_protocol(void **state)
 {
     (void)state;
@@ -103,15 +125,27 @@ static void test_trace_protocol__ours(void **state)
     assert_true(est->ours("/.well-known/est/cacerts", "default"));
     assert_true(est->secret("/.well-known/est/one/serverkeygen"));
     assert_false(est->secret("/.well-known/est/one/simpleenroll"));
+    const struct trace_protocol *scep = trace_protocol_by_door(DOOR_SCEP);
+    assert_true(scep->ours("/scep/one", "one"));
+    assert_true(scep->ours("/scep/one/pkiclient.exe", "one"));
+    assert_false(scep->ours("/scep/one/other", "one"));
+    assert_false(scep->ours("/scep/one", "on"));
+    assert_false(scep->ours("/scep/", NULL));
+    assert_true(scep->ours("/certsrv/mscep/mscep.dll", "scep"));
+    assert_false(scep->ours("/certsrv/mscep/mscep.dll", "one"));
     assert_null(trace_protocol_by_name("nonsense"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trace_tell__directory),          cmocka_unit_test(test_trace_tell__problem),
-        cmocka_unit_test(test_trace_tell__control_characters), cmocka_unit_test(test_trace_tell__est),
-        cmocka_unit_test(test_trace_tell__of_no_protocol),     cmocka_unit_test(test_trace_protocol__ours),
+        cmocka_unit_test(test_trace_tell__directory),
+        cmocka_unit_test(test_trace_tell__problem),
+        cmocka_unit_test(test_trace_tell__control_characters),
+        cmocka_unit_test(test_trace_tell__est),
+        cmocka_unit_test(test_trace_tell__scep),
+        cmocka_unit_test(test_trace_tell__of_no_protocol),
+        cmocka_unit_test(test_trace_protocol__ours),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
