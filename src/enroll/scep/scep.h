@@ -27,6 +27,8 @@ struct scep_exchange {
     bool known;         /* who asks is known: by certificate or by challenge */
     enum oid cipher;    /* of the request, and of the answer */
     bool oaep;          /* the same for the key transport */
+    bool unsound;       /* what was opened is not what it says: scep_not_opened() */
+    uint64_t opened_at; /* by the monotonic clock; 0: it was not */
     struct slice plain; /* messageData */
     struct csr csr;
     const char *challenge; /* text; "" none */
