@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 #include "http/parser_lib.h"
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,8 @@ void bench_add(struct bench_sample *s, double v);
 /* 0 of nothing. */
 double bench_median(const struct bench_sample *s);
 double bench_quantile(double *v, size_t n, double q);
+/* CPU time of this thread. */
+double bench_thread_us(void);
 
 /* ---- requests (bench_floor.c): PKCS#10, each with a key of its own: a key met again costs look-ups ---- */
 
@@ -76,8 +79,8 @@ long bench_pss_kib(pid_t pid);
 /* ---- a house and its server (bench_process.c) ---- */
 
 struct bench_server {
-    const char *home, *token; /* the administrator's */
-    int enrollment, admin;    /* ports */
+    const char *home, *token;     /* the administrator's */
+    int enrollment, plain, admin; /* ports */
     pid_t pid;
     double ready_s; /* from exec to "ready" */
 };
@@ -86,6 +89,11 @@ tm_err bench_home(struct cli *c, const char *home, struct diag *diag);
 tm_err bench_server_start(struct bench_server *s, struct cli *c, const char *home, int core,
                           struct diag *diag);
 void bench_server_stop(struct bench_server *s);
+/* Take the limit of requests an address may make a second out of the house's settings: it is for servers, not for measurements. */
+tm_err bench_unlimit(struct cli *c, const char *home, struct diag *diag);
+
+/* A fresh directory under --dir or /tmp, in the arena; NULL: it was told why not. */
+const char *bench_directory(struct cli *c);
 
 /* ---- the wire (bench_wire.c) ---- */
 
@@ -96,6 +104,9 @@ void bench_conn_free(struct bench_conn *c);
 /* One exchange; *ret_status and, where `out` is given, the body. `headers` are whole lines. TM_EIO. */
 tm_err bench_exchange(struct bench_conn *c, const char *method, const char *target, const char *headers,
                       struct slice body, int *ret_status, struct buf *out, struct diag *diag);
+/* One call of the REST API on a connection of its own; any other status than `wanted` is TM_EINTERNAL. */
+tm_err bench_api(const struct bench_server *s, const char *method, const char *path, const char *doc,
+                 int wanted, struct buf *out, struct diag *diag);
 /* A header field of the last answer, until the next exchange; NULL. */
 const char *bench_field(const struct bench_conn *c, const char *name);
 /* Stream `n` requests as NDJSON through the REST bulk door; every one has to come back issued. *ret_s is the time taken. Where `results` is
@@ -165,6 +176,30 @@ void bench_acme_free(struct bench_acme_client *k);
 /* Accounts and past orders of an endpoint, straight through the store (bench_acme_fill.c). The house must be closed. */
 tm_err bench_acme_fill(struct cli *c, const char *home, const char *endpoint, uint64_t accounts,
                        uint64_t orders, struct diag *diag);
+
+/* ---- SCEP messages, made beforehand (bench_scep_client.c) ---- */
+
+/* RSA keys of clients, as many as were asked for. */
+struct bench_scep_keys;
+tm_err bench_scep_keys_open(struct bench_scep_keys **ret, size_t keys, struct diag *diag);
+void bench_scep_keys_close(struct bench_scep_keys *k);
+/* What GetCACert has answered: whom to encrypt to; in `a`. */
+tm_err bench_scep_recipient(struct slice *ret, struct arena *a, struct slice answer, struct diag *diag);
+
+struct bench_scep_message {
+    EVP_PKEY *key;
+    uint8_t *der;
+    size_t n;
+    struct buf answer; /* its user's */
+};
+/* PKCSReq for CN=`cn` with the next of the keys. */
+tm_err bench_scep_message(struct bench_scep_message *ret, struct bench_scep_keys *keys,
+                          struct slice recipient, const char *cn, const char *challenge, struct diag *diag);
+void bench_scep_message_done(struct bench_scep_message *m);
+/* Its answer says success. */
+tm_err bench_scep_answer(const struct bench_scep_message *m, struct diag *diag);
+/* And holds, for who has the key, the certificate. */
+tm_err bench_scep_open(const struct bench_scep_message *m, const char *cn, struct diag *diag);
 
 /* ---- rows (bench_fill.c) ---- */
 

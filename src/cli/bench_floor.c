@@ -43,7 +43,7 @@ double bench_median(const struct bench_sample *s)
     return bench_quantile(copy.v, copy.n, 0.5);
 }
 
-static double thread_us(void)
+double bench_thread_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -191,12 +191,12 @@ static tm_err path_rounds(struct bench_floor *f, struct path *p, const struct be
                           struct diag *diag)
 {
     tm_err e = TM_OK;
-    double begun = thread_us();
+    double begun = bench_thread_us();
     for (size_t i = 0; i < LOOPS && e == TM_OK; i++) {
         e = issue_once(p, f->ca, &c->v[i % c->n], diag);
         arena_reset(p->a);
     }
-    bench_add(&f->library, (thread_us() - begun) / LOOPS);
+    bench_add(&f->library, (bench_thread_us() - begun) / LOOPS);
     return e;
 }
 
@@ -252,15 +252,15 @@ tm_err bench_floor_round(struct bench_floor *f, const struct bench_csrs *c, int 
     buf_init(&sig, 8192);
     bench_pin(core);
     tm_err e = csr_parse_pkcs10(&csr, slice_of(c->v[0].der, c->v[0].n), diag);
-    double t0 = thread_us();
+    double t0 = bench_thread_us();
     for (unsigned i = 0; i < LOOPS && e == TM_OK; i++) {
         buf_reset(&sig);
         e = key_sign(&sig, f->ca, SIG_ECDSA_SHA256, csr.signed_part, diag);
     }
-    double t1 = thread_us();
+    double t1 = bench_thread_us();
     for (unsigned i = 0; i < LOOPS && e == TM_OK; i++)
         e = csr_verify_pop(&csr, diag);
-    double t2 = thread_us();
+    double t2 = bench_thread_us();
     buf_done(&sig);
     if (e != TM_OK)
         return e;

@@ -160,6 +160,16 @@ long bench_pss_kib(pid_t pid)
 
 /* ---- the house ---- */
 
+const char *bench_directory(struct cli *c)
+{
+    const char *parent = cli_get(c, "dir");
+    char *dir = arena_printf(c->arena, "%s/touchmark-bench-XXXXXX", parent ? parent : "/tmp");
+    if (dir && mkdtemp(dir))
+        return dir;
+    cli_fail(c, "can't make a directory under %s", parent ? parent : "/tmp");
+    return NULL;
+}
+
 tm_err bench_home(struct cli *c, const char *home, struct diag *diag)
 {
     struct stat st;
@@ -173,14 +183,34 @@ tm_err bench_home(struct cli *c, const char *home, struct diag *diag)
     return house_init(&made, c->arena, &ic, NULL, NULL, diag);
 }
 
+tm_err bench_unlimit(struct cli *c, const char *home, struct diag *diag)
+{
+    static const char key[] = "requests-per-peer: 200";
+    struct slice text;
+    char *path = arena_printf(c->arena, "%s/touchmark.yaml", home);
+    if (!path || !cli_read_file(c, path, 64 << 10, &text))
+        return diag_fail(diag, TM_EIO, NULL, NULL, "%s/touchmark.yaml can't be read", home);
+    const uint8_t *at = memmem(text.p, text.n, key, sizeof key - 1);
+    if (!at)
+        return diag_fail(diag, TM_EINTERNAL, NULL, NULL, "%s does not say \"%s\"", path, key);
+    size_t before = (size_t)(at - text.p) + sizeof key - 1 - strlen("200");
+    char *changed =
+        arena_printf(c->arena, "%.*s0  %.*s", (int)before, (const char *)text.p,
+                     (int)(text.n - before - strlen("200")), (const char *)text.p + before + strlen("200"));
+    return changed && cli_write_file(c, path, slice_str(changed), 0600)
+               ? TM_OK
+               : diag_fail(diag, TM_EIO, NULL, NULL, "%s can't be written", path);
+}
+
 static bool read_ports(struct bench_server *s, struct cli *c)
 {
     char *path = arena_printf(c->arena, "%s/run/ports.json", s->home);
     json_t *doc = path ? json_load_file(path, 0, NULL) : NULL;
     s->enrollment = (int)json_integer_value(json_object_get(doc, "enrollment"));
+    s->plain = (int)json_integer_value(json_object_get(doc, "plain"));
     s->admin = (int)json_integer_value(json_object_get(doc, "admin"));
     json_decref(doc);
-    return s->enrollment > 0 && s->admin > 0;
+    return s->enrollment > 0 && s->plain > 0 && s->admin > 0;
 }
 
 static bool is_ready(const struct bench_server *s)

@@ -280,6 +280,22 @@ tm_err bench_exchange(struct bench_conn *c, const char *method, const char *targ
     return e;
 }
 
+tm_err bench_api(const struct bench_server *s, const char *method, const char *path, const char *doc,
+                 int wanted, struct buf *out, struct diag *diag)
+{
+    struct bench_conn *conn;
+    char headers[512];
+    int status = 0;
+    snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\nContent-Type: application/json\r\n",
+             s->token);
+    TM_TRY(bench_connect(&conn, s->enrollment, true, diag));
+    tm_err e = bench_exchange(conn, method, path, headers, slice_str(doc), &status, out, diag);
+    bench_conn_free(conn);
+    if (e == TM_OK && status != wanted)
+        e = diag_fail(diag, TM_EINTERNAL, NULL, NULL, "%s: status %d: %.160s", path, status, buf_str(out));
+    return e;
+}
+
 /* ---- bulk ---- */
 
 tm_err bench_bulk(const struct bench_server *s, const struct bench_csr *v, size_t n, double *ret_s,

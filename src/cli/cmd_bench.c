@@ -261,10 +261,9 @@ static int bench(struct cli *c)
     b.rows = (uint64_t)rows;
     b.rounds = (unsigned)rounds_given;
     b.certificates = (unsigned)certificates;
-    const char *parent = cli_get(c, "dir"), *keep = cli_get(c, "keep");
-    char *dir = arena_printf(c->arena, "%s/touchmark-bench-XXXXXX", parent ? parent : "/tmp");
-    if (!dir || !mkdtemp(dir))
-        return cli_fail(c, "can't make a directory under %s", parent ? parent : "/tmp");
+    const char *keep = cli_get(c, "keep"), *dir = bench_directory(c);
+    if (!dir)
+        return 1;
     char *home = keep ? arena_strdup(c->arena, keep) : arena_printf(c->arena, "%s/house", dir);
     char *peers_dir = arena_printf(c->arena, "%s/peers", dir);
     if (!home || !peers_dir)

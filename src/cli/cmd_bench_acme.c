@@ -6,7 +6,6 @@
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -62,42 +61,6 @@ static void step(const struct run *r, const char *what)
 
 /* ---- servers ---- */
 
-static tm_err api(const struct bench_server *s, const char *method, const char *path, const char *doc,
-                  int wanted, struct buf *out, struct diag *diag)
-{
-    struct bench_conn *conn;
-    char headers[512];
-    int status = 0;
-    snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\nContent-Type: application/json\r\n",
-             s->token);
-    TM_TRY(bench_connect(&conn, s->enrollment, true, diag));
-    tm_err e = bench_exchange(conn, method, path, headers, slice_str(doc), &status, out, diag);
-    bench_conn_free(conn);
-    if (e == TM_OK && status != wanted)
-        e = diag_fail(diag, TM_EINTERNAL, NULL, NULL, "%s: status %d: %.160s", path, status, buf_str(out));
-    return e;
-}
-
-/* The limit of requests an address may make a second is for servers, not for measurements. */
-static tm_err unlimit(struct run *r, const char *home, struct diag *diag)
-{
-    static const char key[] = "requests-per-peer: 200";
-    struct slice text;
-    char *path = arena_printf(r->c->arena, "%s/touchmark.yaml", home);
-    if (!path || !cli_read_file(r->c, path, 64 << 10, &text))
-        return diag_fail(diag, TM_EIO, NULL, NULL, "%s/touchmark.yaml can't be read", home);
-    const uint8_t *at = memmem(text.p, text.n, key, sizeof key - 1);
-    if (!at)
-        return diag_fail(diag, TM_EINTERNAL, NULL, NULL, "%s does not say \"%s\"", path, key);
-    size_t before = (size_t)(at - text.p) + sizeof key - 1 - strlen("200");
-    char *changed =
-        arena_printf(r->c->arena, "%.*s0  %.*s", (int)before, (const char *)text.p,
-                     (int)(text.n - before - strlen("200")), (const char *)text.p + before + strlen("200"));
-    return changed && cli_write_file(r->c, path, slice_str(changed), 0600)
-               ? TM_OK
-               : diag_fail(diag, TM_EIO, NULL, NULL, "%s can't be written", path);
-}
-
 static tm_err house_start(struct run *r, struct side *x, const char *name, bool filled, struct diag *diag)
 {
     static const char endpoint[] =
@@ -109,12 +72,13 @@ static tm_err house_start(struct run *r, struct side *x, const char *name, bool 
     if (!home)
         return TM_ENOMEM;
     TM_TRY(bench_home(r->c, home, diag));
-    TM_TRY(unlimit(r, home, diag));
+    TM_TRY(bench_unlimit(r->c, home, diag));
     if (filled)
         TM_TRY(bench_acme_fill(r->c, home, ENDPOINT, r->accounts, r->orders, diag));
     TM_TRY(bench_server_start(&x->house, r->c, home, r->server_core, diag));
     buf_init(&out, 1 << 20);
-    tm_err e = api(&x->house, "PUT", "/api/v1/resources/endpoints/" ENDPOINT, endpoint, 201, &out, diag);
+    tm_err e =
+        bench_api(&x->house, "PUT", "/api/v1/resources/endpoints/" ENDPOINT, endpoint, 201, &out, diag);
     buf_done(&out);
     x->s = (struct bench_acme_server){.name = name,
                                       .port = x->house.enrollment,
@@ -176,7 +140,7 @@ static tm_err external(struct run *r, const struct side *x, const char *name, co
     buf_init(&out, 64 << 10);
     snprintf(doc, sizeof doc, "{\"type\":\"external\",\"endpoint\":\"" ENDPOINT "\",\"names\":[\"DNS:%s\"]}",
              name);
-    tm_err e = api(&x->house, "POST", "/api/v1/tokens", doc, 201, &out, diag);
+    tm_err e = bench_api(&x->house, "POST", "/api/v1/tokens", doc, 201, &out, diag);
     json_t *v = e == TM_OK ? json_loadb((const char *)out.p, out.n, 0, NULL) : NULL;
     const char *id = json_string_value(json_object_get(v, "id")),
                *key = json_string_value(json_object_get(v, "secret"));
@@ -411,11 +375,9 @@ static int bench_acme(struct cli *c)
     r.orders = (uint64_t)orders;
     r.rounds = (unsigned)rounds_given;
     r.certificates = (unsigned)certificates;
-    const char *parent = cli_get(c, "dir");
-    char *dir = arena_printf(c->arena, "%s/touchmark-bench-XXXXXX", parent ? parent : "/tmp");
-    if (!dir || !mkdtemp(dir))
-        return cli_fail(c, "can't make a directory under %s", parent ? parent : "/tmp");
-    r.dir = dir;
+    r.dir = bench_directory(c);
+    if (!r.dir)
+        return 1;
     log_configure(LOG_ERROR, LOG_AUTO);
     bench_cores(&r.server_core, &r.load_core);
     tm_err e = measure(&r, &diag);
@@ -425,7 +387,7 @@ static int bench_acme(struct cli *c)
     if (e == TM_OK)
         show(&r);
     if (e == TM_OK) /* else the logs tell more */
-        file_remove_tree(dir, true);
+        file_remove_tree(r.dir, true);
     bench_floor_close(&r.floor);
     bench_csrs_done(&r.any);
     return e == TM_OK ? 0 : cli_fail_diag(c, e, &diag, NULL);
