@@ -5,6 +5,7 @@
 #include "issue/catalog.h"
 #include "issue/chain.h"
 #include "issue/house.h"
+#include "issue/orphan.h"
 #include "keys/cms.h"
 #include "keys/key_transport.h"
 #include "keys/signer.h"
@@ -42,11 +43,15 @@ static tm_err record(struct house *h, struct arena *a, const struct message *m, 
                      struct diag *diag)
 {
     struct effect effect;
-    TM_TRY(message_record(&effect, a, m->tenant, m->authority, m->endpoint, m->request_id,
-                          oid_name(m->content_type), op));
-    TM_TRY(house_commit(h, &effect, 1, diag));
-    chain_recorded(h->chain, op->chain_seq);
-    return TM_OK;
+    tm_err e = message_record(&effect, a, m->tenant, m->authority, m->endpoint, m->request_id,
+                              oid_name(m->content_type), op);
+    if (e == TM_OK)
+        e = house_commit(h, &effect, 1, diag);
+    if (e == TM_OK)
+        chain_recorded(h->chain, op->chain_seq);
+    else
+        orphan_record(h, op, tm_err_name(e));
+    return e;
 }
 
 /* A message over `cms`'s content; its signature, digest and attributes are filled in already where it has a signer. */
@@ -158,9 +163,12 @@ static tm_err record_decrypted(struct house *h, tenant_id tenant, const struct a
         {0},
     };
     chain_signed(h->chain, op->chain_seq, op->chain_hash);
-    TM_TRY(house_event(h, tenant, "messages.decrypted", about, fields, diag));
-    chain_recorded(h->chain, op->chain_seq);
-    return TM_OK;
+    tm_err e = house_event(h, tenant, "messages.decrypted", about, fields, diag);
+    if (e == TM_OK)
+        chain_recorded(h->chain, op->chain_seq);
+    else
+        orphan_record(h, op, tm_err_name(e));
+    return e;
 }
 
 static tm_err open_key(uint8_t ret_key[MESSAGE_KEY_MAX], struct arena *a, struct house *h, tenant_id tenant,

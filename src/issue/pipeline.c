@@ -18,6 +18,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/key_use.h"
+#include "issue/orphan.h"
 #include "issue/record.h"
 #include "issue/run.h"
 #include "keys/pubkey.h"
@@ -31,15 +32,6 @@ enum {
     TBS_USUAL = 1000,
     CERT_AROUND = 64,
     IDEMPOTENCY_LIFE = 86400,
-};
-
-/* A record of a signature that lost its certificate: lives on after its request. */
-struct orphan {
-    struct store_txn txn;
-    struct effect effect;
-    struct arena *arena;
-    struct house *house;
-    uint64_t seq;
 };
 
 /* ---- the end ---- */
@@ -150,35 +142,6 @@ static void finish_denied(struct run *run)
 
 /* ---- the commit of an issue ---- */
 
-static void orphan_written(struct task *t)
-{
-    struct orphan *o = TM_CONTAINER(t, struct orphan, txn.done);
-    if (o->txn.err == TM_OK)
-        chain_recorded(o->house->chain, o->seq);
-    house_signing_end(o->house);
-    arena_free(o->arena);
-}
-
-/* The signature exists, its certificate will not: record that. Should even this fail, the signer's journal still has it and the next start
- * records it. */
-static void record_orphan(struct run *run, const char *why)
-{
-    struct house *h = run->r->house;
-    struct arena *a = arena_new(0);
-    struct orphan *o = a ? arena_calloc(a, 1, sizeof *o) : NULL;
-    if (!o || record_orphaned(&o->effect, a, &run->sign, why) != TM_OK) {
-        arena_free(a);
-        return;
-    }
-    o->arena = a;
-    o->house = h;
-    o->seq = run->sign.chain_seq;
-    o->txn = (struct store_txn){.effects = &o->effect, .n = 1, .reply_to = pool_executor(h->crypto)};
-    o->txn.done.run = orphan_written;
-    house_signing_goes_on(h);
-    store_submit(h->store, &o->txn);
-}
-
 static tm_err conflict_verdict(struct run *run)
 {
     struct issue_request *r = run->r;
@@ -211,7 +174,7 @@ static void not_written(struct run *run)
         commit(run, issued_written);
         return;
     }
-    record_orphan(run, tm_err_name(e));
+    orphan_record(r->house, &run->sign, tm_err_name(e));
     r->cert = (struct slice){0};
     bool consumable = tm_err_class(e) == TM_CLASS_DENIED || e == TM_ECONFLICT;
     if (consumable && conflict_verdict(run) == TM_OK) {
@@ -369,7 +332,7 @@ static void signed_done(struct task *t)
     if (e == TM_OK)
         e = collect_effects(run);
     if (e != TM_OK) {
-        record_orphan(run, tm_err_name(e));
+        orphan_record(r->house, &run->sign, tm_err_name(e));
         r->cert = (struct slice){0};
         fail(run, e);
         return;

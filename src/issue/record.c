@@ -118,11 +118,15 @@ tm_err record_orphaned(struct effect *ret, struct arena *a, const struct sign_op
     char *about = arena_printf(a, "key/%s", sign->key_id);
     if (!about)
         return TM_ENOMEM;
+    bool certificate = sign->kind == SIGN_LEAF || sign->kind == SIGN_CA;
     struct event_field fields[] = {
         {.key = "chain", .kind = EVENT_INT, .i = (int64_t)sign->chain_seq},
         {.key = "key", .kind = EVENT_STR, .s = slice_str(sign->key_id)},
         {.key = "kind", .kind = EVENT_STR, .s = slice_str(sign_kind_names[sign->kind])},
-        {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(sign->serial)},
+        {.key = certificate ? "serial" : "signed_at",
+         .kind = certificate ? EVENT_HEX : EVENT_INT,
+         .s = SLICE_ARR(sign->serial),
+         .i = clock_now()},
         {.key = "tbs", .kind = EVENT_HEX, .s = SLICE_ARR(sign->tbs_hash)},
         {.key = "why", .kind = EVENT_STR, .s = slice_str(why)},
         {0},
