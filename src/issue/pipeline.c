@@ -142,6 +142,20 @@ static void finish_denied(struct run *run)
 
 /* ---- the commit of an issue ---- */
 
+/* Of two copies of a request at once the second finds taken what the first has taken: it has the same answer. A verdict DENY, *ret_done, or
+ * neither. */
+static tm_err answered_meanwhile(struct run *run, bool *ret_done)
+{
+    switch (run->effects[run->txn.failed].kind) {
+    case EFFECT_TOKEN_USE:
+    case EFFECT_QUOTA_TAKE:
+    case EFFECT_IDEMPOTENCY:
+        return run_replay(run, ret_done);
+    default:
+        return TM_OK;
+    }
+}
+
 static tm_err conflict_verdict(struct run *run)
 {
     struct issue_request *r = run->r;
@@ -176,12 +190,20 @@ static void not_written(struct run *run)
     }
     orphan_record(r->house, &run->sign, tm_err_name(e));
     r->cert = (struct slice){0};
-    bool consumable = tm_err_class(e) == TM_CLASS_DENIED || e == TM_ECONFLICT;
-    if (consumable && conflict_verdict(run) == TM_OK) {
+    bool consumable = tm_err_class(e) == TM_CLASS_DENIED || e == TM_ECONFLICT, done = false;
+    tm_err again = consumable ? answered_meanwhile(run, &done) : TM_OK;
+    if (again == TM_OK && done) {
+        r->err = TM_OK;
+        answer(run);
+        return;
+    }
+    bool denied = again == TM_OK && r->decision.verdict == VERDICT_DENY;
+    if (consumable && (denied || conflict_verdict(run) == TM_OK)) {
         finish_denied(run);
         return;
     }
-    r->diag = run->txn.diag;
+    if (again == TM_OK)
+        r->diag = run->txn.diag;
     log_error(r->e.request_id, "issue.commit-failed", LOG_S("error", tm_err_name(e)),
               LOG_S("why", r->diag.message));
     fail(run, e);

@@ -121,10 +121,8 @@ static tm_err make_key(struct est_exchange *x, struct diag *diag)
     struct enrollment *e = &x->issue.e;
     TM_TRY(spki_parse(&e->spki, key_spki(x->key), diag));
     TM_TRY(pubkey_info(&e->key, &e->spki, diag));
-    if (x->seal.wanted) {
-        x->issue.done.run = est_seal_work;
-        x->issue.reply_to = pool_executor(x->house->blocking);
-    }
+    if (x->seal.wanted)
+        x->issue.also = est_seal;
     /* The request's own key and signature are placeholders (RFC 7030 4.4.1). */
     x->issue.csr = NULL;
     e->pop_verified = true;

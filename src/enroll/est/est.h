@@ -72,8 +72,8 @@ void est_cmc_work(struct task *t);
 
 /* sealed.c: is the key to be encrypted, for whom, and can it be (RFC 7030 4.4.1)? Fills x->seal. TM_EUNSUPPORTED, TM_EUNAVAIL. */
 tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag);
-/* The task of a finished issue_request whose key is to be sealed; blocking; ends at est_answer(). */
-void est_seal_work(struct task *t);
+/* Seal the key before the certificate is committed (issue_request.also): one whose key can't be given away is not issued. Blocking. */
+tm_err est_seal(struct issue_request *i, struct effect *ret, size_t *ret_n);
 
 /* answer.c, on the loop */
 int est_status_of(tm_err e);

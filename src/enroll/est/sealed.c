@@ -89,17 +89,10 @@ static tm_err seal(struct est_exchange *x, struct diag *diag)
     return key_package_seal(&x->seal.message, x->request->arena, x->house, &m, x->key, &to, diag);
 }
 
-void est_seal_work(struct task *t)
+tm_err est_seal(struct issue_request *i, struct effect *ret, size_t *ret_n)
 {
-    struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct est_exchange *x = TM_CONTAINER(i, struct est_exchange, issue);
-    if (i->outcome == ISSUE_ISSUED) {
-        tm_err e = seal(x, &i->diag);
-        if (e != TM_OK) {
-            i->outcome = ISSUE_FAILED;
-            i->err = e;
-        }
-    }
-    i->done.run = est_answer;
-    executor_post(http_request_executor(x->request), &i->done);
+    (void)ret;
+    *ret_n = 0;
+    return seal(x, &i->diag);
 }

@@ -1,4 +1,5 @@
 /* What comes of a request: issued, refused, waiting, answered again, lost on the way; each as the store and the register have it. */
+#include "base/digest.h"
 #include "base/task.h"
 #include "issue/jobs.h"
 #include "issue_test.h"
@@ -228,6 +229,132 @@ static void test_orphan__a_signature_without_its_certificate(void **state)
     arena_free(a);
 }
 
+/* The door's own part fails: nothing is issued, and what the request would have consumed is not. */
+static tm_err no_way(struct issue_request *r, struct effect *ret, size_t *ret_n)
+{
+    (void)ret;
+    (void)ret_n;
+    return diag_fail(&r->diag, TM_EUNAVAIL, "test.door", NULL, "no way");
+}
+
+static struct token_row token_of(struct arena *a, const char *id)
+{
+    struct store_read q = {.kind = READ_TOKEN, .tenant = TENANT_DEFAULT, .arena = a, .name = id};
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    return q.tokens[0];
+}
+
+static const char *new_token(struct arena *a)
+{
+    struct diag diag = {0};
+    char *id, *secret;
+    const struct token_spec spec = {
+        .endpoint = "", .profile = "", .device = "", .ttl = 3600, .max_uses = 1, .by = "tester"};
+    CHECK_OK(token_create(&id, &secret, a, house, TENANT_DEFAULT, &spec, &diag), diag);
+    return id;
+}
+
+static void test_also__that_fails_costs_nothing(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct issue_request *r = request_for(a, fresh_spki(a), usual, "also.example.org");
+    struct cert_row row;
+    r->token_id = new_token(a);
+    r->also = no_way;
+    issue_run(r);
+    assert_int_equal(r->outcome, ISSUE_FAILED);
+    assert_int_equal(r->err, TM_EUNAVAIL);
+    assert_string_equal(r->diag.rule, "test.door");
+    assert_int_equal(token_of(a, r->token_id).uses, 0);
+    assert_int_equal(stored(a, r->serial, &row), TM_ENOTFOUND);
+    arena_free(a);
+}
+
+/* ---- two copies of a request at once ---- */
+
+/* What the copy that is quicker commits between the other one's decision and its commit. */
+static struct effect quicker;
+
+static tm_err be_quicker(struct issue_request *r, struct effect *ret, size_t *ret_n)
+{
+    struct diag diag = {0};
+    (void)r;
+    (void)ret;
+    *ret_n = 0;
+    CHECK_OK(house_commit(house, &quicker, 1, &diag), diag);
+    return TM_OK;
+}
+
+static void assert_same_answer(const struct issue_request *first, const struct issue_request *r)
+{
+    assert_issued(r);
+    assert_true(r->replayed);
+    assert_memory_equal(r->serial, first->serial, CERT_SERIAL_LEN);
+    assert_true(slice_eq(r->cert, first->cert));
+}
+
+static void test_copies__token(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct slice spki = fresh_spki(a);
+    size_t denied = events_of(a, TENANT_DEFAULT, "enrollment.denied");
+    struct issue_request *first = ask(a, spki, usual, "copy.example.org"),
+                         *r = request_for(a, spki, usual, "copy.example.org"),
+                         *other = request_for(a, fresh_spki(a), usual, "copy.example.org");
+    assert_issued(first);
+    r->token_id = new_token(a);
+    quicker = (struct effect){.kind = EFFECT_TOKEN_USE, .tenant = TENANT_DEFAULT};
+    quicker.u.token.now = quicker.u.token.row.bound_at = clock_now();
+    quicker.u.token.row.id = r->token_id;
+    assert_int_equal(sha256(quicker.u.token.row.bound_spki, spki), TM_OK);
+    memcpy(quicker.u.token.row.bound_cert, first->serial, CERT_SERIAL_LEN);
+    r->also = be_quicker;
+    issue_run(r);
+    assert_same_answer(first, r);
+    assert_int_equal(events_of(a, TENANT_DEFAULT, "enrollment.denied"), denied);
+    /* Another key's request that was as quick is refused, as bound. */
+    other->token_id = quicker.u.token.row.id = new_token(a);
+    other->also = be_quicker;
+    issue_run(other);
+    assert_denied(other, "token.bound");
+    assert_int_equal(events_of(a, TENANT_DEFAULT, "enrollment.denied"), denied + 1);
+    arena_free(a);
+}
+
+static void test_copies__idempotency_key(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct slice spki = fresh_spki(a);
+    struct issue_request *first = request_for(a, spki, usual, "twin.example.org"),
+                         *r = request_for(a, spki, usual, "twin.example.org"),
+                         *other = request_for(a, fresh_spki(a), usual, "twin.example.org");
+    first->e.idempotency_key = "twin/1";
+    issue_run(first);
+    assert_issued(first);
+    struct store_read q = {.kind = READ_IDEMPOTENCY, .tenant = TENANT_DEFAULT, .arena = a, .name = "twin/1"};
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    quicker = (struct effect){.kind = EFFECT_IDEMPOTENCY, .tenant = TENANT_DEFAULT};
+    quicker.u.idem.key = r->e.idempotency_key = "twin/2";
+    quicker.u.idem.expires_at = clock_now() + 1000;
+    memcpy(quicker.u.idem.request_hash, q.idem.request_hash, SHA256_LEN);
+    memcpy(quicker.u.idem.cert, first->serial, CERT_SERIAL_LEN);
+    r->also = be_quicker;
+    issue_run(r);
+    assert_same_answer(first, r);
+    /* Another request under the key is refused by the one name that this has. */
+    quicker.u.idem.key = other->e.idempotency_key = "twin/3";
+    other->also = be_quicker;
+    issue_run(other);
+    assert_int_equal(other->outcome, ISSUE_FAILED);
+    assert_int_equal(other->err, TM_ECONFLICT);
+    assert_string_equal(other->diag.rule, "idempotency-key");
+    verify_register();
+    arena_free(a);
+}
+
 /* ---- stopped while requests are under way ---- */
 
 struct crowd {
@@ -319,6 +446,9 @@ int main(void)
         cmocka_unit_test(test_approve__issues_what_was_asked_for),
         cmocka_unit_test(test_reject__is_told_to_who_asks_again),
         cmocka_unit_test(test_orphan__a_signature_without_its_certificate),
+        cmocka_unit_test(test_also__that_fails_costs_nothing),
+        cmocka_unit_test(test_copies__token),
+        cmocka_unit_test(test_copies__idempotency_key),
         cmocka_unit_test(test_stop__each_is_whole_or_refused),
         cmocka_unit_test(test_revoke__once_and_with_its_event),
     };
