@@ -67,6 +67,11 @@ static void test_key_use__compromised_long_ago(void **state)
         diag);
     assert_int_equal(done, 1);
     assert_denied(ask(a, key_spki(k), strict, "many.example.org"), "key.compromised");
+    /* And when retention has taken all of them. */
+    uint64_t removed = 0;
+    CHECK_OK(house->store->driver->expire(house->store, TM_TIME_NEVER - 1, &removed, &diag), diag);
+    assert_true(removed >= 13);
+    assert_denied(ask(a, key_spki(k), strict, "many.example.org"), "key.compromised");
     key_free(k);
     arena_free(a);
 }
