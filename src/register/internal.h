@@ -107,4 +107,17 @@ void checkpoint_cursor_done(struct checkpoint_cursor *c);
 /* `issued`: how many certificate.issued events there are, about. */
 tm_err verify_certificates(struct reg *r, tenant_id tenant, uint64_t issued, struct diag *diag);
 /* Sets chain_seq and chain_gaps. */
+
+/* Erased events that were met, in their order; 24 octets each (verify_erased.c). */
+struct erased_events {
+    struct erased_event *v;
+    size_t n, cap;
+};
+tm_err erased_note(struct erased_events *s, const struct event_row *e);
+/* The body of a "register.erased". */
+tm_err erased_told(struct erased_events *s, struct slice body);
+/* Is there one that none of them named? Its place. */
+bool erased_untold(uint64_t *ret, const struct erased_events *s);
+void erased_done(struct erased_events *s);
+
 tm_err verify_chain(struct register_report *report, struct reg *r, struct diag *diag);

@@ -2,7 +2,7 @@
  *
  * One walk over the events: places without gaps, the row's own fields against the text that is committed to, commitment, leaf. The leaves
  * grow a fresh tree, whose full tiles are compared with the stored ones and whose roots with the stored checkpoints, signatures
- * included. Then the certificates (verify_certs.c) and, for the house, the signer's chain (verify_chain.c). */
+ * included. What was erased has its erasure (verify_erased.c). Then the certificates (verify_certs.c) and, for the house, the signer's chain (verify_chain.c). */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
@@ -57,6 +57,7 @@ struct walk {
     struct checkpoint_row *next; /* the next one to meet; NULL behind the last */
     uint64_t newest;             /* size of the newest checkpoint: its tiles must be stored */
     uint64_t good;               /* size of the last checkpoint that was right */
+    struct erased_events erased;
     uint64_t epoch;
     uint8_t last_root[32], before_epoch[32];
 };
@@ -101,8 +102,12 @@ static tm_err event_check(struct walk *w, const struct event_row *e)
                       " stands in its place",
                       expected, w->tenant, e->pos);
     if (event_is_erased(e) && (e->body.n == 0 || event_is_stub(e->body))) {
+        if (strncmp(e->type, "register.", 9) == 0)
+            return BROKEN(w, "event",
+                          "event %" PRIu64 " of log %" PRIu32 ": an event of the register itself is erased",
+                          e->pos, w->tenant);
         w->report->erased++; /* the leaf stands for itself; tiles and checkpoints hold it */
-        return TM_OK;
+        return erased_note(&w->erased, e);
     }
     uint8_t leaf[MERKLE_HASH];
     TM_TRY(event_leaf(leaf, e->salt, e->body));
@@ -212,6 +217,8 @@ static tm_err event_take(struct walk *w, const struct event_row *e)
         w->report->certificates++;
     if (w->tenant == TENANT_HOUSE && strcmp(e->type, "register.anchored") == 0)
         TM_TRY(anchor_check(w, e));
+    if (strcmp(e->type, "register.erased") == 0)
+        TM_TRY(erased_told(&w->erased, e->body));
     if (w->next && w->next->size == w->tree.size) {
         TM_TRY(checkpoint_check(w, w->next));
         TM_TRY(checkpoint_cursor_next(&w->next, &w->cursor, w->r->c.store));
@@ -267,6 +274,12 @@ static tm_err walk_run(struct walk *w, struct arena *page, void (*progress)(void
         return BROKEN(w, "checkpoint",
                       "a checkpoint of size %" PRIu64 " of log %" PRIu32 " stands out of order",
                       w->next->size, w->tenant);
+    uint64_t untold;
+    if (erased_untold(&untold, &w->erased))
+        return BROKEN(w, "event",
+                      "event %" PRIu64 " of log %" PRIu32
+                      " has no contents, and no later event says that it was erased",
+                      untold, w->tenant);
     w->report->waiting = size - w->newest;
     return TM_OK;
 }
@@ -287,6 +300,7 @@ static tm_err walk(struct register_report *report, struct reg *r, tenant_id tena
         err = walk_run(w, page, progress, arg);
         buf_done(&w->head);
         tree_done(&w->tree);
+        erased_done(&w->erased);
         checkpoint_cursor_done(&w->cursor);
         arena_free(w->notes);
     }

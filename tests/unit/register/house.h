@@ -218,6 +218,25 @@ static void played_recorded(void *ctx, uint64_t seq)
     arena_free(a);
 }
 
+/* An event erased by right: with the event that says so. */
+[[maybe_unused]] static void house_erase(struct house *h, tenant_id tenant, uint64_t pos)
+{
+    struct arena *a = arena_new(0);
+    struct store_read r = {.kind = READ_EVENTS, .tenant = tenant, .arena = a, .pos_from = pos, .limit = 1};
+    assert_ok(store_read_now(h->store, &r));
+    assert_int_equal(r.n, 1);
+    struct effect e[2] = {{.kind = EFFECT_EVENT_ERASE, .tenant = tenant, .u.event.pos = pos}};
+    struct event_field fields[] = {{.key = "leaf", .kind = EVENT_HEX, .s = SLICE_ARR(r.events[0].leaf)},
+                                   {.key = "pos", .kind = EVENT_INT, .i = (int64_t)pos},
+                                   {.key = "what", .kind = EVENT_STR, .s = slice_str(r.events[0].type)},
+                                   {0}};
+    struct slice body;
+    assert_ok(register_event_body(&body, a, fields));
+    assert_ok(register_event_effect(&e[1], a, tenant, "register.erased", "event", body, clock_now_ms()));
+    house_commit(h, e, 2);
+    arena_free(a);
+}
+
 /* A certificate with its event and its place in the chain, as the pipeline records it. */
 [[maybe_unused]] static struct effect *house_cert(struct house *h, struct arena *a, tenant_id tenant)
 {
