@@ -60,5 +60,21 @@ def test_rejected_then_ordered_again(world):
     assert again.finalize(csr).json["status"] == "processing"
 
 
+def test_taken_back_meanwhile(world):
+    """Who approves is told that the account, or its authorization, is gone; nothing is issued."""
+    c = world.client()
+    for name, take_back in (("authz.approved.test", lambda o: c.post(o.value["authorizations"][0], {"status": "deactivated"})),
+                            ("account.approved.test", lambda o: c.post(c.kid, {"status": "deactivated"}))):
+        order = ordered(world, c, name)
+        before = set(waiting(world))
+        assert order.finalize(make_csr([name])[0]).json["status"] == "processing"
+        [fresh] = set(waiting(world)) - before
+        take_back(order)
+        told = world.house.cli("request", "approve", fresh, ok=False)
+        assert told.returncode == 1 and ("taken back" in told.stderr or "deactivated" in told.stderr), told.stderr
+        assert world.house.cli_json("cert", "list", "--san", name) == []
+        world.house.cli("request", "reject", fresh)
+
+
 def names_of(cert):
     return cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)

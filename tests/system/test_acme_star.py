@@ -1,6 +1,7 @@
 """Orders that renew themselves (STAR, RFC 8739): a fresh certificate at one address until the order ends or is canceled."""
 import email.utils
 import json
+import sqlite3
 import time
 
 import pytest
@@ -129,6 +130,23 @@ def test_policy_is_asked_each_time(star):
     star.dns.remove("policy.star.test", "CAA")
     c.wait(order.url, lambda o: "error" not in o, 60)
     c.post(order.value["authorizations"][0], {"status": "deactivated"})
+    assert c.wait(order.url, lambda o: o["status"] != "valid", 60)["status"] == "canceled"
+
+
+def test_authorizations_are_gone(star):
+    """An order may outlive its authorizations: what its names stood on is kept in it, and can still be taken back."""
+    key = star.house.cli_json("token", "create", "--external", "--endpoint", "acme-star", "--name", "DNS:grounds.star.test")
+    c = star.client("acme-star", external=(key["id"], key["secret"]))
+    order = c.order("grounds.star.test", **{"auto-renewal": {"end-date": at(86400), "lifetime": 4}})
+    assert order.finalize(make_csr(["grounds.star.test"])[0]).json["status"] == "valid"
+    store = sqlite3.connect(f"{star.house.home}/store/touchmark.db", timeout=30)
+    dropped = [url.rsplit("/", 1)[1] for url in order.value["authorizations"]]
+    for authz in dropped:
+        assert store.execute("DELETE FROM acme WHERE id = ?", (authz,)).rowcount == 1
+    store.commit()
+    store.close()
+    next_certificate(c, order, fetch(c, order)[1].serial_number)
+    star.house.cli("token", "revoke", key["id"])
     assert c.wait(order.url, lambda o: o["status"] != "valid", 60)["status"] == "canceled"
 
 

@@ -1,8 +1,9 @@
 /* enroll/acme/acme.h - the ACME door (RFC 8555; RFC 8738 addresses, RFC 8737 tls-alpn-01, RFC 9773 renewal information).
  *
  * Layer 5. A request begins on its loop, is read and judged on a blocking thread, and is answered on its loop once what it changed is
- * durable. exchange.c is that way; account.c, order.c, finalize.c, revoke.c and authz.c are what can be asked for, each a function that
- * fills the answer and the effects of one transaction; rows.c turns rows of the store into structs and back; validate.h is about proof. */
+ * durable. exchange.c is that way; account.c, order.c, finalize.c, certificate.c, revoke.c and authz.c are what can be asked for, each a function that
+ * fills the answer and the effects of one transaction; rows.c turns rows of the store into structs and back; validate.h is about proof. Without a
+ * client go star_renew.c (by the clock) and resume.c (by approval). */
 #pragma once
 #include "base/buf.h"
 #include "enroll/acme/errand.h"
@@ -85,9 +86,10 @@ enum { ACME_EFFECTS_MAX = 512, ACME_BODY_MAX = 512 << 10, ACME_QUOTA_WINDOW = 36
 /* An order on its way through the pipeline; the request's priv_door. */
 struct acme_issuing {
     struct acme_order *order;
-    int64_t retention;  /* the endpoint's, seconds */
-    int64_t star_index; /* which of an order that renews itself */
-    bool keep;          /* the order keeps the certificate, because the inventory will not */
+    struct acme_order *issued; /* as it is committed with the certificate */
+    int64_t retention;         /* the endpoint's, seconds */
+    int64_t star_index;        /* which of an order that renews itself */
+    bool keep;                 /* the order keeps the certificate, because the inventory will not */
 };
 
 struct acme_exchange;

@@ -1,30 +1,10 @@
 #include "enroll/acme/caa_order.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "enroll/acme/grounds.h"
 
 /* As an attempt to validate. */
 #define LOOK_NS ((uint64_t)10000000000)
-
-/* The challenge that proved the name; "" where it was granted. */
-static tm_err method_of(const char **ret, struct arena *a, struct house *h, tenant_id tenant,
-                        const char *authz, struct diag *diag)
-{
-    struct store_read q = {
-        .kind = READ_ACME, .tenant = tenant, .arena = a, .acme_kind = ACME_AUTHZ, .name = authz};
-    struct acme_authz z;
-    *ret = "";
-    tm_err e = store_read_now(h->store, &q);
-    if (e != TM_OK) {
-        *diag = q.diag;
-        return e == TM_ENOTFOUND ? TM_OK : e;
-    }
-    TM_TRY(acme_authz_read(&z, a, &q.acme[0]));
-    const struct acme_challenge_state *c = z.challenges.v;
-    for (size_t i = 0; i < z.challenges.n; i++)
-        if (c[i].status == ACME_VALID)
-            *ret = acme_challenge_names[c[i].type];
-    return TM_OK;
-}
 
 tm_err caa_order_begin(struct caa_order *ret, struct arena *a, struct house *h, tenant_id tenant,
                        const struct acme_order *o, struct diag *diag)
@@ -42,7 +22,7 @@ tm_err caa_order_begin(struct caa_order *ret, struct arena *a, struct house *h, 
             continue;
         struct caa_name *x = &ret->v[ret->n++];
         *x = (struct caa_name){.text = o->names.v[i], .domain = id.value, .wildcard = wildcard};
-        TM_TRY(method_of(&x->method, a, h, tenant, i < o->authz.n ? o->authz.v[i] : "", diag));
+        TM_TRY(grounds_method(&x->method, a, h, tenant, o, i, diag));
     }
     return TM_OK;
 }

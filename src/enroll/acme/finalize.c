@@ -1,9 +1,10 @@
-/* An order becomes a certificate (RFC 8555 7.4), which is fetched (7.4.2). */
+/* An order becomes a certificate (RFC 8555 7.4). */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "enroll/acme/acme.h"
 #include "enroll/acme/caa_order.h"
+#include "enroll/acme/grounds.h"
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
@@ -93,11 +94,16 @@ static tm_err check_names(struct acme_exchange *x, const struct issue_request *i
 /* The order is valid, and keeps the certificate where the inventory will not. */
 tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *ret_n)
 {
-    const struct acme_issuing *k = i->priv_door;
-    struct acme_order *o = k->order;
+    struct acme_issuing *k = i->priv_door;
+    /* A copy: what can't be committed leaves no marks in the order. */
+    struct acme_order *o = arena_alloc(i->arena, sizeof *o);
+    if (!o)
+        return TM_ENOMEM;
+    *o = *k->order;
     o->serial = arena_hex(i->arena, SLICE_ARR(i->serial));
     if (!o->serial)
         return TM_ENOMEM;
+    k->issued = o;
     if (k->keep)
         o->cert = i->cert;
     o->row.status = ACME_VALID;
@@ -181,6 +187,7 @@ static void issued(struct task *t)
     switch (i->outcome) {
     case ISSUE_ISSUED:
         acme_count_issued(x->endpoint->name);
+        x->issuing.order = x->issuing.issued;
         reply_order(x, ACME_VALID);
         break;
     case ISSUE_PENDING:
@@ -282,6 +289,8 @@ static tm_err prepare_order(struct acme_exchange *x, struct diag *diag)
     struct acme_order *o = x->issuing.order;
     const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, o->profile);
     o->account_url = x->jws.kid;
+    if (star_is(o) || (p && profile_needs_approval(p)))
+        TM_TRY(grounds_keep(o, x->arena, x->house, x->endpoint->tenant, diag));
     x->issuing.retention = x->settings->retention;
     x->issuing.keep = p && profile_retention(p) != RETAIN_FULL;
     if (!p || !profile_needs_caa(p))
@@ -309,17 +318,22 @@ void acme_finalize_go(struct acme_exchange *x)
         return;
     }
     x->errand.run = caa_looked;
-    x->err = validator_errand(x->acme->validator, x->endpoint->tenant, x->issuing.order->id, x->account->id,
-                              &x->errand);
-    if (x->err == TM_OK)
-        return;
-    if (x->err == TM_ECONFLICT) {
+    tm_err e = validator_errand(x->acme->validator, x->endpoint->tenant, x->issuing.order->id, x->account->id,
+                                &x->errand);
+    if (e == TM_OK)
+        return; /* the exchange belongs to the errand's thread now, and may have been answered */
+    x->err = e;
+    if (e == TM_ECONFLICT) {
         x->err = acme_refuse(x, ACME_P_ORDER_NOT_READY, TM_ECONFLICT, "RFC 8555 7.4",
                              "the order is being finalized already");
-    } else if (x->err == TM_EBUSY) {
+    } else if (e == TM_EQUOTA) {
         x->retry_after = BUSY_RETRY;
         x->err = acme_refuse(x, ACME_P_RATE_LIMITED, TM_EQUOTA, "acme.validations",
                              "the account has too much to be looked up already");
+    } else if (e == TM_EBUSY) {
+        x->retry_after = BUSY_RETRY;
+        x->err = acme_refuse(x, ACME_P_RATE_LIMITED, TM_EBUSY, "acme.validations",
+                             "too much is being looked up here already: try again");
     }
     acme_answer(x);
 }

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "enroll/acme/acme.h"
 #include "enroll/acme/caa_order.h"
+#include "enroll/acme/grounds.h"
 #include "enroll/acme/validate.h"
 #include "policy/profile.h"
 
@@ -10,7 +11,17 @@ static tm_err resume_with(struct issue_request *r, struct acme_issuing *k, const
 {
     const struct profile *p = catalog_profile(c, r->tenant, r->e.profile);
     const struct endpoint *ep = acme_endpoint_of(c, r->arena, r->tenant, r->e.endpoint);
-    if (!p || !ep)
+    struct acme_account account;
+    const char *why;
+    if (!ep)
+        return diag_fail(diag, TM_EDENIED, "endpoint", NULL, "the endpoint %.80s is closed", r->e.endpoint);
+    if (!acme_offered(ep, k->order->profile))
+        return diag_fail(diag, TM_EDENIED, "endpoint.profiles", NULL,
+                         "the profile of this order is not offered any more");
+    TM_TRY(grounds_account(&account, &why, r->arena, r->house, r->tenant, k->order, diag));
+    if (why)
+        return diag_fail(diag, TM_EDENIED, "acme.account", NULL, "%s", why);
+    if (!p)
         return TM_OK; /* the pipeline says so */
     k->retention = ep->acme->retention;
     k->keep = profile_retention(p) != RETAIN_FULL;

@@ -183,19 +183,14 @@ tm_err acme_account_write(struct acme_account *x, struct arena *a)
 
 struct order_state {
     const char *profile, *replaces, *error, *pending, *account_url, *csr, *cert;
-    struct json_strings names, authz;
+    struct json_strings names, authz, grounds;
     int64_t expires, not_before, not_after, cert_not_before, cert_not_after;
     struct acme_star star;
 };
 #define STAR(member) JSON_FIELD(struct acme_star, member, JSON_K_INT)
 static const struct json_field star_schema[] = {
-    STAR(start),
-    STAR(end),
-    STAR(lifetime),
-    STAR(adjust),
-    STAR(first),
-    STAR(next),
-    JSON_FIELD(struct acme_star, get, JSON_K_BOOL),
+    STAR(start), STAR(end),  STAR(lifetime), STAR(adjust),
+    STAR(first), STAR(next), STAR(failures), JSON_FIELD(struct acme_star, get, JSON_K_BOOL),
     {0},
 };
 static const struct json_field order_schema[] = {
@@ -211,6 +206,7 @@ static const struct json_field order_schema[] = {
     JSON_FIELD(struct order_state, cert, JSON_K_STRING, .def = "", .max = ACME_STATE_MAX),
     JSON_FIELD(struct order_state, names, JSON_K_STRINGS, .required = true),
     JSON_FIELD(struct order_state, authz, JSON_K_STRINGS, .required = true),
+    JSON_FIELD(struct order_state, grounds, JSON_K_STRINGS),
     JSON_FIELD(struct order_state, expires, JSON_K_INT),
     JSON_FIELD(struct order_state, not_before, JSON_K_INT),
     JSON_FIELD(struct order_state, not_after, JSON_K_INT),
@@ -226,6 +222,7 @@ tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acm
                                .profile = s.profile,
                                .names = s.names,
                                .authz = s.authz,
+                               .grounds = s.grounds,
                                .expires = s.expires,
                                .not_before = s.not_before,
                                .not_after = s.not_after,
@@ -254,6 +251,7 @@ static void put_star(struct buf *b, const struct acme_order *x)
     put_int(b, "adjust", x->star.adjust);
     put_int(b, "first", x->star.first);
     put_int(b, "next", x->star.next);
+    put_int(b, "failures", x->star.failures);
     put_flag(b, "get", x->star.get);
     buf_putc(b, '}');
 }
@@ -272,6 +270,8 @@ tm_err acme_order_write(struct acme_order *x, struct arena *a)
         put_star(&b, x);
     put_texts(&b, "names", &x->names);
     put_texts(&b, "authz", &x->authz);
+    if (x->grounds.n)
+        put_texts(&b, "grounds", &x->grounds);
     put_int(&b, "expires", x->expires);
     put_int(&b, "not_before", x->not_before);
     put_int(&b, "not_after", x->not_after);

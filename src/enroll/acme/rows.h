@@ -51,6 +51,8 @@ struct acme_order {
     const char *profile;
     struct json_strings names; /* "DNS:…", "IP:…" as general names are written; wildcards with "*." */
     struct json_strings authz; /* ids, one a name */
+    struct json_strings
+        grounds; /* one a name, kept where authorizations may end before the order: "dns-01", or "granted:" and the kid */
     int64_t expires, not_before, not_after; /* 0: not asked for */
     const char *replaces;                   /* certID; "" */
     const char *error;                      /* problem as JSON text; "" */

@@ -160,6 +160,7 @@ void star_begin(struct acme_order *o, struct enrollment *e, struct slice csr)
 void star_issued(struct acme_order *o, int64_t index, const struct plan *plan, int64_t retention)
 {
     o->star.next = index + 1;
+    o->star.failures = 0;
     o->row.due_at = star_due(&o->star, o->star.next) * 1000;
     o->cert_not_before = plan->not_before;
     o->cert_not_after = plan->not_after;

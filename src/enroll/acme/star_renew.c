@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "enroll/acme/caa_order.h"
+#include "enroll/acme/grounds.h"
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
@@ -13,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 512, RETRY_MIN = 1, RETRY_MAX = 3600, SOON = 30 };
+/* Seconds, but for SWEEP_MAX (orders), GIVEN_UP (lifetimes) and FAILURES_MIN. */
+enum { SWEEP_MAX = 512, RETRY_MIN = 1, PAUSE_MAX = 86400, SOON = 30, GIVEN_UP = 4, FAILURES_MIN = 8 };
 
 struct renewal {
     struct errand errand;
@@ -28,18 +30,6 @@ struct renewal {
     struct acme_account account;
     struct diag diag;
 };
-
-static tm_err read_row(struct acme_row *ret, struct renewal *k, enum acme_kind kind, const char *id)
-{
-    struct store_read q = {
-        .kind = READ_ACME, .tenant = k->tenant, .arena = k->arena, .acme_kind = kind, .name = id};
-    tm_err e = store_read_now(k->house->store, &q);
-    if (e == TM_OK)
-        *ret = q.acme[0];
-    else
-        k->diag = q.diag;
-    return e;
-}
 
 /* ---- ended or put off ---- */
 
@@ -82,44 +72,27 @@ static tm_err wait_for(struct renewal *k, int64_t seconds)
     return write_order(k, NULL);
 }
 
-/* Tried again after an eighth of a certificate's life: before the present one ends there are several tries. */
+/* Tried again after an eighth of a certificate's life, then after twice as long each time: several tries before the present one ends, few records of
+ * refusals after that, and an end when nothing has come of it for long. */
 static tm_err put_off(struct renewal *k, enum acme_problem p, const char *why)
 {
     struct acme_order *o = &k->order;
-    int64_t pause = o->star.lifetime / 8;
+    int64_t pause = o->star.lifetime / 8, now = clock_now();
     struct buf b;
+    if (o->star.failures >= FAILURES_MIN && now > o->cert_not_after + GIVEN_UP * o->star.lifetime + PAUSE_MAX)
+        return end(k, "it could not be renewed for long");
     buf_init(&b, 4096);
     acme_put_problem(&b, p, 0, why, (struct slice){0});
     o->error = arena_strdup(k->arena, buf_str(&b));
     buf_done(&b);
-    pause = pause < RETRY_MIN ? RETRY_MIN : pause > RETRY_MAX ? RETRY_MAX : pause;
-    o->row.due_at = clock_now() + pause < o->star.end ? clock_now_ms() + pause * 1000 : 0;
+    pause = pause < RETRY_MIN ? RETRY_MIN : pause;
+    for (int64_t i = 0; i < o->star.failures && pause < PAUSE_MAX; i++)
+        pause *= 2;
+    pause = pause > PAUSE_MAX ? PAUSE_MAX : pause;
+    o->star.failures++;
+    o->row.due_at = now + pause < o->star.end ? clock_now_ms() + pause * 1000 : 0;
     log_warn(NULL, "acme.renewal-put-off", LOG_S("order", o->id), LOG_S("why", why));
     return o->error ? write_order(k, NULL) : TM_ENOMEM;
-}
-
-/* ---- may it go on? ---- */
-
-/* The reason why the account can't have its names any more; NULL: it can. Proofs that grew old count on: the order was made while they
- * were fresh, and its end is the endpoint's to bound. */
-static tm_err taken_back(const char **ret, struct renewal *k)
-{
-    *ret = k->account.row.status == ACME_VALID ? NULL : "the account was deactivated";
-    for (size_t i = 0; i < k->order.authz.n && !*ret; i++) {
-        struct acme_row row;
-        struct acme_authz z;
-        bool stands = true;
-        tm_err e = read_row(&row, k, ACME_AUTHZ, k->order.authz.v[i]);
-        if (e == TM_ENOTFOUND)
-            continue; /* older than the endpoint keeps them */
-        TM_TRY(e);
-        TM_TRY(acme_authz_read(&z, k->arena, &row));
-        if (z.granted[0])
-            TM_TRY(acme_key_stands(&stands, k->house, k->arena, k->tenant, z.granted, &k->diag));
-        if (row.status == ACME_DEACTIVATED || !stands)
-            *ret = "an authorization was taken back";
-    }
-    return TM_OK;
 }
 
 /* ---- one certificate ---- */
@@ -173,25 +146,24 @@ static tm_err issue(struct renewal *k, const struct profile *p)
 
 static tm_err renew(struct renewal *k)
 {
-    struct acme_row row;
     const char *why;
-    tm_err e = read_row(&row, k, ACME_ORDER, k->id);
-    if (e != TM_OK)
+    struct store_read q = {
+        .kind = READ_ACME, .tenant = k->tenant, .arena = k->arena, .acme_kind = ACME_ORDER, .name = k->id};
+    tm_err e = store_read_now(k->house->store, &q);
+    if (e != TM_OK) {
+        k->diag = q.diag;
         return e == TM_ENOTFOUND ? TM_OK : e;
+    }
+    const struct acme_row row = q.acme[0];
     TM_TRY(acme_order_read(&k->order, k->arena, &row));
     if (!star_is(&k->order) || row.status != ACME_VALID || row.due_at == 0 || row.due_at > clock_now_ms())
         return TM_OK;
-    e = read_row(&row, k, ACME_ACCOUNT, k->order.row.owner);
-    if (e == TM_ENOTFOUND)
-        return end(k, "the account is gone");
-    TM_TRY(e);
-    TM_TRY(acme_account_read(&k->account, k->arena, &row));
-    TM_TRY(taken_back(&why, k));
+    TM_TRY(grounds_account(&k->account, &why, k->arena, k->house, k->tenant, &k->order, &k->diag));
     if (why)
         return end(k, why);
     /* An account's key begins with its endpoint. */
-    const char *slash = strchr(row.key, '/');
-    char *name = slash ? arena_strndup(k->arena, row.key, (size_t)(slash - row.key)) : NULL;
+    const char *key = k->account.row.key, *slash = strchr(key, '/');
+    char *name = slash ? arena_strndup(k->arena, key, (size_t)(slash - key)) : NULL;
     if (!name)
         return slash ? TM_ENOMEM : TM_ECORRUPT;
     k->endpoint = acme_endpoint_of(k->catalog, k->arena, k->tenant, name);

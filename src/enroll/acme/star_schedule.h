@@ -11,6 +11,7 @@ struct acme_star {
     bool get;                 /* who has the address may fetch it unsigned */
     int64_t first;            /* nominal renewal date of the first; 0: not issued yet */
     int64_t next;             /* number of the next; the first is 0 */
+    int64_t failures;         /* tries since the last that went well */
 };
 
 /* When certificate `i` >= 1 is to be had, at the latest halfway through its predecessor's nominal life; 0: there is none. */

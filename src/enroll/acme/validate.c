@@ -316,8 +316,10 @@ static tm_err append(struct validator *v, tenant_id tenant, const char *id, cons
         return TM_EUNAVAIL;
     if (list_has(&v->waiting, tenant, id) || list_has(&v->running, tenant, id))
         return TM_ECONFLICT;
-    if (v->waiting.n == WAITING_MAX || list_count(&v->waiting, tenant, owner) >= WAITING_OWNER_MAX)
+    if (v->waiting.n == WAITING_MAX)
         return TM_EBUSY;
+    if (list_count(&v->waiting, tenant, owner) >= WAITING_OWNER_MAX)
+        return TM_EQUOTA;
     /* The threads come with the first validation: most houses have none. */
     if (!v->pool)
         TM_TRY(pool_new(&v->pool, "acme", THREADS));
