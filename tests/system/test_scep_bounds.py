@@ -1,4 +1,5 @@
 """What strangers, and services that hang, can have of a SCEP endpoint: no more than their share."""
+import concurrent.futures
 import http.server
 import json
 import os
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
 import scep  # noqa: E402
-from test_scep import apply, token, yaml_of  # noqa: E402
+from test_scep import apply, approved, token, yaml_of  # noqa: E402
 
 
 @pytest.fixture
@@ -100,3 +101,19 @@ def test_webhook__that_hangs_keeps_nobody_waiting(new_house, openssl, hangs):
     refused = mdm.enroll(scep.new_key("ec"), "hangs-nobody", "nobody")
     assert refused.fail == scep.BAD_REQUEST and "allows no name" in refused.text, "an empty list is no open one"
     assert house.stop() == 0
+
+
+def test_copies__that_come_at_once(house, openssl, approved):
+    """A client, or something on the way, that sends its request several times: each copy has the same answer, waiting or a certificate."""
+    for label, cn, expected in (("scep-approved", "copies-wait", scep.PENDING), ("scep", "copies", scep.SUCCESS)):
+        client, key = scep.Client(house.plain_url, openssl, "/scep/" + label), scep.new_key("ec")
+        challenge = token(house, "CN=" + cn, endpoint=label)
+        body = scep.message(scep.envelope(scep.request(key, cn, challenge), client.ra), scep.self_signed(key, cn), key, scep.PKCS_REQ, cn)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(client.send, [body] * 8))
+        assert {r.status for r in replies} == {expected}, replies
+        if expected == scep.SUCCESS:
+            assert len({client.open(r, key, password=challenge)[0].serial_number for r in replies}) == 1
+    for r in house.cli_json("request", "list", "--status", "pending"):
+        if r["request"]["endpoint"] == "scep-approved":
+            house.cli("request", "reject", r["id"])

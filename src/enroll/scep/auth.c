@@ -125,7 +125,7 @@ static tm_err by_certificate(struct scep_exchange *x, struct diag *diag)
     if (ours || x->m->type == SCEP_RENEWAL_REQ) {
         i->e.kind = ENROLL_RENEW;
         i->predecessor = who.predecessor;
-        i->priv_door = (void *)(uintptr_t)who.predecessor_profile;
+        x->predecessor_profile = who.predecessor_profile;
         return TM_OK;
     }
     return identity_register_device(&who, diag);

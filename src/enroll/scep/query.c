@@ -90,12 +90,12 @@ static tm_err waiting(struct slice *ret_cert, struct scep_exchange *x, struct di
 }
 
 /* Whose transaction it is says the signature; the IssuerAndSubject inside (RFC 8894 3.3.3) is not even opened. */
-static tm_err poll_admit(struct scep_exchange *x, struct diag *diag)
+static tm_err poll_admit(struct scep_exchange *x)
 {
-    TM_TRY(scep_transaction_find(x, diag));
+    TM_TRY(scep_transaction_find(x));
     if (!x->t.found)
         return bad_id(x, "scep.transaction", "no such transaction is known here");
-    TM_TRY(scep_transaction_check(x, diag));
+    TM_TRY(scep_transaction_check(x));
     x->known = true;
     return TM_OK;
 }
@@ -116,6 +116,10 @@ static tm_err identify(struct scep_exchange *x, struct diag *diag)
 {
     struct identity who;
     tm_err e = scep_identify(x, &who, diag);
+    if (e == TM_OK &&
+        who.caller.cert_expired) /* policy may have a grace for renewals, and for nothing else */
+        e = diag_fail(diag, TM_EAUTH, "certificate.expired", "certificates",
+                      "the certificate that signed the message has expired");
     if (e != TM_OK && tm_err_class(e) == TM_CLASS_DENIED) {
         x->fail = SCEP_BAD_MESSAGE_CHECK;
         x->fail_set = true;
@@ -190,7 +194,7 @@ static tm_err get_crl(struct slice *ret, struct scep_exchange *x, struct diag *d
 
 tm_err scep_query_admit(struct scep_exchange *x, struct diag *diag)
 {
-    return x->m->type == SCEP_CERT_POLL ? poll_admit(x, diag) : identify(x, diag);
+    return x->m->type == SCEP_CERT_POLL ? poll_admit(x) : identify(x, diag);
 }
 
 tm_err scep_query(struct slice *ret, struct scep_exchange *x, struct diag *diag)

@@ -31,14 +31,15 @@ struct scep_exchange {
     uint64_t opened_at; /* by the monotonic clock; 0: it was not */
     struct slice plain; /* messageData */
     struct csr csr;
-    const char *challenge; /* text; "" none */
+    const char *challenge;           /* text; "" none */
+    const char *predecessor_profile; /* of a renewal; NULL none */
     struct issue_request issue;
 
     struct {
         const char *id, *token_key; /* its row, and how the challenge finds it */
         const char *origin;         /* hash of the right by which it is asked */
         bool found;
-        int64_t version;
+        int64_t version;            /* of the row with this id, be it over; 0: there is none */
         struct slice spki, signer;  /* SHA-256 each of the key asked for and of the signer's key */
         const char *pending;        /* continuation's id, "" none */
         struct slice cert;          /* DER, when issued */
@@ -63,7 +64,6 @@ tm_err scep_fail(struct scep_exchange *x, enum scep_fail fail, tm_err e, const c
 /* Where messages are worked on: threads of the door's own, for a web hook may keep one for seconds. */
 void scep_post(struct house *h, struct task *t);
 
-/* work.c: the work of a message on a blocking thread. */
 /* scep.c: the RA's certificate (RFC 8894 4.2: it is not the CA's), the authority's and what is above it. */
 enum { SCEP_CHAIN_MAX = 32 };
 size_t scep_chain(struct slice ret[SCEP_CHAIN_MAX], const struct authority *x);
@@ -73,6 +73,7 @@ void scep_next_work(struct task *t);
 /* When the door closes. */
 void scep_next_forget(void);
 
+/* work.c: the work of a message on a blocking thread. */
 void scep_work(struct task *t);
 /* The task of a finished issue_request. */
 void scep_issued(struct task *t);
@@ -85,14 +86,14 @@ tm_err scep_identify(struct scep_exchange *x, struct identity *ret, struct diag 
 bool scep_self_signed(const struct scep_message *m);
 
 /* transaction.c */
-/* Find the transaction of this message, by its id or, for a request, by its one-time challenge. */
-tm_err scep_transaction_find(struct scep_exchange *x, struct diag *diag);
+/* Find the transaction of this message, by its id or, for a request, by its one-time challenge. x->t.found; what failed stands in x->diag. */
+tm_err scep_transaction_find(struct scep_exchange *x);
 /* This message may go on in it: same keys, no nonce used for another message. */
-tm_err scep_transaction_check(struct scep_exchange *x, struct diag *diag);
+tm_err scep_transaction_check(struct scep_exchange *x);
 /* The effect that writes it, for issue_request.also. */
 tm_err scep_transaction_also(struct issue_request *r, struct effect *ret, size_t *ret_n);
-/* Written now: it waits for approval. */
-tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation, struct diag *diag);
+/* Written now: it waits for approval. TM_ECONFLICT: another copy of the message has been quicker. */
+tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation);
 
 /* The one answer to whatever cannot be opened, or is not what it says: they must not be told apart. */
 tm_err scep_not_opened(struct scep_exchange *x);
@@ -108,9 +109,9 @@ tm_err scep_recipient_check(struct scep_exchange *x, struct diag *diag);
 /* The CertRep of x->err (TM_OK, TM_EPENDING, else a failure) with `content`; blocking; ends on the loop. */
 void scep_answer(struct scep_exchange *x, struct slice content);
 void scep_reply_text(struct http_request *r, int status, const char *text);
-/* certs-only of a certificate and what is behind it, in the arena. */
 /* May one more signature be made for somebody whom nobody knows? */
 bool scep_budget_take(void);
+/* certs-only of a certificate and what is behind it, in the arena. */
 tm_err scep_certs(struct slice *ret, struct scep_exchange *x, struct slice cert);
 
 /* metrics.c */

@@ -68,12 +68,15 @@ static tm_err state_read(struct scep_exchange *x, const struct acme_row *row, co
     return e;
 }
 
-tm_err scep_transaction_find(struct scep_exchange *x, struct diag *diag)
+tm_err scep_transaction_find(struct scep_exchange *x)
 {
     const char *nonce, *digest;
     bool same_origin;
     TM_TRY(make_keys(x));
     x->t.found = false;
+    x->t.version = 0;
+    x->t.cert = (struct slice){0};
+    x->t.pending = "";
     struct store_read q = {.kind = READ_ACME,
                            .tenant = x->endpoint->tenant,
                            .arena = x->request->arena,
@@ -92,10 +95,13 @@ tm_err scep_transaction_find(struct scep_exchange *x, struct diag *diag)
     if (e == TM_ENOTFOUND)
         return TM_OK;
     if (e != TM_OK) {
-        *diag = q.diag;
+        x->diag = q.diag;
         return e;
     }
     const struct acme_row *row = &q.acme[0];
+    /* One that is over and not cleared away yet is written over. */
+    if (by_id)
+        x->t.version = row->version;
     if (row->keep_until && row->keep_until < clock_now())
         return TM_OK;
     TM_TRY(state_read(x, row, &nonce, &digest, &same_origin));
@@ -104,7 +110,6 @@ tm_err scep_transaction_find(struct scep_exchange *x, struct diag *diag)
         return scep_fail(x, SCEP_BAD_REQUEST, TM_EDENIED, "scep.nonce", "senderNonce",
                          "the nonce was used for another message of this transaction");
     x->t.found = true;
-    x->t.version = by_id ? row->version : 0;
     if (x->csr.spki.der.n && !same_origin) {
         x->t.cert = (struct slice){0};
         x->t.pending = "";
@@ -120,7 +125,7 @@ static tm_err same(bool *ret, struct slice hash, struct slice spki)
     return TM_OK;
 }
 
-tm_err scep_transaction_check(struct scep_exchange *x, struct diag *diag)
+tm_err scep_transaction_check(struct scep_exchange *x)
 {
     bool request = x->csr.spki.der.n != 0, good = true, signer = true;
     if (!x->t.found)
@@ -157,9 +162,8 @@ static tm_err make_row(struct effect *ret, struct scep_exchange *x, const char *
     buf_puts(&b, ",\"certificate\":\"");
     buf_put_base64(&b, cert, BASE64_STD, 0);
     buf_puts(&b, "\"}");
-    *ret = (struct effect){.kind = EFFECT_ACME_PUT,
-                           .tenant = x->endpoint->tenant,
-                           .expected_version = x->t.found ? x->t.version : 0};
+    *ret = (struct effect){
+        .kind = EFFECT_ACME_PUT, .tenant = x->endpoint->tenant, .expected_version = x->t.version};
     struct acme_row *row = &ret->u.acme.row;
     *row = (struct acme_row){.kind = ROW_SCEP_TRANSACTION,
                              .id = x->t.id,
@@ -183,12 +187,12 @@ tm_err scep_transaction_also(struct issue_request *r, struct effect *ret, size_t
     return TM_OK;
 }
 
-tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation, struct diag *diag)
+tm_err scep_transaction_pending(struct scep_exchange *x, const char *continuation)
 {
     struct effect effect;
     /* Asked again while it waits: the row is there. */
     if (x->t.found && x->t.version && strcmp(x->t.pending, continuation) == 0)
         return TM_OK;
     TM_TRY(make_row(&effect, x, continuation, (struct slice){0}));
-    return house_commit(x->house, &effect, 1, diag);
+    return house_commit(x->house, &effect, 1, &x->diag);
 }

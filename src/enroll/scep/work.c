@@ -111,9 +111,10 @@ static void wait_out(const struct scep_exchange *x)
 
 /* ---- requests ---- */
 
-static void choose_profile(struct scep_exchange *x, const char *predecessor)
+static void choose_profile(struct scep_exchange *x)
 {
     const struct endpoint *ep = x->endpoint;
+    const char *predecessor = x->predecessor_profile;
     if (x->issue.e.profile && x->issue.e.profile[0])
         return;
     x->issue.e.profile = ep->profiles[0];
@@ -173,8 +174,8 @@ static tm_err enroll(struct scep_exchange *x, bool *ret_done)
 {
     issue_begin(x);
     TM_TRY(open_request(x));
-    TM_TRY(scep_transaction_find(x, &x->diag));
-    TM_TRY(scep_transaction_check(x, &x->diag));
+    TM_TRY(scep_transaction_find(x));
+    TM_TRY(scep_transaction_check(x));
     if (x->t.found && x->t.cert.n) {
         *ret_done = true;
         x->known = true;
@@ -188,15 +189,21 @@ static tm_err enroll(struct scep_exchange *x, bool *ret_done)
     return TM_OK;
 }
 
-static void refused(struct scep_exchange *x)
+/* For the register, where the pipeline has not recorded it; what is not the client's fault is for the log. */
+static void note_failure(struct scep_exchange *x, bool recorded)
 {
-    const char *peer = x->request->peer;
-    if (tm_err_class(x->err) == TM_CLASS_CALLER || tm_err_class(x->err) == TM_CLASS_DENIED)
-        refusal_note(x->house, x->endpoint->tenant, DOOR_SCEP, x->endpoint->name, peer, x->diag.rule,
-                     x->diag.message);
-    else
+    bool theirs = tm_err_class(x->err) == TM_CLASS_CALLER || tm_err_class(x->err) == TM_CLASS_DENIED;
+    if (theirs && !recorded)
+        refusal_note(x->house, x->endpoint->tenant, DOOR_SCEP, x->endpoint->name, x->request->peer,
+                     x->diag.rule, x->diag.message);
+    else if (!theirs)
         log_error(x->request->id, "scep.failed", LOG_S("error", tm_err_name(x->err)),
                   LOG_S("rule", x->diag.rule), LOG_S("why", x->diag.message));
+}
+
+static void refused(struct scep_exchange *x)
+{
+    note_failure(x, false);
     wait_out(x);
     scep_answer(x, (struct slice){0});
 }
@@ -245,7 +252,7 @@ void scep_work(struct task *t)
     if (x->err == TM_OK && request)
         x->err = enroll(x, &done);
     if (x->err == TM_OK && request && !done) {
-        choose_profile(x, x->issue.priv_door);
+        choose_profile(x);
         issue_submit(&x->issue);
         return;
     }
@@ -260,32 +267,53 @@ void scep_work(struct task *t)
 
 /* ---- after the pipeline ---- */
 
+/* The same request may have come twice at once, and the other copy's answer is this one's too; else all stays as it was. */
+static void answered_meanwhile(struct scep_exchange *x, struct slice *content)
+{
+    const tm_err err = x->err;
+    const struct diag diag = x->diag;
+    const enum scep_fail fail = x->fail;
+    const bool fail_set = x->fail_set;
+    bool found = scep_transaction_find(x) == TM_OK && x->t.found && scep_transaction_check(x) == TM_OK;
+    if (found && x->t.cert.n) {
+        x->err = scep_certs(content, x, x->t.cert);
+        return;
+    }
+    if (found && x->t.pending[0] && x->issue.outcome == ISSUE_PENDING) {
+        x->err = TM_EPENDING;
+        return;
+    }
+    x->err = err;
+    x->diag = diag;
+    x->fail = fail;
+    x->fail_set = fail_set;
+}
+
 void scep_issued(struct task *t)
 {
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct scep_exchange *x = TM_CONTAINER(i, struct scep_exchange, issue);
     struct slice content = {0};
+    bool again = false;
     x->diag = i->diag;
     switch (i->outcome) {
     case ISSUE_ISSUED:
         x->err = scep_certs(&content, x, i->cert);
         break;
     case ISSUE_PENDING:
-        x->err = scep_transaction_pending(x, i->pending_id, &x->diag);
+        x->err = scep_transaction_pending(x, i->pending_id);
+        again = x->err == TM_ECONFLICT;
         if (x->err == TM_OK)
             x->err = TM_EPENDING;
         break;
     default:
         x->err = i->err == TM_OK ? TM_EINTERNAL : i->err;
-        /* The same request may have come twice at once, and one of them has been answered. */
-        if (scep_transaction_find(x, &(struct diag){0}) == TM_OK && x->t.found && x->t.cert.n &&
-            scep_transaction_check(x, &(struct diag){0}) == TM_OK)
-            x->err = scep_certs(&content, x, x->t.cert);
+        again = true;
     }
-    if (x->err != TM_OK && x->err != TM_EPENDING && tm_err_class(x->err) != TM_CLASS_DENIED &&
-        tm_err_class(x->err) != TM_CLASS_CALLER)
-        log_error(x->request->id, "scep.failed", LOG_S("error", tm_err_name(x->err)),
-                  LOG_S("rule", x->diag.rule), LOG_S("why", x->diag.message));
+    if (again)
+        answered_meanwhile(x, &content);
+    if (x->err != TM_OK && x->err != TM_EPENDING)
+        note_failure(x, i->outcome == ISSUE_DENIED);
     scep_count(x->endpoint->name, type_name(x->m->type), outcome(x));
     if (x->hooked)
         scep_hook_tell(x);
