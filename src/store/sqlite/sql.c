@@ -167,14 +167,15 @@ const char *const sql_text[SQL_COUNT] = {
         "status = excluded.status, expires_at = excluded.expires_at, version = "
         "excluded.version",
     [SQL_CONTINUATION_GET] = "SELECT " CONTINUATION_COLUMNS " FROM continuation WHERE tenant = ? AND id = ?",
+    /* INDEXED BY: without statistics the planner would rather walk through all there is of a tenant, or of a kind, than take such an index. */
     [SQL_CONTINUATION_BY_KEY] =
         "SELECT " CONTINUATION_COLUMNS
-        " FROM continuation WHERE tenant = ? AND key = ? ORDER BY created_at DESC, id DESC LIMIT 1",
+        " FROM continuation INDEXED BY continuation_by_key WHERE tenant = ? AND key = ? ORDER BY created_at DESC, id DESC LIMIT 1",
     [SQL_CONTINUATION_RANGE] =
         "SELECT " CONTINUATION_COLUMNS " FROM continuation WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
     [SQL_CONTINUATION_BY_STATUS] =
         "SELECT " CONTINUATION_COLUMNS
-        " FROM continuation WHERE tenant = ? AND status = ? AND id > ? ORDER BY id LIMIT ?",
+        " FROM continuation INDEXED BY continuation_by_status WHERE tenant = ? AND status = ? AND id > ? ORDER BY id LIMIT ?",
     [SQL_CONTINUATION_OLD] = "DELETE FROM continuation WHERE expires_at < ? AND expires_at > 0",
     [SQL_CRL_NUMBER] = "SELECT number FROM crl WHERE tenant = ? AND authority = ? AND shard = ?",
     [SQL_CRL_PUT] = "INSERT INTO crl (tenant, authority, shard, number, this_update, next_update, "
@@ -196,12 +197,13 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_ACME_GET] = "SELECT " ACME_COLUMNS ", state FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
     [SQL_ACME_BY_KEY] =
         "SELECT " ACME_COLUMNS
-        ", state FROM acme WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
-    [SQL_ACME_BY_REF] = "SELECT " ACME_COLUMNS
-                        ", state FROM acme WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
+        ", state FROM acme INDEXED BY acme_by_key WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
+    [SQL_ACME_BY_REF] =
+        "SELECT " ACME_COLUMNS
+        ", state FROM acme INDEXED BY acme_by_ref WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
     [SQL_ACME_OWNED] =
         "SELECT " ACME_COLUMNS
-        ", state FROM acme WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
+        ", state FROM acme INDEXED BY acme_by_owner WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
         "ORDER BY id LIMIT ?",
     [SQL_ACME_DUE] = "SELECT " ACME_COLUMNS
                      ", x'' FROM acme WHERE kind = ? AND due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
