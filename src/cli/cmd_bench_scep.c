@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    CLIENTS = 16,
+    CLIENTS = 32,
     RSA_BITS = 2048,
     LOOPS = 200,
     PEER_SHARE = 4, /* the peer gets a part of the enrollments a round */
@@ -465,7 +465,7 @@ const struct command bench_scep_commands[] = {
         .summary = "measure enrollments over SCEP on this machine against their floor",
         .arguments = "",
         .description =
-            "Sixteen clients on keep-alive connections enroll devices as quickly as the server answers, each with a one-time challenge and an\n"
+            "Thirty-two clients on keep-alive connections enroll devices as quickly as the server answers, each with a one-time challenge and an\n"
             "RSA-2048 key of its own, with a P-256 CA and an RSA-2048 RA. The floor is what OpenSSL takes on the server's core to decrypt\n"
             "the message's key, to verify the message and the request, and to sign the certificate and the answer.",
         .example = "touchmark bench scep --peer /usr/bin/scepserver",

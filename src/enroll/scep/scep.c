@@ -107,7 +107,7 @@ static void get_next_ca_cert(struct http_request *r, struct catalog *c, const st
     if (!x)
         return;
     x->work.run = scep_next_work;
-    scep_post(x->house, &x->work);
+    executor_post(&scep_executor, &x->work);
 }
 
 static void pki_operation(struct http_request *r, struct catalog *c, const struct endpoint *e,
@@ -128,7 +128,7 @@ static void pki_operation(struct http_request *r, struct catalog *c, const struc
         return;
     x->body = body;
     x->work.run = scep_work;
-    scep_post(x->house, &x->work);
+    executor_post(&scep_executor, &x->work);
 }
 
 /* RFC 8894 4.1: "operation" says what; clients write the values as they like. */
@@ -165,20 +165,26 @@ static void handle(struct http_request *r)
 
 /* ---- the door ---- */
 
-enum { THREADS = 8 };
+/* A thread waits for the signer and for two commits a message: the more there are under way, the more share a flush of the disk. */
+enum { THREADS = 32 };
 static pthread_mutex_t threads_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct pool *threads;
+static struct house *served;
 
-void scep_post(struct house *h, struct task *t)
+static void post(struct executor *e, struct task *t)
 {
+    (void)e;
     pthread_mutex_lock(&threads_mutex);
-    executor_post(pool_executor(threads ? threads : h->blocking), t);
+    executor_post(pool_executor(threads ? threads : served->blocking), t);
     pthread_mutex_unlock(&threads_mutex);
 }
+
+struct executor scep_executor = {.post = post};
 
 static tm_err open_door(struct house *h)
 {
     scep_metrics_register();
+    served = h;
     TM_TRY(scep_hook_open());
     tm_err e = pool_new(&threads, "scep", THREADS);
     if (e != TM_OK)

@@ -61,8 +61,8 @@ extern const struct door_descriptor scep_door;
 tm_err scep_fail(struct scep_exchange *x, enum scep_fail fail, tm_err e, const char *rule, const char *field,
                  const char *message);
 
-/* Where messages are worked on: threads of the door's own, for a web hook may keep one for seconds. */
-void scep_post(struct house *h, struct task *t);
+/* Where messages are worked on: threads of the door's own, for a web hook may keep one for seconds. When the door closes, those of the house. */
+extern struct executor scep_executor;
 
 /* scep.c: the RA's certificate (RFC 8894 4.2: it is not the CA's), the authority's and what is above it. */
 enum { SCEP_CHAIN_MAX = 32 };

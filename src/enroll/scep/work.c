@@ -130,7 +130,7 @@ static void issue_begin(struct scep_exchange *x)
     const struct endpoint *ep = x->endpoint;
     const struct tenant *tenant = catalog_tenant_by_id(x->catalog, ep->tenant);
     i->done.run = scep_issued;
-    i->reply_to = pool_executor(x->house->blocking); /* which outlives the door's threads */
+    i->reply_to = &scep_executor;
     i->house = x->house;
     i->arena = r->arena;
     i->tenant = ep->tenant;
