@@ -235,13 +235,27 @@ static tm_err pbm_key(uint8_t key[KEY_MAX], size_t *ret_n, const struct cmp_mac 
     return good ? TM_OK : TM_ECRYPTO;
 }
 
-static tm_err pbkdf2_key(uint8_t key[KEY_MAX], size_t *ret_n, const struct cmp_mac *m, struct slice secret)
+/* RFC 8018 7.1: that of the MAC where it is not said. */
+static size_t pbmac1_key_length(const struct cmp_mac *m)
 {
     size_t n = 0;
-    if (m->key_length)
-        n = (size_t)m->key_length;
-    else
-        (void)hmac_digest(m->mac, &n);
+    (void)hmac_digest(m->mac, &n);
+    return m->key_length ? (size_t)m->key_length : n;
+}
+
+uint64_t cmp_mac_work(const struct cmp_mac *m)
+{
+    size_t block = 0;
+    if (!m->pbmac1)
+        return m->iterations;
+    /* RFC 8018 5.2: so many blocks as the key is long, each of so many HMACs, which are two hashes. */
+    (void)hmac_digest(m->digest, &block);
+    return block ? 2 * m->iterations * ((pbmac1_key_length(m) + block - 1) / block) : 0;
+}
+
+static tm_err pbkdf2_key(uint8_t key[KEY_MAX], size_t *ret_n, const struct cmp_mac *m, struct slice secret)
+{
+    size_t n = pbmac1_key_length(m);
     EVP_MD *md = EVP_MD_fetch(NULL, hmac_digest(m->digest, NULL), NULL);
     bool good = md && PKCS5_PBKDF2_HMAC((const char *)secret.p, (int)secret.n, m->salt.p, (int)m->salt.n,
                                         (int)m->iterations, md, (int)n, key) == 1;

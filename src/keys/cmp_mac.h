@@ -30,6 +30,8 @@ struct cmp_mac {
 bool cmp_mac_is(const struct algid *alg);
 /* TM_EMALFORMED; TM_EUNSUPPORTED for digests and MACs that are not done here; TM_EDENIED for parameters out of bounds. Borrows `alg`. */
 tm_err cmp_mac_parse(struct cmp_mac *ret, const struct algid *alg, struct diag *diag);
+/* How much work it is: so many times a hash is computed, in all. */
+uint64_t cmp_mac_work(const struct cmp_mac *m);
 /* AlgorithmIdentifier TLV of the same with a salt of its own, which *m then has. */
 tm_err cmp_mac_renew(struct slice *ret_algid, struct arena *a, struct cmp_mac *m);
 tm_err cmp_mac_compute(uint8_t ret[CMP_MAC_MAX], size_t *ret_n, const struct cmp_mac *m, struct slice secret,

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { DEAR_ITERATIONS = 10000, DEAR_AT_ONCE = 2 };
+enum { DEAR_WORK = 20000, DEAR_AT_ONCE = 2 };
 
 /* ---- by a shared secret ---- */
 
@@ -28,7 +28,7 @@ static tm_err mac_verify(struct cmp_exchange *x, struct slice part)
     uint8_t mac[CMP_MAC_MAX];
     size_t n;
     /* Who sends it is not known yet, and says himself how much work it is: that must not take all threads of the house. */
-    bool is_dear = x->mac.iterations > DEAR_ITERATIONS;
+    bool is_dear = cmp_mac_work(&x->mac) > DEAR_WORK;
     if (is_dear && atomic_fetch_add(&dear, 1) >= DEAR_AT_ONCE) {
         atomic_fetch_sub(&dear, 1);
         return cmp_refuse(x, CMP_SYSTEM_UNAVAIL, TM_EQUOTA, "cmp.iterations",

@@ -56,6 +56,22 @@ static void test_cmp_mac_renew__another_salt(void **state)
     arena_free(a);
 }
 
+/* A long key of short blocks is as much work as many iterations. */
+static void test_cmp_mac_work__of_long_keys(void **state)
+{
+    (void)state;
+    struct cmp_mac m = {.iterations = 9000, .digest = OID_SHA256, .mac = OID_HMAC_SHA256};
+    assert_int_equal(cmp_mac_work(&m), 9000);
+    m = (struct cmp_mac){
+        .pbmac1 = true, .iterations = 9000, .digest = OID_HMAC_SHA256, .mac = OID_HMAC_SHA256};
+    assert_int_equal(cmp_mac_work(&m), 2 * 9000);
+    m.key_length = 33;
+    assert_int_equal(cmp_mac_work(&m), 2 * 2 * 9000);
+    m.digest = OID_HMAC_SHA1;
+    m.key_length = 128;
+    assert_int_equal(cmp_mac_work(&m), 7 * 2 * 9000);
+}
+
 static void test_cmp_message_parse__cut_off_anywhere(void **state)
 {
     (void)state;
@@ -71,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cmp_mac_compute__of_openssl),
         cmocka_unit_test(test_cmp_mac_renew__another_salt),
+        cmocka_unit_test(test_cmp_mac_work__of_long_keys),
         cmocka_unit_test(test_cmp_message_parse__cut_off_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
