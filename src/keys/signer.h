@@ -67,6 +67,9 @@ const struct signer_key *signer_key_find(const struct signer *s, const char *id)
 /* Read the key directory again (new keys after a ceremony). Blocking. */
 tm_err signer_reload(struct signer *s, struct diag *diag);
 
+/* Octets to be signed at most, but for CRLs. */
+enum { SIGN_INLINE_MAX = 256 << 10 };
+
 /* One signature. Zero it, fill the request part, submit; `done` is posted to `reply_to`. */
 struct sign_op {
     struct task done;

@@ -20,7 +20,7 @@ enum {
     PROTO_REQUEST_MAX = 4 << 20,
     PROTO_REPLY_MAX = 16 << 20,
     PROTO_BATCH_MAX = 256,
-    PROTO_INLINE_MAX = 256 << 10, /* larger CRLs come as a sealed memfd beside the frame */
+    PROTO_INLINE_MAX = SIGN_INLINE_MAX, /* larger CRLs come as a sealed memfd beside the frame */
     PROTO_PROOF_MAX = 64 * 32,
     PROTO_CONTENT_MAX = 256 << 10,
     PROTO_JOURNAL_MAX = 1024, /* entries a reply */

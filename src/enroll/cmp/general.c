@@ -7,7 +7,7 @@
 #include "x509/crl.h"
 #include <string.h>
 
-enum { CRLS_MAX = 8, VALUE_MAX = 400 << 10 };
+enum { CRLS_MAX = 8, VALUE_MAX = 400 << 10, SIGNED_MAX = SIGN_INLINE_MAX - (16 << 10) };
 
 static tm_err value_of(struct slice *ret, struct cmp_exchange *x, struct buf *b)
 {
@@ -222,6 +222,17 @@ static void build(struct buf *out, const void *arg)
     cmp_infos_build(out, a->v, a->n);
 }
 
+/* What there is no room for in a message, or in one that the signer signs. */
+static tm_err too_big(tm_err e, struct cmp_exchange *x)
+{
+    if (e != TM_ETOOBIG)
+        return e;
+    return cmp_refuse(
+        x, CMP_ADD_INFO_NOT_AVAILABLE, e, "cmp.answer-size",
+        "the answer is too large for a message; ask for less at once, and fetch CRLs from their "
+        "distribution points");
+}
+
 tm_err cmp_general(struct cmp_exchange *x)
 {
     struct cmp_info asked[CMP_INFO_MAX];
@@ -232,6 +243,8 @@ tm_err cmp_general(struct cmp_exchange *x)
         return e;
     }
     for (size_t i = 0; i < a.n; i++)
-        TM_TRY(answer_one(&a.v[i], x, &asked[i]));
-    return cmp_answer_list(x, CMP_GENP, build, &a);
+        TM_TRY(too_big(answer_one(&a.v[i], x, &asked[i]), x));
+    TM_TRY(too_big(cmp_answer_list(x, CMP_GENP, build, &a), x));
+    bool is_signed = x->known && x->by == CMP_BY_SIGNATURE;
+    return is_signed && x->content.n > SIGNED_MAX ? too_big(TM_ETOOBIG, x) : TM_OK;
 }
