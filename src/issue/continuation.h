@@ -1,6 +1,6 @@
 /* issue/continuation.h - requests that wait for approval, as durable rows that any node and any door can finish.
  *
- * Layer 4, private to issue/. The row's key is the hash of tenant, endpoint, profile, caller and public key, so that a client which asks again finds
+ * Layer 4; doors only ask for the serial. The row's key is the hash of tenant, endpoint, profile, caller and public key, so that a client which asks again finds
  * what it is waiting for. Its state is JSON: everything needed to run the request again without the client. */
 #pragma once
 #include "base/err.h"

@@ -139,7 +139,9 @@ enum acme_kind {
     ACME_ORDER,
     ACME_AUTHZ,
     ACME_WINDOW,              /* of renewal; id: serial */
-    ROW_SCEP_TRANSACTION = 16 /* the SCEP door's, kept the same way; key: of its one-time challenge */
+    ROW_SCEP_TRANSACTION = 16, /* the SCEP door's, kept the same way; key: of its one-time challenge */
+    ROW_CMP_TRANSACTION = 24,  /* the CMP door's; owner: endpoint; due: its certificate is not confirmed */
+    ROW_CMP_HOLD,              /* a certificate that its holder put on hold; id: serial, ref: when */
 };
 struct acme_row {
     tenant_id tenant; /* of a row that was read */

@@ -25,16 +25,18 @@ enum cmp_state {
     CMP_T_NEW,         /* nothing is stored yet */
     CMP_T_WAITING,     /* for approval: pollReq is next */
     CMP_T_UNCONFIRMED, /* certConf is next */
+    CMP_T_OVERDUE,     /* nobody can confirm any more: the certificate is being revoked */
     CMP_T_DONE,
 };
 
 /* A row of the store: what lasts from one message of a transaction to the next. Any process answers that. */
 struct cmp_transaction {
-    struct continuation_row row;
+    struct acme_row row;
     enum cmp_state state;
     const char *endpoint, *profile;
     int64_t body;           /* of the request that began it */
     struct slice request;   /* its content, where it waits */
+    const char *pending;    /* id of what waits for approval */
     int64_t request_id;     /* certReqId */
     bool implicit_confirm;  /* was asked for */
     const char *credential; /* who protected the request: nobody else goes on */
@@ -44,6 +46,8 @@ struct cmp_transaction {
     const char *serial;     /* hex, of what was issued */
     struct slice cert;
     int64_t confirm_by;
+    int64_t
+        remember; /* not stored: until when, at least, the message must not do anything again; 0: no matter */
 };
 
 struct cmp_exchange {
@@ -131,8 +135,10 @@ tm_err cmp_protect_mac(struct cmp_exchange *x);
 tm_err cmp_transaction_find(struct cmp_exchange *x);
 /* The effect that stores it with the answer. */
 tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x);
-tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct continuation_row *row);
+tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct acme_row *row);
+/* Bring its row up to what it says; and the effect that stores it, where it still has that version. */
 tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a);
+void cmp_transaction_put(struct effect *ret, tenant_id tenant, const struct cmp_transaction *t);
 
 /* request.c: ir, cr, kur, p10cr, and pollReq for what waits. End at cmp_send() or cmp_send_error(). */
 void cmp_request(struct cmp_exchange *x);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "enroll/cmp/cmp.h"
 #include "issue/cmp_settings.h"
+#include "issue/continuation.h"
 #include "issue/jobs.h"
 #include "keys/cms.h"
 #include "register/register.h"
@@ -13,7 +14,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { PAGE = 200, PERIOD_MS = 5000 };
+enum { PAGE = 5000, PERIOD_MS = 5000 };
 
 /* ---- records ---- */
 
@@ -116,11 +117,55 @@ static tm_err rejected(struct cmp_exchange *x)
     return pkiconf(x);
 }
 
+/* It was approved meanwhile, and nobody comes for it. */
+static tm_err revoke_approved(struct cmp_exchange *x)
+{
+    struct store_read q = {
+        .kind = READ_CONTINUATION, .tenant = x->endpoint->tenant, .arena = x->a, .name = x->t.pending};
+    uint8_t serial[CERT_SERIAL_LEN];
+    tm_err e = store_read_now(x->house->store, &q);
+    if (e == TM_OK)
+        e = continuation_serial(serial, x->a, &q.continuations[0]);
+    if (e == TM_OK)
+        e = issue_revoke(x->house, x->endpoint->tenant, serial, CRL_CESSATION_OF_OPERATION, "cmp",
+                         "the client gave up", NULL, &x->diag);
+    return e == TM_ENOTFOUND || e == TM_ECONFLICT ? TM_OK : e;
+}
+
+/* Those who approve need not look at it any more. */
+static tm_err withdrawn(struct cmp_exchange *x)
+{
+    if (x->t.pending && x->t.pending[0]) {
+        tm_err e = issue_approve(x->house, x->endpoint->tenant, x->t.pending, false, x->who.caller.id,
+                                 "the client gave up", &x->diag);
+        if (e == TM_ECONFLICT)
+            e = revoke_approved(x);
+        if (e != TM_OK && e != TM_ENOTFOUND && e != TM_EEXPIRED)
+            return e;
+    }
+    return pkiconf(x);
+}
+
+/* RFC 9483 3.6.4: an error of the client's ends the transaction. */
+static tm_err given_up(struct cmp_exchange *x)
+{
+    switch (x->t.state) {
+    case CMP_T_UNCONFIRMED:
+    case CMP_T_OVERDUE:
+        return rejected(x);
+    case CMP_T_WAITING:
+        return withdrawn(x);
+    default:
+        return pkiconf(x);
+    }
+}
+
 static tm_err check_state(struct cmp_exchange *x)
 {
+    bool overdue = x->t.state == CMP_T_OVERDUE;
     if (x->t.state == CMP_T_UNCONFIRMED && x->t.confirm_by >= clock_now())
         return TM_OK;
-    if (x->t.state == CMP_T_UNCONFIRMED)
+    if (overdue || x->t.state == CMP_T_UNCONFIRMED)
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EEXPIRED, "cmp.confirm-within",
                           "the time to confirm the certificate is over");
     if (x->t.state == CMP_T_DONE && x->t.cert.n)
@@ -150,8 +195,8 @@ tm_err cmp_confirm(struct cmp_exchange *x)
 {
     struct cmp_confirm c[2];
     size_t n = 0;
-    if (x->m.body == CMP_ERROR) /* RFC 9483 3.6.4: the client gives up */
-        return x->t.state == CMP_T_UNCONFIRMED ? rejected(x) : pkiconf(x);
+    if (x->m.body == CMP_ERROR)
+        return given_up(x);
     TM_TRY(cmp_confirms_read(c, 2, &n, x->m.content, &x->diag));
     TM_TRY(check_state(x));
     if (n == 0)
@@ -160,6 +205,9 @@ tm_err cmp_confirm(struct cmp_exchange *x)
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EINVAL, "RFC 9483 4.1.1",
                           "one certificate is to be confirmed");
     TM_TRY(check_hash(x, &c[0]));
+    if (c[0].status > CMP_REJECTION)
+        return cmp_refuse(x, CMP_BAD_REQUEST, TM_EINVAL, "RFC 9810 5.3.18",
+                          "a certificate is accepted or rejected, nothing else");
     if (c[0].status == CMP_REJECTION)
         return rejected(x);
     TM_TRY(cmp_certificate_event(&x->effects[x->n_effects], x->a, x->endpoint->tenant,
@@ -170,81 +218,130 @@ tm_err cmp_confirm(struct cmp_exchange *x)
 
 /* ---- those that nobody confirms ---- */
 
-static tm_err over(struct house *h, struct arena *a, tenant_id tenant, const struct continuation_row *row,
-                   const struct catalog *c, struct diag *diag)
-{
+struct overdue {
+    struct house *house;
+    const struct catalog *catalog;
+    struct arena *arena; /* of this one */
+    tenant_id tenant;
     struct cmp_transaction t;
-    uint8_t serial[CERT_SERIAL_LEN];
-    TM_TRY(cmp_transaction_read(&t, a, row));
-    if (t.confirm_by >= clock_now())
-        return TM_OK;
-    const struct tenant *owner = catalog_tenant_by_id(c, tenant);
-    const char *label =
-        tenant == TENANT_DEFAULT || !owner ? t.endpoint : arena_printf(a, "%s.%s", owner->name, t.endpoint);
-    const struct endpoint *ep = label ? catalog_endpoint(c, DOOR_CMP, label) : NULL;
-    bool keep = ep && ep->cmp->unconfirmed == CMP_UNCONFIRMED_KEEP;
-    TM_TRY(serial_of(serial, a, &t));
-    if (!keep) {
-        tm_err e = issue_revoke(h, tenant, serial, CRL_CESSATION_OF_OPERATION, "cmp",
-                                "the client did not confirm the certificate", NULL, diag);
-        if (e != TM_OK && e != TM_ECONFLICT && e != TM_ENOTFOUND)
-            return e;
+};
+
+static tm_err find_overdue(struct overdue *o, const char *id, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_ACME,
+                           .acme_kind = ROW_CMP_TRANSACTION,
+                           .tenant = o->tenant,
+                           .arena = o->arena,
+                           .name = id};
+    tm_err e = store_read_now(o->house->store, &q);
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
     }
-    struct effect effects[2];
-    t.state = CMP_T_DONE;
-    TM_TRY(cmp_transaction_write(&t, a));
-    effects[0] = (struct effect){.kind = EFFECT_CONTINUATION_PUT,
-                                 .tenant = tenant,
-                                 .expected_version = t.row.version,
-                                 .u.continuation = t.row};
-    TM_TRY(cmp_certificate_event(&effects[1], a, tenant, "certificate.unconfirmed", &t, "cmp",
-                                 keep ? "kept" : "revoked"));
-    tm_err e = house_commit(h, effects, 2, diag);
-    return e == TM_ECONFLICT ? TM_OK : e; /* somebody confirmed at the last moment */
+    return cmp_transaction_read(&o->t, o->arena, &q.acme[0]);
 }
 
-/* One that can't be done now must not keep the others waiting: the first error is told when all had their turn. */
-static tm_err one_tenant(struct house *h, struct arena *a, tenant_id tenant, const struct catalog *c,
-                         struct diag *diag)
+static bool is_kept(const struct overdue *o)
 {
-    struct store_read q = {
-        .kind = READ_CONTINUATIONS, .tenant = tenant, .arena = a, .text = "cmp-unconfirmed", .limit = PAGE};
-    tm_err first = TM_OK;
-    do {
-        tm_err e = store_read_now(h->store, &q);
-        if (e != TM_OK) {
-            *diag = q.diag;
-            return e == TM_ENOTFOUND ? first : e;
+    const struct tenant *owner = catalog_tenant_by_id(o->catalog, o->tenant);
+    const char *label = o->tenant == TENANT_DEFAULT || !owner
+                            ? o->t.endpoint
+                            : arena_printf(o->arena, "%s.%s", owner->name, o->t.endpoint);
+    const struct endpoint *ep = label ? catalog_endpoint(o->catalog, DOOR_CMP, label) : NULL;
+    return ep && ep->cmp->unconfirmed == CMP_UNCONFIRMED_KEEP;
+}
+
+/* TM_ECONFLICT: the client was quicker. */
+static tm_err put(struct overdue *o, enum cmp_state state, const char *outcome, struct diag *diag)
+{
+    struct effect effects[2];
+    size_t n = 1;
+    o->t.state = state;
+    TM_TRY(cmp_transaction_write(&o->t, o->arena));
+    cmp_transaction_put(&effects[0], o->tenant, &o->t);
+    if (outcome)
+        TM_TRY(cmp_certificate_event(&effects[n++], o->arena, o->tenant, "certificate.unconfirmed", &o->t,
+                                     "cmp", outcome));
+    TM_TRY(house_commit(o->house, effects, n, diag));
+    o->t.row.version = effects[0].u.acme.row.version;
+    return TM_OK;
+}
+
+/* First nobody can confirm it any more, then it is revoked, then it is done: whoever has been told that it is confirmed keeps it, and what a
+ * crash interrupts goes on. */
+static tm_err over(struct overdue *o, struct diag *diag)
+{
+    uint8_t serial[CERT_SERIAL_LEN];
+    if (o->t.state != CMP_T_OVERDUE && (o->t.state != CMP_T_UNCONFIRMED || o->t.confirm_by >= clock_now()))
+        return TM_OK;
+    if (o->t.state == CMP_T_UNCONFIRMED && is_kept(o))
+        return put(o, CMP_T_DONE, "kept", diag);
+    if (o->t.state == CMP_T_UNCONFIRMED)
+        TM_TRY(put(o, CMP_T_OVERDUE, NULL, diag));
+    TM_TRY(serial_of(serial, o->arena, &o->t));
+    tm_err e = issue_revoke(o->house, o->tenant, serial, CRL_CESSATION_OF_OPERATION, "cmp",
+                            "the client did not confirm the certificate", NULL, diag);
+    if (e != TM_OK && e != TM_ECONFLICT && e != TM_ENOTFOUND)
+        return e;
+    o->t.cert = (struct slice){0}; /* there is nothing to confirm now */
+    return put(o, CMP_T_DONE, "revoked", diag);
+}
+
+static tm_err one(struct house *h, const struct catalog *c, const struct acme_row *row, struct diag *diag)
+{
+    struct overdue o = {.house = h, .catalog = c, .tenant = row->tenant, .arena = arena_new(0)};
+    if (!o.arena)
+        return TM_ENOMEM;
+    tm_err e = find_overdue(&o, row->id, diag);
+    if (e == TM_OK)
+        e = over(&o, diag);
+    arena_free(o.arena);
+    return e == TM_ECONFLICT || e == TM_ENOTFOUND ? TM_OK : e;
+}
+
+/* Those whose time is over, the first first. One that can't be done now must not keep the others waiting: the first error is told when all
+ * had their turn. */
+static tm_err page(struct house *h, const struct catalog *c, size_t *ret_done, bool *ret_more,
+                   struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    struct store_read q = {.kind = READ_ACME_DUE,
+                           .acme_kind = ROW_CMP_TRANSACTION,
+                           .arena = a,
+                           .window_start = clock_now_ms(),
+                           .limit = PAGE};
+    tm_err first = a ? store_read_now(h->store, &q) : TM_ENOMEM;
+    if (first != TM_OK)
+        *diag = q.diag;
+    for (size_t i = 0; i < q.n; i++) {
+        struct diag why = {0};
+        tm_err e = one(h, c, &q.acme[i], &why);
+        *ret_done += e == TM_OK;
+        if (e != TM_OK && first == TM_OK) {
+            first = e;
+            *diag = why;
         }
-        for (size_t i = 0; i < q.n; i++) {
-            struct diag why = {0};
-            e = over(h, a, tenant, &q.continuations[i], c, &why);
-            if (e != TM_OK && first == TM_OK) {
-                first = e;
-                *diag = why;
-            }
-        }
-        q.after = q.page_next;
-    } while (q.more);
+    }
+    *ret_more = q.more;
+    arena_free(a);
     return first;
 }
 
 static tm_err unconfirmed(struct house *h, struct diag *diag)
 {
     struct catalog *c = house_catalog(h);
-    const struct tenant *v;
-    size_t n = catalog_tenants(c, &v);
     tm_err first = TM_OK;
-    for (size_t i = 0; i < n; i++) {
-        struct arena *a = arena_new(64 << 20);
+    size_t done;
+    bool more;
+    do {
         struct diag why = {0};
-        tm_err e = a ? one_tenant(h, a, v[i].id, c, &why) : TM_ENOMEM;
-        arena_free(a);
+        done = 0;
+        tm_err e = page(h, c, &done, &more, &why);
         if (e != TM_OK && first == TM_OK) {
             first = e;
             *diag = why;
         }
-    }
+    } while (more && done);
     catalog_unref(c);
     return first;
 }

@@ -281,6 +281,7 @@ static void respond_pending(struct cmp_exchange *x)
         .status = {.code = CMP_WAITING, .text = "the request waits for approval", .fail = CMP_FAIL_NONE}};
     bool again = x->t.state == CMP_T_WAITING;
     x->t.state = CMP_T_WAITING;
+    x->t.pending = x->issue.pending_id;
     if (!again) {
         x->t.request = x->m.content;
         respond(x, &r);

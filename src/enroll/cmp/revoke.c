@@ -63,37 +63,86 @@ static bool may_revoke(struct cmp_exchange *x, const struct cert_row *row)
 
 /* ---- holds ---- */
 
-/* Beside a hold that a holder asked for stands its time. Holds of others, the operator's above all, are not for holders to take off: who has
- * the device may be the thief. */
-static const char *hold_name(struct arena *a, const uint8_t id[CERT_SERIAL_LEN])
+/* A hold that a holder asked for stands in a row, with its time, until it is released or the certificate's time is over. Holds of others, the
+ * operator's above all, are not for holders to take off: who has the device may be the thief. */
+static tm_err hold_row(struct acme_row *ret, struct cmp_exchange *x, const struct cert_row *row)
 {
-    const char *hex = arena_hex(a, slice_of(id, CERT_SERIAL_LEN));
-    return hex ? arena_printf(a, "cmp.hold/%s", hex) : NULL;
+    *ret = (struct acme_row){.kind = ROW_CMP_HOLD,
+                             .id = arena_hex(x->a, SLICE_ARR(row->id)),
+                             .owner = "",
+                             .key = "",
+                             .keep_until = row->not_after};
+    return ret->id ? TM_OK : TM_ENOMEM;
 }
 
-static bool held_by_holder(struct cmp_exchange *x, const struct cert_row *row)
+static const char *hold_time(struct cmp_exchange *x, int64_t since)
 {
-    struct store_read q = {
-        .kind = READ_META, .tenant = x->endpoint->tenant, .arena = x->a, .name = hold_name(x->a, row->id)};
-    const char *at = arena_printf(x->a, "%lld", (long long)row->revoked_at);
-    return q.name && at && store_read_now(x->house->store, &q) == TM_OK && slice_eq_str(q.value, at);
+    return arena_printf(x->a, "%lld", (long long)since);
+}
+
+static tm_err held_by_holder(bool *ret, struct cmp_exchange *x, const struct cert_row *row)
+{
+    struct acme_row hold;
+    *ret = false;
+    TM_TRY(hold_row(&hold, x, row));
+    const char *at = hold_time(x, row->revoked_at);
+    struct store_read q = {.kind = READ_ACME,
+                           .acme_kind = hold.kind,
+                           .tenant = x->endpoint->tenant,
+                           .arena = x->a,
+                           .name = hold.id};
+    tm_err e = at ? store_read_now(x->house->store, &q) : TM_ENOMEM;
+    if (e == TM_ENOTFOUND)
+        return TM_OK;
+    if (e != TM_OK) {
+        x->diag = q.diag;
+        return e;
+    }
+    *ret = strcmp(q.acme[0].ref, at) == 0;
+    return TM_OK;
 }
 
 /* `since` 0: it is over. */
 static tm_err note_hold(struct cmp_exchange *x, const struct cert_row *row, int64_t since)
 {
     struct effect *e = &x->effects[x->n_effects];
-    const char *name = hold_name(x->a, row->id), *at = arena_printf(x->a, "%lld", (long long)since);
-    if (!name || !at)
+    *e = (struct effect){.kind = since ? EFFECT_ACME_PUT : EFFECT_ACME_DROP,
+                         .tenant = x->endpoint->tenant,
+                         .expected_version = -1};
+    TM_TRY(hold_row(&e->u.acme.row, x, row));
+    e->u.acme.row.ref = hold_time(x, since);
+    if (!e->u.acme.row.ref)
         return TM_ENOMEM;
-    *e = (struct effect){.kind = EFFECT_META_PUT, .tenant = x->endpoint->tenant};
-    e->u.meta.name = name;
-    e->u.meta.value = slice_str(at);
     x->n_effects++;
     return TM_OK;
 }
 
 /* ---- one revocation ---- */
+
+/* Whoever has recorded the message must not have it done again: it says its time and is remembered for as long as that is near enough.
+ * Devices without a clock can't say it: what is put on hold or released then is remembered for as long as there is a certificate. */
+static tm_err check_fresh(struct cmp_exchange *x)
+{
+    int64_t skew = x->endpoint->cmp->clock_skew;
+    if (skew && !x->m.time)
+        return cmp_refuse(x, CMP_MISSING_TIME_STAMP, TM_EINVAL, "RFC 9810 5.1.1",
+                          "a revocation has to say when it is asked for: messageTime is missing");
+    if (skew)
+        x->t.remember = x->m.time + skew;
+    return TM_OK;
+}
+
+/* What is revoked for good stays so, however often that is asked for. */
+static bool is_for_good(int reason)
+{
+    return reason != CRL_CERTIFICATE_HOLD && reason != CRL_REMOVE_FROM_CRL;
+}
+
+static void remember(struct cmp_exchange *x, const struct cert_row *row, int reason)
+{
+    if (!is_for_good(reason) && !x->endpoint->cmp->clock_skew)
+        x->t.remember = row->not_after;
+}
 
 static tm_err check(struct cmp_exchange *x, const struct cert_row *row, int reason)
 {
@@ -104,12 +153,15 @@ static tm_err check(struct cmp_exchange *x, const struct cert_row *row, int reas
     if (!may_revoke(x, row))
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EFORBIDDEN, "cmp.revocation",
                           "who protected the request may not revoke this certificate");
+    remember(x, row, reason);
     /* Who takes off hold may put on hold. */
     if (p && !x->ra && !profile_allows_reason(p, wanted))
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EDENIED, "profile.revocation",
                           "the profile does not let holders revoke with this reason");
-    bool on_hold = row->revoked_at && row->reason == CRL_CERTIFICATE_HOLD;
-    if (reason == CRL_REMOVE_FROM_CRL && on_hold && !x->ra && !held_by_holder(x, row))
+    bool on_hold = row->revoked_at && row->reason == CRL_CERTIFICATE_HOLD, by_holder = true;
+    if (reason == CRL_REMOVE_FROM_CRL && on_hold && !x->ra)
+        TM_TRY(held_by_holder(&by_holder, x, row));
+    if (!by_holder)
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EFORBIDDEN, "cmp.hold",
                           "the certificate was put on hold by others than its holder");
     return TM_OK;
@@ -152,6 +204,11 @@ tm_err cmp_revoke(struct cmp_exchange *x)
     if (!x->endpoint->cmp->revocation)
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EFORBIDDEN, "endpoint.revocation",
                           "nothing is revoked through this endpoint");
+    /* Policy may have a grace for renewals. That a certificate's time is over may be all that is known of a key that was thrown away. */
+    if (x->who.caller.cert_expired)
+        return cmp_refuse(x, CMP_SIGNER_NOT_TRUSTED, TM_EAUTH, "certificate.expired",
+                          "the certificate that signed the request has expired");
+    TM_TRY(check_fresh(x));
     TM_TRY(cmp_revocations_read(v, 2, &n, x->m.content, &x->diag));
     if (n != 1)
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EUNSUPPORTED, "RFC 9483 4.2",
@@ -170,6 +227,7 @@ tm_err cmp_revoke(struct cmp_exchange *x)
     x->err = TM_OK;
     x->t.state = CMP_T_DONE;
     x->t.body = CMP_RR;
-    x->keep = true;
+    /* Another copy of the message may have done it, whose answer is the transaction's. */
+    x->keep = e != TM_ECONFLICT || !is_for_good(v[0].reason);
     return cmp_answer_list(x, CMP_RP, build, &s);
 }

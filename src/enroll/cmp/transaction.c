@@ -10,11 +10,8 @@
 
 enum { STATE_MAX = 1 << 20, WAITING_LIFE = 30 * 86400, ID_OCTETS = 20 };
 
-static const char kind[] = "cmp";
-static const char *const state_names[] = {"cmp-new", "cmp-waiting", "cmp-unconfirmed", "cmp-done", NULL};
-
 struct stored {
-    const char *endpoint, *profile, *request, *credential, *last, *nonce, *reply, *serial, *cert;
+    const char *endpoint, *profile, *request, *pending, *credential, *last, *nonce, *reply, *serial, *cert;
     int64_t body, request_id, confirm_by;
     bool implicit_confirm;
 };
@@ -23,6 +20,7 @@ static const struct json_field schema[] = {
     JSON_FIELD(struct stored, profile, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct stored, body, JSON_K_INT),
     JSON_FIELD(struct stored, request, JSON_K_STRING, .max = STATE_MAX, .def = ""),
+    JSON_FIELD(struct stored, pending, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct stored, request_id, JSON_K_INT),
     JSON_FIELD(struct stored, implicit_confirm, JSON_K_BOOL),
     JSON_FIELD(struct stored, credential, JSON_K_STRING, .def = ""),
@@ -51,7 +49,7 @@ static tm_err octets(struct slice *ret, struct arena *a, const char *text)
     return base64_decode(ret, a, slice_str(text), BASE64_STD) == TM_OK ? TM_OK : TM_ECORRUPT;
 }
 
-tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct continuation_row *row)
+tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct acme_row *row)
 {
     struct stored s = {0};
     struct diag diag = {0};
@@ -66,15 +64,15 @@ tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const 
                                     .endpoint = s.endpoint,
                                     .profile = s.profile,
                                     .body = s.body,
+                                    .pending = s.pending,
                                     .request_id = s.request_id,
                                     .implicit_confirm = s.implicit_confirm,
                                     .credential = s.credential,
                                     .serial = s.serial,
                                     .confirm_by = s.confirm_by,
                                     .state = CMP_T_DONE};
-    for (int i = CMP_T_WAITING; i <= CMP_T_DONE; i++)
-        if (strcmp(row->status, state_names[i]) == 0)
-            ret->state = (enum cmp_state)i;
+    if (row->status > CMP_T_NEW && row->status < CMP_T_DONE)
+        ret->state = (enum cmp_state)row->status;
     TM_TRY(octets(&ret->request, a, s.request));
     TM_TRY(octets(&ret->last, a, s.last));
     TM_TRY(octets(&ret->nonce, a, s.nonce));
@@ -106,6 +104,7 @@ tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a)
     buf_putc(&b, '{');
     put(&b, "endpoint", t->endpoint);
     put(&b, "profile", t->profile);
+    put(&b, "pending", t->pending);
     put(&b, "credential", t->credential);
     put(&b, "serial", t->serial);
     buf_printf(&b, ",\"body\":%lld,\"request_id\":%lld,\"confirm_by\":%lld,\"implicit_confirm\":%s",
@@ -121,8 +120,12 @@ tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a)
     if (e == TM_OK)
         e = arena_copy(&t->row.state, a, buf_slice(&b));
     buf_done(&b);
-    t->row.kind = kind;
-    t->row.status = state_names[t->state];
+    bool confirmable = t->state == CMP_T_UNCONFIRMED || t->state == CMP_T_OVERDUE;
+    t->row.kind = ROW_CMP_TRANSACTION;
+    t->row.status = t->state;
+    t->row.due_at = confirmable ? (t->confirm_by + 1) * 1000 : 0;
+    t->row.owner = t->endpoint;
+    t->row.key = t->row.ref = "";
     return e;
 }
 
@@ -130,40 +133,51 @@ tm_err cmp_transaction_find(struct cmp_exchange *x)
 {
     const char *id;
     TM_TRY(row_id(&id, x));
-    struct store_read q = {
-        .kind = READ_CONTINUATION, .tenant = x->endpoint->tenant, .arena = x->a, .name = id};
+    struct store_read q = {.kind = READ_ACME,
+                           .acme_kind = ROW_CMP_TRANSACTION,
+                           .tenant = x->endpoint->tenant,
+                           .arena = x->a,
+                           .name = id};
     tm_err e = store_read_now(x->house->store, &q);
     int64_t now = clock_now();
-    if (e == TM_OK && q.continuations[0].expires_at >= now)
-        return cmp_transaction_read(&x->t, x->a, &q.continuations[0]);
+    if (e == TM_OK && q.acme[0].keep_until >= now)
+        return cmp_transaction_read(&x->t, x->a, &q.acme[0]);
     if (e != TM_OK && e != TM_ENOTFOUND) {
         x->diag = q.diag;
         return e;
     }
     x->t = (struct cmp_transaction){.state = CMP_T_NEW, .endpoint = x->endpoint->name};
-    x->t.row = (struct continuation_row){.id = id, .key = "", .created_at = now};
+    x->t.row = (struct acme_row){.id = id, .created_at = now};
     /* One that is over and not cleared away yet is written over. */
     if (e == TM_OK)
-        x->t.row.version = q.continuations[0].version;
+        x->t.row.version = q.acme[0].version;
     return TM_OK;
+}
+
+void cmp_transaction_put(struct effect *ret, tenant_id tenant, const struct cmp_transaction *t)
+{
+    *ret = (struct effect){
+        .kind = EFFECT_ACME_PUT, .tenant = tenant, .expected_version = t->row.version, .u.acme.row = t->row};
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x)
 {
     struct cmp_transaction *t = &x->t;
     uint8_t hash[SHA256_LEN];
+    int64_t retention = x->endpoint->cmp->retention, now = clock_now();
     TM_TRY(sha256(hash, x->m.der));
     TM_TRY(arena_copy(&t->last, x->a, SLICE_ARR(hash)));
     t->reply = x->reply;
-    t->row.expires_at =
-        clock_now() + (t->state == CMP_T_WAITING ? WAITING_LIFE : x->endpoint->cmp->retention);
+    t->row.keep_until = later(now + (t->state == CMP_T_WAITING ? WAITING_LIFE : retention), t->remember);
     /* Who has to confirm can, however short the retention is. */
-    if (t->state == CMP_T_UNCONFIRMED && t->row.expires_at < t->confirm_by + x->endpoint->cmp->retention)
-        t->row.expires_at = t->confirm_by + x->endpoint->cmp->retention;
+    if (t->state == CMP_T_UNCONFIRMED)
+        t->row.keep_until = later(t->row.keep_until, t->confirm_by + retention);
     TM_TRY(cmp_transaction_write(t, x->a));
-    *ret = (struct effect){.kind = EFFECT_CONTINUATION_PUT,
-                           .tenant = x->endpoint->tenant,
-                           .expected_version = t->row.version,
-                           .u.continuation = t->row};
+    cmp_transaction_put(ret, x->endpoint->tenant, t);
     return TM_OK;
 }
