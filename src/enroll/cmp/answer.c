@@ -5,6 +5,7 @@
 #include "enroll/cmp/cmp.h"
 #include "issue/chain.h"
 #include "issue/message.h"
+#include "issue/orphan.h"
 #include <string.h>
 
 /* ---- errors ---- */
@@ -203,6 +204,8 @@ static void end_signing(struct cmp_exchange *x)
 /* What could not be protected or stored is answered without either: nothing more can be promised. */
 static void fail(struct cmp_exchange *x, tm_err e)
 {
+    if (x->signing && x->protection.n)
+        orphan_record(x->house, &x->sign, tm_err_name(e));
     end_signing(x);
     x->err = e;
     x->fail = CMP_FAIL_NONE;
@@ -215,9 +218,12 @@ static void go_again(struct cmp_exchange *x)
 {
     struct effect only = x->effects[0];
     struct diag diag = {0};
-    if (x->protection.n && x->by == CMP_BY_SIGNATURE && only.kind == EFFECT_EVENT &&
-        house_commit(x->house, &only, 1, &diag) == TM_OK)
+    if (x->signing && house_commit(x->house, &only, 1, &diag) == TM_OK)
         chain_recorded(x->house->chain, x->sign.chain_seq);
+    else if (x->signing)
+        orphan_record(x->house, &x->sign, "conflict");
+    if (x->secret)
+        explicit_bzero(x->secret, strlen(x->secret));
     end_signing(x);
     struct cmp_exchange *y = arena_calloc(x->a, 1, sizeof *y);
     if (!y) {

@@ -231,10 +231,10 @@ static void build_response(struct buf *out, const void *arg)
     cmp_cert_response_build(out, arg);
 }
 
-static void respond(struct cmp_exchange *x, struct cmp_cert_response *r)
+static void respond(struct cmp_exchange *x, struct cmp_cert_response *r, bool keep)
 {
     r->request_id = x->t.request_id;
-    x->keep = true;
+    x->keep = keep;
     x->err = cmp_answer_list(x, answer_body(x->t.body), build_response, r);
     if (x->err == TM_OK)
         cmp_send(x);
@@ -265,7 +265,7 @@ static void respond_issued(struct cmp_exchange *x)
         x->t.state = CMP_T_UNCONFIRMED;
         x->t.confirm_by = x->confirm_wait = clock_now() + x->endpoint->cmp->confirm_within;
     }
-    respond(x, &r);
+    respond(x, &r, true);
 }
 
 static void build_poll(struct buf *out, const void *arg)
@@ -284,7 +284,7 @@ static void respond_pending(struct cmp_exchange *x)
     x->t.pending = x->issue.pending_id;
     if (!again) {
         x->t.request = x->m.content;
-        respond(x, &r);
+        respond(x, &r, true);
         return;
     }
     x->keep = true;
@@ -295,8 +295,15 @@ static void respond_pending(struct cmp_exchange *x)
         cmp_send_error(x);
 }
 
-/* A request that was understood and refused ends its transaction (RFC 9483 4.1.1); what may go better later does not. */
-static void respond_refused(struct cmp_exchange *x, tm_err e, const struct diag *why)
+/* What another copy of the message may have taken, whose good answer is still on its way: that must find its place. */
+static bool perhaps_answered(const char *rule)
+{
+    return strcmp(rule, "token.used") == 0 || strcmp(rule, "token.bound") == 0;
+}
+
+/* A request that was understood and refused ends its transaction (RFC 9483 4.1.1); what may go better later does not. `recorded`: the pipeline
+ * has done so. */
+static void respond_refused(struct cmp_exchange *x, tm_err e, const struct diag *why, bool recorded)
 {
     bool final = tm_err_class(e) == TM_CLASS_CALLER || tm_err_class(e) == TM_CLASS_DENIED;
     x->err = e;
@@ -310,29 +317,44 @@ static void respond_refused(struct cmp_exchange *x, tm_err e, const struct diag 
         .status = {.code = CMP_REJECTION,
                    .text = cmp_reason(x->a, e, why),
                    .fail = x->fail != CMP_FAIL_NONE ? (int)x->fail : (int)cmp_fail_of(e, why->rule)}};
-    x->t.state = CMP_T_DONE;
-    x->t.request = (struct slice){0};
-    respond(x, &r);
+    bool keep = !perhaps_answered(why->rule);
+    if (!recorded)
+        cmp_note_refusal(x);
+    if (keep) {
+        x->t.state = CMP_T_DONE;
+        x->t.request = (struct slice){0};
+    }
+    respond(x, &r, keep);
+}
+
+/* Before the certificate is committed: one whose key can't be given away is not issued, and costs no secret. */
+static tm_err seal(struct issue_request *i, struct effect *ret, size_t *ret_n)
+{
+    struct cmp_exchange *x = TM_CONTAINER(i, struct cmp_exchange, issue);
+    (void)ret;
+    *ret_n = 0;
+    tm_err e = cmp_seal_key(x);
+    if (e != TM_OK)
+        i->diag = x->diag;
+    return e;
 }
 
 static void outcome(struct task *t)
 {
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct cmp_exchange *x = TM_CONTAINER(i, struct cmp_exchange, issue);
-    tm_err e = i->err == TM_OK ? TM_EINTERNAL : i->err;
-    bool made_here = x->key != NULL;
-    if (made_here && i->outcome == ISSUE_ISSUED)
-        e = cmp_seal_key(x);
     key_free(x->key);
     x->key = NULL;
-    if (i->outcome == ISSUE_PENDING)
-        respond_pending(x);
-    else if (i->outcome == ISSUE_ISSUED && (!made_here || e == TM_OK))
+    switch (i->outcome) {
+    case ISSUE_ISSUED:
         respond_issued(x);
-    else if (i->outcome == ISSUE_ISSUED)
-        respond_refused(x, e, &x->diag);
-    else
-        respond_refused(x, e, &i->diag);
+        break;
+    case ISSUE_PENDING:
+        respond_pending(x);
+        break;
+    default:
+        respond_refused(x, i->err == TM_OK ? TM_EINTERNAL : i->err, &i->diag, i->outcome == ISSUE_DENIED);
+    }
 }
 
 static void submit(struct cmp_exchange *x, unsigned body, struct slice content)
@@ -347,11 +369,11 @@ static void submit(struct cmp_exchange *x, unsigned body, struct slice content)
             cmp_send_error(x);
             return;
         }
-        x->err = e;
-        cmp_note_refusal(x);
-        respond_refused(x, e, &x->diag);
+        respond_refused(x, e, &x->diag, false);
         return;
     }
+    if (x->key)
+        x->issue.also = seal;
     x->issue.done.run = outcome;
     x->issue.reply_to = pool_executor(x->house->blocking);
     issue_submit(&x->issue);
