@@ -156,7 +156,7 @@ static bool scep_attribute(struct cms_seen *seen, enum oid type, struct der_read
         seen->cert_rep = slice_eq(value, SLICE_LIT("3"));
     return der_end(values) == TM_OK;
 }
-enum { SCEP_CERT_REP = 0x1f /* the first five above */ };
+enum { CERT_REP_ATTRIBUTES = 0x1f /* the first five above */ };
 
 /* Attribute ::= SEQUENCE { attrType, attrValues SET OF }, each of ours with one value. */
 static bool cms_attribute(struct cms_seen *seen, struct der_reader *set, int64_t now)
@@ -238,8 +238,8 @@ tm_err envelope_check_cms(const struct envelope *e, struct known *known, struct 
     if (!good || der_end(&set) != TM_OK || der_end(&r) != TM_OK || seen.types != 1 || seen.digests != 1 ||
         seen.times > 1)
         return not_that(diag, "RFC 5652 5.4", "signed attributes");
-    bool data = seen.type == OID_DATA,
-         scep = data && seen.cert_rep && !seen.repeated && (seen.scep & SCEP_CERT_REP) == SCEP_CERT_REP;
+    bool data = seen.type == OID_DATA, scep = data && seen.cert_rep && !seen.repeated &&
+                                              (seen.scep & CERT_REP_ATTRIBUTES) == CERT_REP_ATTRIBUTES;
     if (!seen.content_allowed || seen.others || !seen.on_time || (data ? !scep : seen.scep != 0))
         return diag_fail(
             diag, TM_EDENIED, "envelope.cms", "signedAttrs",

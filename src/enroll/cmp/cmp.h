@@ -63,7 +63,6 @@ struct cmp_exchange {
     /* nested messages (RFC 9810 5.1.3.4) */
     struct cmp_exchange *parent;
     unsigned depth;
-    bool vouched; /* the message came inside that of an authorized RA */
     struct slice inner[CMP_NESTED_MAX], inner_replies[CMP_NESTED_MAX];
     size_t n_inner, at_inner;
     bool wrapped; /* one message that a RA has only protected: its answer is ours */

@@ -147,18 +147,6 @@ tm_err scep_issuer_serial_parse(struct slice *ret_issuer, struct slice *ret_seri
     return der_end(&r);
 }
 
-tm_err scep_issuer_subject_parse(struct slice *ret_issuer, struct slice *ret_subject, struct slice der,
-                                 struct diag *diag)
-{
-    struct der_reader r, seq;
-    der_reader_init(&r, der, diag);
-    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
-    TM_TRY(der_read_tlv(&seq, DER_SEQUENCE, ret_issuer));
-    TM_TRY(der_read_tlv(&seq, DER_SEQUENCE, ret_subject));
-    TM_TRY(der_end(&seq));
-    return der_end(&r);
-}
-
 /* ---- answers ---- */
 
 static void put_attribute(struct der_builder *b, enum oid type, unsigned tag, struct slice value)

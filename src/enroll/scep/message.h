@@ -45,9 +45,6 @@ tm_err scep_get_decode(struct slice *ret, struct arena *a, const char *message, 
 /* IssuerAndSerialNumber ::= SEQUENCE { issuer Name, serialNumber INTEGER } of GetCert and GetCRL (RFC 8894 3.3.4). */
 tm_err scep_issuer_serial_parse(struct slice *ret_issuer, struct slice *ret_serial, struct slice der,
                                 struct diag *diag);
-/* IssuerAndSubject ::= SEQUENCE { issuer Name, subject Name } of CertPoll (RFC 8894 3.3.3). */
-tm_err scep_issuer_subject_parse(struct slice *ret_issuer, struct slice *ret_subject, struct slice der,
-                                 struct diag *diag);
 
 struct scep_reply {
     enum scep_status status;
