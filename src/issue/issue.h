@@ -14,7 +14,7 @@ struct house;
 
 enum issue_outcome {
     ISSUE_ISSUED,  /* cert is set and durable */
-    ISSUE_PENDING, /* continuation_id and retry_after are set */
+    ISSUE_PENDING, /* pending_id and retry_after are set */
     ISSUE_DENIED,  /* decision.rule and .reason; recorded */
     ISSUE_FAILED,  /* err and diag: nothing was issued */
 };
