@@ -29,6 +29,7 @@ tm_err upstream_exchange(struct gateway *g, struct http_exchange *x, struct diag
 {
     x->total_s = x->total_s ? x->total_s : FETCH_S;
     x->idle_s = x->answer_s = FETCH_IDLE_S;
+    x->cancel = &g->stop;
     tm_err e = http_tcp_exchange(x, g->upstream_host, g->upstream_port, diag);
     bool through = e == TM_OK && x->status < 500, was = atomic_exchange(&g->uplink, through);
     if (through)

@@ -166,6 +166,7 @@ static tm_err add_filter(struct gateway *g, const char *name, struct diag *diag)
                                               arena_printf(a, "/filter/%s.delta.tmf", name));
     if (!full || !delta)
         return TM_ENOMEM;
+    full->filter = delta->filter = name;
     delta->base = full;
     return TM_OK;
 }

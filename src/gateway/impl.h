@@ -52,6 +52,7 @@ struct gateway_source {
     enum gateway_kind kind;
     const char *name; /* of the file in the state directory, and in metrics */
     const char *target;
+    const char *filter; /* as it was configured, "name" or "tenant.name"; NULL: a CRL */
     const struct gateway_authority *authority; /* CRLs */
     struct gateway_source *base;               /* deltas: their full filter's source */
     struct gateway_object *now;                /* NULL: nothing yet */
@@ -75,7 +76,8 @@ struct gateway {
     struct gateway_source sources[GATEWAY_SOURCES_MAX];
     size_t n_sources;
     pthread_t fetcher;
-    bool fetching, stop;
+    bool fetching;
+    atomic_bool stop;             /* also ends what is under way with upstream */
     atomic_bool uplink;           /* the last exchange went through */
     _Atomic int64_t last_contact; /* unix seconds; 0: never */
     struct pool *pool;            /* OCSP on its way upstream */

@@ -47,6 +47,11 @@ static tm_err make_filter(struct gateway_object *o, const struct gateway *g, con
         return diag_fail(diag, TM_EMALFORMED, NULL, s->name, "it is no revocation filter of a known version");
     if (o->filter.kind != (s->kind == SOURCE_FILTER ? TMF_FULL : TMF_DELTA))
         return diag_fail(diag, TM_EINVAL, NULL, s->name, "it is a filter of the other kind");
+    /* What is signed is the name without its tenant, and stands behind the address that it was asked for by. */
+    const char *dot = strchr(s->filter, '.');
+    if (strcmp(o->filter.name, dot ? dot + 1 : s->filter) != 0)
+        return diag_fail(diag, TM_EBADSIG, NULL, s->name, "it is the filter \"%s\", not this one",
+                         o->filter.name);
     TM_TRY(filter_verify(&o->filter, g->cas, g->n_authorities, clock_now(), o->digest, diag));
     o->this_update = o->filter.this_update;
     o->next_update = o->filter.next_update;
@@ -190,7 +195,7 @@ tm_err state_save(const struct gateway *g, const char *name, struct slice octets
     if (!state_path(path, g, name, "") || !state_path(fresh, g, name, ".new"))
         return TM_ETOOBIG;
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && fd_write_all(fd, octets);
+    bool good = fd >= 0 && fd_write_all(fd, octets) && fsync(fd) == 0;
     if (fd >= 0 && close(fd) != 0)
         good = false;
     good = good && rename(fresh, path) == 0;

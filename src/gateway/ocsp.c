@@ -24,6 +24,7 @@ enum {
     RELAY_S = 10,
     PAUSE_S = 5, /* after upstream did not answer, the next questions are not sent for so long */
     MAX_AGE = 3600,
+    RELAYS_WAITING_MAX = 64, /* further questions are told to come again */
 };
 #define CACHE_NAME "ocsp.cache"
 #define OCSP_TYPE  "application/ocsp-response"
@@ -305,6 +306,11 @@ static void relay_done(struct task *t)
     buf_done(&out);
 }
 
+static bool is_paused(struct ocsp_cache *c)
+{
+    return clock_mono_ns() < atomic_load(&c->paused_until_ns);
+}
+
 static void relay_run(struct task *t)
 {
     struct relay *l = TM_CONTAINER(t, struct relay, task);
@@ -316,8 +322,10 @@ static void relay_run(struct task *t)
                                   .body = l->der,
                                   .max = RESPONSE_MAX,
                                   .total_s = RELAY_S};
-    l->err = upstream_exchange(l->g, &l->x, &diag);
-    if (l->err != TM_OK)
+    /* It may have waited behind others that found nobody there. */
+    bool paused = is_paused(c);
+    l->err = paused ? TM_ETIMEOUT : upstream_exchange(l->g, &l->x, &diag);
+    if (l->err != TM_OK && !paused)
         atomic_store(&c->paused_until_ns, clock_mono_ns() + (uint64_t)PAUSE_S * 1000000000);
     if (l->err == TM_OK && l->x.status != 200) {
         l->err = TM_EUNAVAIL;
@@ -353,7 +361,7 @@ static void answer(struct http_request *r, struct slice der)
                      e == TM_ENOTFOUND ? "unauthorized" : "malformed");
         return;
     }
-    bool paused = clock_mono_ns() < atomic_load(&g->ocsp->paused_until_ns);
+    bool paused = is_paused(g->ocsp) || pool_queued(g->pool) >= RELAYS_WAITING_MAX;
     struct entry kept = q.fresh && !paused ? (struct entry){0} : cached(g, &q, r->arena);
     struct relay *l = kept.n || paused ? NULL : arena_calloc(r->arena, 1, sizeof *l);
     if (kept.n) {

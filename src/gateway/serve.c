@@ -107,9 +107,14 @@ static tm_err subject_of(struct subject *ret, struct http_request *r, const char
     struct gateway *g = r->app;
     const char *cert = http_request_header(r, "X-Client-Cert"), *serial = http_request_query(r, "serial"),
                *issuer = http_request_query(r, "issuer");
+    const char *number = http_request_header(r, "X-Client-Serial");
     struct slice octets = r->body;
+    /* A server in front that sets one of them passes the others on as its client sent them. */
+    *ret_why = "it names more than one certificate";
+    if ((octets.n > 0) + (serial != NULL) + (cert && cert[0]) + (number && number[0]) > 1)
+        return TM_EDENIED;
     *ret_why = "not a certificate";
-    if (octets.n == 0 && !serial && cert && cert[0])
+    if (cert && cert[0])
         TM_TRY(unescape(&octets, r->arena, cert));
     if (octets.n) {
         tm_err e = subject_from_cert(ret, g, r->arena, octets);
@@ -118,7 +123,7 @@ static tm_err subject_of(struct subject *ret, struct http_request *r, const char
         return e;
     }
     if (!serial) {
-        serial = http_request_header(r, "X-Client-Serial");
+        serial = number;
         issuer = http_request_header(r, "X-Client-Issuer");
     }
     *ret_why = "give a certificate, or its serial number in hex";
@@ -201,9 +206,11 @@ static void get_check(struct http_request *r)
     struct freshness f;
     const char *why;
     struct gateway_answer a = {.status = STATUS_UNKNOWN, .source = ""};
-    if (subject_of(&s, r, &why) == TM_OK)
+    tm_err e = subject_of(&s, r, &why);
+    if (e == TM_OK)
         a = gateway_ask(g, s.authority, s.serial);
-    bool refused = a.status == STATUS_REVOKED || (a.status == STATUS_UNKNOWN && g->config.deny_unknown);
+    bool refused = a.status == STATUS_REVOKED || e == TM_EDENIED ||
+                   (a.status == STATUS_UNKNOWN && g->config.deny_unknown);
     metric_add(&gateway_answers, METRIC_LABELS(gateway_status_names[a.status]), 1);
     freshness_of(&f, g, &a);
     http_reply(r, a.status == STATUS_STALE ? 503 : refused ? 403 : 204, NULL, (struct slice){0}, f.headers);

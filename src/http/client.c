@@ -12,7 +12,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16 << 10, CHUNK = 64 << 10, IDLE_S = 60, ANSWER_S = 600, CONNECT_MS = 5000 };
+enum {
+    HEAD_MAX = 16 << 10,
+    CHUNK = 64 << 10,
+    IDLE_S = 60,
+    ANSWER_S = 600,
+    CONNECT_MS = 5000,
+    CANCEL_MS = 200
+};
 
 struct reading {
     struct http_exchange *x;
@@ -205,6 +212,18 @@ static unsigned seconds_left(const struct talk *t)
     return now >= t->deadline_ns ? 0 : (unsigned)((t->deadline_ns - now + 999999999) / 1000000000);
 }
 
+/* poll(), which gives 0 early where the exchange was cancelled. */
+static int wait_for(struct pollfd *p, unsigned seconds, const atomic_bool *cancel)
+{
+    if (!cancel)
+        return poll(p, 1, (int)(seconds < INT_MAX / 1000 ? seconds * 1000 : INT_MAX));
+    uint64_t end = clock_mono_ns() + (uint64_t)seconds * 1000000000;
+    int n = 0;
+    while (n == 0 && !atomic_load(cancel) && clock_mono_ns() < end)
+        n = poll(p, 1, CANCEL_MS);
+    return n;
+}
+
 static tm_err converse(struct talk *t, struct diag *diag)
 {
     struct http_exchange *x = t->x;
@@ -217,11 +236,13 @@ static tm_err converse(struct talk *t, struct diag *diag)
         if (seconds > left)
             seconds = left;
         struct pollfd p = {.fd = t->fd, .events = (short)(POLLIN | (unsent(t) ? POLLOUT : 0))};
-        int n = poll(&p, 1, (int)(seconds < INT_MAX / 1000 ? seconds * 1000 : INT_MAX));
+        int n = wait_for(&p, seconds, x->cancel);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return diag_fail(diag, TM_EIO, NULL, NULL, "poll: %s", strerror(errno));
+        if (x->cancel && atomic_load(x->cancel))
+            return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "it was not waited for");
         if (n == 0)
             return diag_fail(diag, TM_ETIMEOUT, NULL, NULL,
                              working     ? "no answer for %u seconds; what was asked may still be done"

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct arena;
@@ -26,7 +27,8 @@ struct http_exchange {
      * beginning of the answer, in which the server works (0: 600). */
     unsigned idle_s, answer_s;
 
-    unsigned total_s; /* the whole exchange; 0: any time */
+    unsigned total_s;          /* the whole exchange; 0: any time */
+    const atomic_bool *cancel; /* ends it with TM_EUNAVAIL within a moment; NULL: nothing does */
 
     /* answer */
     int status;

@@ -213,6 +213,7 @@ def test_status_proxy__through_days_without_its_house(house, openssl, certs, ca,
     escaped = urllib.request.quote(pem.decode(), safe="")
     assert get(proxy.url + "/v1/check", {"X-Client-Cert": escaped})[0] == 204
     assert get(proxy.url + "/v1/check", {"X-Client-Serial": bad_serial})[0] == 403
+    assert get(proxy.url + "/v1/check", {"X-Client-Serial": bad_serial, "X-Client-Cert": escaped})[0] == 403
     assert get(proxy.url + "/v1/check")[0] == 403, "what is not known is refused"
     assert get(proxy.url + "/v1/status?serial=xyz")[0] == 400
     assert get(proxy.url + "/v1/status?serial=01&issuer=00")[0] == 404

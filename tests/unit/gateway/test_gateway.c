@@ -107,8 +107,7 @@ static struct gateway_source *source(enum gateway_kind kind)
     for (size_t i = 0; i < gateway->n_sources; i++)
         if (gateway->sources[i].kind == kind)
             return &gateway->sources[i];
-    fail();
-    return NULL;
+    abort();
 }
 
 static tm_err take(enum gateway_kind kind, struct slice octets)
@@ -199,6 +198,12 @@ static void test_object_make__refuses(void **state)
     assert_int_equal(take(SOURCE_FILTER, crl1), TM_EMALFORMED);
     assert_int_equal(take(SOURCE_CRL, full1), TM_EMALFORMED);
     assert_int_equal(take(SOURCE_FILTER, (struct slice){0}), TM_EMALFORMED);
+    /* A good filter in another's place. */
+    source(SOURCE_FILTER)->filter = "device-ca";
+    assert_int_equal(take(SOURCE_FILTER, full1), TM_EBADSIG);
+    source(SOURCE_FILTER)->filter = "other.issuing-ca";
+    assert_int_equal(take(SOURCE_FILTER, full1), TM_OK);
+    source(SOURCE_FILTER)->filter = "issuing-ca";
     /* A list of another authority. */
     struct crl_row row;
     struct diag diag = {0};
