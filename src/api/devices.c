@@ -42,8 +42,6 @@ static int state_of(const char *name)
     return DEVICE_NONE;
 }
 
-enum { OWNER_PAGES_MAX = 100 };
-
 static tm_err list(struct api_call *c, struct diag *diag)
 {
     const char *state = api_query(c, "state"), *prefix = api_query(c, "prefix"),
@@ -56,22 +54,14 @@ static tm_err list(struct api_call *c, struct diag *diag)
         return diag_fail(diag, TM_EINVAL, NULL, "state",
                          "must be made, shipped, onboarded, operating, transferred or retired");
     TM_TRY(api_limit(&q.limit, c, 100, 1000, diag));
-    /* An owner sees what is theirs: pages may be short while there is more, but only after many rows of others an empty one. */
-    bool all = c->roles & (API_READERS | ROLE_HOUSE_ADMIN);
-    size_t shown = 0;
+    if (!(c->roles & (API_READERS | ROLE_HOUSE_ADMIN)))
+        q.device_owner = c->owner_of ? c->owner_of : ""; /* an owner sees what is theirs */
+    TM_TRY(api_read(c, &q, diag));
     buf_puts(&c->out, "{\"items\":[");
-    for (size_t page = 0; page < OWNER_PAGES_MAX; page++) {
-        TM_TRY(api_read(c, &q, diag));
-        for (size_t i = 0; i < q.n; i++) {
-            if (!all && (!c->owner_of || !c->owner_of[0] || strcmp(q.devices[i].owner, c->owner_of) != 0))
-                continue;
-            buf_puts(&c->out, shown++ ? "," : "");
-            put_device(&c->out, &q.devices[i]);
-            buf_putc(&c->out, '}');
-        }
-        if (shown || !q.more)
-            break;
-        q.after = q.page_next;
+    for (size_t i = 0; i < q.n; i++) {
+        buf_puts(&c->out, i ? "," : "");
+        put_device(&c->out, &q.devices[i]);
+        buf_putc(&c->out, '}');
     }
     api_put_next(&c->out, &q, false);
     return TM_OK;

@@ -80,21 +80,18 @@ static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const s
     return house_commit(h, effects, n, diag);
 }
 
-/* A CA's own certificate has been revoked or released: whether it issues is part of the catalog. */
-static tm_err reload_if_authority(struct house *h, tenant_id tenant, const uint8_t *serial, struct diag *diag)
-{
-    struct catalog *c = house_catalog(h);
-    bool ca = catalog_authority_by_serial(c, tenant, serial) != NULL;
-    catalog_unref(c);
-    return ca ? house_reload(h, diag) : TM_OK;
-}
-
-/* Answers about it are old now, and lists are to be made. */
-static void status_changed(struct house *h, tenant_id tenant, const char *authority, const uint8_t *serial)
+/* It is durable that a certificate was revoked or released: answers about it are old now, lists are to be made, and whether a CA issues is part of the
+ * catalog. The catalog comes last: where it can't be made, all others know all the same. */
+static tm_err told(struct house *h, tenant_id tenant, const char *authority, const uint8_t *serial,
+                   struct diag *diag)
 {
     if (h->on_status)
         h->on_status(h, tenant, authority, serial);
     jobs_kick(h->jobs, "crl.publish");
+    struct catalog *c = house_catalog(h);
+    bool ca = catalog_authority_by_serial(c, tenant, serial) != NULL;
+    catalog_unref(c);
+    return ca ? house_reload(h, diag) : TM_OK;
 }
 
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
@@ -121,12 +118,10 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
     } else if (e == TM_OK) {
         e = revoke(h, a, tenant, &row, reason, by, comment, now, diag);
     }
-    if (e == TM_OK)
-        e = reload_if_authority(h, tenant, serial, diag);
     if (ret_revoked_at)
         *ret_revoked_at = now;
     if (e == TM_OK)
-        status_changed(h, tenant, row.authority, serial);
+        e = told(h, tenant, row.authority, serial, diag);
     arena_free(a);
     return e;
 }
@@ -186,9 +181,7 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
     if (e == TM_OK)
         e = house_commit(h, effects, 2, diag);
     if (e == TM_OK)
-        e = reload_if_authority(h, tenant, serial, diag);
-    if (e == TM_OK)
-        status_changed(h, tenant, row.authority, serial);
+        e = told(h, tenant, row.authority, serial, diag);
     arena_free(a);
     return e;
 }

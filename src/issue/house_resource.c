@@ -249,9 +249,11 @@ tm_err house_resource_delete(struct house *h, tenant_id tenant, const char *kind
                                .updated_at = clock_now_ms(),
                                .updated_by = by ? by : "",
                                .deleted = true};
+    pthread_mutex_lock(h->resource_lock);
     tm_err e = put_effects(effects, a, tenant, &row, expected_version, true);
     if (e == TM_OK)
         e = house_commit(h, effects, 2, diag);
+    pthread_mutex_unlock(h->resource_lock);
     arena_free(a);
     return e == TM_OK ? house_reload(h, diag) : e;
 }

@@ -304,6 +304,7 @@ struct store_read {
     const char *name, *name2; /* resource kind/name, device id, token id, meta name … */
     const char *text; /* devices: substring-free prefix of id; events: subject; continuations: status */
     int device_state; /* 0: any */
+    const char *device_owner; /* NULL: whoever's; "": none */
     int64_t version;
     int64_t window_start;
     enum acme_kind acme_kind;

@@ -156,10 +156,12 @@ tm_err read_devices(struct sqlite_store *s, struct reader *c, struct store_read 
     TM_TRY(after_text(&after, r));
     size_t limit = read_limit(r), cap = 0, prefix = r->text ? strlen(r->text) : 0;
     struct query q;
-    query_begin(&q, &c->db, SQL_DEVICE_RANGE);
+    query_begin(&q, &c->db, r->device_owner ? SQL_DEVICE_OWNED : SQL_DEVICE_RANGE);
     query_int(&q, r->tenant);
     query_text(&q, after);
     query_text(&q, r->text);
+    if (r->device_owner)
+        query_text(&q, r->device_owner);
     tm_err err = TM_OK;
     const char *last = NULL;
     for (size_t seen = 0; err == TM_OK && query_row(&q); seen++) {

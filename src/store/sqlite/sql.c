@@ -136,6 +136,9 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_DEVICE_GET] = "SELECT " DEVICE_COLUMNS " FROM device WHERE tenant = ? AND id = ?",
     [SQL_DEVICE_RANGE] =
         "SELECT " DEVICE_COLUMNS " FROM device WHERE tenant = ? AND id > ? AND id >= ? ORDER BY id",
+    [SQL_DEVICE_OWNED] =
+        "SELECT " DEVICE_COLUMNS " FROM device INDEXED BY device_owner WHERE tenant = ? AND id > ? "
+        "AND id >= ? AND owner = ? AND owner <> '' ORDER BY id",
     /* tokens, quotas and what waits */
     [SQL_TOKEN_ADD] = "INSERT INTO token (tenant, id, secret_hash, claims, expires_at, max_uses, uses, "
                       "bound_spki, bound_cert, bound_at, created_by, created_at, revoked) VALUES (?, ?, "

@@ -65,6 +65,7 @@ enum sql {
     SQL_DEVICE_PUT,
     SQL_DEVICE_GET,
     SQL_DEVICE_RANGE,
+    SQL_DEVICE_OWNED,
     /* tokens, quotas and what waits */
     SQL_TOKEN_ADD,
     SQL_TOKEN_GET,

@@ -70,8 +70,38 @@ static void test_read_devices__filters_and_pages(void **state)
     assert_string_equal(r.devices[0].id, "sn-0020");
 }
 
+static void test_read_devices__of_an_owner(void **state)
+{
+    struct suite *s = *state;
+    struct effect e[100];
+    for (unsigned i = 0; i < 100; i++) {
+        e[i] = device(s, i, i % 2 ? 1 : 3, 0);
+        e[i].u.device.owner = i % 10 == 7 ? "plant-7" : i % 10 == 8 ? "" : "plant-1";
+    }
+    assert_ok(commit(s, e, 100));
+    struct store_read r = {.kind = READ_DEVICES, .tenant = 1, .device_owner = "plant-7", .limit = 4};
+    unsigned n = 0;
+    bool more = true;
+    while (more) {
+        assert_ok(look(s, &r));
+        for (size_t i = 0; i < r.n; i++, n++)
+            assert_string_equal(r.devices[i].id, arena_printf(s->arena, "sn-%04u", 10 * n + 7));
+        more = r.more;
+        r.after = r.page_next;
+    }
+    assert_int_equal(n, 10);
+    r = (struct store_read){
+        .kind = READ_DEVICES, .tenant = 1, .device_owner = "plant-1", .text = "sn-002", .device_state = 3};
+    assert_ok(look(s, &r));
+    assert_int_equal(r.n, 4);
+    r = (struct store_read){.kind = READ_DEVICES, .tenant = 1, .device_owner = ""};
+    assert_ok(look(s, &r));
+    assert_int_equal(r.n, 0);
+}
+
 const struct CMUnitTest suite_devices[] = {
     SUITE_TEST(test_device_put__versions),
     SUITE_TEST(test_read_devices__filters_and_pages),
+    SUITE_TEST(test_read_devices__of_an_owner),
 };
 SUITE_END(suite_devices);
