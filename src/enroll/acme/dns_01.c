@@ -28,7 +28,7 @@ tm_err dns_digest_at(struct attempt *t, const char *name)
     size_t n;
     TM_TRY(sha256(hash, slice_str(t->key_authorization)));
     tm_err e = resolver_lookup(records, RESOLVE_RECORDS_MAX, &n, t->arena, t->resolver, name, RESOLVE_TXT,
-                               t->deadline_ns, &diag);
+                               t->reach.deadline_ns, &diag);
     if (e != TM_OK)
         return attempt_failed(t, ACME_P_DNS, "%s", diag.message);
     struct buf wanted;

@@ -100,7 +100,7 @@ static tm_err run(struct attempt *t)
     if (!name)
         return TM_ENOMEM;
     tm_err e = resolver_lookup(records, RESOLVE_RECORDS_MAX, &count, t->arena, t->resolver, name, RESOLVE_TXT,
-                               t->deadline_ns, &diag);
+                               t->reach.deadline_ns, &diag);
     if (e != TM_OK)
         return attempt_failed(t, ACME_P_DNS, "%s", diag.message);
     for (size_t i = 0; i < count; i++)

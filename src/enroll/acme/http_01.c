@@ -1,8 +1,7 @@
 /* http-01 (RFC 8555 8.3): a file on the name's web server, perhaps behind redirects. */
 #include "base/arena.h"
 #include "enroll/acme/link.h"
-#include "enroll/acme/response.h"
-#include <arpa/inet.h>
+#include "enroll/outbound/response.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -49,15 +48,12 @@ static tm_err read_response(struct response *ret, struct attempt *t, struct link
 
 static tm_err exchange(struct response *ret, struct attempt *t, const struct target *to)
 {
-    struct address v[REACH_ADDRESSES_MAX];
-    uint8_t octets[16];
-    size_t n;
+    struct address a;
     int fd;
     struct link l;
-    TM_TRY(reach_resolve(v, &n, t, to->host));
-    TM_TRY(reach_connect(&fd, t, v, n, port_of(t, to)));
+    TM_TRY(attempt_connect(&fd, t, to->host, port_of(t, to)));
     link_init(&l, t, fd);
-    bool literal = inet_pton(AF_INET, to->host, octets) == 1 || inet_pton(AF_INET6, to->host, octets) == 1;
+    bool literal = reach_literal(&a, to->host);
     /* RFC 8555 8.3: whose certificate that is does not matter, it may be the one that is being asked for. */
     tm_err e = to->tls ? link_tls(&l, literal ? NULL : to->host, (struct slice){0}) : TM_OK;
     if (e == TM_OK)

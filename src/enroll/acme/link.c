@@ -29,9 +29,9 @@ static bool ssl_again(struct link *l, int rc)
 {
     switch (SSL_get_error(l->ssl, rc)) {
     case SSL_ERROR_WANT_READ:
-        return reach_wait(l->attempt, l->fd, POLLIN);
+        return reach_wait(&l->attempt->reach, l->fd, POLLIN);
     case SSL_ERROR_WANT_WRITE:
-        return reach_wait(l->attempt, l->fd, POLLOUT);
+        return reach_wait(&l->attempt->reach, l->fd, POLLOUT);
     default:
         return false;
     }
@@ -75,8 +75,9 @@ tm_err link_write(struct link *l, struct slice data)
             data = slice_sub(data, (size_t)n, data.n);
             continue;
         }
-        bool again = l->ssl ? ssl_again(l, (int)n)
-                            : (errno == EAGAIN || errno == EINTR) && reach_wait(l->attempt, l->fd, POLLOUT);
+        bool again =
+            l->ssl ? ssl_again(l, (int)n)
+                   : (errno == EAGAIN || errno == EINTR) && reach_wait(&l->attempt->reach, l->fd, POLLOUT);
         if (!again)
             return attempt_failed(l->attempt, ACME_P_CONNECTION,
                                   "the connection broke while sending the request");
@@ -98,8 +99,9 @@ tm_err link_read(struct link *l, void *out, size_t max, size_t *ret_n)
             *ret_n = 0;
             return TM_OK;
         }
-        bool again = l->ssl ? ssl_again(l, (int)n)
-                            : (errno == EAGAIN || errno == EINTR) && reach_wait(l->attempt, l->fd, POLLIN);
+        bool again =
+            l->ssl ? ssl_again(l, (int)n)
+                   : (errno == EAGAIN || errno == EINTR) && reach_wait(&l->attempt->reach, l->fd, POLLIN);
         if (!again)
             return attempt_failed(l->attempt, ACME_P_CONNECTION,
                                   "the answer did not come whole in time, or the connection broke");

@@ -99,12 +99,9 @@ static tm_err shake_hands(struct attempt *t, struct link *l)
 
 static tm_err run(struct attempt *t)
 {
-    struct address v[REACH_ADDRESSES_MAX];
-    size_t n;
     int fd;
     struct link l;
-    TM_TRY(reach_resolve(v, &n, t, t->identifier->value));
-    TM_TRY(reach_connect(&fd, t, v, n, (int)t->settings->validation.tls_port));
+    TM_TRY(attempt_connect(&fd, t, t->identifier->value, (int)t->settings->validation.tls_port));
     link_init(&l, t, fd);
     tm_err e = shake_hands(t, &l);
     link_done(&l);

@@ -70,13 +70,14 @@ static tm_err attempt_run(struct attempt *t, struct validator *v, const struct a
                           struct arena *a)
 {
     struct diag diag = {0};
-    *t = (struct attempt){.settings = s,
-                          .arena = a,
-                          .identifier = &z->identifier,
-                          .token = c->token,
-                          .account_url = z->account_url,
-                          .wildcard = z->wildcard || z->subdomains,
-                          .deadline_ns = clock_mono_ns() + ATTEMPT_NS};
+    *t = (struct attempt){
+        .settings = s,
+        .arena = a,
+        .identifier = &z->identifier,
+        .token = c->token,
+        .account_url = z->account_url,
+        .wildcard = z->wildcard || z->subdomains,
+        .reach = {.networks = &s->validation.networks, .deadline_ns = clock_mono_ns() + ATTEMPT_NS}};
     TM_TRY(key_authorization(&t->key_authorization, a, z, c->token));
     if (resolvers_take(&t->resolver, v->resolvers, s, &diag) != TM_OK)
         return attempt_failed(t, ACME_P_SERVER_INTERNAL, "%s", diag.message);

@@ -7,8 +7,7 @@
 #include "base/buf.h"
 #include "enroll/acme/acme.h"
 #include "enroll/acme/errand.h"
-#include "http/address.h"
-#include <stdatomic.h>
+#include "enroll/outbound/reach.h"
 
 struct resolver;
 struct resolvers;
@@ -37,9 +36,8 @@ struct attempt {
     const char *token;
     const char *key_authorization; /* token "." thumbprint */
     const char *account_url;
-    bool wildcard;           /* more than the name itself is to be proven */
-    uint64_t deadline_ns;    /* of the monotonic clock */
-    const atomic_bool *over; /* set while it is waited: the wait ends; NULL: nothing does that */
+    bool wildcard; /* more than the name itself is to be proven */
+    struct reach reach;
     /* the verdict, where it is not good */
     enum acme_problem problem;
     char detail[512];
@@ -77,16 +75,6 @@ struct persist_wanted {
 };
 bool persist_accepts(struct slice text, const struct persist_wanted *w);
 
-/* ---- reach.c: where a validation may go, and getting there ---- */
-
-enum { REACH_ADDRESSES_MAX = 16 };
-/* May a validation connect to it? Loopback, link-local, private, multicast and other special addresses only where the settings name their
- * network. */
-bool reach_allowed(const struct acme_settings *s, const struct address *a);
-/* The addresses of a host (a name or an address) that may be connected to; none is a failure. They are resolved once and connected to as
- * they are, so that a name that changes in between gains nothing. */
-tm_err reach_resolve(struct address *ret, size_t *ret_n, struct attempt *t, const char *host);
-/* A connection to one of the addresses, tried in order. *ret_fd non-blocking. */
-tm_err reach_connect(int *ret_fd, struct attempt *t, const struct address *v, size_t n, int port);
-/* Wait until the descriptor is ready for POLLIN or POLLOUT, or the deadline is over (false). */
-bool reach_wait(const struct attempt *t, int fd, short events);
+/* addresses.c: a connection to one of the addresses of a host (a name or an address) that may be connected to; none is a failure. *ret_fd
+ * non-blocking. */
+tm_err attempt_connect(int *ret_fd, struct attempt *t, const char *host, int port);

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "enroll/acme/response.h"
+#include "enroll/outbound/response.h"
 #include "enroll/scep/scep.h"
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,17 +1,17 @@
 /* The way to the service that judges challenges: an HTTPS client for one exchange, with one deadline for all of it.
  *
  * The address is the operator's, so its name is resolved as the machine resolves names (hosts, search domains, DNS); it is connected to under
- * the same rules as ACME's validations, private networks only where named. */
+ * the same rules as validations are (enroll/outbound/reach.h), private networks only where named. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
-#include "enroll/acme/response.h"
-#include "enroll/acme/validate.h"
+#include "enroll/outbound/reach.h"
+#include "enroll/outbound/response.h"
 #include "enroll/scep/hook.h"
 #include "issue/scep_settings.h"
-#include <arpa/inet.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -29,8 +29,7 @@ static atomic_bool ending;
 struct exchange {
     struct arena *a;
     const struct scep_settings *settings;
-    struct acme_settings reach; /* networks only: what reach.c looks at */
-    struct attempt attempt;
+    struct reach reach;
     struct target to;
     SSL_CTX *ctx;
     SSL *ssl;
@@ -98,7 +97,7 @@ static void give_up(struct question *q)
 
 static bool is_over(const struct exchange *x)
 {
-    return atomic_load(&ending) || clock_mono_ns() >= x->attempt.deadline_ns;
+    return atomic_load(&ending) || clock_mono_ns() >= x->reach.deadline_ns;
 }
 
 /* *ret is the caller's to free. */
@@ -150,7 +149,7 @@ static tm_err addresses(struct exchange *x, struct address *v, size_t *ret_n)
                 (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)i->ai_addr)->sin6_addr);
         else
             continue;
-        if (reach_allowed(&x->reach, &one))
+        if (reach_allowed(x->reach.networks, &one))
             v[n++] = one;
     }
     question_free(q);
@@ -180,16 +179,10 @@ static bool wait_for(struct exchange *x, int rc)
 {
     int why = SSL_get_error(x->ssl, rc);
     if (why == SSL_ERROR_WANT_READ)
-        return reach_wait(&x->attempt, x->fd, POLLIN);
+        return reach_wait(&x->reach, x->fd, POLLIN);
     if (why == SSL_ERROR_WANT_WRITE)
-        return reach_wait(&x->attempt, x->fd, POLLOUT);
+        return reach_wait(&x->reach, x->fd, POLLOUT);
     return false;
-}
-
-static bool is_address(const char *host)
-{
-    uint8_t octets[16];
-    return inet_pton(AF_INET, host, octets) == 1 || inet_pton(AF_INET6, host, octets) == 1;
 }
 
 static tm_err connect_tls(struct exchange *x)
@@ -198,14 +191,15 @@ static tm_err connect_tls(struct exchange *x)
     size_t n = 0;
     int rc;
     TM_TRY(addresses(x, v, &n));
-    if (reach_connect(&x->fd, &x->attempt, v, n, x->to.port) != TM_OK)
+    if (reach_connect(&x->fd, &x->reach, v, n, x->to.port) != TM_OK)
         return unavailable(x, "it can't be connected to");
     x->ctx = SSL_CTX_new(TLS_client_method());
     if (!x->ctx || SSL_CTX_set_min_proto_version(x->ctx, TLS1_2_VERSION) != 1 || !trust(x))
         return unavailable(x, "its CA can't be read");
     SSL_CTX_set_verify(x->ctx, SSL_VERIFY_PEER, NULL);
     x->ssl = SSL_new(x->ctx);
-    bool literal = is_address(x->to.host);
+    struct address a;
+    bool literal = reach_literal(&a, x->to.host);
     bool named = x->ssl && SSL_set_fd(x->ssl, x->fd) == 1 &&
                  (literal ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(x->ssl), x->to.host) == 1
                           : SSL_set1_host(x->ssl, x->to.host) == 1 &&
@@ -283,11 +277,9 @@ tm_err scep_hook_post(struct response *ret, struct arena *a, const struct scep_s
     struct exchange x = {.a = a, .settings = s, .fd = -1, .diag = diag};
     struct target none = {0};
     struct buf head;
-    x.reach.validation.networks = s->webhook.networks;
-    x.attempt = (struct attempt){.settings = &x.reach,
-                                 .arena = a,
-                                 .over = &ending,
-                                 .deadline_ns = clock_mono_ns() + (uint64_t)s->webhook.timeout * 1000000000u};
+    x.reach = (struct reach){.networks = &s->webhook.networks,
+                             .over = &ending,
+                             .deadline_ns = clock_mono_ns() + (uint64_t)s->webhook.timeout * 1000000000u};
     buf_init(&head, 16 << 10);
     tm_err e = target_resolve(&x.to, &none, s->webhook.url);
     if (e != TM_OK)

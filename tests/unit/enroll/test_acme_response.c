@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "enroll/acme/response.h"
 #include "enroll/acme/validate.h"
+#include "enroll/outbound/response.h"
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,12 +150,12 @@ static void test_target_resolve__forms(void **state)
 
 /* ---- where a validation may go ---- */
 
-static bool allowed(const char *text, const struct acme_settings *s)
+static bool allowed(const char *text, const struct json_strings *networks)
 {
     struct address_range r;
     assert_int_equal(address_range_parse(&r, text, NULL), TM_OK);
     struct address a = r.base.family == ADDRESS_V6 ? address_from_v6(r.base.ip) : r.base;
-    return reach_allowed(s, &a);
+    return reach_allowed(networks, &a);
 }
 
 static void test_reach_allowed__public_only(void **state)
@@ -171,7 +171,7 @@ static void test_reach_allowed__public_only(void **state)
     };
     static const char *const public[] = {"8.8.8.8", "1.1.1.1", "2606:4700::1111", "100.128.0.1",
                                          "172.32.0.1"};
-    const struct acme_settings none = {0};
+    const struct json_strings none = {0};
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
         if (allowed(special[i], &none))
             fail_msg("%s", special[i]);
@@ -184,7 +184,7 @@ static void test_reach_allowed__named_networks(void **state)
 {
     (void)state;
     const char *networks[] = {"10.20.0.0/16", "fd00::/8"};
-    const struct acme_settings s = {.validation.networks = {.v = networks, .n = 2}};
+    const struct json_strings s = {.v = networks, .n = 2};
     assert_true(allowed("10.20.30.40", &s));
     assert_false(allowed("10.21.0.1", &s));
     assert_true(allowed("fd12::1", &s));

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "enroll/acme/response.h"
+#include "enroll/outbound/response.h"
 #include "enroll/scep/hook.h"
 #include "issue/scep_settings.h"
 #include "policy/enrollment.h"

@@ -1,4 +1,4 @@
-#include "enroll/acme/response.h"
+#include "enroll/outbound/response.h"
 #include "http/parser_lib.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* enroll/acme/response.h - what an http-01 server answers: status, Location and the beginning of the body. Layer 5, pure. */
+/* enroll/outbound/response.h - what a server answers that is asked by the house: status, Location and the beginning of the body. Layer 5, pure. */
 #pragma once
 #include "base/err.h"
 #include "base/slice.h"

@@ -1,15 +1,11 @@
-/* Where a validation may go. Whoever asks for a certificate chooses names, their addresses and redirects: without these rules the server
- * would be their hand inside the network. */
+#include "enroll/outbound/reach.h"
 #include "base/clock.h"
-#include "enroll/acme/resolve.h"
-#include "enroll/acme/validate.h"
 #include "policy/names.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,28 +34,16 @@ static bool in_any(const struct slice *address, const char *const *texts, size_t
     return false;
 }
 
-bool reach_allowed(const struct acme_settings *s, const struct address *a)
+bool reach_allowed(const struct json_strings *networks, const struct address *a)
 {
     struct slice octets = slice_of(a->ip, a->family == ADDRESS_V4 ? 4 : 16);
     if (a->family != ADDRESS_V4 && a->family != ADDRESS_V6)
         return false;
     return !in_any(&octets, special, sizeof special / sizeof *special) ||
-           in_any(&octets, s->validation.networks.v, s->validation.networks.n);
+           in_any(&octets, networks->v, networks->n);
 }
 
-tm_err attempt_failed(struct attempt *t, enum acme_problem p, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(t->detail, sizeof t->detail, fmt, ap);
-    va_end(ap);
-    t->problem = p;
-    return TM_EDENIED;
-}
-
-/* ---- addresses of a host ---- */
-
-static bool literal(struct address *ret, const char *host)
+bool reach_literal(struct address *ret, const char *host)
 {
     uint8_t octets[16];
     if (inet_pton(AF_INET, host, octets) == 1)
@@ -69,51 +53,6 @@ static bool literal(struct address *ret, const char *host)
     else
         return false;
     return true;
-}
-
-static tm_err look_up(struct address *ret, size_t *n, struct attempt *t, const char *host, int type)
-{
-    struct slice records[REACH_ADDRESSES_MAX];
-    size_t count, size = type == RESOLVE_A ? 4 : 16;
-    struct diag diag = {0};
-    tm_err e = resolver_lookup(records, REACH_ADDRESSES_MAX, &count, t->arena, t->resolver, host, type,
-                               t->deadline_ns, &diag);
-    if (e != TM_OK)
-        return attempt_failed(t, ACME_P_DNS, "%s", diag.message);
-    for (size_t i = 0; i < count && *n < REACH_ADDRESSES_MAX; i++)
-        if (records[i].n == size)
-            ret[(*n)++] = size == 4 ? address_from_v4(records[i].p) : address_from_v6(records[i].p);
-    return TM_OK;
-}
-
-tm_err reach_resolve(struct address *ret, size_t *ret_n, struct attempt *t, const char *host)
-{
-    struct address all[REACH_ADDRESSES_MAX];
-    size_t n = 0, allowed = 0;
-    char text[ADDRESS_TEXT_MAX] = "";
-    if (literal(&all[0], host)) {
-        n = 1;
-    } else {
-        /* One family is enough: servers that answer AAAA with an error are common. */
-        tm_err v6 = look_up(all, &n, t, host, RESOLVE_AAAA);
-        tm_err v4 = look_up(all, &n, t, host, RESOLVE_A);
-        if (n == 0 && (v4 != TM_OK || v6 != TM_OK))
-            return v4 != TM_OK ? v4 : v6;
-        if (n == 0)
-            return attempt_failed(t, ACME_P_DNS, "%s has no address", host);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (reach_allowed(t->settings, &all[i]))
-            ret[allowed++] = all[i];
-        else
-            address_format(text, &all[i]);
-    }
-    *ret_n = allowed;
-    if (allowed)
-        return TM_OK;
-    t->final = true;
-    return attempt_failed(t, ACME_P_CONNECTION, "%s leads to %s, where validations here do not go", host,
-                          text);
 }
 
 /* ---- getting there ---- */
@@ -134,9 +73,9 @@ static bool wait_until(int fd, short events, uint64_t deadline_ns, const atomic_
     }
 }
 
-bool reach_wait(const struct attempt *t, int fd, short events)
+bool reach_wait(const struct reach *r, int fd, short events)
 {
-    return wait_until(fd, events, t->deadline_ns, t->over);
+    return wait_until(fd, events, r->deadline_ns, r->over);
 }
 
 static int open_socket(const struct address *a, int port, uint64_t deadline_ns, const atomic_bool *over,
@@ -177,25 +116,26 @@ static int open_socket(const struct address *a, int port, uint64_t deadline_ns, 
     return -1;
 }
 
-tm_err reach_connect(int *ret_fd, struct attempt *t, const struct address *v, size_t n, int port)
+tm_err reach_connect(int *ret_fd, struct reach *r, const struct address *v, size_t n, int port)
 {
     int err = ETIMEDOUT;
     char text[ADDRESS_TEXT_MAX] = "";
     for (size_t i = 0; i < n; i++) {
         uint64_t now = clock_mono_ns();
-        if (now >= t->deadline_ns)
+        if (now >= r->deadline_ns)
             break;
         /* Each address gets its share of the time that is left. */
-        uint64_t share = (t->deadline_ns - now) / (n - i);
+        uint64_t share = (r->deadline_ns - now) / (n - i);
         if (share < CONNECT_NS_MIN)
             share = CONNECT_NS_MIN;
-        uint64_t until = now + share < t->deadline_ns ? now + share : t->deadline_ns;
+        uint64_t until = now + share < r->deadline_ns ? now + share : r->deadline_ns;
         address_format(text, &v[i]);
-        int fd = open_socket(&v[i], port, until, t->over, &err);
+        int fd = open_socket(&v[i], port, until, r->over, &err);
         if (fd >= 0) {
             *ret_fd = fd;
             return TM_OK;
         }
     }
-    return attempt_failed(t, ACME_P_CONNECTION, "%s port %d: %s", text, port, strerror(err));
+    snprintf(r->why, sizeof r->why, "%s port %d: %s", text, port, strerror(err));
+    return TM_EUNAVAIL;
 }
