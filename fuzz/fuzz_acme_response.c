@@ -1,5 +1,5 @@
 /* What a web server says to http-01, in two pieces, and where its redirect leads.
- * Parser: enroll/acme/response.c:response_read,target_resolve */
+ * Parser: enroll/outbound/response.c:response_read,target_resolve */
 #include "enroll/outbound/response.h"
 #include <stdlib.h>
 #include <string.h>
