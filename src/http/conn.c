@@ -430,7 +430,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
     c->busy = true;
-    loop_now(c->loop);
+    loop_step(c->loop);
     switch (c->state) {
     case CONN_PROXY:
         read_proxy(c);
@@ -456,7 +456,7 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     struct conn *c = arg;
     c->busy = true;
     c->kicked = false;
-    loop_now(c->loop);
+    loop_step(c->loop);
     if (c->read_wants_write) {
         c->read_wants_write = false;
         if (c->state == CONN_HANDSHAKE)

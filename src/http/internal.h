@@ -80,8 +80,9 @@ struct loop {
     struct buf head; /* a reply being written */
     char date[32];
     int64_t date_at;
-    uint64_t ids;    /* state of the request ids */
-    uint64_t now_ms; /* monotonic, as of the last event */
+    uint64_t ids;        /* state of the request ids */
+    uint64_t now_ms;     /* monotonic, as of the last event */
+    uint64_t flushed_ms; /* when what this turn handed over has left last */
     struct task stop_task, abort_task, end_task;
     _Atomic uint64_t accepted, requests, tls_failed, refused, timeouts;
     _Atomic size_t open;
@@ -256,6 +257,8 @@ tm_err loop_start(struct loop *l);
 void loop_done(struct loop *l); /* ends the thread and frees what is left */
 void loop_tick_on(struct loop *l);
 void loop_now(struct loop *l);
+/* The same where another event or task begins. */
+void loop_step(struct loop *l);
 bool loop_is_here(const struct loop *l); /* this thread is the loop's */
 void loop_conn_gone(struct loop *l);
 

@@ -13,6 +13,16 @@ void loop_now(struct loop *l)
     l->now_ms = clock_mono_ns() / 1000000;
 }
 
+/* A turn of many events must not hold up those whose requests came first: with every millisecond they go on. */
+void loop_step(struct loop *l)
+{
+    loop_now(l);
+    if (l->now_ms == l->flushed_ms)
+        return;
+    l->flushed_ms = l->now_ms;
+    task_flush();
+}
+
 static _Thread_local const struct loop *here; /* the loop whose thread this is */
 
 bool loop_is_here(const struct loop *l)
@@ -52,6 +62,7 @@ static void run_queued(struct loop *l)
     for (struct task *t = task_queue_take(&l->queue), *next; t; t = next) {
         next = t->next;
         t->run(t);
+        loop_step(l);
     }
 }
 
@@ -61,7 +72,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     uint64_t n;
     while (read(l->wake_fd, &n, sizeof n) < 0 && errno == EINTR)
         ;
-    loop_now(l);
+    loop_step(l);
     run_queued(l);
 }
 
@@ -147,7 +158,12 @@ static void *run(void *arg)
 {
     struct loop *l = arg;
     here = l;
-    event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    /* What the requests of one turn hand to the pools, and what they log, leaves together: a lone request ends its turn alone. */
+    task_cork();
+    while (event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) == 0 &&
+           !event_base_got_break(l->base))
+        task_flush();
+    task_uncork();
     /* Tasks may have come together with the one that ended the loop. */
     run_queued(l);
     listen_stop(l);
