@@ -1,12 +1,12 @@
 #include "base/digest.h"
 #include "base/per_thread.h"
-#include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum digest_id { DIGEST_SHA256, DIGEST_SHA1, DIGEST_SHA512, DIGEST_COUNT };
 
@@ -15,7 +15,6 @@ static const char *const digest_names[DIGEST_COUNT] = {"SHA2-256", "SHA1", "SHA2
 /* Fetched on first use and kept for the life of the process. Not under pthread_once: a fetch that runs out of memory
  * has to be tried again by the next caller. */
 static _Atomic(EVP_MD *) fetched[DIGEST_COUNT];
-static _Atomic(EVP_MAC *) fetched_hmac;
 
 static const EVP_MD *digest_fetch(enum digest_id id)
 {
@@ -29,20 +28,6 @@ static const EVP_MD *digest_fetch(enum digest_id id)
         return mine;
     EVP_MD_free(mine);
     return md;
-}
-
-static EVP_MAC *hmac_fetch(void)
-{
-    EVP_MAC *mac = atomic_load_explicit(&fetched_hmac, memory_order_acquire);
-    if (mac)
-        return mac;
-    EVP_MAC *mine = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    if (!mine)
-        return NULL;
-    if (atomic_compare_exchange_strong(&fetched_hmac, &mac, mine))
-        return mine;
-    EVP_MAC_free(mine);
-    return mac;
 }
 
 /* One context a thread and algorithm: to set one up anew costs more than to hash a certificate with it. */
@@ -97,28 +82,27 @@ tm_err sha512(uint8_t out[64], struct slice s)
     return digest(DIGEST_SHA512, out, &s, 1);
 }
 
+/* RFC 2104 section 2, from the thread's own digest: to set up a MAC context costs several times the two hashes. */
 tm_err hmac_sha256(uint8_t out[SHA256_LEN], struct slice key, struct slice s)
 {
-    EVP_MAC *mac = hmac_fetch();
-    if (!mac)
-        return TM_ECRYPTO;
-    /* Not kept between calls: freeing it wipes the key. */
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
-    if (!ctx)
-        return TM_ENOMEM;
-    char name[] = "SHA2-256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    /* A NULL key would mean "the one set before", even where it is empty. */
-    const uint8_t *key_bytes = key.p ? key.p : (const uint8_t *)"";
-    size_t len = 0;
-    bool good = EVP_MAC_init(ctx, key_bytes, key.n, params) == 1 &&
-                (s.n == 0 || EVP_MAC_update(ctx, s.p, s.n) == 1) &&
-                EVP_MAC_final(ctx, out, &len, SHA256_LEN) == 1 && len == SHA256_LEN;
-    EVP_MAC_CTX_free(ctx);
-    return good ? TM_OK : TM_ECRYPTO;
+    enum { BLOCK = 64 };
+    uint8_t pad[BLOCK] = {0}, inner[SHA256_LEN];
+    tm_err e = TM_OK;
+    if (key.n > BLOCK)
+        e = sha256(pad, key);
+    else if (key.n)
+        memcpy(pad, key.p, key.n);
+    for (int i = 0; i < BLOCK; i++)
+        pad[i] ^= 0x36;
+    if (e == TM_OK)
+        e = sha256_many(inner, (const struct slice[]){SLICE_ARR(pad), s}, 2);
+    for (int i = 0; i < BLOCK; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    if (e == TM_OK)
+        e = sha256_many(out, (const struct slice[]){SLICE_ARR(pad), SLICE_ARR(inner)}, 2);
+    OPENSSL_cleanse(pad, sizeof pad);
+    OPENSSL_cleanse(inner, sizeof inner);
+    return e;
 }
 
 tm_err random_bytes(void *out, size_t n)

@@ -415,7 +415,7 @@ static tm_err judge(struct acme_exchange *x)
         TM_TRY(check_type(x));
         TM_TRY(parse(x));
         TM_TRY(check_url(x));
-        if (!nonce_redeem(x->acme->nonces, slice_str(x->jws.nonce)))
+        if (!nonce_redeem(x->acme->nonces, x->arena, slice_str(x->jws.nonce)))
             return acme_refuse(x, ACME_P_BAD_NONCE, TM_EAUTH, "RFC 8555 6.5",
                                "the nonce was used, is too old or is from elsewhere; here is a new one");
     }

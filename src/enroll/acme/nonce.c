@@ -1,5 +1,4 @@
 #include "enroll/acme/nonce.h"
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/text.h"
@@ -86,20 +85,17 @@ static bool take(struct nonces *n, uint64_t c)
     return fresh;
 }
 
-bool nonce_redeem(struct nonces *n, struct slice text)
+bool nonce_redeem(struct nonces *n, struct arena *a, struct slice text)
 {
     uint8_t full[SHA256_LEN];
     struct slice octets;
     if (text.n != NONCE_TEXT)
         return false;
-    struct arena *a = arena_new(4096);
-    bool good = a && base64url_strict(&octets, a, text) == TM_OK && octets.n == NONCE_OCTETS &&
+    bool good = base64url_strict(&octets, a, text) == TM_OK && octets.n == NONCE_OCTETS &&
                 memcmp(octets.p, n->head, HEAD) == 0 && mac(full, n, octets.p) == TM_OK &&
                 slice_ct_eq(slice_of(full, MAC), slice_of(octets.p + SIGNED, MAC));
     uint64_t c = 0;
     for (int i = 0; good && i < 8; i++)
         c = c << 8 | octets.p[HEAD + i];
-    good = good && take(n, c);
-    arena_free(a);
-    return good;
+    return good && take(n, c);
 }

@@ -14,6 +14,7 @@ enum {
     NONCE_TEXT = (NONCE_OCTETS * 4 + 2) / 3, /* base64url */
 };
 
+struct arena;
 struct nonces;
 
 /* `node`: which of several servers this is. Key and epoch are random. */
@@ -21,5 +22,5 @@ tm_err nonces_new(struct nonces **ret, unsigned node);
 void nonces_free(struct nonces *n);
 
 tm_err nonce_issue(struct nonces *n, char ret[NONCE_TEXT + 1]);
-/* True once for each nonce that was issued here and is not too old. */
-bool nonce_redeem(struct nonces *n, struct slice text);
+/* True once for each nonce that was issued here and is not too old. `a` is for scratch. */
+bool nonce_redeem(struct nonces *n, struct arena *a, struct slice text);

@@ -45,7 +45,7 @@ static void test_sha256_many__as_one(void **state)
     assert_hex(out, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
-/* RFC 4231 4.3, and the empty key. */
+/* RFC 4231 4.3 and 4.7 (a key longer than a block), and the empty key. */
 static void test_hmac_sha256__known_answers(void **state)
 {
     uint8_t out[SHA256_LEN];
@@ -53,6 +53,11 @@ static void test_hmac_sha256__known_answers(void **state)
     assert_hex(out, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     assert_int_equal(hmac_sha256(out, slice_of(NULL, 0), slice_of(NULL, 0)), TM_OK);
     assert_hex(out, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+    uint8_t key[131];
+    memset(key, 0xaa, sizeof key);
+    struct slice text = SLICE_LIT("Test Using Larger Than Block-Size Key - Hash Key First");
+    assert_int_equal(hmac_sha256(out, SLICE_ARR(key), text), TM_OK);
+    assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 static void test_random_bytes__differ(void **state)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "enroll/acme/nonce.h"
 #include <cmocka.h>
 #include <pthread.h>
@@ -17,6 +18,14 @@ static struct nonces *make(void)
     return n;
 }
 
+static bool redeem(struct nonces *n, struct slice text)
+{
+    struct arena *a = arena_new(0);
+    bool good = a && nonce_redeem(n, a, text);
+    arena_free(a);
+    return good;
+}
+
 static void test_nonce_redeem__once(void **state)
 {
     (void)state;
@@ -26,10 +35,10 @@ static void test_nonce_redeem__once(void **state)
     assert_int_equal(nonce_issue(n, b), TM_OK);
     assert_int_equal(strlen(a), NONCE_TEXT);
     assert_string_not_equal(a, b);
-    assert_true(nonce_redeem(n, slice_str(b)));
-    assert_false(nonce_redeem(n, slice_str(b)));
-    assert_true(nonce_redeem(n, slice_str(a)));
-    assert_false(nonce_redeem(n, slice_str(a)));
+    assert_true(redeem(n, slice_str(b)));
+    assert_false(redeem(n, slice_str(b)));
+    assert_true(redeem(n, slice_str(a)));
+    assert_false(redeem(n, slice_str(a)));
     nonces_free(n);
 }
 
@@ -39,18 +48,18 @@ static void test_nonce_redeem__foreign(void **state)
     struct nonces *n = make(), *other = make(); /* another node, or the same after a restart */
     char a[NONCE_TEXT + 1];
     assert_int_equal(nonce_issue(other, a), TM_OK);
-    assert_false(nonce_redeem(n, slice_str(a)));
-    assert_false(nonce_redeem(n, SLICE_LIT("")));
-    assert_false(nonce_redeem(n, SLICE_LIT("AAAA")));
+    assert_false(redeem(n, slice_str(a)));
+    assert_false(redeem(n, SLICE_LIT("")));
+    assert_false(redeem(n, SLICE_LIT("AAAA")));
     /* Every octet of a nonce counts. */
     assert_int_equal(nonce_issue(n, a), TM_OK);
     for (size_t i = 0; i < NONCE_TEXT; i++) {
         char forged[NONCE_TEXT + 1];
         memcpy(forged, a, sizeof forged);
         forged[i] = forged[i] == 'A' ? 'E' : 'A';
-        assert_false(nonce_redeem(n, slice_str(forged)));
+        assert_false(redeem(n, slice_str(forged)));
     }
-    assert_true(nonce_redeem(n, slice_str(a)));
+    assert_true(redeem(n, slice_str(a)));
     nonces_free(n);
     nonces_free(other);
 }
@@ -62,14 +71,14 @@ static void test_nonce_redeem__window(void **state)
     char old[NONCE_TEXT + 1], oldest[NONCE_TEXT + 1], x[NONCE_TEXT + 1];
     assert_int_equal(nonce_issue(n, old), TM_OK);
     assert_int_equal(nonce_issue(n, oldest), TM_OK);
-    assert_true(nonce_redeem(n, slice_str(old)));
+    assert_true(redeem(n, slice_str(old)));
     for (int i = 1; i < NONCE_WINDOW; i++)
         assert_int_equal(nonce_issue(n, x), TM_OK);
     /* `old` has left the window and its bit serves another; `oldest` is the last that may come. */
-    assert_false(nonce_redeem(n, slice_str(old)));
-    assert_true(nonce_redeem(n, slice_str(oldest)));
-    assert_true(nonce_redeem(n, slice_str(x)));
-    assert_false(nonce_redeem(n, slice_str(x)));
+    assert_false(redeem(n, slice_str(old)));
+    assert_true(redeem(n, slice_str(oldest)));
+    assert_true(redeem(n, slice_str(x)));
+    assert_false(redeem(n, slice_str(x)));
     nonces_free(n);
 }
 
@@ -83,7 +92,7 @@ static void *racer(void *arg)
 {
     struct race *r = arg;
     for (int i = 0; i < 64; i++)
-        if (nonce_redeem(r->n, slice_str(r->v[i])))
+        if (redeem(r->n, slice_str(r->v[i])))
             atomic_fetch_add(&r->good, 1);
     return NULL;
 }
