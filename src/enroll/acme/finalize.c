@@ -1,6 +1,7 @@
 /* An order becomes a certificate (RFC 8555 7.4). */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json_plain.h"
 #include "base/text.h"
 #include "enroll/acme/acme.h"
 #include "enroll/acme/caa_order.h"
@@ -209,10 +210,32 @@ static void issued(struct task *t)
 
 /* ---- finalize ---- */
 
-static tm_err read_request(struct acme_exchange *x, struct issue_request *i, const json_t *p,
+/* The payload has one member that counts: its text; NULL where it is missing. */
+static tm_err read_payload(const char **ret, struct acme_exchange *x, struct diag *diag)
+{
+    struct payload {
+        const char *csr;
+    } plain = {0};
+    static const struct json_field schema[] = {
+        JSON_FIELD(struct payload, csr, JSON_K_STRING, .max = ACME_BODY_MAX),
+        {0},
+    };
+    *ret = NULL;
+    if (json_bind_plain(&plain, schema, x->jws.payload, x->arena)) {
+        *ret = plain.csr;
+        return TM_OK;
+    }
+    json_t *p = NULL;
+    TM_TRY(acme_payload(&p, x, diag));
+    const char *text = json_string_value(json_object_get(p, "csr"));
+    *ret = text ? arena_strdup(x->arena, text) : NULL;
+    json_decref(p);
+    return text && !*ret ? TM_ENOMEM : TM_OK;
+}
+
+static tm_err read_request(struct acme_exchange *x, struct issue_request *i, const char *text,
                            struct diag *diag)
 {
-    const json_t *v = json_object_get(p, "csr");
     struct slice der;
     struct csr *csr = arena_calloc(x->arena, 1, sizeof *csr);
     if (!csr)
@@ -338,7 +361,7 @@ void acme_finalize_go(struct acme_exchange *x)
     acme_answer(x);
 }
 
-static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *diag)
+static tm_err prepare(struct acme_exchange *x, const char *csr, struct diag *diag)
 {
     struct issue_request *i = arena_calloc(x->arena, 1, sizeof *i);
     const struct endpoint *ep = x->endpoint;
@@ -351,7 +374,7 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
                            "the profile of this order is not offered any more");
     i->house = x->house;
     i->arena = x->arena;
-    TM_TRY(read_request(x, i, p, diag));
+    TM_TRY(read_request(x, i, csr, diag));
     TM_TRY(check_names(x, i, o, diag));
     acme_issue_fill(i, x->catalog, ep, &x->issuing, x->account);
     i->done.run = issued;
@@ -371,7 +394,7 @@ static tm_err prepare(struct acme_exchange *x, const json_t *p, struct diag *dia
 static tm_err finalize(struct acme_exchange *x, struct diag *diag)
 {
     enum acme_status status;
-    json_t *p = NULL;
+    const char *csr;
     struct acme_order *o = arena_calloc(x->arena, 1, sizeof *o);
     x->issue = NULL;
     x->caa = NULL;
@@ -383,10 +406,8 @@ static tm_err finalize(struct acme_exchange *x, struct diag *diag)
     if (status != ACME_READY)
         return acme_refuse(x, ACME_P_ORDER_NOT_READY, TM_ECONFLICT, "RFC 8555 7.4", "the order is %s",
                            acme_status_names[status]);
-    TM_TRY(acme_payload(&p, x, diag));
-    tm_err e = prepare(x, p, diag);
-    json_decref(p);
-    return e;
+    TM_TRY(read_payload(&csr, x, diag));
+    return prepare(x, csr, diag);
 }
 
 const struct acme_operation acme_finalize = {.auth = ACME_BY_KID, .run = finalize};

@@ -1,6 +1,7 @@
 #include "enroll/acme/jws.h"
 #include "base/arena.h"
 #include "base/digest.h"
+#include "base/json_plain.h"
 #include "base/text.h"
 #include <string.h>
 
@@ -8,16 +9,33 @@ enum { TEXT_MAX = 2048 };
 
 /* ---- the envelope ---- */
 
-static tm_err part(struct slice *ret_text, struct slice *ret, struct arena *a, const json_t *doc,
-                   const char *name, struct diag *diag)
+/* The texts of the envelope's members. */
+struct envelope {
+    const char *protected, *payload, *signature;
+};
+static const struct json_field envelope_schema[] = {
+    JSON_FIELD(struct envelope, protected, JSON_K_STRING, .required = true, .max = JWS_MAX),
+    JSON_FIELD(struct envelope, payload, JSON_K_STRING, .required = true, .max = JWS_MAX),
+    JSON_FIELD(struct envelope, signature, JSON_K_STRING, .required = true, .max = JWS_MAX),
+    {0},
+};
+
+static tm_err part(const char **ret, struct arena *a, const json_t *doc, const char *name, struct diag *diag)
 {
     const json_t *v = json_object_get(doc, name);
     if (!json_is_string(v))
         return diag_fail(diag, TM_EMALFORMED, "RFC 7515 7.2.2", name, "the JWS lacks \"%s\"", name);
-    TM_TRY(arena_copy(ret_text, a, slice_of(json_string_value(v), json_string_length(v))));
-    if (base64url_strict(ret, a, *ret_text) != TM_OK)
-        return diag_fail(diag, TM_EMALFORMED, "RFC 7515 2", name, "\"%s\" is not base64url", name);
-    return TM_OK;
+    /* A NUL inside ends the text here and is not base64url: jansson refuses it. */
+    *ret = arena_strdup(a, json_string_value(v));
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err decode(struct slice *ret_text, struct slice *ret, struct arena *a, const char *text,
+                     const char *name, struct diag *diag)
+{
+    *ret_text = slice_str(text);
+    tm_err e = base64url_strict(ret, a, *ret_text);
+    return e == TM_EMALFORMED ? diag_fail(diag, e, "RFC 7515 2", name, "\"%s\" is not base64url", name) : e;
 }
 
 /* RFC 8555 6.2: one signature, no unprotected header; and nothing that we do not know. */
@@ -99,25 +117,64 @@ static tm_err read_header(struct jws *ret, struct arena *a, const json_t *header
     return jwk ? jwk_parse(&ret->jwk, a, jwk, diag) : TM_OK;
 }
 
-tm_err jws_read(struct jws *ret, struct arena *a, const json_t *doc, enum jws_rule rule, struct diag *diag)
+struct header {
+    const char *alg, *nonce, *url, *kid;
+};
+static const struct json_field header_schema[] = {
+    JSON_FIELD(struct header, alg, JSON_K_STRING, .max = TEXT_MAX),
+    JSON_FIELD(struct header, nonce, JSON_K_STRING, .max = TEXT_MAX),
+    JSON_FIELD(struct header, url, JSON_K_STRING, .max = TEXT_MAX),
+    JSON_FIELD(struct header, kid, JSON_K_STRING, .max = TEXT_MAX),
+    {0},
+};
+
+/* The header of almost every request has no more than these; what has is looked at member by member. */
+static tm_err parse_header(struct jws *ret, struct arena *a, struct slice text, enum jws_rule rule,
+                           struct diag *diag)
+{
+    struct header h = {0};
+    if (text.n <= JWS_HEADER_MAX && json_bind_plain(&h, header_schema, text, a)) {
+        ret->alg = h.alg;
+        ret->nonce = h.nonce;
+        ret->url = h.url;
+        ret->kid = h.kid;
+        return check_members(ret, rule, diag);
+    }
+    json_t *header = NULL;
+    TM_TRY(json_parse(&header, text, JWS_HEADER_MAX, diag));
+    tm_err e = read_header(ret, a, header, rule, diag);
+    json_decref(header);
+    return e;
+}
+
+static tm_err read_envelope(struct jws *ret, struct arena *a, const struct envelope *v, enum jws_rule rule,
+                            struct diag *diag)
 {
     struct jws j = {0};
-    struct slice header_octets, unused;
+    struct slice header, unused;
+    TM_TRY(decode(&j.protected_text, &header, a, v->protected, "protected", diag));
+    TM_TRY(decode(&j.payload_text, &j.payload, a, v->payload, "payload", diag));
+    TM_TRY(decode(&unused, &j.signature, a, v->signature, "signature", diag));
+    TM_TRY(parse_header(&j, a, header, rule, diag));
+    *ret = j;
+    return TM_OK;
+}
+
+tm_err jws_read(struct jws *ret, struct arena *a, const json_t *doc, enum jws_rule rule, struct diag *diag)
+{
+    struct envelope v;
     TM_TRY(check_envelope(doc, diag));
-    TM_TRY(part(&j.protected_text, &header_octets, a, doc, "protected", diag));
-    TM_TRY(part(&j.payload_text, &j.payload, a, doc, "payload", diag));
-    TM_TRY(part(&unused, &j.signature, a, doc, "signature", diag));
-    json_t *header = NULL;
-    TM_TRY(json_parse(&header, header_octets, JWS_HEADER_MAX, diag));
-    tm_err e = read_header(&j, a, header, rule, diag);
-    json_decref(header);
-    if (e == TM_OK)
-        *ret = j;
-    return e;
+    TM_TRY(part(&v.protected, a, doc, "protected", diag));
+    TM_TRY(part(&v.payload, a, doc, "payload", diag));
+    TM_TRY(part(&v.signature, a, doc, "signature", diag));
+    return read_envelope(ret, a, &v, rule, diag);
 }
 
 tm_err jws_parse(struct jws *ret, struct arena *a, struct slice text_, enum jws_rule rule, struct diag *diag)
 {
+    struct envelope v = {0};
+    if (text_.n <= JWS_MAX && json_bind_plain(&v, envelope_schema, text_, a))
+        return read_envelope(ret, a, &v, rule, diag);
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, text_, JWS_MAX, diag));
     tm_err e = jws_read(ret, a, doc, rule, diag);

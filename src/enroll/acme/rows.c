@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/json_plain.h"
 #include "base/text.h"
 #include "policy/names.h"
 #include <arpa/inet.h>
@@ -116,6 +117,8 @@ static tm_err read_state(void *out, const struct json_field *schema, struct aren
 {
     json_t *doc = NULL;
     struct diag diag = {0};
+    if (row->state.n <= ACME_STATE_MAX && json_bind_plain(out, schema, row->state, a))
+        return TM_OK;
     if (json_parse(&doc, row->state, ACME_STATE_MAX, &diag) != TM_OK)
         return TM_ECORRUPT;
     tm_err e = json_bind(out, schema, doc, "", a, &diag);
