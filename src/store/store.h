@@ -182,7 +182,7 @@ enum effect_kind {
     EFFECT_META_PUT, /* small named values of the house: epoch, counters */
     EFFECT_EVENT_ERASE, /* event.pos: the salt becomes empty, the body what event.body says; the leaf stays; TM_ENOTFOUND */
     EFFECT_ACME_PUT, /* acme.row; expected_version as above, new version returned in acme.row.version; with acme.unique TM_ECONFLICT
-                             when another row has the same kind and key */
+                             when another row has the same kind and key. Owner and created_at of a row stay what they were at first */
     EFFECT_ACME_DROP, /* acme.row.kind and .id; expected_version as above; a row that is gone is no error */
 };
 

@@ -45,16 +45,19 @@ static tm_err acme_put(struct sqlite_store *s, struct effect *e, struct diag *di
 {
     const struct acme_row *row = &e->u.acme.row;
     struct query q;
-    query_begin(&q, &s->w.db, SQL_ACME_PUT);
+    bool is_new = row->version == 1;
+    query_begin(&q, &s->w.db, is_new ? SQL_ACME_ADD : SQL_ACME_CHANGE);
     query_int(&q, e->tenant);
     query_int(&q, row->kind);
     query_text(&q, row->id);
-    query_text(&q, row->owner);
+    if (is_new)
+        query_text(&q, row->owner);
     query_text(&q, row->key);
     query_text(&q, row->ref);
     query_int(&q, row->status);
     query_int(&q, row->due_at);
-    query_int(&q, row->created_at);
+    if (is_new)
+        query_int(&q, row->created_at);
     query_int(&q, row->keep_until);
     query_int(&q, row->version);
     query_blob(&q, row->state);

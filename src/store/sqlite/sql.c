@@ -191,11 +191,13 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_ACME_VERSION] = "SELECT version FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
     [SQL_ACME_RIVAL] =
         "SELECT 1 FROM acme WHERE tenant = ? AND kind = ? AND key = ? AND key != '' AND id != ? LIMIT 1",
-    [SQL_ACME_PUT] =
+    [SQL_ACME_ADD] =
         "INSERT INTO acme (tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, kind, id) DO UPDATE SET owner = "
-        "excluded.owner, key = excluded.key, ref = excluded.ref, status = excluded.status, due_at = "
-        "excluded.due_at, keep_until = excluded.keep_until, version = excluded.version, state = excluded.state",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    /* The owner stays, and with it the place in that index. */
+    [SQL_ACME_CHANGE] =
+        "UPDATE acme SET key = ?4, ref = ?5, status = ?6, due_at = ?7, keep_until = ?8, version = ?9, "
+        "state = ?10 WHERE tenant = ?1 AND kind = ?2 AND id = ?3",
     [SQL_ACME_DROP] = "DELETE FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
     [SQL_ACME_GET] = "SELECT " ACME_COLUMNS ", state FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
     [SQL_ACME_BY_KEY] =

@@ -92,7 +92,8 @@ enum sql {
     /* ACME */
     SQL_ACME_VERSION,
     SQL_ACME_RIVAL,
-    SQL_ACME_PUT,
+    SQL_ACME_ADD,
+    SQL_ACME_CHANGE,
     SQL_ACME_DROP,
     SQL_ACME_GET,
     SQL_ACME_BY_KEY,
