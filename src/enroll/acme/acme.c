@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "enroll/acme/authz_hint.h"
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/nonce.h"
 #include "enroll/acme/star.h"
@@ -140,6 +141,7 @@ static void acme_free(struct acme *a)
     if (!a)
         return;
     validator_free(a->validator);
+    authz_hints_free(a->hints);
     nonces_free(a->nonces);
     free(a);
 }
@@ -151,6 +153,8 @@ static tm_err acme_open(struct house *h)
         return TM_ENOMEM;
     a->house = h;
     tm_err e = nonces_new(&a->nonces, 0);
+    if (e == TM_OK)
+        e = authz_hints_new(&a->hints);
     if (e == TM_OK)
         e = validator_new(&a->validator, h);
     if (e != TM_OK) {

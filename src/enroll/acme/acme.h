@@ -13,6 +13,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 
+struct authz_hints;
 struct caa_order;
 struct nonces;
 struct profile;
@@ -22,6 +23,7 @@ struct validator;
 struct acme {
     struct house *house;
     struct nonces *nonces;
+    struct authz_hints *hints;
     struct validator *validator;
     char star_turn[80]; /* the job's: whose renewals come next where there are too many */
 };

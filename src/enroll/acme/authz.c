@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "enroll/acme/acme.h"
+#include "enroll/acme/authz_hint.h"
 #include "enroll/acme/validate.h"
 #include "policy/profile.h"
 #include "register/register.h"
@@ -200,6 +201,46 @@ tm_err acme_authz_make_below(struct acme_authz *ret, struct acme_exchange *x,
     return TM_OK;
 }
 
+/* Can what was found under this key serve an order? *ret_good: it is valid, or may become so. */
+static tm_err look_at(struct acme_authz *ret, bool *ret_good, struct acme_exchange *x,
+                      const struct acme_row *row, struct diag *diag)
+{
+    enum acme_status status;
+    *ret_good = false;
+    if (row->status != ACME_VALID && row->status != ACME_PENDING)
+        return TM_OK;
+    TM_TRY(acme_authz_read(ret, x->arena, row));
+    TM_TRY(acme_authz_status(&status, x, ret, diag));
+    /* What ends soon would take the new order with it. */
+    int64_t least = x->settings->order_lifetime / 2 < DAY ? x->settings->order_lifetime / 2 : DAY;
+    *ret_good = (status == ACME_VALID || status == ACME_PENDING) &&
+                strcmp(ret->endpoint, x->endpoint->name) == 0 && ret->expires - clock_now() >= least;
+    return TM_OK;
+}
+
+/* The one that served last, where it is still valid. */
+static tm_err find_again(struct acme_authz *ret, bool *ret_found, struct acme_exchange *x, const char *key,
+                         struct diag *diag)
+{
+    char id[ACME_ID_MAX + 1];
+    struct store_read q = {.kind = READ_ACME,
+                           .tenant = x->endpoint->tenant,
+                           .arena = x->arena,
+                           .acme_kind = ACME_AUTHZ,
+                           .name = id};
+    *ret_found = false;
+    if (!authz_hint_get(x->acme->hints, id, x->endpoint->tenant, key))
+        return TM_OK;
+    tm_err e = store_read_now(x->house->store, &q);
+    if (e != TM_OK && e != TM_ENOTFOUND)
+        *diag = q.diag;
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    if (strcmp(q.acme[0].key, key) != 0 || q.acme[0].status != ACME_VALID)
+        return TM_OK;
+    return look_at(ret, ret_found, x, &q.acme[0], diag);
+}
+
 tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                        bool wildcard, bool subdomains, struct diag *diag)
 {
@@ -209,29 +250,28 @@ tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const st
                            .acme_kind = ACME_AUTHZ,
                            .name2 = acme_authz_key(x->arena, x->account->id, id, wildcard, subdomains),
                            .limit = REUSE_LOOK};
-    tm_err e = q.name2 ? store_read_now(x->house->store, &q) : TM_ENOMEM;
+    bool found = false;
+    if (!q.name2)
+        return TM_ENOMEM;
+    TM_TRY(find_again(ret, &found, x, q.name2, diag));
+    if (found)
+        return TM_OK;
+    tm_err e = store_read_now(x->house->store, &q);
     if (e != TM_OK) {
         *diag = q.diag;
         return e;
     }
-    /* What ends soon would take the new order with it. */
-    int64_t least = x->settings->order_lifetime / 2 < DAY ? x->settings->order_lifetime / 2 : DAY;
-    bool found = false;
     for (size_t i = 0; i < q.n; i++) {
         struct acme_authz z;
-        enum acme_status status;
-        if (q.acme[i].status != ACME_VALID && q.acme[i].status != ACME_PENDING)
-            continue;
-        TM_TRY(acme_authz_read(&z, x->arena, &q.acme[i]));
-        TM_TRY(acme_authz_status(&status, x, &z, diag));
-        if (status != ACME_VALID && status != ACME_PENDING)
-            continue;
-        bool better = !found || (z.row.status == ACME_VALID && ret->row.status != ACME_VALID);
-        if (strcmp(z.endpoint, x->endpoint->name) != 0 || z.expires - clock_now() < least || !better)
+        bool good;
+        TM_TRY(look_at(&z, &good, x, &q.acme[i], diag));
+        if (!good || (found && !(z.row.status == ACME_VALID && ret->row.status != ACME_VALID)))
             continue;
         *ret = z;
         found = true;
     }
+    if (found && ret->row.status == ACME_VALID)
+        authz_hint_put(x->acme->hints, x->endpoint->tenant, q.name2, ret->id);
     return found ? TM_OK : TM_ENOTFOUND;
 }
 

@@ -280,7 +280,11 @@ static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *
     }
     if (err == TM_OK && good > 0)
         err = writer_commit(s, &diag);
-    else
+        if (err == TM_OK)
+            row_cache_committed(&s->rows, group.first);
+        else
+            row_cache_clear(&s->rows); /* who knows what the file has */
+    } else {
         writer_rollback(s);
     s->committer.last_start = start;
     s->committer.last_size = n;
@@ -365,6 +369,7 @@ static struct store_txn *committer_take(struct committer *c)
     }
     return list.first;
 }
+    row_cache_clear(&s->rows);
 
 static bool all_patient(const struct store_txn *list)
 {

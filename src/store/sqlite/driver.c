@@ -148,6 +148,7 @@ static void sqlite_close(struct store *base)
     pthread_mutex_destroy(&s->wal.lock);
     pthread_cond_destroy(&s->wal.wake);
     pthread_mutex_destroy(&s->readers.lock);
+    row_cache_done(&s->rows);
     pthread_mutex_destroy(&s->index.lock);
     pthread_cond_destroy(&s->index.wake);
     pthread_rwlock_destroy(&s->index.files);
@@ -178,6 +179,7 @@ static tm_err sqlite_open(struct store **ret, const struct store_config *c, stru
     pthread_mutex_init(&s->wal.lock, NULL);
     pthread_cond_init(&s->wal.wake, NULL);
     pthread_mutex_init(&s->readers.lock, NULL);
+    row_cache_init(&s->rows);
     pthread_mutex_init(&s->index.lock, NULL);
     pthread_cond_init(&s->index.wake, NULL);
     /* Look-ups overlap all the time: who changes the list of segments does not wait for the end of them all. */

@@ -8,6 +8,7 @@
 #include "store/sqlite/db.h"
 #include "store/sqlite/ids.h"
 #include "store/sqlite/index.h"
+#include "store/sqlite/row_cache.h"
 #include "store/store.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -133,6 +134,7 @@ struct sqlite_store {
     struct readers readers;
     struct pool *read_pool;
     struct index index;
+    struct row_cache rows;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *s)

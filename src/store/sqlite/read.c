@@ -110,6 +110,32 @@ static tm_err (*const read_table[])(struct sqlite_store *, struct reader *, stru
     [READ_ACME_OLD] = read_acme_old,
 };
 
+/* ---- rows that need no connection ---- */
+
+static bool read_cached(struct sqlite_store *s, struct store_read *r)
+{
+    if (s->config.read_only || !r->name)
+        return false;
+    if (r->kind == READ_ACME) {
+        r->acme = row_cache_acme(&s->rows, r->arena, r->tenant, r->acme_kind, r->name);
+        r->n = r->acme != NULL;
+    } else if (r->kind == READ_TOKEN) {
+        r->tokens = row_cache_token(&s->rows, r->arena, r->tenant, r->name);
+        r->n = r->tokens != NULL;
+    }
+    return r->n == 1;
+}
+
+static void remember(struct sqlite_store *s, const struct store_read *r, uint64_t mark)
+{
+    if (s->config.read_only || r->err != TM_OK || !r->name)
+        return;
+    if (r->kind == READ_ACME)
+        row_cache_enter_acme(&s->rows, mark, r->tenant, &r->acme[0]);
+    else if (r->kind == READ_TOKEN)
+        row_cache_enter_token(&s->rows, mark, r->tenant, &r->tokens[0]);
+}
+
 tm_err sqlite_read_now(struct store *base, struct store_read *r)
 {
     struct sqlite_store *s = sqlite_store_of(base);
@@ -124,12 +150,16 @@ tm_err sqlite_read_now(struct store *base, struct store_read *r)
     if (!atomic_load_explicit(&s->readers.used, memory_order_relaxed) &&
         !atomic_exchange(&s->readers.used, true))
         sem_post(&s->committer.wake);
+    if (read_cached(s, r))
+        return r->err = TM_OK;
     struct reader *c;
+    uint64_t mark = row_cache_mark(&s->rows);
     r->err = readers_lease(&c, s, &r->diag);
     if (r->err != TM_OK)
         return r->err;
     r->err = read_table[kind](s, c, r);
     readers_return(s, c);
+    remember(s, r, mark);
     return r->err;
 }
 
