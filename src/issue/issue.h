@@ -69,6 +69,8 @@ struct issue_request {
 /* Fill e.spki, key, subject, san, exts from a parsed request. */
 tm_err issue_from_csr(struct issue_request *r, const struct csr *csr, struct diag *diag);
 void issue_submit(struct issue_request *r);
+/* The same from a task of the crypto pool, which goes on with it at once. */
+void issue_submit_here(struct issue_request *r);
 /* Blocking convenience for pool threads, CLI and tests. */
 void issue_run(struct issue_request *r);
 

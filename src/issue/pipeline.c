@@ -564,20 +564,35 @@ static void prepare(struct task *t)
     sign(run);
 }
 
-void issue_submit(struct issue_request *r)
+/* NULL: there is no memory, and the requester has been told. */
+static struct run *run_new(struct issue_request *r)
 {
     struct run *run = arena_calloc(r->arena, 1, sizeof *run);
     if (!run) {
         r->outcome = ISSUE_FAILED;
         r->err = TM_ENOMEM;
         executor_post(r->reply_to, &r->done);
-        return;
+        return NULL;
     }
     run->r = r;
     run->catalog = house_catalog(r->house);
     run->device_effect = EFFECTS_MAX;
     run->prepare.run = prepare;
-    executor_post(crypto_executor(r), &run->prepare);
+    return run;
+}
+
+void issue_submit_here(struct issue_request *r)
+{
+    struct run *run = run_new(r);
+    if (run)
+        prepare(&run->prepare);
+}
+
+void issue_submit(struct issue_request *r)
+{
+    struct run *run = run_new(r);
+    if (run)
+        executor_post(crypto_executor(r), &run->prepare);
 }
 
 static void blocking_done(struct task *t)

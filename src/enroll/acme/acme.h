@@ -1,9 +1,10 @@
 /* enroll/acme/acme.h - the ACME door (RFC 8555; RFC 8738 addresses, RFC 8737 tls-alpn-01, RFC 9773 renewal information).
  *
- * Layer 5. A request begins on its loop, is read and judged on a blocking thread, and is answered on its loop once what it changed is
- * durable. exchange.c is that way; account.c, order.c, finalize.c, certificate.c, revoke.c and authz.c are what can be asked for, each a function that
- * fills the answer and the effects of one transaction; rows.c turns rows of the store into structs and back; validate.h is about proof. Without a
- * client go star_renew.c (by the clock) and resume.c (by approval). */
+ * Layer 5. A request begins on its loop, is read and judged on a thread of the crypto pool (its signature is most of the work; a blocking
+ * one where it waits for others), and is answered on its loop once what it changed is durable. exchange.c is that way; account.c, order.c,
+ * finalize.c, certificate.c, revoke.c and authz.c are what can be asked for, each a function that fills the answer and the effects of one
+ * transaction; rows.c turns rows of the store into structs and back; validate.h is about proof. Without a client go star_renew.c (by the
+ * clock) and resume.c (by approval). */
 #pragma once
 #include "base/buf.h"
 #include "enroll/acme/errand.h"
@@ -99,6 +100,7 @@ struct acme_operation {
     enum acme_auth auth;
     tm_err (*run)(struct acme_exchange *x, struct diag *diag);
     bool anyone; /* also an account that is deactivated may (so that it learns that) */
+    bool waits;  /* it waits for others: for a commit, for an issue */
 };
 
 struct acme_exchange {
@@ -112,6 +114,9 @@ struct acme_exchange {
     const char *base;    /* "https://name:port/acme/<endpoint>", where all addresses begin */
     const struct acme_operation *operation;
     struct task work, written, answer;
+    bool admitted;  /* the request itself was right, its nonce is used up */
+    bool may_wait;  /* it is on a thread where it may wait for others */
+    bool must_wait; /* said by `run`, which then is called again on such a thread */
     unsigned tries; /* how often another request came in between */
 
     struct jws jws;
@@ -174,6 +179,8 @@ tm_err acme_own_row(struct acme_row *ret, struct acme_exchange *x, enum acme_kin
 
 /* The work of the request goes on at the answer: its task, on the loop. */
 void acme_answer(struct acme_exchange *x);
+/* The same, from the loop. */
+void acme_answer_here(struct acme_exchange *x);
 /* Serve a signed request (a handler's whole body). */
 void acme_serve(struct http_request *r, const struct acme_operation *op);
 /* Which endpoint a path names; NULL (and answered): none that is open. `c` must stay referenced. */

@@ -310,6 +310,11 @@ void acme_answer(struct acme_exchange *x)
     executor_post(http_request_executor(x->request), &x->answer);
 }
 
+void acme_answer_here(struct acme_exchange *x)
+{
+    x->answer.run(&x->answer);
+}
+
 /* ---- who asks ---- */
 
 static tm_err check_type(struct acme_exchange *x)
@@ -407,17 +412,24 @@ static tm_err authenticate(struct acme_exchange *x)
 
 /* ---- the way ---- */
 
+/* Each request has one signature at least to be verified, and reads some rows: that is work for a core, not for a thread that waits. */
+static void judge_soon(struct acme_exchange *x)
+{
+    executor_post(pool_executor(x->may_wait ? x->house->blocking : x->house->crypto), &x->work);
+}
+
 static tm_err judge(struct acme_exchange *x)
 {
     if (x->operation->auth == ACME_BY_ANYONE)
         return x->operation->run(x, &x->diag);
-    if (x->tries == 0) {
+    if (!x->admitted) {
         TM_TRY(check_type(x));
         TM_TRY(parse(x));
         TM_TRY(check_url(x));
         if (!nonce_redeem(x->acme->nonces, x->arena, slice_str(x->jws.nonce)))
             return acme_refuse(x, ACME_P_BAD_NONCE, TM_EAUTH, "RFC 8555 6.5",
                                "the nonce was used, is too old or is from elsewhere; here is a new one");
+        x->admitted = true;
     }
     TM_TRY(authenticate(x));
     return x->operation->run(x, &x->diag);
@@ -438,7 +450,10 @@ static void work_run(struct task *t)
     buf_reset(&x->subproblems);
     diag_clear(&x->diag);
     x->err = judge(x);
-    if (x->err == TM_OK && x->issue) {
+    if (x->must_wait && !x->may_wait) {
+        x->may_wait = true;
+        judge_soon(x);
+    } else if (x->err == TM_OK && x->issue) {
         acme_finalize_go(x);
     } else if (x->err == TM_OK && x->n_effects) {
         x->txn = (struct store_txn){.done = x->written,
@@ -455,7 +470,7 @@ static void written_run(struct task *t)
 {
     struct acme_exchange *x = TM_CONTAINER(t, struct acme_exchange, txn.done);
     if (x->txn.err == TM_ECONFLICT && ++x->tries < TRIES_MAX) {
-        executor_post(pool_executor(x->house->blocking), &x->work);
+        judge_soon(x);
         return;
     }
     x->err = x->txn.err;
@@ -471,7 +486,7 @@ static void written_run(struct task *t)
         x->problem = ACME_P_RATE_LIMITED;
         x->retry_after = (unsigned)(ACME_QUOTA_WINDOW - clock_now() % ACME_QUOTA_WINDOW);
     }
-    x->answer.run(&x->answer);
+    acme_answer_here(x);
 }
 
 void acme_serve(struct http_request *r, const struct acme_operation *op)
@@ -494,6 +509,7 @@ void acme_serve(struct http_request *r, const struct acme_operation *op)
                                 .settings = ep->acme,
                                 .arena = r->arena,
                                 .operation = op,
+                                .may_wait = op->waits,
                                 .work = {.run = work_run},
                                 .written = {.run = written_run},
                                 .answer = {.run = answer_run}};
@@ -502,8 +518,8 @@ void acme_serve(struct http_request *r, const struct acme_operation *op)
     x->base = acme_base(r, ep, http_request_param(r, "endpoint"));
     if (!x->base) {
         x->err = acme_refuse(x, ACME_P_MALFORMED, TM_EMALFORMED, "RFC 9112 3.2", "the request names no host");
-        x->answer.run(&x->answer);
+        acme_answer_here(x);
         return;
     }
-    executor_post(pool_executor(h->blocking), &x->work);
+    judge_soon(x);
 }

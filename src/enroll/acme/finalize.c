@@ -168,7 +168,7 @@ static void processing(struct acme_exchange *x)
     if (x->err == TM_OK)
         x->err = acme_put_row(x, &o->row, false);
     if (x->err != TM_OK) {
-        acme_answer(x);
+        acme_answer_here(x);
         return;
     }
     reply_order(x, ACME_PROCESSING);
@@ -205,7 +205,7 @@ static void issued(struct task *t)
         if (x->err == TM_OK)
             x->err = TM_EINTERNAL;
     }
-    acme_answer(x);
+    acme_answer_here(x);
 }
 
 /* ---- finalize ---- */
@@ -262,10 +262,14 @@ static tm_err check_times(struct acme_exchange *x, const struct issue_request *i
 {
     const struct acme_order *o = x->issuing.order;
     int64_t not_after = star_is(o) ? i->e.not_after : o->not_after;
-    struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
     if (!o->not_before && !not_after)
         return TM_OK;
     if (!probe)
+    if (!x->may_wait) {
+        x->must_wait = true;
+        return TM_OK;
+    }
+    struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
         return TM_ENOMEM;
     *probe = *i;
     probe->dry_run = true;
@@ -337,7 +341,10 @@ static void caa_looked(struct errand *e, tm_err err)
 void acme_finalize_go(struct acme_exchange *x)
 {
     if (!x->caa) {
-        issue_submit(x->issue);
+        if (x->may_wait)
+            issue_submit(x->issue);
+        else
+            issue_submit_here(x->issue);
         return;
     }
     x->errand.run = caa_looked;

@@ -149,4 +149,4 @@ static tm_err revoke(struct acme_exchange *x, struct diag *diag)
     return e;
 }
 
-const struct acme_operation acme_revoke = {.auth = ACME_BY_KID_OR_JWK, .run = revoke};
+const struct acme_operation acme_revoke = {.auth = ACME_BY_KID_OR_JWK, .run = revoke, .waits = true};
