@@ -13,6 +13,8 @@ enum {
     IDLE_S = 5,          /* after which caches are given back */
     PAUSE_NS = 100000,   /* a member of the last group; about what making another certificate takes */
     PAUSE_NS_MAX = 2000000,
+    PAUSE_SHARE = 8,        /* a group's own processor time: more than so much of a core it takes seldom */
+    PAUSE_FEW = 4,          /* clients in turns: a group of all of them is whole */
     PAUSE_ENOUGH = 64,      /* waiting: a group worth its commit */
     PATIENCE_NS = 10000000, /* of a transaction that nobody's request waits for */
 };
@@ -231,6 +233,14 @@ static void group_answer(struct sqlite_store *s, struct txn_list *group, tm_err 
     task_uncork();
 }
 
+/* What this thread has used. */
+static uint64_t cpu_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void group_time(struct committer *c, uint64_t start)
 {
     uint64_t us = (clock_mono_ns() - start) / 1000;
@@ -241,18 +251,22 @@ static void group_time(struct committer *c, uint64_t start)
 }
 
 /* A commit costs what the statements of a dozen certificates cost. Under load it therefore begins no sooner after the last one than
- * others need to make as many certificates again; a lone request waits for nobody. */
+ * others need to make as many certificates again, and not so soon that groups are mostly their commits; a lone request waits for nobody,
+ * and a few that come again and again wait for each other alone. */
 static void group_pause(struct sqlite_store *s)
 {
     struct committer *c = &s->committer;
-    if (c->last_size < 2 || atomic_load_explicit(&c->waiting, memory_order_relaxed) >= PAUSE_ENOUGH)
+    if (c->last_size < 2)
         return;
-    uint64_t pause = c->last_size * PAUSE_NS < PAUSE_NS_MAX ? c->last_size * PAUSE_NS : PAUSE_NS_MAX;
-    uint64_t until = c->last_start + pause;
-    if (clock_mono_ns() >= until)
-        return;
+    uint64_t pause = c->last_size * PAUSE_NS, share = c->last_cpu * PAUSE_SHARE;
+    pause = pause > share ? pause : share;
+    uint64_t until = c->last_start + (pause < PAUSE_NS_MAX ? pause : PAUSE_NS_MAX);
+    uint64_t enough = c->last_size < PAUSE_FEW ? c->last_size : PAUSE_ENOUGH;
     struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+    atomic_store(&c->enough, enough);
+    while (atomic_load(&c->waiting) < enough && clock_mono_ns() < until && !atomic_load(&c->stopping))
+        sem_clockwait(&c->wake, CLOCK_MONOTONIC, &at);
+    atomic_store_explicit(&c->enough, 0, memory_order_relaxed);
 }
 
 /* Commit as many of `todo` as fit one group; returns the rest. */
@@ -262,7 +276,7 @@ static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *
     txn_list_init(&group);
     struct diag diag = {0};
     size_t max = s->config.group_max ? s->config.group_max : GROUP_MAX, n = 0, good = 0;
-    uint64_t start = clock_mono_ns();
+    uint64_t start = clock_mono_ns(), cpu = cpu_now();
     tm_err err = writer_begin(s, &diag);
     while (todo && n < max && (n == 0 || clock_mono_ns() - start < GROUP_NS)) {
         struct store_txn *t = todo;
@@ -278,7 +292,7 @@ static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *
             diag = t->diag;
         }
     }
-    if (err == TM_OK && good > 0)
+    if (err == TM_OK && good > 0) {
         err = writer_commit(s, &diag);
         if (err == TM_OK)
             row_cache_committed(&s->rows, group.first);
@@ -286,8 +300,10 @@ static struct store_txn *group_commit(struct sqlite_store *s, struct store_txn *
             row_cache_clear(&s->rows); /* who knows what the file has */
     } else {
         writer_rollback(s);
+    }
     s->committer.last_start = start;
     s->committer.last_size = n;
+    s->committer.last_cpu = cpu_now() - cpu;
     group_time(&s->committer, start);
     group_answer(s, &group, err, &diag);
     return todo;
@@ -353,6 +369,7 @@ static void committer_wait(struct sqlite_store *s)
     ids_release_memory(&s->ids);
     sqlite3_db_release_memory(s->w.db.h);
     readers_release_memory(s);
+    row_cache_clear(&s->rows);
     index_release_memory(&s->index);
     malloc_trim(0);
     while (sem_wait(&c->wake) != 0)
@@ -369,7 +386,6 @@ static struct store_txn *committer_take(struct committer *c)
     }
     return list.first;
 }
-    row_cache_clear(&s->rows);
 
 static bool all_patient(const struct store_txn *list)
 {
@@ -448,18 +464,24 @@ void committer_submit(struct store *base, struct store_txn *t)
     executor_post(&c->intake, &t->done);
 }
 
+/* The first of a queue wakes the committer; where it waits for more, so does the one that makes them enough. */
+static void intake_wake(struct committer *c, bool first)
+{
+    uint64_t enough = atomic_load(&c->enough);
+    if (first || (enough && atomic_load(&c->waiting) >= enough))
+        sem_post(&c->wake);
+}
+
 static void intake_one(struct executor *e, struct task *t)
 {
     struct committer *c = TM_CONTAINER(e, struct committer, intake);
-    if (task_queue_push(&c->queue, t))
-        sem_post(&c->wake);
+    intake_wake(c, task_queue_push(&c->queue, t));
 }
 
 static void intake_list(struct executor *e, struct task *first)
 {
     struct committer *c = TM_CONTAINER(e, struct committer, intake);
-    if (task_queue_push_list(&c->queue, first))
-        sem_post(&c->wake);
+    intake_wake(c, task_queue_push_list(&c->queue, first));
 }
 
 tm_err committer_start(struct sqlite_store *s)

@@ -87,7 +87,8 @@ struct committer {
     pthread_cond_t job_done;
     struct commit_job *jobs;
     _Atomic bool has_job;
-    uint64_t last_start, last_size; /* of the last group: the thread's */
+    uint64_t last_start, last_size, last_cpu; /* of the last group: the thread's */
+    _Atomic uint64_t enough; /* while it waits: how many must be waiting for it to go on at once; 0 */
     _Atomic uint64_t commits, txns, failed, us_max, us_total, waiting;
 };
 
@@ -133,8 +134,8 @@ struct sqlite_store {
     struct wal wal;
     struct readers readers;
     struct pool *read_pool;
-    struct index index;
     struct row_cache rows;
+    struct index index;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *s)
