@@ -138,7 +138,8 @@ enum acme_kind {
     ACME_ACCOUNT = 1,
     ACME_ORDER,
     ACME_AUTHZ,
-    ACME_WINDOW,              /* of renewal; id: serial */
+    ACME_WINDOW,               /* of renewal; id: serial */
+    ACME_STAR_CERT,            /* a certificate of an order that renews itself; id: serial */
     ROW_SCEP_TRANSACTION = 16, /* the SCEP door's, kept the same way; key: of its one-time challenge */
     ROW_CMP_TRANSACTION = 24,  /* the CMP door's; owner: endpoint; due: its certificate is not confirmed */
     ROW_CMP_HOLD,              /* a certificate that its holder put on hold; id: serial, ref: when */

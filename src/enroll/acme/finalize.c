@@ -115,11 +115,13 @@ tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *re
     if (star_is(o))
         star_issued(o, k->star_index, &i->decision.plan, k->retention);
     TM_TRY(acme_order_write(o, i->arena));
-    *ret = (struct effect){.kind = EFFECT_ACME_PUT,
-                           .tenant = i->tenant,
-                           .expected_version = o->row.version,
-                           .u.acme.row = o->row};
+    ret[0] = (struct effect){.kind = EFFECT_ACME_PUT,
+                             .tenant = i->tenant,
+                             .expected_version = o->row.version,
+                             .u.acme.row = o->row};
     *ret_n = 1;
+    if (star_is(o))
+        star_mark(&ret[(*ret_n)++], o, i);
     return TM_OK;
 }
 
@@ -240,8 +242,7 @@ static tm_err read_request(struct acme_exchange *x, struct issue_request *i, con
     struct csr *csr = arena_calloc(x->arena, 1, sizeof *csr);
     if (!csr)
         return TM_ENOMEM;
-    if (!json_is_string(v) ||
-        base64url_strict(&der, x->arena, slice_of(json_string_value(v), json_string_length(v))) != TM_OK)
+    if (!text || base64url_strict(&der, x->arena, slice_str(text)) != TM_OK)
         return acme_refuse(x, ACME_P_MALFORMED, TM_EMALFORMED, "RFC 8555 7.4",
                            "\"csr\" is not a request in base64url");
     tm_err e = csr_parse_pkcs10(csr, der, diag);
@@ -264,12 +265,12 @@ static tm_err check_times(struct acme_exchange *x, const struct issue_request *i
     int64_t not_after = star_is(o) ? i->e.not_after : o->not_after;
     if (!o->not_before && !not_after)
         return TM_OK;
-    if (!probe)
     if (!x->may_wait) {
         x->must_wait = true;
         return TM_OK;
     }
     struct issue_request *probe = arena_alloc(x->arena, sizeof *probe);
+    if (!probe)
         return TM_ENOMEM;
     *probe = *i;
     probe->dry_run = true;

@@ -32,7 +32,7 @@ static tm_err find_certificate(struct cert_row *ret, struct acme_exchange *x, co
     return TM_OK;
 }
 
-/* Did the account order it? RFC 8739 3.1.2: what renews itself is ended, not revoked. */
+/* Did the account order it? RFC 8739 3.1.2: what renews itself is ended, not revoked; neither its present certificate nor one before. */
 static tm_err ordered_by(bool *ret, struct acme_exchange *x, const struct cert_row *row, struct diag *diag)
 {
     struct store_read q = {.kind = READ_ACME,
@@ -42,16 +42,21 @@ static tm_err ordered_by(bool *ret, struct acme_exchange *x, const struct cert_r
                            .text = arena_hex(x->arena, SLICE_ARR(row->id))};
     tm_err e = q.text ? store_read_now(x->house->store, &q) : TM_ENOMEM;
     struct acme_order o = {.star.end = 0};
+    bool star = false;
     *ret = e == TM_OK && x->account && strcmp(q.acme[0].owner, x->account->id) == 0;
-    if (e == TM_OK)
+    if (e == TM_OK) {
         TM_TRY(acme_order_read(&o, x->arena, &q.acme[0]));
-    if (star_is(&o))
-        return acme_refuse(x, ACME_P_AUTO_RENEWAL_REVOCATION_NOT_SUPPORTED, TM_EDENIED, "RFC 8739 3.1.2",
-                           "the order renews itself: cancel it, and its last certificate soon ends");
-    if (e == TM_OK || e == TM_ENOTFOUND)
+        star = star_is(&o);
+    } else if (e == TM_ENOTFOUND) {
+        TM_TRY(star_marked(&star, x, q.text, diag));
+    } else {
+        *diag = q.diag;
+        return e;
+    }
+    if (!star)
         return TM_OK;
-    *diag = q.diag;
-    return e;
+    return acme_refuse(x, ACME_P_AUTO_RENEWAL_REVOCATION_NOT_SUPPORTED, TM_EDENIED, "RFC 8739 3.1.2",
+                       "the order renews itself: cancel it, and its last certificate soon ends");
 }
 
 /* Has the account a valid authorization for the name? One for the wildcard is one for the wildcard. */

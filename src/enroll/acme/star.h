@@ -16,5 +16,10 @@ void star_begin(struct acme_order *o, struct enrollment *e, struct slice csr);
 /* In the transaction of a certificate: when the next one is due. */
 void star_issued(struct acme_order *o, int64_t index, const struct plan *plan, int64_t retention);
 
+/* With each certificate, so that it is known for one of an order that renews itself when the order has gone on to the next. */
+void star_mark(struct effect *ret, const struct acme_order *o, const struct issue_request *i);
+/* Is this certificate marked? */
+tm_err star_marked(bool *ret, struct acme_exchange *x, const char *serial, struct diag *diag);
+
 /* star_renew.c: the job. */
 tm_err star_sweep(struct house *h, struct diag *diag);
