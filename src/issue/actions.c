@@ -223,6 +223,11 @@ static tm_err approve(struct house *h, struct arena *a, tenant_id tenant, const 
                          "whoever asked for it can't approve it");
     if (h->resume[r->e.door])
         TM_TRY(h->resume[r->e.door](r, diag));
+    else if (r->order && r->order[0])
+        return diag_fail(
+            diag, TM_EUNAVAIL, "approval.order", "id",
+            "an order waits for this, which only a server that runs can look at and end: start it, then "
+            "approve");
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
         {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
