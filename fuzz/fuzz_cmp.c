@@ -59,6 +59,21 @@ static void read_lists(struct slice der)
         abort();
 }
 
+static void read_outcomes(struct slice content)
+{
+    static struct cmp_outcome v[CMP_ITEMS_MAX];
+    struct diag diag = {0};
+    for (unsigned body = 0; body < CMP_BODY_COUNT; body++) {
+        size_t n = 0;
+        if (!read_ok(cmp_outcomes_read(v, CMP_ITEMS_MAX, &n, body, content, &diag), &diag))
+            continue;
+        at_most(n, CMP_ITEMS_MAX);
+        for (size_t i = 0; i < n; i++)
+            if (v[i].status.status > 6 || (v[i].cert.n && v[i].encrypted_cert))
+                abort();
+    }
+}
+
 /* What a body holds is told apart by its readers alone, so that each of them gets it. */
 static void read_body(const struct cmp_message *m)
 {
@@ -66,6 +81,7 @@ static void read_body(const struct cmp_message *m)
     struct diag diag = {0};
     size_t n = 0;
     read_lists(m->content);
+    read_outcomes(m->content);
     if (read_ok(cmp_infos_read(infos, CMP_INFO_MAX, &n, m->content, &diag), &diag)) {
         at_most(n, CMP_INFO_MAX);
         for (size_t i = 0; i < n; i++)

@@ -1,5 +1,6 @@
 /* Recordings of exchanges: our own lines and HAR files, and all that is told of them.
- * Parser: trace/read.c trace/acme.c trace/acme_verdict.c trace/est.c trace/scep.c trace/scep_verdict.c trace/tell.c */
+ * Parser: trace/read.c trace/acme.c trace/acme_verdict.c trace/cmp.c trace/cmp_message.c trace/est.c trace/scep.c trace/scep_verdict.c
+ * trace/tell.c */
 #include "base/arena.h"
 #include "trace/trace.h"
 #include <stdlib.h>
@@ -9,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Which endpoints an exchange belongs to: what is ours with a label is ours without one as well. */
 static void sort(const struct trace *t)
 {
-    static const char *const labels[] = {"default", "acme", "servers", "scep"};
+    static const char *const labels[] = {"default", "acme", "cmp", "servers", "scep"};
     for (size_t i = 0; i < t->n; i++)
         for (size_t j = 0; trace_protocols[j]; j++) {
             const struct trace_protocol *p = trace_protocols[j];

@@ -153,7 +153,7 @@ static const struct cli_option record_options[] = {
     {0},
 };
 static const struct cli_option show_options[] = {
-    {"protocol", 0, "NAME", "only this one: acme, est, scep", false},
+    {"protocol", 0, "NAME", "only this one: acme, cmp, est, scep", false},
     {"full", 0, NULL, "requests and certificates field by field", false},
     {0},
 };

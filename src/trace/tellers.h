@@ -2,4 +2,4 @@
 #pragma once
 struct trace_protocol;
 
-extern const struct trace_protocol trace_acme, trace_est, trace_scep;
+extern const struct trace_protocol trace_acme, trace_cmp, trace_est, trace_scep;

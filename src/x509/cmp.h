@@ -86,6 +86,13 @@ tm_err cmp_profiles_read(struct slice ret[CMP_PROFILES_MAX], size_t *ret_n, stru
 
 /* ---- bodies of requests: `content` of a message ---- */
 
+/* PKIStatusInfo (RFC 9810 5.2.3). */
+struct cmp_status_info {
+    int status;        /* enum cmp_status_code, or another up to 6 */
+    uint32_t fail;     /* failInfo: 1 << enum cmp_fail */
+    struct slice text; /* the first of statusString; empty when absent */
+};
+
 /* CertStatus of a certConf (RFC 9810 5.3.18). */
 struct cmp_confirm {
     int64_t request_id;
@@ -124,6 +131,21 @@ tm_err cmp_crl_statuses_read(struct cmp_crl_status *ret, size_t max, size_t *ret
 /* CertId ::= SEQUENCE { issuer GeneralName, serialNumber INTEGER }, of id-regCtrl-oldCertID. */
 tm_err cmp_cert_id_read(struct slice *ret_issuer, struct slice *ret_serial, struct slice tlv,
                         struct diag *diag);
+
+/* ---- bodies of answers, as clients and recordings see them ---- */
+
+/* One response of an ip, cp or kup, one status of an rp, one line of a pollRep, or an error. */
+struct cmp_outcome {
+    int64_t request_id; /* certReqId; of an rp its place */
+    struct cmp_status_info status;
+    struct slice cert;   /* Certificate TLV; empty: none */
+    bool encrypted_cert; /* there is one, encrypted */
+    bool private_key;    /* a key came along, encrypted */
+    uint64_t check_after;
+};
+/* TM_EMALFORMED; TM_ETOOBIG; TM_EUNSUPPORTED for other bodies. */
+tm_err cmp_outcomes_read(struct cmp_outcome *ret, size_t max, size_t *ret_n, unsigned body,
+                         struct slice content, struct diag *diag);
 
 /* ---- answers ---- */
 
@@ -207,6 +229,9 @@ void cmp_error_build(struct buf *out, const struct cmp_status *s);
 void cmp_poll_response_build(struct buf *out, int64_t request_id, unsigned check_after, const char *reason);
 /* GenRepContent */
 void cmp_infos_build(struct buf *out, const struct cmp_info *v, size_t n);
+/* RootCaKeyUpdateValue; the links may be empty. */
+void cmp_root_update_build(struct buf *out, struct slice new_with_new, struct slice new_with_old,
+                           struct slice old_with_new);
 /* PKIMessages, and other lists of whole TLVs. */
 void cmp_list_build(struct buf *out, const struct slice *v, size_t n);
 

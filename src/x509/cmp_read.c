@@ -247,20 +247,28 @@ tm_err cmp_profiles_read(struct slice ret[CMP_PROFILES_MAX], size_t *ret_n, stru
     return TM_OK;
 }
 
-/* PKIStatusInfo ::= SEQUENCE { status INTEGER, statusString PKIFreeText OPTIONAL, failInfo BIT STRING OPTIONAL } */
-static tm_err status_info(int *ret, struct der_reader *r)
+/* PKIStatusInfo ::= SEQUENCE { status INTEGER, statusString PKIFreeText OPTIONAL, failInfo BIT STRING OPTIONAL };
+ * PKIFreeText ::= SEQUENCE SIZE (1..MAX) OF UTF8String */
+static tm_err status_info(struct cmp_status_info *ret, struct der_reader *r)
 {
-    struct der_reader seq;
+    struct der_reader seq, text;
+    struct slice bits;
     uint64_t status;
+    bool present;
+    *ret = (struct cmp_status_info){0};
     TM_TRY(der_enter(r, DER_SEQUENCE, &seq));
     TM_TRY(der_read_uint(&seq, &status));
     if (status > 6)
         return der_reject(&seq, TM_EMALFORMED, "RFC 9810 5.2.3", "status", "no such status");
-    if (der_peek(&seq) == DER_SEQUENCE)
-        TM_TRY(der_skip(&seq, DER_SEQUENCE));
-    if (der_peek(&seq) == DER_BIT_STRING)
-        TM_TRY(der_skip(&seq, DER_BIT_STRING));
-    *ret = (int)status;
+    ret->status = (int)status;
+    TM_TRY(der_enter_optional(&seq, DER_SEQUENCE, &text, &present));
+    if (present && !der_at_end(&text))
+        TM_TRY(der_read(&text, DER_UTF8_STRING, &ret->text));
+    TM_TRY(der_read_optional(&seq, DER_BIT_STRING, &bits, &present));
+    /* Some write the trailing zeros that DER wants left out. */
+    for (size_t i = 0; present && i < 32 && i / 8 + 1 < bits.n; i++)
+        if (bits.p[1 + i / 8] & (0x80u >> i % 8))
+            ret->fail |= (uint32_t)1 << i;
     return der_end(&seq);
 }
 
@@ -273,8 +281,11 @@ static tm_err confirm_read(struct cmp_confirm *c, struct der_reader *list)
     TM_TRY(der_enter(list, DER_SEQUENCE, &seq));
     TM_TRY(der_read(&seq, DER_OCTET_STRING, &c->hash));
     TM_TRY(small_integer(&seq, &c->request_id));
-    if (der_peek(&seq) == DER_SEQUENCE)
-        TM_TRY(status_info(&c->status, &seq));
+    if (der_peek(&seq) == DER_SEQUENCE) {
+        struct cmp_status_info s;
+        TM_TRY(status_info(&s, &seq));
+        c->status = s.status;
+    }
     TM_TRY(der_enter_optional(&seq, DER_CONTEXT_CONS(0), &inner, &c->has_hash_alg));
     if (c->has_hash_alg) {
         TM_TRY(algid_read(&c->hash_alg, &inner));
@@ -481,5 +492,151 @@ tm_err cmp_cert_id_read(struct slice *ret_issuer, struct slice *ret_serial, stru
     TM_TRY(der_read_integer(&seq, ret_serial));
     TM_TRY(der_end(&seq));
     *ret_issuer = issuer;
+    return TM_OK;
+}
+
+/* ---- answers ---- */
+
+/* EncryptedKey ::= CHOICE { encryptedValue EncryptedValue, envelopedData [0] … }: either is there or not, what it holds is its reader's. */
+static tm_err encrypted_key(struct der_reader *r)
+{
+    return der_read_any(r, NULL, NULL, NULL) == TM_OK ? der_end(r) : r->err;
+}
+
+/* CertifiedKeyPair ::= SEQUENCE { certOrEncCert CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey },
+ *     privateKey [0] EncryptedKey OPTIONAL, publicationInfo [1] PKIPublicationInfo OPTIONAL } */
+static tm_err key_pair(struct cmp_outcome *o, struct der_reader *r)
+{
+    struct der_reader pair, inner;
+    bool present;
+    TM_TRY(der_enter(r, DER_SEQUENCE, &pair));
+    if (der_peek(&pair) == DER_CONTEXT_CONS(1)) {
+        TM_TRY(der_enter(&pair, DER_CONTEXT_CONS(1), &inner));
+        TM_TRY(encrypted_key(&inner));
+        o->encrypted_cert = true;
+    } else {
+        TM_TRY(der_enter(&pair, DER_CONTEXT_CONS(0), &inner));
+        TM_TRY(der_read_tlv(&inner, DER_SEQUENCE, &o->cert));
+        TM_TRY(der_end(&inner));
+    }
+    TM_TRY(der_enter_optional(&pair, DER_CONTEXT_CONS(0), &inner, &o->private_key));
+    if (o->private_key)
+        TM_TRY(encrypted_key(&inner));
+    TM_TRY(der_enter_optional(&pair, DER_CONTEXT_CONS(1), &inner, &present));
+    return der_end(&pair);
+}
+
+/* CertResponse ::= SEQUENCE { certReqId INTEGER, status PKIStatusInfo, certifiedKeyPair CertifiedKeyPair OPTIONAL, rspInfo OCTET STRING
+ *     OPTIONAL } */
+static tm_err cert_response(struct cmp_outcome *o, struct der_reader *list)
+{
+    struct der_reader seq;
+    struct slice ignored;
+    bool present;
+    TM_TRY(der_enter(list, DER_SEQUENCE, &seq));
+    TM_TRY(small_integer(&seq, &o->request_id));
+    TM_TRY(status_info(&o->status, &seq));
+    if (der_peek(&seq) == DER_SEQUENCE)
+        TM_TRY(key_pair(o, &seq));
+    TM_TRY(der_read_optional(&seq, DER_OCTET_STRING, &ignored, &present));
+    return der_end(&seq);
+}
+
+/* CertRepMessage ::= SEQUENCE { caPubs [1] SEQUENCE SIZE (1..MAX) OF CMPCertificate OPTIONAL, response SEQUENCE OF CertResponse } */
+static tm_err cert_responses(struct cmp_outcome *ret, size_t max, size_t *ret_n, struct der_reader *seq)
+{
+    struct der_reader list;
+    bool present;
+    size_t n = 0;
+    TM_TRY(der_enter_optional(seq, DER_CONTEXT_CONS(1), &list, &present));
+    TM_TRY(der_enter(seq, DER_SEQUENCE, &list));
+    for (; !der_at_end(&list); n++) {
+        if (n == max)
+            return full(&list, "response");
+        ret[n] = (struct cmp_outcome){0};
+        TM_TRY(cert_response(&ret[n], &list));
+    }
+    TM_TRY(der_end(&list));
+    *ret_n = n;
+    return TM_OK;
+}
+
+/* RevRepContent ::= SEQUENCE { status SEQUENCE SIZE (1..MAX) OF PKIStatusInfo, revCerts [0] … OPTIONAL, crls [1] … OPTIONAL } */
+static tm_err revocation_responses(struct cmp_outcome *ret, size_t max, size_t *ret_n, struct der_reader *seq)
+{
+    struct der_reader list;
+    size_t n = 0;
+    TM_TRY(der_enter(seq, DER_SEQUENCE, &list));
+    for (; !der_at_end(&list); n++) {
+        if (n == max)
+            return full(&list, "status");
+        ret[n] = (struct cmp_outcome){.request_id = (int64_t)n};
+        TM_TRY(status_info(&ret[n].status, &list));
+    }
+    TM_TRY(der_end(&list));
+    while (der_peek(seq) == DER_CONTEXT_CONS(0) || der_peek(seq) == DER_CONTEXT_CONS(1))
+        TM_TRY(der_skip(seq, der_peek(seq)));
+    *ret_n = n;
+    return TM_OK;
+}
+
+/* PollRepContent ::= SEQUENCE OF SEQUENCE { certReqId INTEGER, checkAfter INTEGER, reason PKIFreeText OPTIONAL } */
+static tm_err poll_responses(struct cmp_outcome *ret, size_t max, size_t *ret_n, struct der_reader *list)
+{
+    struct der_reader seq, text;
+    bool present;
+    size_t n = 0;
+    for (; !der_at_end(list); n++) {
+        if (n == max)
+            return full(list, "pollRep");
+        ret[n] = (struct cmp_outcome){.status.status = CMP_WAITING};
+        TM_TRY(der_enter(list, DER_SEQUENCE, &seq));
+        TM_TRY(small_integer(&seq, &ret[n].request_id));
+        TM_TRY(der_read_uint(&seq, &ret[n].check_after));
+        TM_TRY(der_enter_optional(&seq, DER_SEQUENCE, &text, &present));
+        if (present && !der_at_end(&text))
+            TM_TRY(der_read(&text, DER_UTF8_STRING, &ret[n].status.text));
+        TM_TRY(der_end(&seq));
+    }
+    *ret_n = n;
+    return TM_OK;
+}
+
+/* ErrorMsgContent ::= SEQUENCE { pKIStatusInfo PKIStatusInfo, errorCode INTEGER OPTIONAL, errorDetails PKIFreeText OPTIONAL } */
+static tm_err error_content(struct cmp_outcome *ret, size_t *ret_n, struct der_reader *seq)
+{
+    struct slice ignored;
+    *ret = (struct cmp_outcome){0};
+    TM_TRY(status_info(&ret->status, seq));
+    if (der_peek(seq) == DER_INTEGER)
+        TM_TRY(der_read_integer(seq, &ignored));
+    if (der_peek(seq) == DER_SEQUENCE)
+        TM_TRY(der_skip(seq, DER_SEQUENCE));
+    *ret_n = 1;
+    return TM_OK;
+}
+
+tm_err cmp_outcomes_read(struct cmp_outcome *ret, size_t max, size_t *ret_n, unsigned body,
+                         struct slice content, struct diag *diag)
+{
+    struct der_reader r, seq;
+    size_t n = 0;
+    tm_err e;
+    der_reader_init(&r, content, diag);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &seq));
+    TM_TRY(der_end(&r));
+    if (body == CMP_IP || body == CMP_CP || body == CMP_KUP)
+        e = cert_responses(ret, max, &n, &seq);
+    else if (body == CMP_RP)
+        e = revocation_responses(ret, max, &n, &seq);
+    else if (body == CMP_POLLREP)
+        e = poll_responses(ret, max, &n, &seq);
+    else if (body == CMP_ERROR)
+        e = error_content(ret, &n, &seq);
+    else
+        return der_reject(&seq, TM_EUNSUPPORTED, "RFC 9810 5.3", "body", "no answer with a status");
+    TM_TRY(e);
+    TM_TRY(der_end(&seq));
+    *ret_n = n;
     return TM_OK;
 }

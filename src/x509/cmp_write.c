@@ -287,3 +287,20 @@ void cmp_list_build(struct buf *out, const struct slice *v, size_t n)
     put_list(&b, v, n);
     end(&b);
 }
+
+/* RootCaKeyUpdateValue ::= SEQUENCE { newWithNew CMPCertificate, newWithOld [0] CMPCertificate OPTIONAL, oldWithNew [1] CMPCertificate
+ *     OPTIONAL } */
+void cmp_root_update_build(struct buf *out, struct slice new_with_new, struct slice new_with_old,
+                           struct slice old_with_new)
+{
+    struct der_builder b;
+    der_builder_init(&b, out);
+    der_open(&b, DER_SEQUENCE);
+    der_put_tlv(&b, new_with_new);
+    if (new_with_old.n)
+        put_explicit(&b, 0, new_with_old);
+    if (old_with_new.n)
+        put_explicit(&b, 1, old_with_new);
+    der_close(&b);
+    end(&b);
+}

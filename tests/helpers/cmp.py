@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 OID = {"pbm": "1.2.840.113533.7.66.13", "pbmac1": "1.2.840.113549.1.5.14", "pbkdf2": "1.2.840.113549.1.5.12", "sha256": "2.16.840.1.101.3.4.2.1",
        "hmac-sha256": "1.2.840.113549.2.9", "ecdsa-sha256": "1.2.840.10045.4.3.2", "implicitConfirm": "1.3.6.1.5.5.7.4.13",
-       "caCerts": "1.3.6.1.5.5.7.4.17", "certProfile": "1.3.6.1.5.5.7.4.21", "oldCertID": "1.3.6.1.5.5.7.5.1.5"}
+       "caCerts": "1.3.6.1.5.5.7.4.17", "rootCaKeyUpdate": "1.3.6.1.5.5.7.4.18", "certReqTemplate": "1.3.6.1.5.5.7.4.19",
+       "rootCaCert": "1.3.6.1.5.5.7.4.20", "crlStatusList": "1.3.6.1.5.5.7.4.22", "crls": "1.3.6.1.5.5.7.4.23",
+       "unsupportedOIDs": "1.3.6.1.5.5.7.4.7", "confirmWaitTime": "1.3.6.1.5.5.7.4.14", "certProfile": "1.3.6.1.5.5.7.4.21", "oldCertID": "1.3.6.1.5.5.7.5.1.5"}
 BODIES = ("ir ip cr cp p10cr popdecc popdecr kur kup krr krp rr rp ccr ccp ckuann cann rann crlann pkiconf nested genm genp error certConf "
           "pollReq pollRep").split()
 FAILS = ("badAlg badMessageCheck badRequest badTime badCertId badDataFormat wrongAuthority incorrectData missingTimeStamp badPOP certRevoked "
@@ -295,3 +297,42 @@ def post(house, der, label="cmp", operation="", content_type="application/pkixcm
         return Answer(body)
     finally:
         connection.close()
+
+
+# ---- who enrolls ----
+
+
+class Device:
+    """One with a birth certificate, and what it asks for."""
+
+    def __init__(self, house, factory, number, label="cmp"):
+        self.house, self.number, self.label = house, number, label
+        self.by = Signer(*factory.idevid(number))
+        self.key = ec.generate_private_key(ec.SECP256R1())
+
+    def ir(self, **options):
+        return seq(request(self.key, name(self.number), **options))
+
+    def ask(self, body="ir", content=None, **options):
+        return post(self.house, message(body, self.ir() if content is None else content, options.pop("by", self.by), **options), self.label)
+
+    def enroll(self, **options):
+        """The answer to an ir, its transaction open."""
+        self.transaction = os.urandom(16)
+        reply = self.ask(transaction=self.transaction, **options)
+        assert reply.body == "ip" and reply.status in (0, 1), reply
+        return reply
+
+    def go_on(self, body, content, reply, **options):
+        options.setdefault("recip_nonce", reply.nonce)
+        return self.ask(body, content, transaction=options.pop("transaction", self.transaction), **options)
+
+    def signer(self, reply):
+        """With the certificate of an answer."""
+        return Signer(x509.load_der_x509_certificate(reply.cert), self.key)
+
+
+def secret(house, endpoint="cmp", profile="device-ldevid-1y", device=None, **options):
+    """A reference and its secret, to protect messages with."""
+    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", endpoint, "--profile", profile, *(["--device", device] if device else []))
+    return Mac(made["id"], made["secret"], **options)

@@ -8,39 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
-from cmp import (IMPLICIT, Answer, Mac, Signer, Unprotected, confirm, explicit, info, integer, message, name, octets, oid, post,  # noqa: E402
-                 read, request, revocation, seq, tlv, utf8)
-
-
-class Device:
-    """One with a birth certificate, and what it asks for."""
-
-    def __init__(self, house, factory, number):
-        self.house, self.number = house, number
-        self.by = Signer(*factory.idevid(number))
-        self.key = ec.generate_private_key(ec.SECP256R1())
-
-    def ir(self, **options):
-        return seq(request(self.key, name(self.number), **options))
-
-    def ask(self, body="ir", content=None, **options):
-        return post(self.house, message(body, self.ir() if content is None else content, options.pop("by", self.by), **options))
-
-    def enroll(self, **options):
-        """The answer to an ir, its transaction open."""
-        self.transaction = os.urandom(16)
-        reply = self.ask(transaction=self.transaction, **options)
-        assert reply.body == "ip" and reply.status in (0, 1), reply
-        return reply
-
-    def go_on(self, body, content, reply, **options):
-        options.setdefault("recip_nonce", reply.nonce)
-        return post(self.house, message(body, content, options.pop("by", self.by), transaction=options.pop("transaction", self.transaction),
-                                        **options))
-
-    def signer(self, reply):
-        """With the certificate of an answer."""
-        return Signer(x509.load_der_x509_certificate(reply.cert), self.key)
+from cmp import (IMPLICIT, Answer, Device, Mac, Signer, Unprotected, confirm, explicit, info, integer, message, name, octets, oid, post,  # noqa: E402
+                 read, request, revocation, secret, seq, tlv, utf8)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +22,6 @@ def enrolled(device):
     """The certificate that the device has, confirmed."""
     reply = device.enroll(infos=[IMPLICIT])
     return device.signer(reply)
-
-
-def secret(house, **options):
-    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp", "--profile", "device-ldevid-1y")
-    return Mac(made["id"], made["secret"], **options)
 
 
 # ---- 3: messages ----

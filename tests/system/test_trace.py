@@ -7,8 +7,10 @@ import sys
 import time
 
 import pytest
+from cryptography import x509
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
+import cmp  # noqa: E402
 from acme import Client, HttpServer, Problem, make_csr  # noqa: E402
 from dns import DnsServer  # noqa: E402
 
@@ -130,6 +132,30 @@ def test_trace__scep(house, openssl, program, tmp_path):
     assert any(b"*" * len(secret) in b for b in bodies) and not any(s.encode() in b for b in bodies for s in (secret, "wrong-and-secret", "other-secret"))
     for s in (secret, "wrong-and-secret", "other-secret", "trace-victim"):
         assert s not in told and s not in house.cli("trace", "show", "--full", recording.path).stdout
+
+
+def test_trace__cmp(house, factory, program, tmp_path):
+    """A certificate that is confirmed, one that is not, a secret that is wrong, a revocation: each transaction's end in words."""
+    recording = Recording(house, program, tmp_path / "cmp.trace", "cmp")
+    device = cmp.Device(house, factory, "SN-trace-cmp")
+    reply = device.enroll()
+    device.go_on("certConf", cmp.confirm(reply.cert), reply)
+    device.enroll()
+    device.ask(by=cmp.Mac("no-such-reference", "wrong"))
+    device.ask(content=device.ir(wrong=True))
+    own = device.signer(device.enroll(infos=[cmp.IMPLICIT]))
+    device.ask("rr", cmp.revocation(own.cert, 4), by=own)
+    device.ask("genm", cmp.seq(cmp.info("caCerts")))
+    told = recording.told()
+    assert "the signature verifies" in told and "does NOT verify" not in told
+    assert "PBM, hmacWithSHA256, 1000 iterations), reference no-such-reference" in told
+    assert "its signature does NOT prove that the key is there" in told
+    assert "subject CN=SN-trace-cmp" in told and "superseded" in told and "caCerts" in told.lower().replace("cacerts", "caCerts")
+    verdict = told[told.index("Verdict (cmp)"):]
+    serial = f"{x509.load_der_x509_certificate(reply.cert).serial_number:032x}"
+    assert f"has its certificate: {serial}" in verdict
+    assert "did NOT confirm it" in verdict and "badMessageCheck" in verdict and "badPOP" in verdict and "revoked what it wanted to" in verdict
+    assert "7 transaction(s) in 8 exchange(s)" in verdict
 
 
 def test_recordings__who_may(house):

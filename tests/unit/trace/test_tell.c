@@ -106,6 +106,15 @@ static void test_trace_tell__scep(void **state)
     assert_non_null(strstr(s, "NOT a message of SCEP's"));
 }
 
+static void test_trace_tell__cmp(void **state)
+{
+    (void)state;
+    const char *s = tell("/.well-known/cmp/p/plant/initialization", "nonsense", 415, "the content type");
+    assert_non_null(strstr(s, "what is no message of CMP"));
+    assert_non_null(strstr(s, "by HTTP: the content type"));
+    assert_non_null(strstr(s, "0 transaction(s) in 1 exchange(s), 1 of which can't be read"));
+}
+
 static void test_trace_tell__of_no_protocol(void **state)
 {
     (void)state;
@@ -133,6 +142,15 @@ static void test_trace_protocol__ours(void **state)
     assert_false(scep->ours("/scep/", NULL));
     assert_true(scep->ours("/certsrv/mscep/mscep.dll", "scep"));
     assert_false(scep->ours("/certsrv/mscep/mscep.dll", "one"));
+    const struct trace_protocol *cmp = trace_protocol_by_door(DOOR_CMP);
+    assert_true(cmp->ours("/.well-known/cmp", NULL));
+    assert_true(cmp->ours("/.well-known/cmp", "cmp"));
+    assert_true(cmp->ours("/.well-known/cmp/initialization", "cmp"));
+    assert_false(cmp->ours("/.well-known/cmp/initialization", "plant"));
+    assert_true(cmp->ours("/.well-known/cmp/p/plant", "plant"));
+    assert_true(cmp->ours("/.well-known/cmp/p/plant/keyupdate", "plant"));
+    assert_false(cmp->ours("/.well-known/cmp/p/plant-2/keyupdate", "plant"));
+    assert_false(cmp->ours("/.well-known/cmpx", NULL));
     assert_null(trace_protocol_by_name("nonsense"));
 }
 
@@ -144,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_trace_tell__control_characters),
         cmocka_unit_test(test_trace_tell__est),
         cmocka_unit_test(test_trace_tell__scep),
+        cmocka_unit_test(test_trace_tell__cmp),
         cmocka_unit_test(test_trace_tell__of_no_protocol),
         cmocka_unit_test(test_trace_protocol__ours),
     };
