@@ -191,7 +191,7 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
 static tm_err reject(struct house *h, struct arena *a, tenant_id tenant, struct continuation_row *row,
                      const char *by, const char *comment, struct diag *diag)
 {
-    TM_TRY(continuation_finish(row, a, NULL, comment));
+    TM_TRY(continuation_finish(row, a, NULL, (struct slice){0}, comment));
     struct effect effects[2] = {{.kind = EFFECT_CONTINUATION_PUT,
                                  .tenant = tenant,
                                  .expected_version = row->version,

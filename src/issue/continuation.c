@@ -200,15 +200,27 @@ tm_err continuation_restore(struct issue_request *ret, struct arena *a, const st
     return e;
 }
 
+/* Octets as text, in the document. */
+static int set_octets(json_t *doc, const char *key, struct slice octets)
+{
+    struct buf b;
+    buf_init(&b, STATE_MAX);
+    buf_put_base64(&b, octets, BASE64_STD, 0);
+    int bad = buf_err(&b) != TM_OK || json_object_set_new(doc, key, json_string(buf_str(&b)));
+    buf_done(&b);
+    return bad;
+}
+
 tm_err continuation_finish(struct continuation_row *row, struct arena *a, const uint8_t *serial,
-                           const char *reason)
+                           struct slice cert, const char *reason)
 {
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, row->state, STATE_MAX, NULL));
     int bad;
     if (serial) {
         char *hex = arena_hex(a, slice_of(serial, CERT_SERIAL_LEN));
-        bad = !hex || json_object_set_new(doc, "serial", json_string(hex));
+        bad = !hex || json_object_set_new(doc, "serial", json_string(hex)) ||
+              (cert.n && set_octets(doc, "certificate", cert));
     } else {
         bad = json_object_set_new(doc, "rejected", json_string(reason ? reason : ""));
     }
@@ -224,13 +236,18 @@ tm_err continuation_finish(struct continuation_row *row, struct arena *a, const 
     return e;
 }
 
-tm_err continuation_serial(uint8_t ret[CERT_SERIAL_LEN], struct arena *a, const struct continuation_row *row)
+tm_err continuation_issued(uint8_t ret[CERT_SERIAL_LEN], struct slice *ret_cert, struct arena *a,
+                           const struct continuation_row *row)
 {
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, row->state, STATE_MAX, NULL));
     const char *hex = json_string_value(json_object_get(doc, "serial"));
     struct slice serial = {0};
     tm_err e = hex ? hex_decode(&serial, a, slice_str(hex)) : TM_ENOTFOUND;
+    const char *cert = json_string_value(json_object_get(doc, "certificate"));
+    *ret_cert = (struct slice){0};
+    if (e == TM_OK && cert)
+        e = base64_decode(ret_cert, a, slice_str(cert), BASE64_STD);
     json_decref(doc);
     if (e != TM_OK)
         return e;

@@ -16,8 +16,10 @@ tm_err continuation_row_make(struct continuation_row *ret, struct issue_request 
 /* The request of a waiting row again, ready for issue_run() with `approved` set; everything in `a`. */
 tm_err continuation_restore(struct issue_request *ret, struct arena *a, const struct continuation_row *row,
                             tenant_id tenant, struct house *h, struct diag *diag);
-/* State with the serial of what was issued, or the reason of a rejection. */
+/* State with the serial of what was issued, or the reason of a rejection. `cert`: where the inventory does not keep it, for whoever comes to fetch
+ * it. */
 tm_err continuation_finish(struct continuation_row *row, struct arena *a, const uint8_t *serial,
-                           const char *reason);
-/* Serial noted by continuation_finish(); TM_ENOTFOUND. */
-tm_err continuation_serial(uint8_t ret[CERT_SERIAL_LEN], struct arena *a, const struct continuation_row *row);
+                           struct slice cert, const char *reason);
+/* Serial and, where it was noted, certificate (else empty) of continuation_finish(); TM_ENOTFOUND. */
+tm_err continuation_issued(uint8_t ret[CERT_SERIAL_LEN], struct slice *ret_cert, struct arena *a,
+                           const struct continuation_row *row);

@@ -291,7 +291,9 @@ static tm_err collect_effects(struct run *run)
     if (r->continuation) {
         struct effect *e = &run->effects[run->n_effects++];
         run->continuation = *r->continuation;
-        TM_TRY(continuation_finish(&run->continuation, r->arena, run->sign.serial, NULL));
+        bool kept = profile_retention(p) == RETAIN_FULL;
+        TM_TRY(continuation_finish(&run->continuation, r->arena, run->sign.serial,
+                                   kept ? (struct slice){0} : r->cert, NULL));
         *e = (struct effect){.kind = EFFECT_CONTINUATION_PUT,
                              .tenant = r->tenant,
                              .expected_version = run->continuation.version,

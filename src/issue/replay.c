@@ -9,8 +9,8 @@
 
 enum { TOKEN_REPLAY_WINDOW = 7 * 86400 };
 
-/* Answer with a certificate issued before. TM_ENOTFOUND when its DER was not kept. */
-static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN])
+/* Answer with a certificate issued before; `kept`: its DER, where not the inventory has it. TM_ENOTFOUND when it was not kept. */
+static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN], struct slice kept)
 {
     struct issue_request *r = run->r;
     struct store_read q = {.kind = READ_CERT, .tenant = r->tenant, .arena = r->arena, .with_der = true};
@@ -20,6 +20,8 @@ static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN])
         r->diag = q.diag;
         return e;
     }
+    if (q.certs[0].der.n == 0)
+        q.certs[0].der = kept;
     if (q.certs[0].der.n == 0)
         return diag_fail(&r->diag, TM_ENOTFOUND, "replay", NULL,
                          "the certificate was issued, but its profile does not keep it");
@@ -71,7 +73,7 @@ static tm_err replay_idempotent(struct run *run, bool *ret_done)
         return diag_fail(&r->diag, TM_ECONFLICT, "idempotency-key", NULL,
                          "this idempotency key was used for another request");
     *ret_done = true;
-    return replay(run, q.idem.cert);
+    return replay(run, q.idem.cert, (struct slice){0});
 }
 
 /* A one-time token that this very key has used already: the lost reply is answered again for a window. */
@@ -103,7 +105,7 @@ static tm_err replay_token(struct run *run, bool *ret_done)
         return TM_OK;
     }
     *ret_done = true;
-    return replay(run, t->bound_cert);
+    return replay(run, t->bound_cert, (struct slice){0});
 }
 
 /* A request that waits already, was approved or was rejected. */
@@ -132,8 +134,9 @@ static tm_err resume(struct run *run, bool *ret_done)
     *ret_done = true;
     uint8_t serial[CERT_SERIAL_LEN];
     if (strcmp(row->status, "done") == 0) {
-        TM_TRY(continuation_serial(serial, r->arena, row));
-        return replay(run, serial);
+        struct slice kept;
+        TM_TRY(continuation_issued(serial, &kept, r->arena, row));
+        return replay(run, serial, kept);
     }
     r->outcome = ISSUE_PENDING;
     memccpy(r->pending_id, row->id, 0, sizeof r->pending_id - 1);

@@ -113,7 +113,8 @@ static tm_err settle(struct acme_exchange *x, struct acme_order *o, struct diag 
         return TM_OK;
     if (done) {
         uint8_t serial[CERT_SERIAL_LEN];
-        TM_TRY(continuation_serial(serial, x->arena, row));
+        struct slice kept; /* ACME's profiles keep their certificates: orders are fetched at any time */
+        TM_TRY(continuation_issued(serial, &kept, x->arena, row));
         o->serial = arena_hex(x->arena, SLICE_ARR(serial));
         o->row.status = ACME_VALID;
     } else {
