@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "register/register.h"
@@ -79,6 +80,17 @@ static struct group *group_for(struct refusals *r, tenant_id tenant, enum door d
     return g;
 }
 
+/* As much of a text as fits, whole characters. */
+static void put_cut(char *ret, size_t size, const char *text)
+{
+    struct slice s = slice_str(text ? text : "");
+    size_t n = 0, step;
+    while (n < s.n && (step = utf8_step(slice_sub(s, n, s.n))) > 0 && n + step < size)
+        n += step;
+    memcpy(ret, s.p, n);
+    ret[n] = '\0';
+}
+
 void refusal_note(struct house *h, tenant_id tenant, enum door door, const char *endpoint, const char *peer,
                   const char *rule, const char *detail)
 {
@@ -93,7 +105,7 @@ void refusal_note(struct house *h, tenant_id tenant, enum door door, const char 
     if (g->count++ == 0)
         g->first = now;
     g->last = now;
-    snprintf(g->detail, sizeof g->detail, "%s", detail ? detail : "");
+    put_cut(g->detail, sizeof g->detail, detail);
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -106,7 +106,9 @@ static tm_err check_spec(const struct token_spec *s, struct diag *diag)
 static tm_err make_row(struct token_row *t, char **ret_secret, struct arena *a, const struct token_spec *s)
 {
     char *id;
-    TM_TRY(random_text(&id, a, ID_OCTETS));
+    do /* a command takes what begins with "-" for an option */
+        TM_TRY(random_text(&id, a, ID_OCTETS));
+    while (id[0] == '-');
     int64_t now = clock_now();
     t->id = id;
     t->expires_at = s->ttl >= TM_TIME_NEVER - now ? TM_TIME_NEVER : now + s->ttl;
