@@ -192,8 +192,10 @@ static tm_err make_exts(struct ext_list *l, const struct ca_plan *p)
     TM_TRY(ext_encode_key_usage(&value, l->a, ca ? KU_KEY_CERT_SIGN | KU_CRL_SIGN : ee_usage));
     add_ext(l, OID_EXT_KEY_USAGE, true, value);
     if (!ca) {
-        struct slice eku = oid_contents(p->ra ? OID_EKU_CMC_RA : OID_EKU_OCSP_SIGNING);
-        TM_TRY(ext_encode_eku(&value, l->a, &eku, 1));
+        /* Keys that are made here are signed by the RA too, which clients want to see (RFC 9483 4.1.6). */
+        struct slice eku[] = {oid_contents(p->ra ? OID_EKU_CMC_RA : OID_EKU_OCSP_SIGNING),
+                              oid_contents(OID_EKU_CM_KGA)};
+        TM_TRY(ext_encode_eku(&value, l->a, eku, p->ra ? 2 : 1));
         add_ext(l, OID_EXT_EKU, false, value);
     }
     TM_TRY(ext_encode_ski(&value, l->a, SLICE_ARR(key_id)));

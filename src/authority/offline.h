@@ -56,6 +56,11 @@ tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offlin
 tm_err offline_bundle_sign_csr(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
                                struct slice csr, const struct offline_sign *o, struct diag *diag);
 
+/* A link certificate (RFC 9810 4.4): another root's name and key under this root's signature, as long as both live. With one from each to the
+ * other, who trusts either root trusts both. Recorded like any other. */
+tm_err offline_bundle_link(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
+                           struct slice root, struct diag *diag);
+
 /* From now on every CRL of this bundle lists the serial (magnitude). `when` 0: now. TM_ENOTFOUND unless the bundle signed it and
  * `anyway` is false; TM_ECONFLICT when listed already. */
 tm_err offline_bundle_revoke(struct offline_bundle *b, struct slice serial, int reason, int64_t when,

@@ -75,6 +75,41 @@ tm_err offline_bundle_sign(struct ca_signed *ret, struct arena *a, struct offlin
     return TM_OK;
 }
 
+tm_err offline_bundle_link(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
+                           struct slice root, struct diag *diag)
+{
+    struct cert other;
+    struct ca_signed s;
+    TM_TRY(cert_parse(&other, root, diag));
+    TM_TRY(pubkey_check(&other.spki, diag));
+    if (!cert_is_ca(&other) || cert_verify_signature(&other, &other.spki, NULL) != TM_OK)
+        return diag_fail(diag, TM_EINVAL, "RFC 9810 4.4", "certificate",
+                         "not a root: it is not signed by itself");
+    if (slice_eq(other.spki.der, b->cert.spki.der))
+        return diag_fail(diag, TM_EINVAL, "RFC 9810 4.4", "certificate",
+                         "this is the signing root's own key");
+    int64_t now = clock_now(), from = now - CA_BACKDATE;
+    if (from < b->cert.not_before)
+        from = b->cert.not_before;
+    struct ca_plan p = {
+        .issuer = b->cert.subject,
+        .subject = other.subject,
+        .spki = other.spki.der,
+        .issuer_key_id = cert_ski(&b->cert),
+        .not_before = from > other.not_before ? from : other.not_before,
+        .not_after = other.not_after < b->cert.not_after ? other.not_after : b->cert.not_after,
+        .path_len = -1,
+        .crl_url = offline_header(b, "crl_url"),
+        .ca_url = offline_header(b, "ca_url"),
+        .sig_alg = offline_sig_alg(b),
+    };
+    TM_TRY(ca_plan_sign(&s, a, b->signer, b->name, &p, b->cert.spki.der, diag));
+    TM_TRY(record_ca(b, &s, other.subject, p.not_after));
+    TM_TRY(offline_bundle_save(b, diag));
+    *ret = s;
+    return TM_OK;
+}
+
 tm_err offline_bundle_sign_csr(struct ca_signed *ret, struct arena *a, struct offline_bundle *b,
                                struct slice csr, const struct offline_sign *o, struct diag *diag)
 {

@@ -85,6 +85,33 @@ static int sign(struct cli *c, struct cli_ceremony *x)
     return ok ? 0 : 1;
 }
 
+static int link_roots(struct cli *c, struct cli_ceremony *x)
+{
+    struct slice text, der;
+    struct ca_signed s = {0};
+    struct diag diag = {0};
+    const char *path = cli_get(c, "root");
+    if (!path)
+        return cli_usage(c, "--root FILE is missing: the other root's certificate");
+    if (!cli_read_file(c, path, OFFLINE_CSR_MAX, &text))
+        return 1;
+    tm_err e = pem_next(&der, NULL, c->arena, &text, "CERTIFICATE");
+    if (e == TM_ENOTFOUND)
+        return cli_fail(c, "%s: there is no certificate in it", path);
+    if (e == TM_OK)
+        e = offline_bundle_link(&s, c->arena, x->bundle, der, &diag);
+    if (e != TM_OK)
+        return cli_fail_diag(c, e, &diag, path);
+    struct buf out;
+    buf_init(&out, OFFLINE_OUT_MAX);
+    buf_put_pem(&out, "CERTIFICATE", s.der);
+    bool ok = buf_err(&out) == TM_OK && cli_write_file(c, cli_get(c, "out"), buf_slice(&out), 0644);
+    buf_done(&out);
+    if (ok)
+        tell_signed(c, s.der);
+    return ok ? 0 : 1;
+}
+
 static int crls(struct cli *c, struct cli_ceremony *x)
 {
     struct offline_crls o = {0};
@@ -159,13 +186,18 @@ static int offline(struct cli *c)
     static const struct {
         const char *name;
         int (*run)(struct cli *c, struct cli_ceremony *x);
-    } acts[] = {{"show", show_bundle}, {"sign", sign},   {"crls", crls},
-                {"revoke", revoke},    {"rekey", rekey}, {0}};
+    } acts[] = {{"show", show_bundle},
+                {"sign", sign},
+                {"link", link_roots},
+                {"crls", crls},
+                {"revoke", revoke},
+                {"rekey", rekey},
+                {0}};
     size_t i = 0;
     while (acts[i].name && strcmp(acts[i].name, c->args[0]) != 0)
         i++;
     if (!acts[i].name)
-        return cli_usage(c, "there is no \"%s\": show, sign, crls, revoke or rekey", c->args[0]);
+        return cli_usage(c, "there is no \"%s\": show, sign, link, crls, revoke or rekey", c->args[0]);
     struct cli_ceremony x = {0};
     int status = 2;
     if (!cli_has(c, "bundle"))
@@ -186,7 +218,8 @@ static const struct cli_option offline_options[] = {
     {"path-len", 0, "N", "sign: CAs that may stand below it (0)", false},
     {"issues-cas", 0, NULL, "sign: it is a tier that signs CAs", false},
     {"permit-dns", 0, "SUFFIX", "sign: only names under this suffix", true},
-    {"out", 'O', "FILE", "sign, crls: where to; standard output else", false},
+    {"root", 0, "FILE", "link: certificate of the root that this one leads to", false},
+    {"out", 'O', "FILE", "sign, link, crls: where to; standard output else", false},
     {"count", 0, "N", "crls: how many (24)", false},
     {"every", 0, "TIME", "crls: how far apart (30d)", false},
     {"serial", 0, "HEX", "revoke: whose", false},
@@ -200,14 +233,15 @@ static const struct cli_option offline_options[] = {
 const struct command ca_offline_commands[] = {
     {.noun = "ca",
      .verb = "offline",
-     .summary = "work with an offline root's bundle: show, sign, crls, revoke, rekey",
-     .arguments = "show|sign|crls|revoke|rekey",
+     .summary = "work with an offline root's bundle: show, sign, link, crls, revoke, rekey",
+     .arguments = "show|sign|link|crls|revoke|rekey",
      .description =
          "Needs no house, no network and no server: only the bundle and its passphrase. Every signature is written into\n"
          "the bundle before it is handed out, so keep the newest copy.",
      .example =
          "touchmark ca offline show --bundle root-root.bundle --passphrase-file root.passphrase\n"
          "touchmark ca offline sign --bundle root-root.bundle --csr plant-3.csr --lifetime 10y --out plant-3.pem\n"
+         "touchmark ca offline link --bundle root-root.bundle --root new-root.pem --out new-with-old.pem\n"
          "touchmark ca offline crls --bundle root-root.bundle --count 24 --every 30d --lifetime 90d --out crls.pem\n"
          "touchmark ca offline revoke --bundle root-root.bundle --serial 0123ab --reason cACompromise",
      .options = offline_options,

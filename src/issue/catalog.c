@@ -236,7 +236,8 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     TM_TRY(json_bind(&d, authority_schema, doc, "", a, diag));
     struct authority *x = arena_calloc(a, 1, sizeof *x);
     struct slice *chain = arena_calloc(a, CHAIN_MAX, sizeof *chain);
-    if (!x || !chain)
+    struct slice *links = arena_calloc(a, LINKS_MAX, sizeof *links);
+    if (!x || !chain || !links)
         return TM_ENOMEM;
     x->tenant = tenant;
     x->name = d.name;
@@ -259,6 +260,8 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     TM_TRY(cert_parse(&x->cert, x->der, diag));
     TM_TRY(pem_list_decode(chain, CHAIN_MAX, &x->n_chain, a, &d.chain, "/chain", diag));
     x->chain = chain;
+    TM_TRY(pem_list_decode(links, LINKS_MAX, &x->n_links, a, &d.links, "/links", diag));
+    x->links = links;
     x->key_id = cert_ski(&x->cert);
     if (x->key_id.n == 0 || x->key_id.n * 2 >= sizeof x->key_id_hex)
         return diag_fail(diag, TM_EINVAL, "RFC 5280 4.2.1.2", "/certificate",

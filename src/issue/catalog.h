@@ -43,8 +43,10 @@ struct authority {
     const char *crl_url, *ca_url, *ocsp_url; /* as written into certificates it issues; "" when none */
     int64_t crl_lifetime, crl_every;         /* seconds */
     const char *successor;                   /* name of the authority that takes its place; "" none */
-    int64_t crl_delta;                       /* seconds; 0: no delta CRLs */
-    unsigned shards_wanted;                  /* as its document says; what holds is `shards` */
+    struct slice *links; /* of a root: between its key and its predecessor's (RFC 9810 4.4), DER */
+    size_t n_links;
+    int64_t crl_delta;      /* seconds; 0: no delta CRLs */
+    unsigned shards_wanted; /* as its document says; what holds is `shards` */
     struct authority_shards {
         int64_t from; /* unix seconds; up to the next one's */
         unsigned count;

@@ -148,6 +148,11 @@ const struct json_field authority_schema[] = {
         struct authority_doc, successor, JSON_K_STRING, .max = 63, .def = "",
         .doc =
             "the authority that takes its place: clients that ask are told of it ahead (SCEP's GetNextCACert)"),
+    JSON_FIELD(
+        struct authority_doc, links, JSON_K_STRINGS, .max = LINKS_MAX,
+        .doc =
+            "of a root: certificates that lead from its predecessor's key to its own and back, PEM; made by "
+            "`touchmark ca offline link`"),
     JSON_FIELD(struct authority_doc, root, JSON_K_BOOL, .doc = "it is a trust anchor"),
     JSON_FIELD(struct authority_doc, disabled, JSON_K_BOOL, .doc = "true stops issuance; CRLs go on"),
     JSON_FIELD(struct authority_doc, signature, JSON_K_STRING, .max = 32, .def = "",
@@ -328,6 +333,21 @@ static tm_err check_tenant(struct arena *a, const json_t *doc, struct diag *diag
     return check_name(d.name, diag);
 }
 
+/* Each of them says that one key follows another: that of this root, or that it signed for its predecessor's. */
+static tm_err check_links(const struct cert *root, const struct slice *der, size_t n, struct diag *diag)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct cert link;
+        TM_TRY(cert_parse(&link, der[i], diag));
+        bool ours = slice_eq(link.spki.der, root->spki.der),
+             by_us = cert_verify_signature(&link, &root->spki, NULL) == TM_OK;
+        if (!cert_is_ca(&link) || ours == by_us)
+            return diag_fail(diag, TM_EINVAL, "RFC 9810 4.4", "/links",
+                             "not a CA certificate for this key from another, or from this key for another");
+    }
+    return TM_OK;
+}
+
 static tm_err check_authority(struct arena *a, const json_t *doc, struct diag *diag)
 {
     struct authority_doc d = {0};
@@ -354,6 +374,8 @@ static tm_err check_authority(struct arena *a, const json_t *doc, struct diag *d
     if (d.crl.every > d.crl.lifetime)
         return diag_fail(diag, TM_EINVAL, NULL, "/crl/every",
                          "a CRL would end before its successor is published");
+    TM_TRY(pem_list_decode(der, 16, &n, a, &d.links, "/links", diag));
+    TM_TRY(check_links(&c, der, n, diag));
     return pem_list_decode(der, 16, &n, a, &d.chain, "/chain", diag);
 }
 

@@ -26,7 +26,7 @@ extern const struct resource_kind resource_kinds
     []; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
 
-enum { AUTHORITY_SHARDS_MAX = 128 };
+enum { AUTHORITY_SHARDS_MAX = 128, LINKS_MAX = 8 };
 
 /* The documents as bound; strings live in the arena of the binding. */
 struct tenant_doc {
@@ -39,6 +39,7 @@ struct authority_doc {
     const char *key;           /* the signer's key id; "" when the key is not in this house */
     const char *certificate;   /* PEM */
     struct json_strings chain; /* PEM each, from the issuer up to the root */
+    struct json_strings links; /* PEM each */
     const char *parent, *successor;
     bool root, disabled;
     const char *signature; /* algorithm name; "" the key's default */

@@ -234,7 +234,14 @@ static tm_err check_leaf(const struct envelope *e, struct arena *a, const struct
     return check_names(e, a, c, diag);
 }
 
-/* The CA's RA (docs/adr/0004): no names, one use, no longer than the CA. Nothing else passes by this way. */
+/* id-kp-cmcRA, and beside it at most id-kp-cmKGA: who signs keys that are made in the house (RFC 9483 4.1.6). */
+static bool ra_uses(const struct eku *eku)
+{
+    return (eku->n == 1 || (eku->n == 2 && oid_find(eku->oid[1]) == OID_EKU_CM_KGA)) &&
+           oid_find(eku->oid[0]) == OID_EKU_CMC_RA;
+}
+
+/* The CA's RA (docs/adr/0004): no names, its use, no longer than the CA. Nothing else passes by this way. */
 static tm_err check_ra(const struct envelope *e, const struct cert *c, uint32_t ku, int64_t now,
                        struct diag *diag)
 {
@@ -242,11 +249,11 @@ static tm_err check_ra(const struct envelope *e, const struct cert *c, uint32_t 
     struct eku eku;
     if (!(e->allow & (1u << SIGN_LEAF | 1u << SIGN_CA)))
         return deny(diag, "envelope.allow", NULL, "key %s is not a CA's", e->key_id);
-    if (!ext || ext_decode_eku(&eku, ext->value, NULL) != TM_OK || eku.n != 1 ||
-        oid_find(eku.oid[0]) != OID_EKU_CMC_RA ||
+    if (!ext || ext_decode_eku(&eku, ext->value, NULL) != TM_OK || !ra_uses(&eku) ||
         (ku & ~(uint32_t)KU_KEY_ENCIPHERMENT) != KU_DIGITAL_SIGNATURE)
-        return deny(diag, "envelope.ra", "extKeyUsage",
-                    "an RA's certificate has the extended key usage cmcRA and signs messages only");
+        return deny(
+            diag, "envelope.ra", "extKeyUsage",
+            "an RA's certificate has the extended key usages cmcRA and cmKGA and signs messages only");
     if (exts_find(&c->exts, OID_EXT_SAN) || slice_eq(c->subject, c->issuer))
         return deny(diag, "envelope.ra", "subject", "an RA has a name of its own and no others");
     return check_validity(e, c, TM_TIME_NEVER, now, diag);

@@ -3,6 +3,7 @@
 #include "der/builder.h"
 #include "enroll/ca_bundle.h"
 #include "enroll/cmp/cmp.h"
+#include "keys/pubkey.h"
 #include "policy/profile.h"
 #include "x509/crl.h"
 #include <string.h>
@@ -32,25 +33,46 @@ static tm_err ca_certs(struct cmp_info *ret, struct cmp_exchange *x, const struc
     return value_of(&ret->value, x, &b);
 }
 
-/* A later root of the same name: what the client has is on its way out. */
+static bool is_newer(const struct authority *a, const struct cert *old)
+{
+    return slice_eq(a->cert.subject, old->subject) && a->cert.not_before > old->not_before &&
+           !slice_eq(a->cert.spki.der, old->spki.der);
+}
+
+/* What follows the root that the client has: its successor, as its authority here says, else a later root of the same name. */
 static const struct authority *newer_root(struct cmp_exchange *x, const struct cert *old)
 {
     const struct authority *const *v, *best = NULL;
     size_t n = catalog_authorities(x->catalog, &v);
     for (size_t i = 0; i < n; i++) {
         const struct authority *a = v[i];
-        if (a->tenant != x->endpoint->tenant || !a->is_root || a->disabled || a->revoked ||
-            !slice_eq(a->cert.subject, old->subject) || a->cert.not_before <= old->not_before ||
-            slice_eq(a->cert.spki.der, old->spki.der))
+        if (a->tenant != x->endpoint->tenant || !a->is_root)
             continue;
-        if (!best || a->cert.not_before > best->cert.not_before)
+        const struct authority *next =
+            slice_eq(a->der, old->der) ? catalog_authority(x->catalog, a->tenant, a->successor) : NULL;
+        if (next && next->is_root && !next->disabled && !next->revoked)
+            return next;
+        if (!a->disabled && !a->revoked && is_newer(a, old) &&
+            (!best || a->cert.not_before > best->cert.not_before))
             best = a;
     }
     return best;
 }
 
-/* RootCaCertValue ::= CMPCertificate; answered by RootCaKeyUpdateValue ::= SEQUENCE { newWithNew CMPCertificate, newWithOld [0] …,
- *     oldWithNew [1] … }, absent where there is no later one (RFC 9483 4.3.2) */
+/* The link certificate for one of the two keys, signed by the other (RFC 9810 4.4); empty: there is none. */
+static struct slice link_of(const struct authority *root, const struct spki *key, const struct spki *by)
+{
+    for (size_t i = 0; i < root->n_links; i++) {
+        struct cert c;
+        if (cert_parse(&c, root->links[i], NULL) == TM_OK && slice_eq(c.spki.der, key->der) &&
+            cert_verify_signature(&c, by, NULL) == TM_OK)
+            return root->links[i];
+    }
+    return (struct slice){0};
+}
+
+/* RootCaCertValue ::= CMPCertificate; answered by RootCaKeyUpdateValue ::= SEQUENCE { newWithNew CMPCertificate, newWithOld [0]
+ *     CMPCertificate OPTIONAL, oldWithNew [1] CMPCertificate OPTIONAL }, absent where there is no later one (RFC 9483 4.3.2) */
 static tm_err root_update(struct cmp_info *ret, struct cmp_exchange *x, const struct cmp_info *asked)
 {
     struct cert old;
@@ -68,7 +90,8 @@ static tm_err root_update(struct cmp_info *ret, struct cmp_exchange *x, const st
     if (!a)
         return TM_OK;
     buf_init(&b, VALUE_MAX);
-    cmp_list_build(&b, &a->der, 1);
+    cmp_root_update_build(&b, a->der, link_of(a, &a->cert.spki, &old.spki),
+                          link_of(a, &old.spki, &a->cert.spki));
     return value_of(&ret->value, x, &b);
 }
 

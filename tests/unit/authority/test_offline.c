@@ -186,6 +186,30 @@ static void test_offline_bundle_sign__shape(void **state)
     offline_bundle_close(b);
 }
 
+/* Each of two roots vouches for the other's key; what is no root, or its own, it does not. */
+static void test_offline_bundle_link__both_ways(void **state)
+{
+    (void)state;
+    struct offline_bundle *old = create("link-old.bundle", "ec-p256"),
+                          *new = create("link-new.bundle", "ec-p384");
+    const struct cert *a = offline_bundle_cert(old), *b = offline_bundle_cert(new);
+    struct ca_signed s, sub;
+    struct cert link;
+    struct diag diag = {0};
+    CHECK_OK(offline_bundle_link(&s, arena, old, b->der, &diag), diag);
+    CHECK_OK(cert_parse(&link, s.der, &diag), diag);
+    assert_true(cert_is_ca(&link) && slice_eq(link.spki.der, b->spki.der) &&
+                slice_eq(link.subject, b->subject));
+    assert_true(slice_eq(link.issuer, a->subject) && slice_eq(cert_ski(&link), cert_ski(b)));
+    CHECK_OK(cert_verify_signature(&link, &a->spki, &diag), diag);
+    CHECK_OK(offline_bundle_link(&s, arena, new, a->der, &diag), diag);
+    assert_int_equal(offline_bundle_link(&s, arena, old, a->der, &diag), TM_EINVAL);
+    CHECK_OK(offline_bundle_sign_csr(&sub, arena, old, sub_csr(), &(struct offline_sign){0}, &diag), diag);
+    assert_int_equal(offline_bundle_link(&s, arena, new, sub.der, &diag), TM_EINVAL);
+    offline_bundle_close(old);
+    offline_bundle_close(new);
+}
+
 static void test_offline_bundle_sign__bad_requests(void **state)
 {
     (void)state;
@@ -290,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_offline_bundle_open__rekeyed, begin, end),
         cmocka_unit_test_setup_teardown(test_offline_bundle_open__altered, begin, end),
         cmocka_unit_test_setup_teardown(test_offline_bundle_sign__shape, begin, end),
+        cmocka_unit_test_setup_teardown(test_offline_bundle_link__both_ways, begin, end),
         cmocka_unit_test_setup_teardown(test_offline_bundle_sign__bad_requests, begin, end),
         cmocka_unit_test_setup_teardown(test_offline_bundle_sign__unwritable, begin, end),
         cmocka_unit_test_setup_teardown(test_offline_bundle_crls__series, begin, end),
