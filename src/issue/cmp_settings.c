@@ -1,6 +1,7 @@
 #include "issue/cmp_settings.h"
 
 static const char *const unconfirmed_names[] = {"revoke", "keep", NULL};
+static const char *const key_form_names[] = {"package", "bare", NULL};
 
 const struct json_field cmp_settings_schema[] = {
     {.key = "ra-trust-sets",
@@ -44,5 +45,12 @@ const struct json_field cmp_settings_schema[] = {
      .doc = "how long who waits for approval is told to wait before asking again"},
     JSON_FIELD(struct cmp_settings, revocation, JSON_K_BOOL, .def = "true",
                .doc = "certificates can be revoked here by who holds them, and by RAs"),
+    {.key = "key-form",
+     .kind = JSON_K_ENUM,
+     .offset = offsetof(struct cmp_settings, key_form),
+     .names = key_form_names,
+     .def = "package",
+     .doc =
+         "keys that are made here: a package as RFC 5958 has it, or the bare PKCS #8 key, which is all that `openssl cmp` reads"},
     {0},
 };

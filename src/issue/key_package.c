@@ -31,7 +31,7 @@ tm_err key_package_recipient(const struct cert *c, struct diag *diag)
 }
 
 /* AsymmetricKeyPackage ::= SEQUENCE SIZE (1..MAX) OF OneAsymmetricKey (RFC 5958 2), whose v1 is PKCS #8's PrivateKeyInfo. */
-static tm_err make_package(struct buf *out, const struct key *key)
+static tm_err make_package(struct buf *out, const struct key *key, bool bare)
 {
     struct secret pkcs8 = {0};
     struct der_builder b;
@@ -39,9 +39,11 @@ static tm_err make_package(struct buf *out, const struct key *key)
     tm_err e = buf_extend(out, pkcs8.n + 16) ? TM_OK : TM_ENOMEM;
     buf_reset(out);
     der_builder_init(&b, out);
-    der_open(&b, DER_SEQUENCE);
+    if (!bare)
+        der_open(&b, DER_SEQUENCE);
     der_put_tlv(&b, secret_slice(&pkcs8));
-    der_close(&b);
+    if (!bare)
+        der_close(&b);
     if (e == TM_OK)
         e = der_builder_finish(&b);
     secret_done(&pkcs8);
@@ -67,7 +69,7 @@ tm_err key_package_seal(struct slice *ret, struct arena *a, struct house *h, str
     struct buf package;
     struct slice inner = {0};
     buf_init(&package, PACKAGE_MAX);
-    tm_err e = make_package(&package, key);
+    tm_err e = make_package(&package, key, to->bare);
     m->content_type = OID_CT_ASYMMETRIC_KEY_PACKAGE;
     m->content = buf_slice(&package);
     m->bare = true;

@@ -19,6 +19,7 @@ struct key_recipient {
     struct slice secret;
     enum oid cipher; /* OID_AES128_CBC, OID_AES256_CBC */
     bool oaep;       /* RSA key transport by OAEP */
+    bool bare;       /* the key without the list of keys around it, for clients that read no more */
 };
 
 /* Can be encrypted to this certificate's key: RSA with keyEncipherment, EC with keyAgreement (RFC 5280 4.2.1.3)? TM_EUNSUPPORTED. */

@@ -65,8 +65,6 @@ struct trace_text {
 [[gnu::format(printf, 3, 4)]] void trace_say(struct trace_text *t, const char *about, const char *fmt, ...);
 /* Text from outside, cut and made printable, in the arena; never NULL. */
 const char *trace_clean(struct trace_text *t, const char *s);
-/* A distinguished name (Name TLV), in the arena; never NULL. */
-const char *trace_name(struct trace_text *t, struct slice name);
 /* What is asked for and what was given: subject, names, key (and the whole of it where that is wanted); the names, sorted, in
  * *ret_names, when not NULL. */
 struct csr;

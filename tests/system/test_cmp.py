@@ -143,7 +143,7 @@ def test_paths__wrong(house, openssl, factory):
 
 
 def test_central_key__by_secret(house, openssl):
-    """`openssl cmp` opens the envelope, but takes keys only from a signer with a certificate for that (cmKGA): so it is opened by hand."""
+    """A list of one key (RFC 5958), which `openssl cmp` does not read: so it is opened by hand."""
     common = "made.cmp.example.org"
     made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp", "--profile", "server-internal-1y", "--name", "DNS:" + common,
                           "--name", "CN=" + common)
@@ -164,6 +164,38 @@ def test_central_key__by_secret(house, openssl):
     with open(openssl.file("made.pem"), "wb") as f:
         f.write(openssl.run("x509", "-inform", "DER", data=reply.cert).stdout)
     assert openssl.text("pkey", "-inform", "DER", "-in", "made.der", "-pubout") == openssl.text("x509", "-in", "made.pem", "-noout", "-pubkey")
+
+
+@pytest.fixture
+def made_here(house):
+    endpoint = {"kind": "Endpoint", "name": "cmp-made-here", "protocol": "cmp", "profiles": ["server-internal-1y", "device-ldevid-1y"],
+                "server-keygen": True, "authentication": {"token": True, "trust-sets": ["factory"]}, "cmp": {"key-form": "bare"}}
+    assert house.api("PUT", "/resources/endpoints/cmp-made-here", endpoint).status in (200, 201)
+    return "cmp-made-here"
+
+
+def public_keys_match(openssl, key, cert):
+    return openssl.text("pkey", "-in", key, "-pubout") == openssl.text("x509", "-in", cert, "-noout", "-pubkey")
+
+
+@pytest.mark.parametrize("more", [[], ["-implicit_confirm"]], ids=["certConf", "implicit"])
+def test_central_key__openssl_by_secret(house, openssl, made_here, more):
+    common = f"made{len(more)}.cmp.example.org"
+    client = Client(house, openssl, made_here)
+    client.run("ir", *secret(house, made_here, names=["DNS:" + common, "CN=" + common]), "-centralkeygen", "-newkeyout", "made.key",
+               "-subject", "/CN=" + common, "-sans", common, "-certout", "made.pem", *more)
+    assert public_keys_match(openssl, "made.key", "made.pem") and subject(openssl, "made.pem") == "CN=" + common
+
+
+def test_central_key__openssl_by_rsa_certificate(house, openssl, factory, made_here):
+    """RSA key transport to the certificate that signed the request (RFC 9483 4.1.6.2)."""
+    client = Client(house, openssl, made_here)
+    birth, key = factory.idevid("SN-cmp-kga")
+    profile = ("-profile", "device-ldevid-1y")
+    client.run("ir", "-cert", birth, "-key", key, "-newkey", openssl.key("own", "RSA"), "-subject", "/CN=SN-cmp-kga", "-certout", "own.pem", *profile)
+    client.run("cr", "-cert", "own.pem", "-key", "own.key", "-centralkeygen", "-newkeyout", "made.key", "-subject", "/CN=SN-cmp-kga",
+               "-certout", "made.pem", *profile)
+    assert public_keys_match(openssl, "made.key", "made.pem")
 
 
 def test_central_key__not_allowed(house, openssl, cmp):

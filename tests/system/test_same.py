@@ -1,4 +1,4 @@
-"""One policy behind every door: the same request through ACME, CMP, EST and REST gives the same certificate but for serial and times."""
+"""One policy behind every door: the same request through ACME, CMP, EST, SCEP and REST gives the same certificate but for serial and times."""
 import base64
 import os
 import re
@@ -95,3 +95,33 @@ def test_scep_and_rest(house, openssl, alg, san):
                      headers={"Accept": "application/pkix-cert"})
     assert rest.status == 201, rest
     assert normal_tbs(openssl, by_scep) == normal_tbs(openssl, rest.body)
+
+
+@pytest.mark.parametrize("alg", ["EC", "RSA"])
+@pytest.mark.parametrize("names", [["DNS:{}.example.org"], ["DNS:{}.example.org", "DNS:{}.example.net"], []],
+                         ids=["one", "two", "none"])
+def test_cmp_and_rest(house, openssl, factory, alg, names):
+    """One request of a device, by ir, cr, kur and p10cr, each way protected, and by REST."""
+    number = f"SN-same-cmp-{alg}-{len(names)}"
+    birth, birth_key = factory.idevid(number)
+    csr = openssl.csr("same", f"/O=Example/CN={number}.example.org", ",".join(n.format(number) for n in names) or None, alg=alg)
+    key = openssl.file("same.key")
+
+    def cmp(command, out, *by):
+        openssl.run("cmp", "-config", "", "-cmd", command, "-server", house.plain_url + "/.well-known/cmp", "-recipient", "/CN=CA", "-trusted",
+                    house.ca_bundle, "-csr", csr, "-newkey", key, "-certout", out, "-batch", "-implicit_confirm", "-san_nodefault", *by)
+        return normal_tbs(openssl, openssl.der(out, "x509"))
+
+    by_birth = cmp("ir", "ir.pem", "-cert", birth, "-key", birth_key)
+    own = ("-cert", openssl.file("ir.pem"), "-key", key)
+    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp", "--profile", "device-ldevid-1y", "--device", number)
+    rest = house.api("POST", f"/enroll?profile=device-ldevid-1y&device={number}", openssl.der(csr), content_type="application/pkcs10",
+                     headers={"Accept": "application/pkix-cert"})
+    assert rest.status == 201, rest
+    by_rest = normal_tbs(openssl, rest.body)
+    assert by_birth == by_rest
+    assert cmp("cr", "cr.pem", *own) == by_rest
+    assert cmp("p10cr", "p10cr.pem", *own) == by_rest
+    assert cmp("kur", "kur.pem", *own) == by_rest
+    assert cmp("ir", "secret.pem", "-ref", made["id"], "-secret", "pass:" + made["secret"]) == by_rest
+

@@ -87,7 +87,8 @@ void cmp_send_error(struct cmp_exchange *x)
 {
     struct cmp_status s = {
         .code = CMP_REJECTION,
-        .text = cmp_reason(x->a, x->err, &x->diag),
+        .text = x->stranger ? "cmp.mac: the message is not protected by a secret that is good here"
+                            : cmp_reason(x->a, x->err, &x->diag),
         .fail = x->fail != CMP_FAIL_NONE ? x->fail : cmp_fail_of(x->err, x->diag.rule),
     };
     cmp_note_refusal(x);
@@ -136,7 +137,8 @@ static tm_err copy(struct slice *ret, struct cmp_exchange *x, struct buf *b)
 
 static tm_err build_part(struct cmp_exchange *x)
 {
-    struct cmp_header h = {.pvno = x->m.pvno == 3 ? 3 : 2,
+    /* RFC 9810 7: EnvelopedData is of version 3. */
+    struct cmp_header h = {.pvno = x->m.pvno == 3 || x->private_key.n ? 3 : 2,
                            .recipient = x->m.sender.n ? x->m.sender : SLICE_ARR(null_recipient),
                            .time = clock_now(),
                            .transaction_id = x->m.transaction_id,
@@ -225,22 +227,8 @@ static void go_again(struct cmp_exchange *x)
     if (x->secret)
         explicit_bzero(x->secret, strlen(x->secret));
     end_signing(x);
-    struct cmp_exchange *y = arena_calloc(x->a, 1, sizeof *y);
-    if (!y) {
+    if (cmp_begin(x, x->parent, x->m.der) != TM_OK)
         fail(x, TM_ENOMEM);
-        return;
-    }
-    *y = (struct cmp_exchange){.http = x->http,
-                               .a = x->a,
-                               .house = x->house,
-                               .catalog = x->catalog,
-                               .endpoint = x->endpoint,
-                               .operation = x->operation,
-                               .parent = x->parent,
-                               .depth = x->depth};
-    y->m.der = x->m.der;
-    y->work.run = cmp_work;
-    executor_post(pool_executor(x->house->blocking), &y->work);
 }
 
 static void written(struct task *t)

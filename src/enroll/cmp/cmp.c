@@ -169,23 +169,9 @@ static tm_err check_transaction(struct cmp_exchange *x)
 
 static void next_inner(struct cmp_exchange *x)
 {
-    struct cmp_exchange *c = arena_calloc(x->a, 1, sizeof *c);
-    if (!c) {
-        x->err = TM_ENOMEM;
+    x->err = cmp_begin(x, x, x->inner[x->at_inner]);
+    if (x->err != TM_OK)
         cmp_send_error(x);
-        return;
-    }
-    *c = (struct cmp_exchange){.http = x->http,
-                               .a = x->a,
-                               .house = x->house,
-                               .catalog = x->catalog,
-                               .endpoint = x->endpoint,
-                               .operation = x->operation,
-                               .parent = x,
-                               .depth = x->depth + 1};
-    c->m.der = x->inner[x->at_inner];
-    c->work.run = cmp_work;
-    executor_post(pool_executor(x->house->blocking), &c->work);
 }
 
 static tm_err nested(struct cmp_exchange *x)
@@ -283,7 +269,7 @@ static tm_err serve(struct cmp_exchange *x, bool *ret_later)
     }
 }
 
-void cmp_work(struct task *t)
+static void work(struct task *t)
 {
     struct cmp_exchange *x = TM_CONTAINER(t, struct cmp_exchange, work);
     bool later = false;
@@ -307,6 +293,25 @@ void cmp_work(struct task *t)
         cmp_send_error(x);
     else
         cmp_send(x);
+}
+
+tm_err cmp_begin(const struct cmp_exchange *x, struct cmp_exchange *parent, struct slice message)
+{
+    struct cmp_exchange *y = arena_calloc(x->a, 1, sizeof *y);
+    if (!y)
+        return TM_ENOMEM;
+    *y = (struct cmp_exchange){.http = x->http,
+                               .a = x->a,
+                               .house = x->house,
+                               .catalog = x->catalog,
+                               .endpoint = x->endpoint,
+                               .operation = x->operation,
+                               .parent = parent,
+                               .depth = parent ? parent->depth + 1 : 0};
+    y->m.der = message;
+    y->work.run = work;
+    executor_post(pool_executor(x->house->blocking), &y->work);
+    return TM_OK;
 }
 
 static void answered(struct task *t)
@@ -356,26 +361,18 @@ static void post(struct http_request *r)
         plain(r, 404, "there is no such operation of CMP (RFC 9811 3.3)\n");
         return;
     }
-    struct cmp_exchange *x = arena_calloc(r->arena, 1, sizeof *x);
-    if (!x) {
-        plain(r, 500, "out of memory\n");
-        return;
-    }
     struct catalog *c = house_catalog(r->app);
-    *x = (struct cmp_exchange){.http = r,
-                               .a = r->arena,
-                               .house = r->app,
-                               .catalog = c,
-                               .endpoint = find_endpoint(c, label ? label : "cmp"),
-                               .operation = operation ? operation : ""};
-    if (!x->endpoint) {
-        plain(r, 404, "there is no open CMP endpoint of this name\n");
-        catalog_unref(c);
+    const struct cmp_exchange x = {.http = r,
+                                   .a = r->arena,
+                                   .house = r->app,
+                                   .catalog = c,
+                                   .endpoint = find_endpoint(c, label ? label : "cmp"),
+                                   .operation = operation ? operation : ""};
+    if (x.endpoint && cmp_begin(&x, NULL, r->body) == TM_OK)
         return;
-    }
-    x->m.der = r->body;
-    x->work.run = cmp_work;
-    executor_post(pool_executor(x->house->blocking), &x->work);
+    plain(r, x.endpoint ? 500 : 404,
+          x.endpoint ? "out of memory\n" : "there is no open CMP endpoint of this name\n");
+    catalog_unref(c);
 }
 
 #define CMP_ROUTE(pattern_, metric_)                                                                         \

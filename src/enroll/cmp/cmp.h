@@ -75,6 +75,7 @@ struct cmp_exchange {
     struct identity who;
     struct cmp_mac mac;
     char *secret;
+    bool stranger; /* who knows no secret is told the same, whatever the reason; the register has that */
     const char *credential;
     const char *token_profile;
     struct cmp_transaction t;
@@ -118,8 +119,8 @@ enum cmp_fail cmp_fail_of(tm_err e, const char *rule);
 /* What a stranger may read of an error. */
 const char *cmp_reason(struct arena *a, tm_err e, const struct diag *diag);
 void cmp_note_refusal(const struct cmp_exchange *x);
-/* Work with the message of `x` on a blocking thread. */
-void cmp_work(struct task *t);
+/* Begin with a message on a blocking thread, in an exchange of its own that has all but the message from `x`; within `parent`, or by itself. */
+tm_err cmp_begin(const struct cmp_exchange *x, struct cmp_exchange *parent, struct slice message);
 /* A message of the endpoint is answered: to the loop, or to the message around it. */
 void cmp_finished(struct cmp_exchange *x);
 

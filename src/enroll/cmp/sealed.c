@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "der/reader.h"
 #include "enroll/cmp/cmp.h"
+#include "issue/cmp_settings.h"
 #include "issue/key_package.h"
 #include "issue/message.h"
 #include "keys/key.h"
@@ -70,7 +71,7 @@ tm_err cmp_seal_key(struct cmp_exchange *x)
     certs[m.n_certs++] = x->authority->der;
     for (size_t i = 0; i + 1 < x->authority->n_chain && m.n_certs < CMP_CHAIN_MAX; i++)
         certs[m.n_certs++] = x->authority->chain[i];
-    struct key_recipient to = {.cipher = OID_AES256_CBC};
+    struct key_recipient to = {.cipher = OID_AES256_CBC, .bare = x->endpoint->cmp->key_form == CMP_KEY_BARE};
     struct slice der;
     if (x->by == CMP_BY_MAC)
         to.secret = slice_str(x->secret);
