@@ -41,7 +41,7 @@ static tm_err find_endpoint(const struct trace_protocol **ret, const char **ret_
         return TM_OK;
     }
     return diag_fail(diag, TM_ENOTFOUND, NULL, "/endpoint",
-                     "there is no ACME, CMP or EST endpoint \"%s\", and no other is recorded", name);
+                     "there is no ACME, CMP, EST or SCEP endpoint \"%s\", and no other is recorded", name);
 }
 
 static void put_state(struct api_call *c, const struct trace_recording *g)

@@ -6,6 +6,7 @@
 #include "der/reader.h"
 #include "keys/internal.h"
 #include "keys/known.h"
+#include "keys/pubkey.h"
 #include "x509/cert.h"
 #include "x509/cmp.h"
 #include "x509/cms/certs_only.h"
@@ -260,6 +261,25 @@ static tm_err check_cert_response(const struct envelope *e, struct known *known,
     return a.cert.n ? check_issued(e, known, a.cert, diag) : TM_OK;
 }
 
+/* newWithNew is a CA's that is known here, and vouches for the two links (RFC 9810 4.4): newWithOld has its name and key and says no more than it
+ * does, oldWithNew it has signed. */
+static tm_err check_root_update(const struct envelope *e, struct known *known, const struct slice *v,
+                                size_t n, struct diag *diag)
+{
+    struct cert root, link;
+    TM_TRY(check_cas(e, known, v, 1, diag));
+    if (cert_parse(&root, v[0], NULL) != TM_OK)
+        return not_that(diag, "RFC 9810 5.3.20", "certificates of CAs");
+    for (size_t i = 1; i < n; i++) {
+        if (cert_parse(&link, v[i], NULL) != TM_OK || !cert_is_ca(&link))
+            return not_that(diag, "RFC 9810 5.3.20", "certificates of CAs");
+        bool of_it = slice_eq(link.spki.der, root.spki.der) && slice_eq(link.subject, root.subject);
+        if (!of_it && cert_verify_signature(&link, &root.spki, NULL) != TM_OK)
+            TM_TRY(check_cas(e, known, &v[i], 1, diag));
+    }
+    return TM_OK;
+}
+
 /* What a general answer says of trust anchors is held to what is known here; the rest is of no such weight: CRLs bear their CA's signature. */
 static tm_err check_info(const struct envelope *e, struct known *known, const struct cmp_info *info,
                          struct diag *diag)
@@ -280,6 +300,8 @@ static tm_err check_info(const struct envelope *e, struct known *known, const st
     case OID_IT_ROOT_CA_KEY_UPDATE:
         if (info->value.n)
             err = cmp_root_update_read(v, &n, info->value, NULL);
+        if (err == TM_OK && n)
+            return check_root_update(e, known, v, n, diag);
         break;
     default:
         return diag_fail(diag, TM_EDENIED, "RFC 9810 5.3.20", "genp",

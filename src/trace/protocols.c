@@ -3,7 +3,8 @@
 #include "trace/trace.h"
 #include <string.h>
 
-const struct trace_protocol *const trace_protocols[] = {&trace_acme, &trace_cmp, &trace_est, &trace_scep, NULL};
+const struct trace_protocol *const trace_protocols[] = {&trace_acme, &trace_cmp, &trace_est, &trace_scep,
+                                                        NULL};
 
 const struct trace_protocol *trace_protocol_by_name(const char *name)
 {

@@ -341,10 +341,11 @@ def test_information__4_3_2_rootCaKeyUpdate(house, world, openssl):
     world.put("authorities", authority("cmp-root-new", new, links=links))
     world.put("authorities", authority("cmp-root-old", old, successor="cmp-root-new"))
     der = {name: openssl.der(name + ".pem", "x509") for name in ("old", "new", "new-with-old", "old-with-new")}
-    ask = lambda by=None: info_values(world.exchange("genm", seq(info("rootCaCert", der["old"])), by)[1])  # noqa: E731
+    ask = lambda name: info_values(world.exchange("genm", seq(info("rootCaCert", der[name])), world.secret())[1])  # noqa: E731
     update = seq(der["new"], explicit(0, der["new-with-old"]), explicit(1, der["old-with-new"]))
-    assert ask() == {oid(OID["rootCaKeyUpdate"]): update} == ask(world.secret())
-    assert info_values(world.exchange("genm", seq(info("rootCaCert", der["new"])))[1]) == {oid(OID["rootCaKeyUpdate"]): b""}
+    assert ask("old") == {oid(OID["rootCaKeyUpdate"]): update} and ask("new") == {oid(OID["rootCaKeyUpdate"]): b""}
+    unsealed = world.exchange("genm", seq(info("rootCaCert", der["old"])))[1]
+    assert "envelope.anchors" in unsealed.text, "the signer signs nothing of a root that no ceremony has made known"
     made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp")
     openssl.run("cmp", "-config", "", "-cmd", "genm", "-server", house.plain_url + "/.well-known/cmp/getrootupdate", "-recipient", "/CN=CA", "-ref",
                 made["id"], "-secret", "pass:" + made["secret"], "-infotype", "rootCaCert", "-oldwithold", "old.pem", "-newwithnew", "1.pem",
@@ -352,6 +353,32 @@ def test_information__4_3_2_rootCaKeyUpdate(house, world, openssl):
     assert [openssl.der(f, "x509") for f in ("1.pem", "2.pem", "3.pem")] == [der["new"], der["new-with-old"], der["old-with-new"]]
     for name in ("cmp-root-old", "cmp-root-new"):
         house.api("DELETE", "/resources/authorities/" + name)
+
+
+def test_information__4_3_2_rootCaKeyUpdate_by_ceremony(new_house, openssl, factory):
+    """The same with a root that was made here and links that the bundles signed: under the RA's signature."""
+    house = new_house()
+    bundle = lambda name: ["--bundle", os.path.join(house.home, "root", f"root-{name}.bundle")]  # noqa: E731
+    phrase = openssl.file("root-2.passphrase")
+    with open(phrase, "w", encoding="ascii") as f:
+        f.write("a passphrase for the new root\n")
+    house.cli("ca", "create", "--root", "--name", "root-2", "--subject", house.cli_json("ca", "show", "root")["subject"], *bundle("root-2"),
+              "--bundle-passphrase-file", phrase)
+    for name in ("root", "root-2"):
+        house.cli("ca", "export", name, "--out", openssl.file(name + ".pem"))
+    passphrases = {"root": os.path.join(house.home, "root", "root.passphrase"), "root-2": phrase}
+    links = []
+    for by, of in (("root", "root-2"), ("root-2", "root")):
+        house.cli("ca", "offline", "link", *bundle(by), "--passphrase-file", passphrases[by], "--root", openssl.file(of + ".pem"), "--out",
+                  openssl.file(f"link-{by}.pem"))
+        links.append(open(openssl.file(f"link-{by}.pem"), encoding="ascii").read())
+    house.start()
+    document = {k: v for k, v in house.cli_json("get", "authorities", "root-2").items() if k != "version"}
+    assert house.api("PUT", "/resources/authorities/root-2", {**document, "links": links}).status == 200
+    der = [openssl.der(f, "x509") for f in ("root-2.pem", "link-root.pem", "link-root-2.pem")]
+    device = Device(house, factory, "SN-conform-rollover")
+    reply = device.ask("genm", seq(info("rootCaCert", openssl.der("root.pem", "x509"))))
+    assert reply.signed_by() and info_values(reply) == {oid(OID["rootCaKeyUpdate"]): seq(der[0], explicit(0, der[1]), explicit(1, der[2]))}
 
 
 def test_information__4_3_2_what_is_no_certificate(world):
