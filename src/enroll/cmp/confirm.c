@@ -123,9 +123,10 @@ static tm_err revoke_approved(struct cmp_exchange *x)
     struct store_read q = {
         .kind = READ_CONTINUATION, .tenant = x->endpoint->tenant, .arena = x->a, .name = x->t.pending};
     uint8_t serial[CERT_SERIAL_LEN];
+    struct slice kept;
     tm_err e = store_read_now(x->house->store, &q);
     if (e == TM_OK)
-        e = continuation_serial(serial, x->a, &q.continuations[0]);
+        e = continuation_issued(serial, &kept, x->a, &q.continuations[0]);
     if (e == TM_OK)
         e = issue_revoke(x->house, x->endpoint->tenant, serial, CRL_CESSATION_OF_OPERATION, "cmp",
                          "the client gave up", NULL, &x->diag);
