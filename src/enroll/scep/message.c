@@ -95,6 +95,39 @@ tm_err scep_attributes_read(struct scep_message *ret, struct slice attrs, struct
     return der_end(&r);
 }
 
+/* ---- the signer ---- */
+
+/* A self-signed certificate that a client made for this message says nothing but its key (RFC 8894 2.2), and is read for no more: certmonger's
+ * has a serial number of 33 octets, and others have dates that no certificate may have. */
+static tm_err self_signed_read(struct cert *ret, struct slice der)
+{
+    struct der_reader r, outer, tbs;
+    struct slice ignored, spki;
+    bool present;
+    *ret = (struct cert){.der = der};
+    der_reader_init(&r, der, NULL);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &outer));
+    TM_TRY(der_enter(&outer, DER_SEQUENCE, &tbs));
+    TM_TRY(der_read_optional(&tbs, DER_CONTEXT_CONS(0), &ignored, &present));
+    TM_TRY(der_read_integer(&tbs, &ret->serial));
+    TM_TRY(algid_read(&ret->sigalg, &tbs));
+    TM_TRY(der_read_tlv(&tbs, DER_SEQUENCE, &ret->issuer));
+    TM_TRY(der_skip(&tbs, DER_SEQUENCE)); /* validity */
+    TM_TRY(der_read_tlv(&tbs, DER_SEQUENCE, &ret->subject));
+    TM_TRY(der_read_tlv(&tbs, DER_SEQUENCE, &spki));
+    return slice_eq(ret->issuer, ret->subject) ? spki_parse(&ret->spki, spki, NULL) : TM_EMALFORMED;
+}
+
+static bool signer_find(struct scep_message *m)
+{
+    for (size_t i = 0; i < m->cms.n_certs; i++)
+        if ((cert_parse(&m->by, m->cms.certs[i], NULL) == TM_OK ||
+             self_signed_read(&m->by, m->cms.certs[i]) == TM_OK) &&
+            signed_signer_is(m->signer, &m->by))
+            return true;
+    return false;
+}
+
 /* ---- the message ---- */
 
 tm_err scep_message_parse(struct scep_message *ret, struct arena *a, struct slice ber, struct diag *diag)
@@ -106,11 +139,9 @@ tm_err scep_message_parse(struct scep_message *ret, struct arena *a, struct slic
         return diag_fail(diag, TM_EMALFORMED, "RFC 8894 3.2", "signerInfos", "one signer is wanted");
     ret->signer = &ret->cms.signers[0];
     TM_TRY(scep_attributes_read(ret, ret->signer->attrs, diag));
-    for (size_t i = 0; i < ret->cms.n_certs; i++)
-        if (cert_parse(&ret->by, ret->cms.certs[i], NULL) == TM_OK && signed_signer_is(ret->signer, &ret->by))
-            return TM_OK;
-    return diag_fail(diag, TM_EMALFORMED, "RFC 8894 3.2", "certificates",
-                     "the signer's certificate did not come along");
+    return signer_find(ret) ? TM_OK
+                            : diag_fail(diag, TM_EMALFORMED, "RFC 8894 3.2", "certificates",
+                                        "the signer's certificate did not come along, or can't be read");
 }
 
 tm_err scep_get_decode(struct slice *ret, struct arena *a, const char *message, struct diag *diag)

@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -64,6 +66,33 @@ static void test_scep_reply_attributes__come_back(void **state)
     buf_done(&attributes);
 }
 
+/* Its self-signed certificate is none by RFC 5280, and says nothing but its key. */
+static void test_scep_message_parse__certmonger(void **state)
+{
+    (void)state;
+    static const char path[] = "tests/data/scep/good/certmonger-serial-of-33-octets.der";
+    struct scep_message m = {0};
+    uint8_t bytes[4096];
+    struct arena *a = arena_new(0);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    struct slice der = slice_of(bytes, fread(bytes, 1, sizeof bytes, f));
+    fclose(f);
+    assert_int_equal(scep_message_parse(&m, a, der, NULL), TM_OK);
+    assert_int_equal(m.type, SCEP_PKCS_REQ);
+    assert_true(slice_eq(m.by.issuer, m.by.subject));
+    assert_int_equal(m.by.serial.n, 33);
+    assert_int_equal(m.by.spki.alg.id, OID_RSA);
+    /* With another issuer's name in it, it would be somebody's word, and has to be a certificate. */
+    for (size_t i = 0, met = 0; i + 10 < der.n && met < 1; i++)
+        if (memcmp(bytes + i, "certmonger", 10) == 0) {
+            bytes[i] = 'C';
+            met++;
+        }
+    assert_int_equal(scep_message_parse(&m, a, der, NULL), TM_EMALFORMED);
+    arena_free(a);
+}
+
 static void test_scep_outcome_read__nothing_of_scep_s(void **state)
 {
     (void)state;
@@ -94,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scep_get_decode__forms_of_base64),
         cmocka_unit_test(test_scep_reply_attributes__come_back),
+        cmocka_unit_test(test_scep_message_parse__certmonger),
         cmocka_unit_test(test_scep_outcome_read__nothing_of_scep_s),
         cmocka_unit_test(test_scep_request_blank__challenge),
     };
