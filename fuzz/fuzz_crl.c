@@ -1,12 +1,74 @@
 /* CRLs: parse, iterate, and build the same list of entries again.
  * Dictionary: der
- * Parser: x509/crl.c -crl_build_* */
+ * Parser: x509/crl.c -crl_build_*; x509/crl_stream.c
+ *
+ * What is read as it streams by is what is read from memory: the same verdict, the same entries, the same signature. */
 #include "base/buf.h"
 #include "x509/cert.h"
-#include "x509/crl.h"
+#include "x509/crl_stream.h"
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static tm_err source_read(void *arg, uint8_t *out, size_t n)
+{
+    struct slice *rest = arg;
+    if (n > rest->n)
+        abort();
+    memcpy(out, rest->p, n);
+    *rest = slice_sub(*rest, n, rest->n);
+    return TM_OK;
+}
+
+/* Entries up to the first bad one; whether all of it was good. */
+static bool stream(struct crl *ret, size_t *ret_n, struct slice der, bool tbs_only)
+{
+    struct crl_source src = {.read = source_read, .arg = &der};
+    struct crl_stream *s = NULL;
+    struct crl_entry e;
+    struct diag d = {0};
+    tm_err err = crl_stream_open(&s, &src, der.n, tbs_only, &d);
+    *ret_n = 0;
+    for (; err == TM_OK; *ret_n += err == TM_OK)
+        err = crl_stream_next(s, &e);
+    if (err == TM_ENOTFOUND)
+        err = crl_stream_end(s);
+    if (err != TM_OK && d.message[0] == '\0')
+        abort();
+    if (err == TM_OK) {
+        const struct crl *c = crl_stream_head(s);
+        *ret = (struct crl){.this_update = c->this_update, .next_update = c->next_update};
+        ret->exts.n = c->exts.n;
+        ret->signature.n = c->signature.n;
+        ret->issuer.n = c->issuer.n;
+    }
+    crl_stream_free(s);
+    return err == TM_OK;
+}
+
+/* The same from memory. */
+static void compare(struct slice der, bool tbs_only)
+{
+    static struct crl c, streamed;
+    struct crl_iter it;
+    struct crl_entry e;
+    size_t n = 0, n_streamed;
+    tm_err err = tbs_only ? crl_parse_tbs(&c, der, NULL) : crl_parse(&c, der, NULL);
+    bool good = stream(&streamed, &n_streamed, der, tbs_only);
+    if (err == TM_OK) {
+        crl_iter_init(&it, &c, NULL);
+        while ((err = crl_next(&it, &e)) == TM_OK)
+            n++;
+        err = err == TM_ENOTFOUND ? TM_OK : err;
+    }
+    if (der.n < 60000 && good != (err == TM_OK))
+        abort();
+    if (good && (n != n_streamed || c.this_update != streamed.this_update ||
+                 c.next_update != streamed.next_update || c.exts.n != streamed.exts.n ||
+                 c.signature.n != streamed.signature.n || c.issuer.n != streamed.issuer.n))
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -17,7 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct crl_builder b;
     struct buf out;
     size_t n = 0, again = 0;
-    TM_IGNORE(crl_parse_tbs(&c, slice_of(data, size), &d));
+    compare(slice_of(data, size), true);
+    compare(slice_of(data, size), false);
     if (crl_parse(&c, slice_of(data, size), &d) != TM_OK) {
         if (d.message[0] == '\0')
             abort();

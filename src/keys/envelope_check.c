@@ -348,6 +348,27 @@ tm_err envelope_check_tbs_cert(const struct envelope *e, struct slice tbs, int64
 
 /* ---- CRLs ---- */
 
+tm_err envelope_check_crl_head(const struct envelope *e, enum sig_alg alg, const struct crl *c, int64_t now,
+                               struct diag *diag)
+{
+    TM_TRY(envelope_check_allowed(e, SIGN_CRL, diag));
+    TM_TRY(check_issuer(e, c->issuer, diag));
+    if (alg != SIG_ALG_NONE && !slice_eq(c->sigalg.der, sig_alg_info(alg)->algid))
+        return deny(diag, "RFC 5280 5.1.1.2", "signature",
+                    "the algorithm named inside is not the one to sign with");
+    /* RFC 5280 5.1.2.5: nextUpdate is a must. Series that are signed ahead have thisUpdate in the future. */
+    if (c->next_update <= c->this_update)
+        return deny(diag, "RFC 5280 5.1.2.5", "nextUpdate", "nextUpdate is not after thisUpdate");
+    if (c->this_update < now - BACKDATE_MAX)
+        return deny(diag, "envelope.backdate", "thisUpdate", "thisUpdate is more than 370 days ago");
+    return TM_OK;
+}
+
+tm_err envelope_check_crl_end(const struct crl *c, struct diag *diag)
+{
+    return crl_number(c).n ? TM_OK : deny(diag, "RFC 5280 5.2.3", "cRLNumber", "a CRL must have a number");
+}
+
 tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct slice tbs, int64_t now,
                           struct diag *diag)
 {
@@ -356,18 +377,8 @@ tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct sli
     struct crl_entry entry;
     if (crl_parse_tbs(&c, tbs, diag) != TM_OK)
         return TM_EDENIED;
-    TM_TRY(envelope_check_allowed(e, SIGN_CRL, diag));
-    TM_TRY(check_issuer(e, c.issuer, diag));
-    if (alg != SIG_ALG_NONE && !slice_eq(c.sigalg.der, sig_alg_info(alg)->algid))
-        return deny(diag, "RFC 5280 5.1.1.2", "signature",
-                    "the algorithm named inside is not the one to sign with");
-    /* RFC 5280 5.1.2.5: nextUpdate is a must. Series that are signed ahead have thisUpdate in the future. */
-    if (c.next_update <= c.this_update)
-        return deny(diag, "RFC 5280 5.1.2.5", "nextUpdate", "nextUpdate is not after thisUpdate");
-    if (c.this_update < now - BACKDATE_MAX)
-        return deny(diag, "envelope.backdate", "thisUpdate", "thisUpdate is more than 370 days ago");
-    if (crl_number(&c).n == 0)
-        return deny(diag, "RFC 5280 5.2.3", "cRLNumber", "a CRL must have a number");
+    TM_TRY(envelope_check_crl_head(e, alg, &c, now, diag));
+    TM_TRY(envelope_check_crl_end(&c, diag));
     crl_iter_init(&it, &c, diag);
     tm_err err;
     while ((err = crl_next(&it, &entry)) == TM_OK)

@@ -17,6 +17,9 @@ tm_err keys_digest(uint8_t out[KEY_DIGEST_MAX], size_t *ret_n, const char *name,
 /* As key_sign(), into `out` (KEY_SIGNATURE_MAX octets). `sha256`, where known already, spares hashing the message again; may be NULL. */
 tm_err key_sign_raw(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice message,
                     const uint8_t *sha256, struct diag *diag);
+/* The same of what a digest came to or, for ML-DSA, of the message representative (FIPS 204, mu). */
+tm_err key_sign_digest(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice digest,
+                       struct diag *diag);
 EVP_PKEY *key_evp(const struct key *k);
 
 /* 1..63 of [a-z0-9.-], not beginning with '.' or '-'. */
@@ -43,6 +46,11 @@ tm_err envelope_check_cert(const struct envelope *e, struct arena *a, enum sign_
 /* As envelope_check_tbs_crl(), for one signature algorithm. */
 tm_err envelope_check_crl(const struct envelope *e, enum sig_alg alg, struct slice tbs, int64_t now,
                           struct diag *diag);
+/* The same in the parts of a list that streams by: what goes before the entries, and what follows them. `x509/crl_stream.h` checks entries. */
+struct crl;
+tm_err envelope_check_crl_head(const struct envelope *e, enum sig_alg alg, const struct crl *c, int64_t now,
+                               struct diag *diag);
+tm_err envelope_check_crl_end(const struct crl *c, struct diag *diag);
 /* What else is signed is told apart by its structure, so that none can be taken for a certificate: a ResponseData (RFC 6960 4.2.1), the DER of
  * CMS signed attributes (RFC 5652 5.4), a CMP ProtectedPart (RFC 9810 5.1.3). */
 tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t now, struct diag *diag);

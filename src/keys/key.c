@@ -190,6 +190,53 @@ static void ctx_give_back(struct key *k, enum sig_alg alg, struct sign_ctx *c)
     pthread_mutex_unlock(&k->mutex);
 }
 
+/* Contexts go back for the next signature; one that failed does not. */
+static tm_err sign_with_ctx(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice input,
+                            struct diag *diag)
+{
+    struct sign_ctx *c = ctx_take(k, alg);
+    if (!c)
+        return crypto_fail(diag, "the key cannot be set up for signing");
+    /* Never asked for the size first: that is a full signature for ML-DSA. */
+    size_t n = KEY_SIGNATURE_MAX;
+    if (EVP_PKEY_sign(c->ctx, out, &n, input.p, input.n) != 1) {
+        EVP_PKEY_CTX_free(c->ctx);
+        free(c);
+        return crypto_fail(diag, "signing failed");
+    }
+    ctx_give_back(k, alg, c);
+    *ret_n = n;
+    return TM_OK;
+}
+
+/* ML-DSA of a message that somebody else has reduced to mu. Rare, so nothing is kept for it. */
+static tm_err sign_mu(uint8_t *out, size_t *ret_n, const struct key *k, struct slice mu, struct diag *diag)
+{
+    int yes = 1;
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_int(OSSL_SIGNATURE_PARAM_MU, &yes),
+                           OSSL_PARAM_construct_end()};
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pkey, NULL);
+    EVP_SIGNATURE *method = EVP_SIGNATURE_fetch(NULL, key_alg_info(k->alg)->openssl_name, NULL);
+    size_t n = KEY_SIGNATURE_MAX;
+    bool good = ctx && method && EVP_PKEY_sign_message_init(ctx, method, params) == 1 &&
+                EVP_PKEY_sign(ctx, out, &n, mu.p, mu.n) == 1;
+    EVP_SIGNATURE_free(method);
+    EVP_PKEY_CTX_free(ctx);
+    *ret_n = n;
+    return good ? TM_OK : crypto_fail(diag, "signing failed");
+}
+
+tm_err key_sign_digest(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice digest,
+                       struct diag *diag)
+{
+    const struct sig_alg_info *info = sig_alg_info(alg);
+    if (!info || !sig_alg_fits(alg, k->alg) || k->alg == KEY_ALG_ED25519 || k->alg == KEY_ALG_ED448)
+        return diag_fail(diag, TM_EUNSUPPORTED, NULL, NULL, "an %s key cannot sign a digest",
+                         key_alg_info(k->alg)->title);
+    return info->digest ? sign_with_ctx(out, ret_n, k, alg, digest, diag)
+                        : sign_mu(out, ret_n, k, digest, diag);
+}
+
 tm_err key_sign_raw(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg, struct slice message,
                     const uint8_t *sha256, struct diag *diag)
 {
@@ -206,19 +253,7 @@ tm_err key_sign_raw(uint8_t *out, size_t *ret_n, struct key *k, enum sig_alg alg
         TM_TRY(keys_digest(digest, &n, info->digest, message));
         input = slice_of(digest, n);
     }
-    struct sign_ctx *c = ctx_take(k, alg);
-    if (!c)
-        return crypto_fail(diag, "the key cannot be set up for signing");
-    /* Never asked for the size first: that is a full signature for ML-DSA. */
-    size_t n = KEY_SIGNATURE_MAX;
-    if (EVP_PKEY_sign(c->ctx, out, &n, input.p, input.n) != 1) {
-        EVP_PKEY_CTX_free(c->ctx);
-        free(c);
-        return crypto_fail(diag, "signing failed");
-    }
-    ctx_give_back(k, alg, c);
-    *ret_n = n;
-    return TM_OK;
+    return sign_with_ctx(out, ret_n, k, alg, input, diag);
 }
 
 tm_err key_sign(struct buf *out, struct key *k, enum sig_alg alg, struct slice message, struct diag *diag)

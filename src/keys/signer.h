@@ -70,6 +70,15 @@ tm_err signer_reload(struct signer *s, struct diag *diag);
 /* Octets to be signed at most, but for CRLs. */
 enum { SIGN_INLINE_MAX = 256 << 10 };
 
+/* A TBSCertList that is too long for memory, in a regular file: the signer reads it once, from its beginning to its end, and hashes what it has
+ * parsed. Not for Ed25519 and Ed448, which read a message twice. */
+struct sign_file {
+    int fd;
+    uint32_t offset;
+    uint64_t n;
+};
+bool sign_alg_streams(enum sig_alg alg);
+
 /* One signature. Zero it, fill the request part, submit; `done` is posted to `reply_to`. */
 struct sign_op {
     struct task done;
@@ -83,7 +92,8 @@ struct sign_op {
         tbs; /* leaf, ca: TBSCertificate whose 16-octet serial ends in 10 zero octets, which the signer replaces;
                               crl: TBSCertList; checkpoint: the note text to sign (checkpoint v1.0 body);
                               decrypt: what key_transport_request() made */
-    size_t serial_offset; /* leaf, ca: where the 16 serial octets start in tbs */
+    const struct sign_file *file; /* crl: it is in there, and tbs is empty; NULL else */
+    size_t serial_offset;         /* leaf, ca: where the 16 serial octets start in tbs */
     struct slice
         proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
     struct slice

@@ -1,5 +1,6 @@
 #include "keys/signer_client.h"
 #include "base/fd.h"
+#include "x509/crl.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -175,6 +176,8 @@ static void take_submitted(struct signer *s)
         bool large = op->tbs.n > PROTO_INLINE_MAX;
         if (!l) {
             fail(op, TM_ENOTFOUND, "signer.key", "there is no such key");
+        } else if (op->file && (op->kind != SIGN_CRL || op->tbs.n || op->file->n > CRL_STREAM_MAX)) {
+            fail(op, TM_EINVAL, "signer.size", "only a CRL comes in a file");
         } else if (large && (op->kind != SIGN_CRL || op->tbs.n > (512u << 20))) {
             fail(op, TM_ETOOBIG, "signer.size", "too large to be signed");
         } else if (op->proof.n > PROTO_PROOF_MAX) {
@@ -223,21 +226,28 @@ static tm_err sealed_copy(int *ret, struct slice bytes)
     return TM_OK;
 }
 
+static tm_err file_copy(int *ret, const struct sign_file *f)
+{
+    *ret = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+    return *ret < 0 ? TM_EUNAVAIL : TM_OK;
+}
+
 static void put_op(struct signer *s, const struct sign_op *op, uint32_t tag)
 {
-    bool large = op->tbs.n > PROTO_INLINE_MAX;
+    bool large = !op->file && op->tbs.n > PROTO_INLINE_MAX;
     struct proto_op p = {
         .tag = tag,
         .kind = (unsigned)op->kind,
         .alg = (unsigned)op->alg,
         .flags = (op->adopt_serial ? PROTO_FLAG_ADOPT : 0u) | (op->ra ? PROTO_FLAG_RA : 0u) |
-                 (op->responder ? PROTO_FLAG_RESPONDER : 0u) | (large ? PROTO_FLAG_MEMFD : 0u),
+                 (op->responder ? PROTO_FLAG_RESPONDER : 0u) | (large ? PROTO_FLAG_MEMFD : 0u) |
+                 (op->file ? PROTO_FLAG_FILE : 0u),
         .key_id = slice_str(op->key_id),
-        .serial_offset = (uint32_t)op->serial_offset,
+        .serial_offset = op->file ? op->file->offset : (uint32_t)op->serial_offset,
         .proof = op->proof,
         .content = op->content,
         .tbs = op->tbs,
-        .tbs_size = op->tbs.n,
+        .tbs_size = op->file ? op->file->n : op->tbs.n,
     };
     proto_put_op(&s->out, &p);
 }
@@ -246,14 +256,14 @@ static void put_op(struct signer *s, const struct sign_op *op, uint32_t tag)
 static bool send_first(struct signer *s, struct client_lane *l, size_t n_in_frame, size_t frame_at)
 {
     struct sign_op *op = l->first;
-    bool large = op->tbs.n > PROTO_INLINE_MAX;
+    bool large = op->file || op->tbs.n > PROTO_INLINE_MAX;
     size_t room = 128 + op->proof.n + op->content.n + (large ? 0 : op->tbs.n);
     if (s->out.n - frame_at + room > PROTO_REQUEST_MAX || (large && (s->memfd >= 0 || n_in_frame > 0)))
         return false;
     uint32_t tag;
     tm_err err = slot_take(&tag, s);
     if (err == TM_OK && large) {
-        err = sealed_copy(&s->memfd, op->tbs);
+        err = op->file ? file_copy(&s->memfd, op->file) : sealed_copy(&s->memfd, op->tbs);
         s->memfd_at = frame_at;
         if (err != TM_OK)
             slot_free(s, tag);

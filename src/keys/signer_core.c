@@ -246,15 +246,35 @@ void core_close(struct core *c)
 
 /* ---- signing requests ---- */
 
+static tm_err take_descriptor(int *ret, struct core *c, struct diag *diag)
+{
+    if (c->n_fds == 0)
+        return diag_fail(diag, TM_EMALFORMED, "signer.memfd", NULL, "no descriptor came with the operation");
+    *ret = c->fds[0];
+    c->n_fds--;
+    memmove(c->fds, c->fds + 1, c->n_fds * sizeof c->fds[0]);
+    return TM_OK;
+}
+
+/* A file may change under its reader, so each octet is read once (signer_crl.c). Not a pipe or a device, on which a thread would stand still. */
+static tm_err take_file(struct core *c, struct core_job *job, struct diag *diag)
+{
+    struct stat st;
+    TM_TRY(take_descriptor(&job->fd, c, diag));
+    if (job->op.kind != SIGN_CRL || (job->op.flags & PROTO_FLAG_MEMFD))
+        return diag_fail(diag, TM_EMALFORMED, "signer.file", NULL, "only CRLs come as files");
+    if (fstat(job->fd, &st) != 0 || !S_ISREG(st.st_mode) || job->op.tbs_size == 0 ||
+        job->op.tbs_size > CRL_STREAM_MAX || (uint64_t)st.st_size < job->op.serial_offset + job->op.tbs_size)
+        return diag_fail(diag, TM_EMALFORMED, "signer.file", NULL, "the file is not what was announced");
+    return TM_OK;
+}
+
 /* The sealed memory that goes with an operation: nothing can change under the parser, and it cannot be cut short. */
 static tm_err map_memfd(struct core *c, struct core_job *job, struct diag *diag)
 {
     enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL };
-    if (c->n_fds == 0)
-        return diag_fail(diag, TM_EMALFORMED, "signer.memfd", NULL, "no descriptor came with the operation");
-    TM_CLEANUP(tm_close_p) int fd = c->fds[0];
-    c->n_fds--;
-    memmove(c->fds, c->fds + 1, c->n_fds * sizeof c->fds[0]);
+    TM_CLEANUP(tm_close_p) int fd = -1;
+    TM_TRY(take_descriptor(&fd, c, diag));
     struct stat st;
     int seals = fcntl(fd, F_GET_SEALS);
     if (job->op.kind != SIGN_CRL)
@@ -310,7 +330,9 @@ static tm_err check_responder_key(const struct core *c, const struct core_job *j
 
 static tm_err dispatch(struct core *c, struct core_job *job, struct fast_list *fast, struct diag *diag)
 {
-    if (job->op.flags & PROTO_FLAG_MEMFD)
+    if (job->op.flags & PROTO_FLAG_FILE)
+        TM_TRY(take_file(c, job, diag));
+    else if (job->op.flags & PROTO_FLAG_MEMFD)
         TM_TRY(map_memfd(c, job, diag));
     if ((job->op.flags & PROTO_FLAG_ADOPT) && (!c->in_process || job->op.kind != SIGN_CA))
         return diag_fail(diag, TM_EDENIED, "signer.adopt_serial", NULL, "serials are the signer's to choose");

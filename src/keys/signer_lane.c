@@ -1,9 +1,11 @@
 #include "keys/signer_lane.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "keys/key_transport.h"
 #include "keys/known.h"
 #include "keys/signer_checkpoint.h"
+#include "keys/signer_crl.h"
 #include "keys/signer_release.h"
 #include <errno.h>
 #include <signal.h>
@@ -35,8 +37,10 @@ struct core_frame *core_frame_new(struct core_shared *s, struct slice bytes, siz
     f->n = bytes.n;
     f->bytes = (uint8_t *)&f->jobs[n_jobs];
     memcpy(f->bytes, bytes.p, bytes.n);
-    for (size_t i = 0; i < n_jobs; i++)
+    for (size_t i = 0; i < n_jobs; i++) {
         f->jobs[i].frame = f;
+        f->jobs[i].fd = -1;
+    }
     atomic_fetch_add(&s->queued_bytes, f->n);
     return f;
 }
@@ -54,6 +58,8 @@ void core_job_done(struct core_job *job)
     if (job->map)
         munmap(job->map, job->op.tbs.n);
     job->map = NULL;
+    tm_close_p(&job->fd);
+    job->fd = -1;
     core_frame_unref(job->frame, 1);
 }
 
@@ -214,9 +220,14 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
 
     tm_err err = sig_alg_fits(alg, key_alg(key)) ? TM_OK : TM_EUNSUPPORTED;
     bool checkpoint = job->op.kind == SIGN_CHECKPOINT;
-    if (err == TM_OK && !checkpoint)
+    struct crl_digests digests = {0};
+    if (err == TM_OK && job->fd >= 0) {
+        err = signer_crl_read(&digests, job, key, alg, &b->env, now, &r.diag);
+        memcpy(r.tbs_hash, digests.sha256, sizeof r.tbs_hash);
+    } else if (err == TM_OK && !checkpoint) {
         err = check_and_fill(b, job, alg, &r, now);
-    if (err == TM_OK)
+    }
+    if (err == TM_OK && job->fd < 0)
         err = sha256(r.tbs_hash, job->op.tbs);
     memcpy(e->serial, r.serial, sizeof e->serial);
     memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
@@ -226,6 +237,8 @@ static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
         err = checkpoint_sign(b->key->shared->journal, key, alg, &b->env, b->arena, &job->op, e, signature,
                               &n, r.chain_hash, &r.diag);
         r.seq = e->seq;
+    } else if (err == TM_OK && job->fd >= 0) {
+        err = key_sign_digest(signature, &n, key, alg, slice_of(digests.message, digests.n), &r.diag);
     } else if (err == TM_OK) {
         err = key_sign_raw(signature, &n, key, alg, job->op.tbs, r.tbs_hash, &r.diag);
     }
@@ -389,7 +402,8 @@ void core_batch_free(struct batch *b)
 bool core_job_fast(const struct core_key *k, const struct core_job *job)
 {
     enum key_alg alg = key_alg(k->key);
-    return (alg == KEY_ALG_EC_P256 || alg == KEY_ALG_ED25519) && !job->map && job->op.kind != SIGN_CHECKPOINT;
+    return (alg == KEY_ALG_EC_P256 || alg == KEY_ALG_ED25519) && !job->map && job->fd < 0 &&
+           job->op.kind != SIGN_CHECKPOINT;
 }
 
 void core_key_run(struct core_key *k, struct batch *b, struct core_job *list)
@@ -462,7 +476,7 @@ static void lane_stop(struct core_lane *l)
 tm_err core_key_submit(struct core_key *k, struct core_job *job)
 {
     /* What is large keeps to itself: a CRL of a million entries must not hold up certificates. */
-    struct core_lane *l = job->map ? &k->bulk : &k->lane;
+    struct core_lane *l = job->map || job->fd >= 0 ? &k->bulk : &k->lane;
     if (!l->started)
         TM_TRY(lane_start(l));
     job->next = NULL;

@@ -27,6 +27,7 @@ struct core_job {
     struct core_frame *frame;
     struct proto_op op;
     void *map; /* of a memfd, op.tbs.n octets */
+    int fd;    /* of a file that the operation is about; -1 */
 };
 struct core_frame {
     struct core_shared *shared;

@@ -147,8 +147,9 @@ void proto_put_op(struct buf *out, const struct proto_op *op)
     buf_put_slice(out, op->proof);
     proto_put_uint(out, op->content.n, 4);
     buf_put_slice(out, op->content);
-    proto_put_uint(out, op->flags & PROTO_FLAG_MEMFD ? op->tbs_size : op->tbs.n, 8);
-    if (!(op->flags & PROTO_FLAG_MEMFD))
+    bool beside = op->flags & (PROTO_FLAG_MEMFD | PROTO_FLAG_FILE);
+    proto_put_uint(out, beside ? op->tbs_size : op->tbs.n, 8);
+    if (!beside)
         buf_put_slice(out, op->tbs);
 }
 
@@ -165,11 +166,11 @@ tm_err proto_read_op(struct proto_reader *r, struct proto_op *ret)
     op.content = proto_read_bytes(r, (size_t)proto_read_uint(r, 4));
     op.tbs_size = proto_read_uint(r, 8);
     if (r->failed || op.kind >= SIGN_KIND_COUNT || op.alg >= SIG_ALG_COUNT ||
-        (op.flags &
-         ~(unsigned)(PROTO_FLAG_ADOPT | PROTO_FLAG_MEMFD | PROTO_FLAG_RA | PROTO_FLAG_RESPONDER)) ||
+        (op.flags & ~(unsigned)(PROTO_FLAG_ADOPT | PROTO_FLAG_MEMFD | PROTO_FLAG_RA | PROTO_FLAG_RESPONDER |
+                                PROTO_FLAG_FILE)) ||
         op.key_id.n > 63 || op.proof.n > PROTO_PROOF_MAX || op.content.n > PROTO_CONTENT_MAX)
         return TM_EMALFORMED;
-    if (!(op.flags & PROTO_FLAG_MEMFD)) {
+    if (!(op.flags & (PROTO_FLAG_MEMFD | PROTO_FLAG_FILE))) {
         if (op.tbs_size > PROTO_INLINE_MAX)
             return TM_EMALFORMED;
         op.tbs = proto_read_bytes(r, (size_t)op.tbs_size);

@@ -36,7 +36,14 @@ enum proto_type {
     PROTO_CHAIN,
     PROTO_TYPE_END
 };
-enum { PROTO_FLAG_ADOPT = 1, PROTO_FLAG_MEMFD = 2, PROTO_FLAG_RA = 4, PROTO_FLAG_RESPONDER = 8 };
+enum {
+    PROTO_FLAG_ADOPT = 1,
+    PROTO_FLAG_MEMFD = 2,
+    PROTO_FLAG_RA = 4,
+    PROTO_FLAG_RESPONDER = 8,
+    PROTO_FLAG_FILE =
+        16, /* a CRL of any length: it is in the file beside the frame, from serial_offset on (keys/signer_crl.h) */
+};
 
 /* A cursor over a frame's body with a sticky error. */
 struct proto_reader {
@@ -67,8 +74,8 @@ struct proto_op {
     struct slice key_id;
     uint32_t serial_offset;
     struct slice proof, content;
-    struct slice tbs;  /* empty with PROTO_FLAG_MEMFD */
-    uint64_t tbs_size; /* of the memfd */
+    struct slice tbs;  /* empty with PROTO_FLAG_MEMFD and PROTO_FLAG_FILE */
+    uint64_t tbs_size; /* of the memfd, of what is in the file */
 };
 void proto_put_op(struct buf *out, const struct proto_op *op);
 /* TM_EMALFORMED. */

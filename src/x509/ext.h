@@ -90,6 +90,8 @@ tm_err ext_encode_ski(struct slice *ret, struct arena *a, struct slice key_id);
 tm_err ext_encode_akid(struct slice *ret, struct arena *a, struct slice key_id);
 tm_err ext_encode_san(struct slice *ret, struct arena *a, const struct general_name *v, size_t n);
 /* One distribution point with one URI each. */
+/* One address of a CRL that another CA signs (cRLIssuer, its Name TLV); empty: the issuer itself. */
+tm_err ext_encode_cdp_of(struct slice *ret, struct arena *a, const char *uri, struct slice crl_issuer);
 tm_err ext_encode_cdp(struct slice *ret, struct arena *a, const char *const *uris, size_t n);
 /* Either may be NULL. */
 tm_err ext_encode_aia(struct slice *ret, struct arena *a, const char *ocsp_uri, const char *ca_issuers_uri);

@@ -95,11 +95,12 @@ tm_err ext_encode_san(struct slice *ret, struct arena *a, const struct general_n
     return arena_builder_finish(ret, &b);
 }
 
-tm_err ext_encode_cdp(struct slice *ret, struct arena *a, const char *const *uris, size_t n)
+static tm_err cdp(struct slice *ret, struct arena *a, const char *const *uris, size_t n,
+                  struct slice crl_issuer)
 {
     struct der_builder b;
     struct buf out;
-    size_t max = DER_HEAD_MAX;
+    size_t max = DER_HEAD_MAX + n * (crl_issuer.n + 2 * DER_HEAD_MAX);
     if (n == 0)
         return TM_EINVAL;
     for (size_t i = 0; i < n; i++)
@@ -113,10 +114,27 @@ tm_err ext_encode_cdp(struct slice *ret, struct arena *a, const char *const *uri
         der_put(&b, DER_CONTEXT(GN_URI), slice_str(uris[i]));
         der_close(&b);
         der_close(&b);
+        if (crl_issuer.n) { /* cRLIssuer [2] GeneralNames, of them directoryName [4] */
+            der_open(&b, DER_CONTEXT_CONS(2));
+            der_open(&b, DER_CONTEXT_CONS(GN_DIRECTORY));
+            der_put_tlv(&b, crl_issuer);
+            der_close(&b);
+            der_close(&b);
+        }
         der_close(&b);
     }
     der_close(&b);
     return arena_builder_finish(ret, &b);
+}
+
+tm_err ext_encode_cdp(struct slice *ret, struct arena *a, const char *const *uris, size_t n)
+{
+    return cdp(ret, a, uris, n, (struct slice){0});
+}
+
+tm_err ext_encode_cdp_of(struct slice *ret, struct arena *a, const char *uri, struct slice crl_issuer)
+{
+    return cdp(ret, a, &uri, 1, crl_issuer);
 }
 
 static void access_build(struct der_builder *b, enum oid method, const char *uri)
