@@ -48,6 +48,8 @@ void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
     if (revoked) {
         api_put_time(out, "revoked_at", row->revoked_at);
         api_put_text(out, "reason", crl_reason_names[row->reason]);
+        if (row->invalid_since)
+            api_put_time(out, "invalid_since", row->invalid_since);
     }
     if (pem && row->der.n) {
         struct buf text;
@@ -379,11 +381,17 @@ static tm_err get(struct api_call *c, struct diag *diag)
 
 struct revoke_doc {
     const char *reason, *comment;
+    int64_t invalid_since; /* 0: not said */
 };
 const struct json_field revoke_schema[] = {
     JSON_FIELD(struct revoke_doc, reason, JSON_K_STRING, .max = 40, .def = "unspecified",
                .doc = "keyCompromise, superseded, cessationOfOperation, … (RFC 5280 5.3.1)"),
     JSON_FIELD(struct revoke_doc, comment, JSON_K_STRING, .max = 1000, .def = "", .doc = "for the register"),
+    {.key = "invalid-since",
+     .kind = JSON_K_TIME,
+     .offset = offsetof(struct revoke_doc, invalid_since),
+     .doc =
+         "since when it is known or suspected to be bad, which the CRL then says; not in the future (RFC 5280 5.3.2)"},
     {0},
 };
 
@@ -420,9 +428,11 @@ static tm_err revoke(struct api_call *c, struct diag *diag)
         return diag_fail(diag, TM_EFORBIDDEN, "profile.revocation", "/reason",
                          "the profile does not let owners revoke for this reason");
     int64_t at = 0;
-    TM_TRY(issue_revoke(c->house, c->tenant->id, row.id, reason, c->principal, d.comment, &at, diag));
+    TM_TRY(issue_revoke_since(c->house, c->tenant->id, row.id, reason, d.invalid_since, c->principal,
+                              d.comment, &at, diag));
     row.revoked_at = at;
     row.reason = reason;
+    row.invalid_since = d.invalid_since;
     api_put_cert(&c->out, &row, false);
     buf_putc(&c->out, '\n');
     return TM_OK;
@@ -513,6 +523,8 @@ static const struct api_field certificate_fields[] = {
      "6776edacb246ac2e79bb17b9cbfb709897c4c86117c1510fd997142073a2f85d"},
     {"revoked_at?", "time?", NULL, NULL},
     {"reason?", "string", "RFC 5280 5.3.1", "superseded"},
+    {"invalid_since?", "time?", "since when it is known or suspected to be bad, where somebody said so",
+     NULL},
     {"certificate?", "pem", "where one is asked for and its profile keeps it", NULL},
     {0},
 };

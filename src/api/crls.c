@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "issue/house.h"
 #include "status/crl.h"
-#include "x509/crl.h"
+#include "status/crl_file.h"
 #include <string.h>
 
 enum { SERIES_MAX = 64 << 20 };
@@ -35,24 +35,34 @@ static tm_err put_series(struct api_call *c, const struct authority *x, struct d
     return TM_OK;
 }
 
+/* Of one that was published before its entries were counted. */
+static tm_err count(int64_t *ret, struct house *h, const struct crl_row *row, struct diag *diag)
+{
+    struct crl_in in;
+    struct crl_entry entry;
+    TM_TRY(crl_in_open(&in, h, row, diag));
+    tm_err e;
+    for (*ret = 0; (e = crl_stream_next(in.s, &entry)) == TM_OK; ++*ret)
+        ;
+    crl_in_close(&in);
+    return e == TM_ENOTFOUND ? TM_OK : e;
+}
+
 static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag *diag)
 {
     struct crl_row row = {0};
-    struct crl crl;
     const char *list = api_query(c, "list") ? api_query(c, "list") : "full";
     tm_err e = crl_current_of(&row, c->arena, c->house, x, list);
     if (e == TM_ENOTFOUND)
         return diag_fail(diag, e, NULL, "authority", "\"%s\" has published no CRL \"%s\" yet", x->name, list);
     TM_TRY(e);
-    TM_TRY(crl_parse(&crl, row.der, diag));
-    struct crl_iter it;
-    struct crl_entry entry;
-    size_t entries = 0;
-    crl_iter_init(&it, &crl, diag);
-    while ((e = crl_next(&it, &entry)) == TM_OK)
-        entries++;
-    if (e != TM_ENOTFOUND)
-        return e;
+    int64_t entries = row.entries;
+    if (entries < 0)
+        TM_TRY(count(&entries, c->house, &row, diag));
+    if (api_query(c, "pem") && crl_row_is_file(&row))
+        return diag_fail(diag, TM_ETOOBIG, NULL, "pem",
+                         "the CRL has %llu octets; fetch it from where it is published",
+                         (unsigned long long)row.size);
     const char *crl_url, *ca_url;
     TM_TRY(house_authority_urls(&crl_url, &ca_url, c->arena, c->house, x));
     if (strcmp(list, "full") != 0)
@@ -61,15 +71,16 @@ static tm_err put_crl(struct api_call *c, const struct authority *x, struct diag
         return TM_ENOMEM;
     struct buf pem;
     buf_init(&pem, 256 << 20);
-    buf_put_pem(&pem, "X509 CRL", row.der);
+    if (api_query(c, "pem"))
+        buf_put_pem(&pem, "X509 CRL", row.der);
     buf_puts(&c->out, "{\"authority\":");
     buf_put_json_string(&c->out, slice_str(x->name));
     api_put_text(&c->out, "list", list);
     api_put_int(&c->out, "number", crl_number_value(row.number));
     api_put_time(&c->out, "this_update", row.this_update);
     api_put_time(&c->out, "next_update", row.next_update);
-    api_put_int(&c->out, "revoked", (int64_t)entries);
-    api_put_int(&c->out, "octets", (int64_t)row.der.n);
+    api_put_int(&c->out, "revoked", entries);
+    api_put_int(&c->out, "octets", (int64_t)crl_row_size(&row));
     api_put_text(&c->out, "url", crl_url);
     e = put_series(c, x, diag);
     if (api_query(c, "pem"))
@@ -115,7 +126,7 @@ static tm_err import_series(struct api_call *c, struct diag *diag)
 
 static const struct api_field crl_fields[] = {
     {"authority", "string", NULL, "issuing-ca"},
-    {"list", "string", "full, delta, or a shard such as 16-3", "full"},
+    {"list", "string", "full, delta, indirect, or a shard such as 16-3", "full"},
     {"number", "integer", "RFC 5280 5.2.3", "1795246262804"},
     {"this_update", "time?", NULL, NULL},
     {"next_update", "time?", NULL, NULL},
@@ -142,7 +153,7 @@ const struct api_schema crl_api_schemas[] = {
 };
 static const struct api_field crl_query[] = {
     {"pem", "true|1", "the list itself as well", "1"},
-    {"list", "string", "full when left out; delta, or a shard such as 16-3", "delta"},
+    {"list", "string", "full when left out; delta, indirect, or a shard such as 16-3", "delta"},
     {0}};
 static const struct api_content series_bodies[] = {
     {0, "application/x-pem-file", NULL, "PEM blocks \"X509 CRL\""},

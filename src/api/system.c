@@ -8,6 +8,7 @@
 #include "issue/jobs.h"
 #include "keys/signer.h"
 #include "status/crl.h"
+#include "status/crl_file.h"
 #include <stdatomic.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static void put_crl(struct buf *out, struct api_call *c, const struct authority 
     buf_puts(out, "\"");
     api_put_time(out, "this_update", crl.this_update);
     api_put_time(out, "next_update", crl.next_update);
-    api_put_int(out, "octets", (int64_t)crl.der.n);
+    api_put_int(out, "octets", (int64_t)crl_row_size(&crl));
     buf_printf(out, ",\"stale\":%s}", crl.next_update < clock_now() ? "true" : "false");
 }
 

@@ -222,12 +222,16 @@ static int revoke(struct cli *c)
     static const char *const many[] = {"file", "authority", "profile", "device", "dry-run", "expect", NULL};
     for (size_t i = 0; many[i]; i++)
         if (cli_has(c, many[i]) || c->n_args > 1)
-            return revoke_many(c);
+            return cli_has(c, "invalid-since")
+                       ? cli_usage(c, "--invalid-since goes with one certificate, whose date it is")
+                       : revoke_many(c);
     if (c->n_args == 0)
         return cli_usage(c, "say which: serials, --file, or --authority, --profile, --device");
     json_t *doc = json_pack("{s:s}", "reason", cli_has(c, "reason") ? cli_get(c, "reason") : "unspecified");
     if (doc && cli_has(c, "comment"))
         json_object_set_new(doc, "comment", json_string(cli_get(c, "comment")));
+    if (doc && cli_has(c, "invalid-since"))
+        json_object_set_new(doc, "invalid-since", json_string(cli_get(c, "invalid-since")));
     struct cli_reply r;
     if (!cli_send_json(c, "POST", cert_path(c, c->args[0], "/revoke"), doc, &r))
         return 1;
@@ -370,6 +374,8 @@ static const struct cli_option revoke_options[] = {
     {"reason", 0, "REASON",
      "keyCompromise, superseded, cessationOfOperation, certificateHold, ... (unspecified)", false},
     {"comment", 0, "TEXT", "for the register", false},
+    {"invalid-since", 0, "DATE",
+     "one: since when it is known or suspected to be bad, 2026-11-21 or with a time; the CRL says it", false},
     {"file", 0, "FILE", "many: their serials, one a line", false},
     {"authority", 0, "NAME", "many: all that it issued, but for the house's own", false},
     {"profile", 0, "NAME", "many: all of this profile", false},

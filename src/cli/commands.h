@@ -22,5 +22,6 @@ extern const struct command backup_commands[];
 extern const struct command trace_commands[];
 extern const struct command bench_commands[];
 extern const struct command bench_acme_commands[];
+extern const struct command bench_crl_commands[];
 extern const struct command bench_scep_commands[];
 extern const struct command misc_commands[];

@@ -176,8 +176,8 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
     conn_kick(c);
 }
 
-void http_reply_begin(struct http_request *r, int status, const char *content_type,
-                      const struct http_header *headers)
+static void begin(struct http_request *r, int status, const char *content_type, bool sized, uint64_t length,
+                  const struct http_header *headers)
 {
     struct request *q = request_of(r);
     check(q);
@@ -187,13 +187,26 @@ void http_reply_begin(struct http_request *r, int status, const char *content_ty
     if (q->aborted)
         return;
     bool body = r->method != HTTP_M_HEAD && !bodiless(status);
-    q->chunked_out = body && !q->parse.http10;
-    decide_keep(q, body && q->parse.http10); /* there the end of the connection is the end of the body */
-    put_head(q, status, content_type, false, 0, headers);
+    q->chunked_out = body && !sized && !q->parse.http10;
+    /* Without a length the end of the connection is the end of the body there. */
+    decide_keep(q, body && !sized && q->parse.http10);
+    put_head(q, status, content_type, sized, length, headers);
     if (!head_whole(q))
         return;
     q->octets_out += q->loop->head.n;
     io_queue(q->conn, buf_slice(&q->loop->head));
+}
+
+void http_reply_begin(struct http_request *r, int status, const char *content_type,
+                      const struct http_header *headers)
+{
+    begin(r, status, content_type, false, 0, headers);
+}
+
+void http_reply_begin_sized(struct http_request *r, int status, const char *content_type, uint64_t length,
+                            const struct http_header *headers)
+{
+    begin(r, status, content_type, true, length, headers);
 }
 
 void http_reply_chunk(struct http_request *r, struct slice data)

@@ -91,6 +91,9 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 /* Streaming reply: chunked (HTTP/1.1), ended by the end of the connection (1.0). */
 void http_reply_begin(struct http_request *r, int status, const char *content_type,
                       const struct http_header *headers);
+/* The same where the length is known: no chunks, and the connection can go on. Exactly `length` octets have to follow, or http_reply_abort(). */
+void http_reply_begin_sized(struct http_request *r, int status, const char *content_type, uint64_t length,
+                            const struct http_header *headers);
 void http_reply_chunk(struct http_request *r, struct slice data);
 /* Octets not yet sent: pause above 1 MiB. */
 size_t http_reply_pending(const struct http_request *r);

@@ -48,13 +48,14 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
 /* The row's new state, the event that says so, and the key where others have it; *n grows by as many. */
 enum { REVOCATION_EFFECTS = 3 };
 static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, tenant_id tenant,
-                         const struct cert_row *row, int reason, const char *by, const char *comment,
-                         int64_t now)
+                         const struct cert_row *row, int reason, int64_t invalid_since, const char *by,
+                         const char *comment, int64_t now)
 {
     struct effect *ret = effects + *n;
     ret[0] = (struct effect){.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row};
     ret[0].u.cert.row.revoked_at = now;
     ret[0].u.cert.row.reason = reason;
+    ret[0].u.cert.row.invalid_since = invalid_since;
     struct event_field fields[] = {
         {.key = "authority", .kind = EVENT_STR, .s = slice_str(row->authority)},
         {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
@@ -62,6 +63,7 @@ static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, ten
         {.key = "reason", .kind = EVENT_STR, .s = slice_str(crl_reason_names[reason])},
         {.key = "revoked_at", .kind = EVENT_INT, .i = now},
         {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
+        {.key = invalid_since ? "invalid_since" : NULL, .kind = EVENT_INT, .i = invalid_since},
         {0},
     };
     TM_TRY(certificate_event(&ret[1], a, tenant, "certificate.revoked", row->id, fields));
@@ -72,11 +74,12 @@ static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, ten
 }
 
 static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
-                     int reason, const char *by, const char *comment, int64_t now, struct diag *diag)
+                     int reason, int64_t invalid_since, const char *by, const char *comment, int64_t now,
+                     struct diag *diag)
 {
     struct effect effects[REVOCATION_EFFECTS] = {0};
     size_t n = 0;
-    TM_TRY(revocation(effects, &n, a, tenant, row, reason, by, comment, now));
+    TM_TRY(revocation(effects, &n, a, tenant, row, reason, invalid_since, by, comment, now));
     return house_commit(h, effects, n, diag);
 }
 
@@ -97,6 +100,13 @@ static tm_err told(struct house *h, tenant_id tenant, const char *authority, con
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag)
 {
+    return issue_revoke_since(h, tenant, serial, reason, 0, by, comment, ret_revoked_at, diag);
+}
+
+tm_err issue_revoke_since(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
+                          int reason, int64_t invalid_since, const char *by, const char *comment,
+                          int64_t *ret_revoked_at, struct diag *diag)
+{
     if (reason < 0 || reason > CRL_AA_COMPROMISE || !crl_reason_names[reason] ||
         reason == CRL_REMOVE_FROM_CRL)
         return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
@@ -106,7 +116,12 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
         return TM_ENOMEM;
     struct cert_row row;
     int64_t now = clock_now();
-    tm_err e = read_cert(&row, a, h, tenant, serial, diag);
+    tm_err e = invalid_since < 0 || invalid_since > now
+                   ? diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.2", "invalid-since",
+                               "the date since when it is bad can't be in the future")
+                   : TM_OK;
+    if (e == TM_OK)
+        e = read_cert(&row, a, h, tenant, serial, diag);
     if (e == TM_OK && row.source != CERT_ISSUED)
         e = diag_fail(diag, TM_EFORBIDDEN, NULL, "serial",
                       "this certificate was not issued here; only its issuer can revoke it");
@@ -116,7 +131,7 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
         now = row.revoked_at;
         e = diag_fail(diag, TM_ECONFLICT, NULL, "serial", "this certificate is revoked already");
     } else if (e == TM_OK) {
-        e = revoke(h, a, tenant, &row, reason, by, comment, now, diag);
+        e = revoke(h, a, tenant, &row, reason, invalid_since, by, comment, now, diag);
     }
     if (ret_revoked_at)
         *ret_revoked_at = now;
@@ -135,7 +150,7 @@ tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_ro
     int64_t now = clock_now();
     size_t n_effects = 0;
     for (size_t i = 0; i < n && e == TM_OK; i++)
-        e = revocation(effects, &n_effects, a, tenant, rows[i], reason, by, comment, now);
+        e = revocation(effects, &n_effects, a, tenant, rows[i], reason, 0, by, comment, now);
     if (e == TM_OK && n)
         e = house_commit(h, effects, n_effects, diag);
     for (size_t i = 0; i < n && e == TM_OK && h->on_status; i++)

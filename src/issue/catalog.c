@@ -250,6 +250,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     x->crl_every = d.crl.every;
     x->crl_delta = d.crl.delta;
     x->shards_wanted = (unsigned)d.crl.shards;
+    x->crl_issuer = d.crl.issuer;
     TM_TRY(add_shards(b, x));
     x->crl_url = d.urls.crl;
     x->ca_url = d.urls.ca;
@@ -541,6 +542,55 @@ static tm_err authorities_revoked(const struct build *b, struct diag *diag)
     return TM_OK;
 }
 
+/* Is `name` a line of it? */
+static bool has_line(struct slice lines, const char *name)
+{
+    size_t n = strlen(name);
+    for (const uint8_t *p = lines.p, *end = p + lines.n; p && p < end;) {
+        const uint8_t *stop = memchr(p, '\n', (size_t)(end - p));
+        stop = stop ? stop : end;
+        if ((size_t)(stop - p) == n && memcmp(p, name, n) == 0)
+            return true;
+        p = stop + 1;
+    }
+    return false;
+}
+
+/* Meta "crl-for/<authority>": names, a line each. Whoever was named once stays: its certificates name that list for as long as they live. */
+static tm_err list_indirect(struct build *b, struct authority *x)
+{
+    struct catalog *c = b->c;
+    struct store_read q = {.kind = READ_META,
+                           .tenant = x->tenant,
+                           .arena = c->arena,
+                           .name = arena_printf(c->arena, "crl-for/%s", x->name)};
+    tm_err e = q.name ? store_read_now(b->store, &q) : TM_ENOMEM;
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    struct authority **v = (struct authority **)c->authorities.v;
+    const struct authority **of = arena_calloc(c->arena, c->authorities.n + 1, sizeof *of);
+    if (!of)
+        return TM_ENOMEM;
+    of[x->n_crl_for++] = x;
+    for (size_t i = 0; i < c->authorities.n; i++) {
+        if (v[i]->tenant != x->tenant || v[i] == x || !has_line(q.value, v[i]->name))
+            continue;
+        of[x->n_crl_for++] = v[i];
+        if (strcmp(v[i]->crl_issuer, x->name) == 0)
+            v[i]->crl_issuer_now = x;
+    }
+    x->crl_for = of;
+    return TM_OK;
+}
+
+static tm_err authorities_listed(struct build *b)
+{
+    struct authority **v = (struct authority **)b->c->authorities.v;
+    for (size_t i = 0; i < b->c->authorities.n; i++)
+        TM_TRY(list_indirect(b, v[i]));
+    return TM_OK;
+}
+
 tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer *signer,
                      void (*on_bad)(void *arg, const char *kind, const char *name, const struct diag *d),
                      void *arg, struct diag *diag)
@@ -564,6 +614,8 @@ tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer 
     list_sort(&c->authorities);
     if (e == TM_OK)
         e = authorities_revoked(&b, diag);
+    if (e == TM_OK)
+        e = authorities_listed(&b);
     if (e != TM_OK) {
         catalog_unref(c);
         return e;

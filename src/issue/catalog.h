@@ -52,6 +52,13 @@ struct authority {
         unsigned count;
     } *shards; /* authority_shard(): into how many CRLs its certificates are spread by their time of issue */
     size_t n_shards;
+    const char *
+        crl_issuer; /* the authority whose indirect CRL its document wants named in what it issues; "" none */
+    const struct authority
+        *crl_issuer_now; /* the same once that one lists its certificates; NULL: not, or not yet */
+    const struct authority *const *
+        crl_for; /* whose certificates its own indirect CRL lists: its own, and of those that name or once named it */
+    size_t n_crl_for;   /* 0: it has none */
     const char *parent; /* name of the issuing authority here, "" when foreign or self-signed */
     const char *ra_key; /* signs messages in this authority's name (docs/adr/0004); "" when it has none */
     struct cert ra_cert;

@@ -28,6 +28,17 @@ static tm_err authority_facts(struct facts *f, struct issue_request *r, const st
     if (!f->authority.ocsp_url)
         return TM_ENOMEM;
     TM_TRY(house_authority_urls(&f->authority.crl_url, &f->authority.ca_url, r->arena, r->house, x));
+    const struct authority *issuer = x->crl_issuer_now;
+    if (issuer) {
+        const char *indirect = house_crl_list_url(r->arena, r->house, issuer, "indirect");
+        if (!indirect)
+            return TM_ENOMEM;
+        if (indirect[0]) {
+            f->authority.crl_url = indirect;
+            f->authority.crl_issuer = issuer->cert.subject;
+            return TM_OK;
+        }
+    }
     /* The serial begins with this very time: from it anyone finds the shard again. */
     unsigned count, k = authority_shard(&count, x, f->now);
     if (!count)

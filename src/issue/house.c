@@ -84,8 +84,12 @@ static tm_err open_signer(struct house *h, const struct house_config *c, struct 
 
 static tm_err open_store(struct house *h, const struct house_config *c, struct diag *diag)
 {
-    char path[4096];
+    char path[4096], crl[4096 + 8];
     snprintf(path, sizeof path, "%s/store", h->home);
+    snprintf(crl, sizeof crl, "%s/crl", c->store_path ? c->store_path : path);
+    h->crl_dir = strdup(crl);
+    if (!h->crl_dir)
+        return TM_ENOMEM;
     struct store_config sc = {
         .driver = c->store_driver ? c->store_driver : "sqlite",
         .path = c->store_path ? c->store_path : path,
@@ -254,6 +258,7 @@ void house_close(struct house *h)
     lock_free(h->resource_lock);
     free(h->passphrase_file);
     free(h->origin);
+    free(h->crl_dir);
     free(h->public_base);
     free(h->home);
     free(h);

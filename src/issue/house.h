@@ -55,6 +55,7 @@ struct house {
     enum house_mode mode;
     char *public_base;
     char *origin;
+    char *crl_dir; /* where lists that are too long for the store's rows lie (status/crl_file.h) */
     struct store *store;
     struct signer *signer;
     struct reg *reg;

@@ -38,6 +38,10 @@ static tm_err check_references(struct house *h, tenant_id tenant, const char *ki
         if (next && next[0] && !catalog_authority(c, tenant, next))
             e = diag_fail(diag, TM_EINVAL, NULL, "/successor", "there is no authority \"%s\" in this tenant",
                           next);
+        const char *issuer = json_string_value(json_object_get(json_object_get(doc, "crl"), "issuer"));
+        if (e == TM_OK && issuer && issuer[0] && !catalog_authority(c, tenant, issuer))
+            e = diag_fail(diag, TM_EINVAL, NULL, "/crl/issuer", "there is no authority \"%s\" in this tenant",
+                          issuer);
     } else if (strcmp(kind, "Profile") == 0) {
         const char *authority = json_string_value(json_object_get(doc, "authority"));
         if (authority && authority[0] && !catalog_authority(c, tenant, authority))

@@ -79,6 +79,10 @@ void issue_run(struct issue_request *r);
 /* Revoke by serial. `by` is the principal. TM_ENOTFOUND, TM_ECONFLICT (revoked already; *ret_revoked_at says when). */
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag);
+/* The same, saying since when it is known or suspected to be bad (RFC 5280 5.3.2); unix seconds, not in the future; 0: not said. */
+tm_err issue_revoke_since(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
+                          int reason, int64_t invalid_since, const char *by, const char *comment,
+                          int64_t *ret_revoked_at, struct diag *diag);
 /* A page of rows that were issued here, in one transaction; those that somebody else has revoked meanwhile are passed over. No CAs of the
  * house among them. *ret_done grows. */
 tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_row *const *rows, size_t n,

@@ -57,6 +57,13 @@ static const struct json_field authority_crl_schema[] = {
      .min = 0,
      .max = AUTHORITY_SHARDS_MAX,
      .doc = "certificates issued from now on name one of so many smaller CRLs; 0: the whole one"},
+    {.key = "issuer",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct authority_doc, crl.issuer) - offsetof(struct authority_doc, crl),
+     .max = 63,
+     .def = "",
+     .doc =
+         "name of another authority here: certificates issued from now on name its indirect CRL, which lists both authorities' (RFC 5280 5.3.3)"},
     {0},
 };
 static const struct json_field authority_urls_schema[] = {
@@ -374,6 +381,9 @@ static tm_err check_authority(struct arena *a, const json_t *doc, struct diag *d
     if (d.crl.every > d.crl.lifetime)
         return diag_fail(diag, TM_EINVAL, NULL, "/crl/every",
                          "a CRL would end before its successor is published");
+    if (d.crl.issuer[0] && (d.crl.shards || strcmp(d.crl.issuer, d.name) == 0))
+        return diag_fail(diag, TM_EINVAL, NULL, "/crl/issuer",
+                         "names another authority, and goes without shards: a certificate names one list");
     TM_TRY(pem_list_decode(der, 16, &n, a, &d.links, "/links", diag));
     TM_TRY(check_links(&c, der, n, diag));
     return pem_list_decode(der, 16, &n, a, &d.chain, "/chain", diag);

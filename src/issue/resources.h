@@ -46,6 +46,7 @@ struct authority_doc {
     struct {
         int64_t lifetime, every, delta; /* delta 0: none */
         int64_t shards;                 /* 0: none */
+        const char *issuer;             /* "" none */
     } crl;
     struct {
         const char *crl, *ca, *ocsp;

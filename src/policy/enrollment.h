@@ -132,6 +132,8 @@ struct facts {
         bool disabled;
         bool revoked;                            /* its CA certificate, or one above it */
         const char *crl_url, *ca_url, *ocsp_url; /* NULL or "": leave out */
+        struct slice
+            crl_issuer; /* Name TLV: who signs the CRL at crl_url, where it is another CA; empty: this one */
     } authority;
 
     struct { /* looked up by the caller's certificate or token binding, or by requested serial number */

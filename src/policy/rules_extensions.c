@@ -60,7 +60,7 @@ static tm_err addresses(struct deciding *s)
     const struct profile_doc *d = &s->p->doc;
     struct slice value;
     if (d->extensions.cdp && has_text(s->f->authority.crl_url)) {
-        TM_TRY(ext_encode_cdp(&value, s->a, &s->f->authority.crl_url, 1));
+        TM_TRY(ext_encode_cdp_of(&value, s->a, s->f->authority.crl_url, s->f->authority.crl_issuer));
         ext_put(s, OID_EXT_CDP, false, value);
     }
     const char *ocsp =

@@ -23,6 +23,8 @@ enum crl_when {
 /* Publish one authority's CRL if it is time. *ret_published (may be NULL) says whether. */
 tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when when, bool *ret_published,
                    struct diag *diag);
+/* Publish one of its lists now: "full", "indirect", "16-3" … TM_EINVAL where it has none such. */
+tm_err crl_publish_list(struct house *h, const struct authority *x, const char *list, struct diag *diag);
 /* Every authority of every tenant; goes on after a failure and returns the first. */
 tm_err crl_publish_all(struct house *h, enum crl_when when, struct diag *diag);
 

@@ -9,6 +9,8 @@ struct crl_record {
     struct slice number; /* magnitude without leading zeros */
     int64_t this_update, next_update;
     struct slice der;
+    const char *file; /* its name, where the list is in a file and `der` is empty; NULL or "" else */
+    uint64_t size;    /* octets of the file */
     size_t entries;
     const uint8_t *tbs_hash; /* 32 octets */
     uint64_t chain_seq;      /* 0: not signed by this house's signer */
@@ -39,14 +41,21 @@ void status_forget(struct house *h, const struct authority *x);
 int64_t status_due_at(struct house *h, const struct authority *x, const char *scope, int64_t every);
 void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at);
 
-/* Shards in which something was revoked or released and not published since. */
+/* The number of the last list that this process has published, as long as it serves; 0: it published none. */
+void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number);
+int64_t status_published_last(struct house *h, const struct authority *x, const char *scope);
+
+/* What was revoked or released and has not been looked at since. */
+enum { CRL_DIRTY_MAX = 20000 };
+struct crl_dirty_id {
+    tenant_id tenant;
+    char authority[64];
+    uint8_t id[CERT_SERIAL_LEN];
+};
 struct crl_dirty {
     bool all; /* too many, or nobody knows */
-    size_t n;
-    struct {
-        tenant_id tenant;
-        char authority[64], scope[16];
-    } v[512];
+    size_t n, cap;
+    struct crl_dirty_id *v; /* of who took it: free() */
 };
 void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id);
 void status_dirty_take(struct house *h, struct crl_dirty *ret);

@@ -133,6 +133,9 @@ static tm_err check_all(const struct crl_list *l, struct house *h, const struct 
     if (crl_number_value(crl_number(&l->v[l->n - 1])) <= crl_number_value(last.number))
         return diag_fail(diag, TM_ECONFLICT, NULL, NULL,
                          "the series is older than the CRL that is published");
+    if (l->v[l->n - 1].this_update < last.this_update)
+        return diag_fail(diag, TM_ECONFLICT, NULL, NULL,
+                         "the series ends before the day of the CRL that is published");
     return TM_OK;
 }
 

@@ -173,9 +173,13 @@ static tm_err choose_number(struct making *m)
     struct tmf_filter last;
     tm_err e = filter_current(&row, &last, m->a, m->h, m->d->tenant, m->d->name, m->head.kind);
     m->head.number = (uint64_t)m->now_ms;
-    /* After a clock that was set back the number still grows; this_update follows the clock. */
+    /* After a clock that was set back the number still grows, and neither date goes back. */
     if (e == TM_OK && last.number >= m->head.number)
         m->head.number = last.number + 1;
+    if (e == TM_OK && row.this_update > (int64_t)m->head.this_update) {
+        m->head.next_update += row.this_update - m->head.this_update;
+        m->head.this_update = row.this_update;
+    }
     return e == TM_ENOTFOUND ? TM_OK : e;
 }
 
@@ -255,7 +259,8 @@ static tm_err put(struct making *m, const uint8_t digest[SHA256_LEN], struct dia
                                         .number = magnitude,
                                         .this_update = m->head.this_update,
                                         .next_update = m->head.next_update,
-                                        .der = buf_slice(&m->file)};
+                                        .der = buf_slice(&m->file),
+                                        .entries = -1};
     struct slice body;
     TM_TRY(register_event_body(&body, m->a, fields));
     TM_TRY(register_event_effect(&effects[1], m->a, m->d->tenant, "filter.published", about, body,

@@ -7,6 +7,7 @@
 #include "register/register.h"
 #include "status/conditional.h"
 #include "status/crl.h"
+#include "status/crl_file.h"
 #include "status/crl_impl.h"
 #include "status/scope.h"
 #include "status/tile_path.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ENTRIES_MAX = 256, DUES_MAX = 4096, CRL_MAX_AGE = 3600, READ_ARENA = 512 << 20 };
 
@@ -28,6 +30,8 @@ struct blob {
     char etag[40];
     int64_t this_update, next_update;
     uint64_t used; /* for eviction */
+    int fd;        /* of a list that is too long for memory, `size` octets; -1 */
+    uint64_t size;
     size_t n;
     uint8_t der[];
 };
@@ -37,6 +41,7 @@ struct due {
     tenant_id tenant;
     char authority[64], scope[16];
     int64_t every, at;
+    int64_t number; /* of the last one that was published here; 0: none */
 };
 
 struct status {
@@ -51,12 +56,16 @@ struct status {
     struct due due[DUES_MAX];
     size_t n_due;
     struct crl_dirty dirty;
+    uint64_t all_ns; /* when all was last looked at */
 };
 
 static void blob_unref(struct blob *b)
 {
-    if (b && atomic_fetch_sub(&b->refs, 1) == 1)
-        free(b);
+    if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    if (b->fd >= 0)
+        close(b->fd);
+    free(b);
 }
 
 /* ---- the cache; the lock is held ---- */
@@ -131,12 +140,8 @@ int64_t status_due_at(struct house *h, const struct authority *x, const char *sc
     return at;
 }
 
-void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at)
+static struct due *add_due(struct status *s, const struct authority *x, const char *scope)
 {
-    struct status *s = h->status;
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
     struct due *d = find_due(s, x, scope);
     if (!d && s->n_due < DUES_MAX) {
         d = &s->due[s->n_due++];
@@ -144,6 +149,42 @@ void status_due_set(struct house *h, const struct authority *x, const char *scop
         snprintf(d->authority, sizeof d->authority, "%s", x->name);
         snprintf(d->scope, sizeof d->scope, "%s", scope);
     }
+    return d;
+}
+
+void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number)
+{
+    struct status *s = h->status;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct due *d = add_due(s, x, scope);
+    if (d) {
+        d->number = number;
+        d->every = 0; /* when it is due again is to be worked out */
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+int64_t status_published_last(struct house *h, const struct authority *x, const char *scope)
+{
+    struct status *s = h->status;
+    if (!s)
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    const struct due *d = find_due(s, x, scope);
+    int64_t number = d ? d->number : 0;
+    pthread_mutex_unlock(&s->lock);
+    return number;
+}
+
+void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at)
+{
+    struct status *s = h->status;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    struct due *d = add_due(s, x, scope);
     if (d) {
         d->every = every;
         d->at = at;
@@ -153,40 +194,52 @@ void status_due_set(struct house *h, const struct authority *x, const char *scop
 
 /* ---- what was revoked or released since it was last published ---- */
 
+static bool dirty_room(struct crl_dirty *d)
+{
+    if (d->n < d->cap)
+        return true;
+    size_t cap = d->cap ? 2 * d->cap : 64;
+    struct crl_dirty_id *v = d->n < CRL_DIRTY_MAX ? realloc(d->v, cap * sizeof *v) : NULL;
+    if (!v)
+        return false;
+    d->v = v;
+    d->cap = cap;
+    return true;
+}
+
 void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id)
 {
     struct status *s = h->status;
     if (!s)
         return;
-    struct catalog *cat = house_catalog(h);
-    const struct authority *x = catalog_authority(cat, tenant, authority);
-    unsigned count = 0, k = x ? authority_shard(&count, x, crl_issued_at(id)) : 0;
-    catalog_unref(cat);
-    if (!count)
-        return;
     pthread_mutex_lock(&s->lock);
     struct crl_dirty *d = &s->dirty;
-    if (d->n < sizeof d->v / sizeof *d->v) {
-        d->v[d->n].tenant = tenant;
-        snprintf(d->v[d->n].authority, sizeof d->v[d->n].authority, "%s", authority);
-        snprintf(d->v[d->n].scope, sizeof d->v[d->n].scope, "%u-%u", count % 1000, k % 1000);
-        d->n++;
+    if (!d->all && dirty_room(d)) {
+        struct crl_dirty_id *x = &d->v[d->n++];
+        x->tenant = tenant;
+        snprintf(x->authority, sizeof x->authority, "%s", authority);
+        memcpy(x->id, id, sizeof x->id);
     } else {
         d->all = true;
     }
     pthread_mutex_unlock(&s->lock);
 }
 
+/* All is looked at each hour, whoever says what has changed: what another process did, nobody has told this one. */
 void status_dirty_take(struct house *h, struct crl_dirty *ret)
 {
+    static const uint64_t all_every = UINT64_C(3500) * 1000000000;
     struct status *s = h->status;
-    ret->all = !s;
+    uint64_t now = clock_mono_ns();
+    *ret = (struct crl_dirty){.all = true};
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
     *ret = s->dirty;
-    s->dirty.all = false;
-    s->dirty.n = 0;
+    s->dirty = (struct crl_dirty){0};
+    ret->all |= s->all_ns == 0 || now - s->all_ns > all_every;
+    if (ret->all)
+        s->all_ns = now;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -221,6 +274,7 @@ tm_err status_open(struct house *h)
     pthread_cond_init(&s->idle, NULL);
     s->dirty.all = true; /* what was revoked while nobody served */
     h->status = s;
+    crl_files_sweep(h);
     return TM_OK;
 }
 
@@ -239,6 +293,7 @@ void status_close(struct house *h)
     h->status = NULL;
     pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
+    free(s->dirty.v);
     free(s);
 }
 
@@ -329,7 +384,93 @@ static void work_start(struct http_request *r, const struct work *proto)
 
 /* ---- CRLs ---- */
 
-static void blob_reply(struct http_request *r, const struct blob *b)
+/* A list that is a file, on its way to one client: piece by piece, read in the pool, sent on the loop. */
+enum { PIECE = 128 << 10, PENDING_MAX = 256 << 10 };
+struct sending {
+    struct task task;
+    struct http_request *r;
+    struct house *h;
+    struct blob *blob;
+    uint64_t at, end;
+    size_t n; /* octets of `piece` */
+    bool reading, failed;
+    uint8_t piece[PIECE];
+};
+
+static void send_next(struct sending *x);
+
+static void sent_piece(struct task *t)
+{
+    struct sending *x = TM_CONTAINER(t, struct sending, task);
+    x->reading = false;
+    if (!x->failed)
+        http_reply_chunk(x->r, slice_of(x->piece, x->n));
+    send_next(x);
+}
+
+static void read_piece(struct task *t)
+{
+    struct sending *x = TM_CONTAINER(t, struct sending, task);
+    struct status *s = x->h->status;
+    size_t want = x->end - x->at < PIECE ? (size_t)(x->end - x->at) : PIECE;
+    ssize_t n = pread(x->blob->fd, x->piece, want, (off_t)x->at);
+    x->failed = n <= 0;
+    x->n = n > 0 ? (size_t)n : 0;
+    x->at += x->n;
+    x->task.run = sent_piece;
+    executor_post(http_request_executor(x->r), &x->task);
+    work_leave(s);
+}
+
+static void send_next(struct sending *x)
+{
+    struct http_request *r = x->r;
+    bool aborted = http_request_aborted(r), over = x->failed || aborted || x->at == x->end;
+    if (x->reading || (!over && http_reply_pending(r) >= PENDING_MAX))
+        return; /* on_drain goes on */
+    if (!over && work_enter(x->h->status)) {
+        x->reading = true;
+        x->task.run = read_piece;
+        executor_post(pool_executor(x->h->blocking), &x->task);
+        return;
+    }
+    struct blob *b = x->blob;
+    http_reply_on_drain(r, NULL);
+    if (x->at == x->end || aborted)
+        http_reply_end(r);
+    else
+        http_reply_abort(r);
+    blob_unref(b);
+}
+
+static void drained(struct http_request *r)
+{
+    send_next(r->handler_data);
+}
+
+static void blob_send(struct http_request *r, void *arg, int status, const char *type, uint64_t from,
+                      uint64_t n, const struct http_header *headers)
+{
+    struct blob *b = arg;
+    struct sending *x = arena_alloc(r->arena, sizeof *x);
+    if (!x) {
+        http_reply(r, 503, "text/plain", SLICE_LIT("not available\n"), NULL);
+        return;
+    }
+    x->r = r;
+    x->h = r->app;
+    x->blob = b;
+    x->at = r->method == HTTP_M_HEAD ? from + n : from;
+    x->end = from + n;
+    x->reading = x->failed = false;
+    atomic_fetch_add(&b->refs, 1);
+    r->handler_data = x;
+    http_reply_begin_sized(r, status, type, n, headers);
+    http_reply_on_drain(r, drained);
+    send_next(x);
+}
+
+static void blob_reply(struct http_request *r, struct blob *b)
 {
     char cache[64];
     int64_t left = b->next_update - clock_now();
@@ -342,19 +483,30 @@ static void blob_reply(struct http_request *r, const struct blob *b)
                                .body = slice_of(b->der, b->n),
                                .etag = b->etag,
                                .modified = b->this_update,
-                               .cache_control = cache};
+                               .cache_control = cache,
+                               .ranges = true,
+                               .size = b->size,
+                               .send = b->fd >= 0 ? blob_send : NULL,
+                               .send_arg = b};
     representation_reply(r, &v);
 }
 
-static tm_err blob_make(struct blob **ret, const struct authority *x, const char *scope,
+static tm_err blob_make(struct blob **ret, struct house *h, const struct authority *x, const char *scope,
                         const struct crl_row *row)
 {
     uint8_t hash[SHA256_LEN];
-    TM_TRY(sha256(hash, row->der));
+    struct slice file = slice_str(row->file ? row->file : "");
+    TM_TRY(sha256(hash, file.n ? file : row->der)); /* a file's name is a hash already */
     struct blob *b = calloc(1, sizeof *b + row->der.n);
     if (!b)
         return TM_ENOMEM;
     atomic_init(&b->refs, 1);
+    b->fd = file.n ? crl_row_open(h, row) : -1;
+    b->size = crl_row_size(row);
+    if (file.n && b->fd < 0) { /* published anew soon */
+        blob_unref(b);
+        return TM_EUNAVAIL;
+    }
     b->tenant = x->tenant;
     snprintf(b->authority, sizeof b->authority, "%s", x->name);
     snprintf(b->ski, sizeof b->ski, "%s", x->key_id_hex);
@@ -365,7 +517,8 @@ static tm_err blob_make(struct blob **ret, const struct authority *x, const char
     b->this_update = row->this_update;
     b->next_update = row->next_update;
     b->n = row->der.n;
-    memcpy(b->der, row->der.p, row->der.n);
+    if (row->der.n)
+        memcpy(b->der, row->der.p, row->der.n);
     *ret = b;
     return TM_OK;
 }
@@ -391,7 +544,7 @@ static void crl_read(struct work *w)
     struct crl_row row;
     w->err = x ? crl_current_of(&row, a, w->h, x, w->scope) : TM_ENOTFOUND;
     if (w->err == TM_OK)
-        w->err = blob_make(&w->blob, x, w->scope, &row);
+        w->err = blob_make(&w->blob, w->h, x, w->scope, &row);
     catalog_unref(c);
     arena_free(a);
     if (w->err != TM_OK)

@@ -1,5 +1,6 @@
 #include "status/scope.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "issue/house.h"
@@ -21,11 +22,13 @@ size_t crl_scopes(struct crl_scope *ret, size_t max, const struct authority *x)
 {
     size_t n = 0;
     for (size_t i = x->n_shards; i-- > 0;)
-        for (unsigned k = 0; k < x->shards[i].count && !had_before(x, i) && n + 2 < max; k++) {
+        for (unsigned k = 0; k < x->shards[i].count && !had_before(x, i) && n + 3 < max; k++) {
             ret[n] = (struct crl_scope){.count = x->shards[i].count, .k = k};
             snprintf(ret[n].name, sizeof ret[n].name, "%u-%u", x->shards[i].count % 1000, k % 1000);
             n++;
         }
+    if (x->n_crl_for)
+        ret[n++] = (struct crl_scope){.name = "indirect", .indirect = true};
     ret[n++] = (struct crl_scope){.name = "full"};
     if (x->crl_delta)
         ret[n++] = (struct crl_scope){.name = "delta", .delta = true};
@@ -34,10 +37,10 @@ size_t crl_scopes(struct crl_scope *ret, size_t max, const struct authority *x)
 
 tm_err crl_scope_parse(struct crl_scope *ret, const char *name)
 {
-    struct crl_scope s = {.delta = strcmp(name, "delta") == 0};
+    struct crl_scope s = {.delta = strcmp(name, "delta") == 0, .indirect = strcmp(name, "indirect") == 0};
     int end = 0;
     char again[16];
-    if (!s.delta && strcmp(name, "full") != 0) {
+    if (!s.delta && !s.indirect && strcmp(name, "full") != 0) {
         if (sscanf(name, "%3u-%3u%n", &s.count, &s.k, &end) != 2 || name[end] || s.k >= s.count ||
             s.count > AUTHORITY_SHARDS_MAX)
             return TM_EINVAL;
@@ -129,4 +132,72 @@ tm_err crl_shards_follow(struct house *h, struct diag *diag)
     }
     catalog_unref(cat);
     return e == TM_OK && changed ? house_reload(h, diag) : e;
+}
+
+/* ---- lists of several issuers ---- */
+
+static tm_err follow_issuer(struct house *h, struct arena *a, const struct authority *x,
+                            const struct authority *issuer, struct diag *diag)
+{
+    const char *url = house_crl_list_url(a, h, issuer, "indirect");
+    if (!url)
+        return TM_ENOMEM;
+    if (issuer->offline || !url[0])
+        return diag_fail(
+            diag, TM_EINVAL, NULL, "/crl/issuer",
+            "\"%s\" can't list the certificates of \"%s\": its key or the address of its CRLs is elsewhere",
+            issuer->name, x->name);
+    struct buf names;
+    buf_init(&names, 64 << 10);
+    for (size_t i = 1; i < issuer->n_crl_for; i++)
+        buf_printf(&names, "%s\n", issuer->crl_for[i]->name);
+    buf_printf(&names, "%s\n", x->name);
+    struct event_field fields[] = {
+        {.key = "authority", .kind = EVENT_STR, .s = slice_str(x->name)},
+        {.key = "issuer", .kind = EVENT_STR, .s = slice_str(issuer->name)},
+        {0},
+    };
+    struct effect v[2] = {{.kind = EFFECT_META_PUT,
+                           .tenant = x->tenant,
+                           .u.meta = {arena_printf(a, "crl-for/%s", issuer->name), buf_slice(&names)}}};
+    struct slice body;
+    const char *about = arena_printf(a, "authority/%s", x->name);
+    tm_err e = v[0].u.meta.name && about ? buf_err(&names) : TM_ENOMEM;
+    if (e == TM_OK)
+        e = register_event_body(&body, a, fields);
+    if (e == TM_OK)
+        e = register_event_effect(&v[1], a, x->tenant, "authority.crl-issuer", about, body, clock_now_ms());
+    if (e == TM_OK)
+        e = house_commit(h, v, 2, diag);
+    buf_done(&names);
+    if (e == TM_OK)
+        log_info(NULL, "crl.issuer", LOG_S("authority", x->name), LOG_S("issuer", issuer->name));
+    return e;
+}
+
+tm_err crl_issuers_follow(struct house *h, struct diag *diag)
+{
+    tm_err e = TM_OK;
+    /* One at a time: each adds to what the catalog says of its issuer. */
+    for (bool again = true; again && e == TM_OK;) {
+        struct catalog *cat = house_catalog(h);
+        const struct authority *const *v;
+        size_t n = catalog_authorities(cat, &v);
+        again = false;
+        for (size_t i = 0; i < n && e == TM_OK && !again; i++) {
+            const struct authority *issuer = v[i]->crl_issuer[0] && !v[i]->crl_issuer_now
+                                                 ? catalog_authority(cat, v[i]->tenant, v[i]->crl_issuer)
+                                                 : NULL;
+            if (!issuer)
+                continue;
+            struct arena *a = arena_new(0);
+            e = a ? follow_issuer(h, a, v[i], issuer, diag) : TM_ENOMEM;
+            arena_free(a);
+            again = true;
+        }
+        catalog_unref(cat);
+        if (e == TM_OK && again)
+            e = house_reload(h, diag);
+    }
+    return e;
 }

@@ -57,6 +57,8 @@ struct cert_row {
     /* status, joined from its own table */
     int64_t revoked_at; /* 0: not revoked */
     int reason;         /* enum crl_reason */
+    int64_t
+        invalid_since; /* unix seconds: since when it is known or suspected to be bad (invalidityDate); 0: not said */
 };
 
 struct device_row {
@@ -123,6 +125,10 @@ struct crl_row {
     struct slice number; /* magnitude */
     int64_t this_update, next_update;
     struct slice der;
+    const char *
+        file; /* its name, where it is too long for a row, and `der` is empty (status/crl_file.h); "" or NULL: it is in `der` */
+    uint64_t size;   /* octets of the file */
+    int64_t entries; /* -1: nobody has counted them */
 };
 
 struct checkpoint_row {
@@ -163,7 +169,7 @@ struct acme_row {
 
 enum effect_kind {
     EFFECT_CERT_ADD,    /* cert + keys: append; the secondary index takes the keys */
-    EFFECT_CERT_REVOKE, /* cert.id, cert.authority, cert.serial, revoked_at, reason; TM_ENOTFOUND; TM_ECONFLICT when revoked (hold may be changed) */
+    EFFECT_CERT_REVOKE, /* cert.id, cert.authority, cert.serial, revoked_at, reason, invalid_since; TM_ENOTFOUND; TM_ECONFLICT when revoked (hold may be changed) */
     EFFECT_CERT_UNREVOKE, /* only from certificateHold */
     EFFECT_EVENT,         /* event.type/subject/time/salt/body/leaf; pos is assigned and returned */
     EFFECT_RESOURCE_PUT, /* resource; expected_version: -1 any, 0 must not exist, n must be n; new version returned in resource.version */
@@ -177,8 +183,8 @@ enum effect_kind {
     EFFECT_QUOTA_TAKE,  /* quota: conditional: taken in the window < max; TM_EQUOTA */
     EFFECT_IDEMPOTENCY, /* idem key -> cert id; TM_ECONFLICT when it exists and is not over (the reader then answers with what it names) */
     EFFECT_CONTINUATION_PUT, /* expected_version as above */
-    EFFECT_CRL_PUT,          /* refuses a number that is not greater than the stored one: TM_ECONFLICT */
-    EFFECT_CHECKPOINT_PUT,   /* refuses a smaller size */
+    EFFECT_CRL_PUT, /* refuses a number that is not greater than the stored one, or an earlier thisUpdate: TM_ECONFLICT */
+    EFFECT_CHECKPOINT_PUT, /* refuses a smaller size */
     EFFECT_TILE_PUT,
     EFFECT_META_PUT, /* small named values of the house: epoch, counters */
     EFFECT_EVENT_ERASE, /* event.pos: the salt becomes empty, the body what event.body says; the leaf stays; TM_ENOTFOUND */

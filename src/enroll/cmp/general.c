@@ -5,6 +5,7 @@
 #include "enroll/cmp/cmp.h"
 #include "keys/pubkey.h"
 #include "policy/profile.h"
+#include "status/crl_file.h"
 #include "x509/crl.h"
 #include <string.h>
 
@@ -162,6 +163,8 @@ static tm_err read_crl(struct slice *ret, struct cmp_exchange *x, const struct a
         x->diag = q.diag;
         return e;
     }
+    if (crl_row_is_file(&q.crl)) /* far beyond a message; its distribution point has it */
+        return TM_ENOTFOUND;
     *ret = q.crl.der;
     return TM_OK;
 }

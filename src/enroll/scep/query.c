@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "enroll/scep/scep.h"
 #include "status/crl.h"
+#include "status/crl_file.h"
 #include "x509/cms/certs_only.h"
 #include <string.h>
 
@@ -181,7 +182,7 @@ static tm_err get_crl(struct slice *ret, struct scep_exchange *x, struct diag *d
     if (e == TM_ENOTFOUND)
         return bad_id(x, "scep.crl", "this authority has no CRL yet");
     TM_TRY(e);
-    if (crl.der.n > CRL_MAX)
+    if (crl.der.n > CRL_MAX || crl_row_is_file(&crl))
         return bad_id(x, "scep.crl",
                       "the CRL is too large for a message; fetch it from its distribution point");
     buf_init(&der, SIGNED_DATA_MAX);

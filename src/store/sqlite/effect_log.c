@@ -117,11 +117,15 @@ static tm_err crl_check(struct sqlite_store *s, struct effect *e, struct diag *d
     query_int(&q, e->tenant);
     query_text(&q, e->u.crl.authority);
     query_text(&q, e->u.crl.shard);
-    bool good = !query_row(&q) || number_greater(e->u.crl.number, column_slice(&q, 0));
+    bool any = query_row(&q), greater = !any || number_greater(e->u.crl.number, column_slice(&q, 0)),
+         later = !any || e->u.crl.this_update >= column_int(&q, 1);
     TM_TRY(query_end(&q, diag));
-    return good ? TM_OK
-                : diag_fail(diag, TM_ECONFLICT, "RFC 5280 5.2.3", "crl.number",
-                            "a CRL with this number or a greater one is stored");
+    if (!greater)
+        return diag_fail(diag, TM_ECONFLICT, "RFC 5280 5.2.3", "crl.number",
+                         "a CRL with this number or a greater one is stored");
+    return later ? TM_OK
+                 : diag_fail(diag, TM_ECONFLICT, "store", "crl.this_update",
+                             "a CRL with a later thisUpdate is stored");
 }
 
 static tm_err crl_put(struct sqlite_store *s, struct effect *e, struct diag *diag)
@@ -136,6 +140,9 @@ static tm_err crl_put(struct sqlite_store *s, struct effect *e, struct diag *dia
     query_int(&q, row->this_update);
     query_int(&q, row->next_update);
     query_blob(&q, row->der);
+    query_text(&q, row->file ? row->file : "");
+    query_int(&q, (int64_t)row->size);
+    query_int(&q, row->entries);
     query_row(&q);
     return query_end(&q, diag);
 }

@@ -35,7 +35,8 @@ enum column {
     COL_KEYS,
     COL_DER,
     COL_REVOKED_AT,
-    COL_REASON
+    COL_REASON,
+    COL_INVALID_SINCE
 };
 
 static tm_err cert_from_row(struct cert_row *ret, struct query *q, struct arena *a, bool with_der)
@@ -58,6 +59,7 @@ static tm_err cert_from_row(struct cert_row *ret, struct query *q, struct arena 
         .keep_until = column_int(q, COL_KEEP_UNTIL),
         .revoked_at = column_int(q, COL_REVOKED_AT),
         .reason = (int)column_int(q, COL_REASON),
+        .invalid_since = column_int(q, COL_INVALID_SINCE),
     };
     column_octets(q, COL_ID, row.id, sizeof row.id);
     column_octets(q, COL_FINGERPRINT, row.fingerprint, sizeof row.fingerprint);
@@ -419,7 +421,8 @@ tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read 
                                  .serial = column_blob(&q, 1, r->arena, &err),
                                  .not_after = column_int(&q, 2),
                                  .revoked_at = column_int(&q, 3),
-                                 .reason = (int)column_int(&q, 4)};
+                                 .reason = (int)column_int(&q, 4),
+                                 .invalid_since = column_int(&q, 5)};
         column_octets(&q, 0, row->id, sizeof row->id);
         if (row->serial.n == 0)
             row->serial = column_blob(&q, 0, r->arena, &err);

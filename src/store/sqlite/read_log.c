@@ -186,6 +186,9 @@ tm_err read_crl(struct sqlite_store *s, struct reader *c, struct store_read *r)
             .this_update = column_int(&q, 3),
             .next_update = column_int(&q, 4),
             .der = column_blob(&q, 5, r->arena, &err),
+            .file = column_text(&q, 6, r->arena, &err),
+            .size = (uint64_t)column_int(&q, 7),
+            .entries = column_int(&q, 8),
         };
     TM_TRY(query_leave(&q, err, &r->diag));
     r->n = found;

@@ -5,7 +5,7 @@
     "c.seq, c.tenant, c.id, c.source, c.serial, c.authority, c.profile, c.profile_version, "                 \
     "c.subject, c.device, c.endpoint, c.door, c.issued_at, c.not_before, c.not_after, "                      \
     "c.fingerprint, c.spki_hash, c.retention, c.keep_until, c.keys, c.der, s.revoked_at, "                   \
-    "s.reason"
+    "s.reason, s.invalid_since"
 #define RESOURCE_COLUMNS "kind, name, version, deleted, json, updated_at, updated_by"
 #define DEVICE_COLUMNS                                                                                       \
     "id, serial, model, vendor, owner, place, batch, state, identifiers, tags, created_at, "                 \
@@ -55,12 +55,14 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_CERT_DROP] = "DELETE FROM cert WHERE seq = ?",
     [SQL_CERT_ID_DROP] = "DELETE FROM cert_id WHERE tenant = ? AND id = ?",
     [SQL_STATUS_GET] = "SELECT revoked_at, reason FROM cert_status WHERE tenant = ? AND id = ?",
-    [SQL_STATUS_PUT] = "INSERT INTO cert_status (tenant, id, seq, authority, serial, not_after, revoked_at, "
-                       "reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET "
-                       "revoked_at = excluded.revoked_at, reason = excluded.reason",
+    [SQL_STATUS_PUT] =
+        "INSERT INTO cert_status (tenant, id, seq, authority, serial, not_after, revoked_at, "
+        "reason, invalid_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO "
+        "UPDATE SET revoked_at = excluded.revoked_at, reason = excluded.reason, "
+        "invalid_since = excluded.invalid_since",
     [SQL_STATUS_DROP] = "DELETE FROM cert_status WHERE tenant = ? AND id = ?",
     [SQL_STATUS_OF_AUTHORITY] =
-        "SELECT id, serial, not_after, revoked_at, reason FROM cert_status INDEXED BY "
+        "SELECT id, serial, not_after, revoked_at, reason, invalid_since FROM cert_status INDEXED BY "
         "cert_status_by_authority WHERE tenant = ? AND authority = ? AND id > ? AND "
         "not_after >= ? ORDER BY id LIMIT ?",
     [SQL_COUNTER_ADD] = "INSERT INTO counter (tenant, bucket, n, keep_min) VALUES (?, ?, ?, ?) ON "
@@ -180,13 +182,15 @@ const char *const sql_text[SQL_COUNT] = {
         "SELECT " CONTINUATION_COLUMNS
         " FROM continuation INDEXED BY continuation_by_status WHERE tenant = ? AND status = ? AND id > ? ORDER BY id LIMIT ?",
     [SQL_CONTINUATION_OLD] = "DELETE FROM continuation WHERE expires_at < ? AND expires_at > 0",
-    [SQL_CRL_NUMBER] = "SELECT number FROM crl WHERE tenant = ? AND authority = ? AND shard = ?",
+    [SQL_CRL_NUMBER] = "SELECT number, this_update FROM crl WHERE tenant = ? AND authority = ? AND shard = ?",
     [SQL_CRL_PUT] = "INSERT INTO crl (tenant, authority, shard, number, this_update, next_update, "
-                    "der) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, authority, shard) DO "
-                    "UPDATE SET number = excluded.number, this_update = excluded.this_update, "
-                    "next_update = excluded.next_update, der = excluded.der",
-    [SQL_CRL_GET] = "SELECT authority, shard, number, this_update, next_update, der FROM crl WHERE "
-                    "tenant = ? AND authority = ? AND shard = ?",
+                    "der, file, size, entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, "
+                    "authority, shard) DO UPDATE SET number = excluded.number, this_update = "
+                    "excluded.this_update, next_update = excluded.next_update, der = excluded.der, file = "
+                    "excluded.file, size = excluded.size, entries = excluded.entries",
+    [SQL_CRL_GET] =
+        "SELECT authority, shard, number, this_update, next_update, der, file, size, entries FROM crl WHERE "
+        "tenant = ? AND authority = ? AND shard = ?",
     /* ACME */
     [SQL_ACME_VERSION] = "SELECT version FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
     [SQL_ACME_RIVAL] =
