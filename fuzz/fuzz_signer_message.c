@@ -63,7 +63,8 @@ static void look_again(struct slice message, unsigned depth)
             if (info[i].type == OID_IT_CA_CERTS && info[i].value.n)
                 TM_IGNORE(cmp_ca_certs_read(v, 64, &k, info[i].value, NULL));
             if (info[i].type == OID_IT_ROOT_CA_KEY_UPDATE && info[i].value.n)
-                TM_IGNORE(cmp_root_update_read(v, &k, info[i].value, NULL));
+                k = cmp_root_update_read(v, &k, info[i].value, NULL) ==
+                    TM_OK; /* the links bear the root's key or signature */
             while (k)
                 known_only(v[--k]);
         }

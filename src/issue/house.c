@@ -8,6 +8,7 @@
 #include "issue/chain.h"
 #include "issue/jobs.h"
 #include "issue/refusal.h"
+#include "issue/secrets.h"
 #include "keys/quality.h"
 #include "keys/signer.h"
 #include "register/register.h"
@@ -71,6 +72,7 @@ static tm_err open_signer(struct house *h, const struct house_config *c, struct 
         return TM_OK;
     char dir[4096];
     snprintf(dir, sizeof dir, "%s/keys", h->home);
+    TM_TRY(secrets_key_ensure(dir, c->passphrase, diag));
     struct signer_config sc = {
         .key_dir = dir,
         .user = c->mode == HOUSE_SERVE ? signer_user(c) : NULL,
@@ -172,6 +174,7 @@ static tm_err open_parts(struct house *h, const struct house_config *c, struct d
     TM_TRY(open_store(h, c, diag));
     TM_TRY(open_pools(h, c));
     TM_TRY(refusals_new(&h->refusals));
+    TM_TRY(secrets_new(&h->secrets));
     TM_TRY(open_weak_keys(h, c, diag));
     TM_TRY(house_reload(h, diag));
     if (c->mode == HOUSE_READ) {
@@ -181,6 +184,7 @@ static tm_err open_parts(struct house *h, const struct house_config *c, struct d
     }
     TM_TRY(chain_open(&h->chain, h, diag));
     TM_TRY(open_register(h, diag));
+    TM_TRY(secrets_migrate(h, diag));
     if (c->mode == HOUSE_SERVE) {
         TM_TRY(jobs_start(&h->jobs, h));
         h->signer_death.run = signer_died;
@@ -249,6 +253,7 @@ void house_close(struct house *h)
     register_close(h->reg);
     chain_free(h->chain);
     refusals_free(h->refusals);
+    secrets_free(h->secrets);
     store_close(h->store);
     signer_free(h->signer);
     catalog_unref(atomic_load(&h->catalog_now));

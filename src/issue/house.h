@@ -20,6 +20,7 @@ struct ocsp;
 struct pool;
 struct refusals;
 struct reg;
+struct secrets;
 struct signer;
 struct status;
 
@@ -60,6 +61,7 @@ struct house {
     struct signer *signer;
     struct reg *reg;
     struct chain *chain;
+    struct secrets *secrets; /* issue/secrets.h */
     struct refusals *refusals;
     struct jobs *jobs;
     struct acme *acme; /* the ACME door's: nonces, validations; NULL where nothing is served */

@@ -117,7 +117,7 @@ struct token_spec {
     bool
         external; /* the key of an external account for ACME instead (RFC 8555 7.3.4): the secret is its HMAC key */
     bool
-        mac; /* reference and secret of a device that proves itself by MACs (CMP, RFC 9483 1.6): kept as it is, for MACs need it */
+        mac; /* reference and secret of a device that proves itself by MACs (CMP, RFC 9483 1.6): kept sealed, for MACs need it again (docs/adr/0009) */
     const char *by;
 };
 tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct house *h, tenant_id tenant,

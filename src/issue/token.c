@@ -1,4 +1,4 @@
-/* Enrollment tokens and API tokens: "<id>" is public, the secret is shown once; the store keeps its hash. */
+/* Enrollment tokens and API tokens: "<id>" is public, the secret is shown once; the store keeps its hash, or where it is needed again, sealed. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -7,7 +7,9 @@
 #include "base/text.h"
 #include "issue/house.h"
 #include "issue/issue.h"
+#include "issue/secrets.h"
 #include "register/register.h"
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,15 +82,24 @@ static tm_err random_text(char **ret, struct arena *a, size_t octets)
     return e;
 }
 
-/* A secret that is presented is kept as its hash. One that signs or makes MACs is needed as it is: there the same place holds the key itself. */
-static tm_err make_secret(char **ret, uint8_t kept[SHA256_LEN], struct arena *a, bool shared)
+/* One that makes MACs is needed as it is: the signer seals it. */
+static tm_err make_shared(struct token_row *t, char **ret, struct arena *a, struct house *h, tenant_id tenant,
+                          struct diag *diag)
 {
-    if (shared) {
-        TM_TRY(random_bytes(kept, SHA256_LEN));
-        return text_of(ret, a, slice_of(kept, SHA256_LEN));
-    }
+    uint8_t secret[SHARED_SECRET_LEN];
+    TM_TRY(random_bytes(secret, sizeof secret));
+    tm_err e = secrets_seal(&t->sealed, a, h, tenant, t->id, secret, diag);
+    if (e == TM_OK)
+        e = text_of(ret, a, SLICE_ARR(secret));
+    OPENSSL_cleanse(secret, sizeof secret);
+    return e;
+}
+
+/* One that is presented is kept as its hash. */
+static tm_err make_secret(struct token_row *t, char **ret, struct arena *a)
+{
     TM_TRY(random_text(ret, a, SECRET_OCTETS));
-    return secret_hash(kept, slice_str(*ret));
+    return secret_hash(t->secret_hash, slice_str(*ret));
 }
 
 static tm_err check_spec(const struct token_spec *s, struct diag *diag)
@@ -103,7 +114,8 @@ static tm_err check_spec(const struct token_spec *s, struct diag *diag)
 }
 
 /* The row, and the secret that is given out. */
-static tm_err make_row(struct token_row *t, char **ret_secret, struct arena *a, const struct token_spec *s)
+static tm_err make_row(struct token_row *t, char **ret_secret, struct arena *a, struct house *h,
+                       tenant_id tenant, const struct token_spec *s, struct diag *diag)
 {
     char *id;
     do /* a command takes what begins with "-" for an option */
@@ -115,7 +127,8 @@ static tm_err make_row(struct token_row *t, char **ret_secret, struct arena *a, 
     t->max_uses = s->principal ? INT64_MAX : s->max_uses ? s->max_uses : 1;
     t->created_by = s->by ? s->by : "";
     t->created_at = now;
-    TM_TRY(make_secret(ret_secret, t->secret_hash, a, s->external || s->mac));
+    TM_TRY(s->external || s->mac ? make_shared(t, ret_secret, a, h, tenant, diag)
+                                 : make_secret(t, ret_secret, a));
     return claims_make(&t->claims, a, s);
 }
 
@@ -126,7 +139,7 @@ tm_err token_create(char **ret_id, char **ret_secret, struct arena *a, struct ho
     char *secret;
     struct effect effects[2] = {{.kind = EFFECT_TOKEN_ADD, .tenant = tenant}};
     struct token_row *t = &effects[0].u.token.row;
-    TM_TRY(make_row(t, &secret, a, s));
+    TM_TRY(make_row(t, &secret, a, h, tenant, s, diag));
     struct event_field fields[] = {
         {.key = "by", .kind = EVENT_STR, .s = slice_str(t->created_by)},
         {.key = "claims", .kind = EVENT_RAW, .s = slice_str(t->claims)},
@@ -157,8 +170,9 @@ tm_err token_numbered(const char **ret, struct arena *a, const char *text, int64
     return *ret || !text ? TM_OK : TM_ENOMEM;
 }
 
-static tm_err make_numbered(struct token_row *row, struct token_made *made, struct arena *a,
-                            const struct token_spec *pattern, int64_t number)
+static tm_err make_numbered(struct token_row *row, struct token_made *made, struct arena *a, struct house *h,
+                            tenant_id tenant, const struct token_spec *pattern, int64_t number,
+                            struct diag *diag)
 {
     struct token_spec s = *pattern;
     const char **names = arena_calloc(a, s.n_names + 1, sizeof *names);
@@ -168,7 +182,7 @@ static tm_err make_numbered(struct token_row *row, struct token_made *made, stru
     for (size_t i = 0; i < s.n_names; i++)
         TM_TRY(token_numbered(&names[i], a, pattern->names[i], number));
     s.names = names;
-    TM_TRY(make_row(row, &made->secret, a, &s));
+    TM_TRY(make_row(row, &made->secret, a, h, tenant, &s, diag));
     made->device = s.device ? s.device : "";
     made->names = names;
     made->id = arena_strdup(a, row->id);
@@ -215,7 +229,7 @@ tm_err token_create_batch(struct token_made *ret, size_t n, int64_t first, struc
     tm_err e = effects ? TM_OK : TM_ENOMEM;
     for (size_t i = 0; i < n && e == TM_OK; i++) {
         effects[i] = (struct effect){.kind = EFFECT_TOKEN_ADD, .tenant = tenant};
-        e = make_numbered(&effects[i].u.token.row, &ret[i], a, s, first + (int64_t)i);
+        e = make_numbered(&effects[i].u.token.row, &ret[i], a, h, tenant, s, first + (int64_t)i, diag);
         buf_printf(&ids, "%s\n", e == TM_OK ? ret[i].id : "");
     }
     if (e == TM_OK)
@@ -310,8 +324,7 @@ tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32
 {
     struct token_row t;
     TM_TRY(shared_secret(&t, ret, ret_profile, a, h, tenant, "external", endpoint, id, diag));
-    memcpy(ret_key, t.secret_hash, sizeof t.secret_hash);
-    return TM_OK;
+    return secrets_open(ret_key, a, h, tenant, id, t.sealed, diag);
 }
 
 tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, struct arena *a, struct house *h,
@@ -319,7 +332,11 @@ tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, stru
 {
     struct token_row t;
     TM_TRY(shared_secret(&t, ret, ret_profile, a, h, tenant, "mac", endpoint, id, diag));
-    return text_of(ret_secret, a, SLICE_ARR(t.secret_hash));
+    uint8_t secret[SHARED_SECRET_LEN];
+    TM_TRY(secrets_open(secret, a, h, tenant, id, t.sealed, diag));
+    tm_err e = text_of(ret_secret, a, SLICE_ARR(secret));
+    OPENSSL_cleanse(secret, sizeof secret);
+    return e;
 }
 
 tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 
 const char *const sign_kind_names[SIGN_KIND_COUNT + 1] = {
-    "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint", NULL,
+    "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint", "secret", NULL,
 };
 
 enum { EKUS_MAX = 64, DNS_MAX = 256 };

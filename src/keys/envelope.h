@@ -20,11 +20,12 @@ enum sign_kind {
     SIGN_CMP = 5,
     SIGN_DECRYPT = 6,
     SIGN_CHECKPOINT = 7,
+    SIGN_SECRET = 8, /* nothing is signed: secrets are sealed and opened (keys/sealed_secret.h) */
     SIGN_KIND_COUNT
 };
-extern const char
-    *const sign_kind_names[SIGN_KIND_COUNT +
-                           1]; /* "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint" */
+extern const char *const
+    sign_kind_names[SIGN_KIND_COUNT +
+                    1]; /* "leaf", "ca", "crl", "ocsp", "cms", "cmp", "decrypt", "checkpoint", "secret" */
 
 enum { ENVELOPE_JSON_MAX = 64 << 10, ENVELOPE_ANCHORS_MAX = 256 };
 

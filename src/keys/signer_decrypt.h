@@ -20,6 +20,9 @@ struct decrypt_tally {
     int64_t entered_at;
     uint8_t running[32];
 };
+/* One more of them: *ret_enter says whether it goes into the chain, as `ret_hash`. */
+tm_err signer_count(struct decrypt_tally *t, struct slice label, struct slice request, int64_t now,
+                    bool *ret_enter, uint8_t ret_hash[32]);
 /* One decryption (keys/key_transport.h). *ret_enter: it goes into the chain, as `ret_hash`. TM_EDENIED for a key that may not. */
 tm_err signer_decrypt(uint8_t *out, size_t *ret_n, struct decrypt_tally *t, bool *ret_enter,
                       uint8_t ret_hash[32], const struct key *k, const struct envelope *e,

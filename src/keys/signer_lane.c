@@ -7,6 +7,7 @@
 #include "keys/signer_checkpoint.h"
 #include "keys/signer_crl.h"
 #include "keys/signer_release.h"
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,6 +56,8 @@ void core_frame_unref(struct core_frame *f, size_t n)
 
 void core_job_done(struct core_job *job)
 {
+    if (job->op.kind == SIGN_SECRET && !job->map && job->op.tbs.n)
+        explicit_bzero(job->frame->bytes + (job->op.tbs.p - job->frame->bytes), job->op.tbs.n);
     if (job->map)
         munmap(job->map, job->op.tbs.n);
     job->map = NULL;
@@ -168,18 +171,23 @@ static tm_err tally_add(struct core_tally *t, uint8_t hash[32], bool *ret_entry)
     return TM_OK;
 }
 
-/* The answer's "signature" is the key that was inside; with an entry in the chain its "serial" ends in the count of decryptions so far. */
-static tm_err decrypt_one(struct batch *b, struct core_job *job, int64_t now)
+/* What is given back is no signature, but stands in its place: the key that was inside a message, a secret opened or sealed. With an entry in the
+ * chain the answer's "serial" ends in the count of openings so far. */
+static tm_err open_one(struct batch *b, struct core_job *job, int64_t now)
 {
     struct proto_result r = {.tag = job->op.tag};
-    uint8_t key[TRANSPORT_KEY_MAX];
+    uint8_t out[SEALED_MAX];
+    static_assert((int)SEALED_MAX >= (int)TRANSPORT_KEY_MAX, "either fits");
     size_t n = 0, unused;
     bool enter = false;
-    struct decrypt_tally *t = &b->key->decrypted;
-    tm_err err = job->map ? TM_EINVAL
-                          : signer_decrypt(key, &n, t, &enter, r.tbs_hash, b->key->key, &b->env, job->op.tbs,
-                                           now, &r.diag);
-    r.signature = slice_of(key, n);
+    struct core_key *k = b->key;
+    const struct decrypt_tally *t = job->op.kind == SIGN_DECRYPT ? &k->decrypted : &k->secrets.opened;
+    tm_err err = job->map                       ? TM_EINVAL
+                 : job->op.kind == SIGN_DECRYPT ? signer_decrypt(out, &n, &k->decrypted, &enter, r.tbs_hash,
+                                                                 k->key, &b->env, job->op.tbs, now, &r.diag)
+                                                : signer_secret(out, &n, &k->secrets, &enter, r.tbs_hash,
+                                                                k->key, &b->env, job->op.tbs, now, &r.diag);
+    r.signature = slice_of(out, n);
     if (err != TM_OK) {
         proto_put_bad(&b->bad, job->op.tag, err, &r.diag);
         b->n_bad++;
@@ -188,22 +196,22 @@ static tm_err decrypt_one(struct batch *b, struct core_job *job, int64_t now)
         b->n_bad++;
     } else {
         struct signer_entry *e = &b->entry[b->n];
-        *e = (struct signer_entry){.kind = SIGN_DECRYPT, .time = now};
-        memcpy(e->key_id, b->key->id, sizeof e->key_id);
+        *e = (struct signer_entry){.kind = (enum sign_kind)job->op.kind, .time = now};
+        memcpy(e->key_id, k->id, sizeof e->key_id);
         memcpy(e->tbs_hash, r.tbs_hash, sizeof e->tbs_hash);
         for (int i = 0; i < 8; i++)
             r.serial[CERT_SERIAL_LEN - 1 - i] = (uint8_t)(t->count >> (8 * i));
         proto_put_good(&b->out, &r, &b->chain_at[b->n]);
         b->tag[b->n++] = job->op.tag;
     }
-    explicit_bzero(key, sizeof key);
+    explicit_bzero(out, sizeof out);
     return err;
 }
 
 static tm_err sign_one(struct batch *b, struct core_job *job, int64_t now)
 {
-    if (job->op.kind == SIGN_DECRYPT)
-        return decrypt_one(b, job, now);
+    if (job->op.kind == SIGN_DECRYPT || job->op.kind == SIGN_SECRET)
+        return open_one(b, job, now);
     struct key *key = b->key->key;
     enum sig_alg alg =
         job->op.alg == SIG_ALG_NONE ? sig_alg_default(key_alg(key)) : (enum sig_alg)job->op.alg;

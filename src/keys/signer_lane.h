@@ -7,6 +7,7 @@
 #include "keys/signer_decrypt.h"
 #include "keys/signer_journal.h"
 #include "keys/signer_proto.h"
+#include "keys/signer_secret.h"
 #include "x509/crl.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -60,7 +61,8 @@ struct core_key {
     pthread_mutex_t env_mutex;
     struct envelope env;
     struct arena *env_arena;        /* every envelope there ever was lives on in it */
-    struct decrypt_tally decrypted; /* the lane's thread only */
+    struct decrypt_tally decrypted; /* the lane's thread only, or the reader's where it signs itself */
+    struct secret_tally secrets;    /* the same */
     struct core_lane lane, bulk;
     struct core_tally tally;
 };

@@ -81,13 +81,14 @@ struct resource_row {
     bool deleted;
 };
 
-/* One-time or limited enrollment secrets; only a hash of the secret is kept. */
+/* One-time or limited enrollment secrets; only a hash of the secret is kept, or where it is needed again (MACs) it is sealed. */
 struct token_row {
-    const char *id; /* public part */
-    uint8_t secret_hash[32];
-    const char *claims; /* JSON: endpoint, profile, device, names */
-    int64_t expires_at; /* unix seconds */
-    int64_t max_uses;   /* 1: one-time */
+    const char *id;          /* public part */
+    uint8_t secret_hash[32]; /* zero where `sealed` is there */
+    struct slice sealed;     /* by the signer (issue/secrets.h); empty: none */
+    const char *claims;      /* JSON: endpoint, profile, device, names */
+    int64_t expires_at;      /* unix seconds */
+    int64_t max_uses;        /* 1: one-time */
     int64_t uses;
     uint8_t bound_spki[32];              /* zero until first used */
     uint8_t bound_cert[CERT_SERIAL_LEN]; /* what it got */
@@ -180,6 +181,7 @@ enum effect_kind {
                              and, with max_uses 1, not bound to another key (TM_EFORBIDDEN), uses < max_uses (TM_EQUOTA). A token for
                              several uses is for several keys: it keeps the last one */
     EFFECT_TOKEN_REVOKE,
+    EFFECT_TOKEN_SEAL,  /* token.id, sealed: takes the place of secret_hash, which becomes zero */
     EFFECT_QUOTA_TAKE,  /* quota: conditional: taken in the window < max; TM_EQUOTA */
     EFFECT_IDEMPOTENCY, /* idem key -> cert id; TM_ECONFLICT when it exists and is not over (the reader then answers with what it names) */
     EFFECT_CONTINUATION_PUT, /* expected_version as above */

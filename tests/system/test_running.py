@@ -1,4 +1,5 @@
 """Running it: health and metrics, reload, stop, backup and restore, a killed server."""
+import base64
 import os
 import signal
 import ssl
@@ -145,7 +146,16 @@ def test_backup_and_restore(new_house, openssl, tmp_path):
     h = new_house().start()
     serial = issue(h, openssl, "backup-one")
     backup = str(tmp_path / "backup")
+    made = h.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp")
     h.cli("backup", backup)
+    # A shared secret stands in neither store, and the key that opens it goes along with the others.
+    raw = base64.urlsafe_b64decode(made["secret"] + "=")
+    for top in (os.path.join(h.home, "store"), backup):
+        for directory, _, names in os.walk(top):
+            for name in names:
+                with open(os.path.join(directory, name), "rb") as f:
+                    assert raw[:16] not in f.read()
+    assert os.path.exists(os.path.join(backup, "keys", "house.secrets.key"))
     later = issue(h, openssl, "backup-later")
     assert h.stop() == 0
     passphrase = os.path.join(h.home, "passphrase")

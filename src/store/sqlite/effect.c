@@ -11,6 +11,7 @@ static const struct effect_ops *const effect_table[] = {
     [EFFECT_TOKEN_ADD] = &effect_token_add,
     [EFFECT_TOKEN_USE] = &effect_token_use,
     [EFFECT_TOKEN_REVOKE] = &effect_token_revoke,
+    [EFFECT_TOKEN_SEAL] = &effect_token_seal,
     [EFFECT_QUOTA_TAKE] = &effect_quota_take,
     [EFFECT_IDEMPOTENCY] = &effect_idempotency,
     [EFFECT_CONTINUATION_PUT] = &effect_continuation_put,

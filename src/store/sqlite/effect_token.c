@@ -42,6 +42,7 @@ static tm_err token_add(struct sqlite_store *s, struct effect *e, struct diag *d
     query_text(&q, row->created_by);
     query_int(&q, row->created_at);
     query_int(&q, row->revoked);
+    query_blob(&q, row->sealed);
     query_row(&q);
     return query_end(&q, diag);
 }
@@ -101,7 +102,7 @@ static tm_err token_use(struct sqlite_store *s, struct effect *e, struct diag *d
 const struct effect_ops effect_token_use = {
     .family = FAMILY_TOKEN, .check = token_use_check, .apply = token_use};
 
-static tm_err token_revoke_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
+static tm_err token_known_check(struct sqlite_store *s, struct effect *e, struct diag *diag)
 {
     bool known;
     TM_TRY(token_known(&known, s, e, diag));
@@ -119,7 +120,21 @@ static tm_err token_revoke(struct sqlite_store *s, struct effect *e, struct diag
 }
 
 const struct effect_ops effect_token_revoke = {
-    .family = FAMILY_TOKEN, .check = token_revoke_check, .apply = token_revoke};
+    .family = FAMILY_TOKEN, .check = token_known_check, .apply = token_revoke};
+
+static tm_err token_seal(struct sqlite_store *s, struct effect *e, struct diag *diag)
+{
+    struct query q;
+    query_begin(&q, &s->w.db, SQL_TOKEN_SEAL);
+    query_blob(&q, e->u.token.row.sealed);
+    query_int(&q, e->tenant);
+    query_text(&q, e->u.token.row.id);
+    query_row(&q);
+    return query_end(&q, diag);
+}
+
+const struct effect_ops effect_token_seal = {
+    .family = FAMILY_TOKEN, .check = token_known_check, .apply = token_seal};
 
 /* ---- quotas ---- */
 

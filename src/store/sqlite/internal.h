@@ -188,7 +188,8 @@ extern const struct effect_ops effect_meta_put, effect_crl_put;
 extern const struct effect_ops effect_resource_put, effect_resource_delete,
     effect_device_put; /* effect_resource.c */
 extern const struct effect_ops effect_continuation_put;
-extern const struct effect_ops effect_token_add, effect_token_use, effect_token_revoke; /* effect_token.c */
+extern const struct effect_ops effect_token_add, effect_token_use, effect_token_revoke,
+    effect_token_seal; /* effect_token.c */
 extern const struct effect_ops effect_quota_take, effect_idempotency;
 extern const struct effect_ops effect_acme_put, effect_acme_drop; /* effect_acme.c */
 

@@ -203,6 +203,7 @@ static tm_err token_append(struct store_read *r, size_t *cap, struct query *q)
         .created_by = column_text(q, 9, r->arena, &err),
         .created_at = column_int(q, 10),
         .revoked = column_int(q, 11) != 0,
+        .sealed = column_blob(q, 12, r->arena, &err),
     };
     column_octets(q, 1, row->secret_hash, sizeof row->secret_hash);
     column_octets(q, 6, row->bound_spki, sizeof row->bound_spki);

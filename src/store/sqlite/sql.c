@@ -12,7 +12,7 @@
     "updated_at, version"
 #define TOKEN_COLUMNS                                                                                        \
     "id, secret_hash, claims, expires_at, max_uses, uses, bound_spki, bound_cert, bound_at, "                \
-    "created_by, created_at, revoked"
+    "created_by, created_at, revoked, sealed"
 #define CONTINUATION_COLUMNS "id, kind, key, state, status, created_at, expires_at, version"
 
 const char *const sql_text[SQL_COUNT] = {
@@ -142,13 +142,15 @@ const char *const sql_text[SQL_COUNT] = {
         "SELECT " DEVICE_COLUMNS " FROM device INDEXED BY device_owner WHERE tenant = ? AND id > ? "
         "AND id >= ? AND owner = ? AND owner <> '' ORDER BY id",
     /* tokens, quotas and what waits */
-    [SQL_TOKEN_ADD] = "INSERT INTO token (tenant, id, secret_hash, claims, expires_at, max_uses, uses, "
-                      "bound_spki, bound_cert, bound_at, created_by, created_at, revoked) VALUES (?, ?, "
-                      "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [SQL_TOKEN_ADD] =
+        "INSERT INTO token (tenant, id, secret_hash, claims, expires_at, max_uses, uses, "
+        "bound_spki, bound_cert, bound_at, created_by, created_at, revoked, sealed) VALUES (?, ?, "
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_TOKEN_GET] = "SELECT " TOKEN_COLUMNS " FROM token WHERE tenant = ? AND id = ?",
     [SQL_TOKEN_RANGE] = "SELECT " TOKEN_COLUMNS " FROM token WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?",
     [SQL_TOKEN_USE] = "UPDATE token SET uses = uses + 1, bound_spki = ?, bound_cert = ?, bound_at = ? "
                       "WHERE tenant = ? AND id = ?",
+    [SQL_TOKEN_SEAL] = "UPDATE token SET secret_hash = zeroblob(32), sealed = ? WHERE tenant = ? AND id = ?",
     [SQL_TOKEN_REVOKE] = "UPDATE token SET revoked = 1 WHERE tenant = ? AND id = ?",
     [SQL_QUOTA_GET] = "SELECT taken FROM quota WHERE tenant = ? AND name = ? AND window_start = ?",
     [SQL_QUOTA_TAKE] =

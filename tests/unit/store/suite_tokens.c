@@ -103,6 +103,30 @@ static void test_token_revoke__and_list(void **state)
     assert_int_equal(n, 10);
 }
 
+static void test_token_seal__takes_the_place_of_the_hash(void **state)
+{
+    struct suite *s = *state;
+    static const uint8_t zero[32];
+    struct effect add = token(EFFECT_TOKEN_ADD, "plain", 1, 0),
+                  seal = token(EFFECT_TOKEN_SEAL, "plain", 0, 0);
+    seal.u.token.row.sealed = SLICE_LIT("sealed octets");
+    assert_err(TM_ENOTFOUND, commit1(s, &seal));
+    assert_ok(commit1(s, &add));
+    struct store_read r = {.kind = READ_TOKEN, .tenant = 1, .name = "plain"};
+    assert_ok(look(s, &r));
+    assert_int_equal(r.tokens[0].sealed.n, 0);
+    assert_ok(commit1(s, &seal));
+    assert_ok(look(s, &r));
+    assert_true(slice_eq(r.tokens[0].sealed, seal.u.token.row.sealed));
+    assert_memory_equal(r.tokens[0].secret_hash, zero, sizeof zero);
+    add.u.token.row.id = "sealed";
+    add.u.token.row.sealed = SLICE_LIT("from the beginning");
+    assert_ok(commit1(s, &add));
+    r.name = "sealed";
+    assert_ok(look(s, &r));
+    assert_true(slice_eq(r.tokens[0].sealed, add.u.token.row.sealed));
+}
+
 static void test_quota_take__window(void **state)
 {
     struct suite *s = *state;
@@ -159,6 +183,7 @@ const struct CMUnitTest suite_tokens[] = {
     SUITE_TEST(test_token_use__several_keys),
     SUITE_TEST(test_token_use__refused_leaves_nothing),
     SUITE_TEST(test_token_revoke__and_list),
+    SUITE_TEST(test_token_seal__takes_the_place_of_the_hash),
     SUITE_TEST(test_quota_take__window),
     SUITE_TEST(test_idempotency__until_it_is_over),
 };
