@@ -12,9 +12,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 16, IMPORT_MAX = 16 << 20, SMALL_BODY = 8 << 10, LIST_DEFAULT = 100, LIST_MAX = 1000 };
+enum {
+    CHAIN_MAX = 16,
+    IMPORT_MAX = 16 << 20,
+    SMALL_BODY = 8 << 10,
+    LIST_DEFAULT = 100,
+    LIST_MAX = 1000,
+    NAMES_SHOWN = 16
+};
 
 static const char *const source_names[] = {"issued", "imported", "discovered"};
+
+/* Its alternative names, where the certificate itself is kept: the first ones, which is what tells one from the others where there is no subject. */
+static void put_names(struct buf *out, const struct cert_row *row)
+{
+    struct cert c;
+    struct general_names names = {0};
+    struct buf text;
+    struct arena *a = row->der.n ? arena_new(0) : NULL;
+    bool known = a && cert_parse(&c, row->der, NULL) == TM_OK && cert_san(&names, a, &c, NULL) == TM_OK;
+    buf_init(&text, 64 << 10);
+    if (known)
+        buf_puts(out, ",\"names\":[");
+    for (size_t i = 0; known && i < names.n && i < NAMES_SHOWN; i++) {
+        buf_reset(&text);
+        general_name_print(&text, &names.v[i]);
+        buf_puts(out, i ? "," : "");
+        buf_put_json_string(out, buf_slice(&text));
+    }
+    if (known)
+        buf_putc(out, ']');
+    buf_done(&text);
+    arena_free(a);
+}
 
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
 {
@@ -34,6 +64,7 @@ void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
         buf_puts(out, "\"");
     }
     api_put_text(out, "subject", row->subject);
+    put_names(out, row);
     api_put_text(out, "authority", row->authority);
     api_put_text(out, "profile", row->profile);
     api_put_int(out, "profile_version", row->profile_version);
@@ -251,7 +282,7 @@ static tm_err list(struct api_call *c, struct diag *diag)
     const char *text = api_query(c, "q");
     if (text && text[0])
         return search(c, text, diag);
-    struct store_read q = {.kind = READ_CERTS};
+    struct store_read q = {.kind = READ_CERTS, .with_der = true}; /* its names are in it */
     TM_TRY(api_limit(&q.limit, c, LIST_DEFAULT, LIST_MAX, diag));
     TM_TRY(look_up(&q, c, diag));
     TM_TRY(list_filter(&q, c, diag));
@@ -511,6 +542,8 @@ static const struct api_field certificate_fields[] = {
     {"source", "issued|imported|discovered", "how it came to be known", "issued"},
     {"foreign_serial?", "hex", "the serial, where it was not issued here", "1f03"},
     {"subject", "string", "RFC 4514", "CN=server.example.org"},
+    {"names?", "[]string", "the first alternative names, where the certificate is kept",
+     "[\"DNS:server.example.org\"]"},
     {"authority", "string", "who issued it; of foreign ones the issuer's name", "issuing-ca"},
     {"profile", "string", NULL, "server-internal-1y"},
     {"profile_version", "integer", NULL, "1"},

@@ -123,6 +123,8 @@ static tm_err check_door(struct api_call *c, struct token_doc *d, struct diag *d
     }
     if (door == DOOR_CMP && strcmp(d->type, "enrollment") == 0)
         d->type = "mac";
+    if (door == DOOR_ACME && strcmp(d->type, "enrollment") == 0)
+        d->type = "external"; /* RFC 8555 7.3.4: all that an ACME client can be given beforehand */
     return TM_OK;
 }
 

@@ -17,7 +17,7 @@ enum { FILE_MAX = 16 << 20, TEXT_MAX = 256 << 20 };
 
 static const struct show_column cert_columns[] = {{"SERIAL", "serial"},
                                                   {"STATUS", "status"},
-                                                  {"SUBJECT", "subject"},
+                                                  {"SUBJECT", "subject", "names"},
                                                   {"PROFILE", "profile"},
                                                   {"AUTHORITY", "authority"},
                                                   {"NOT AFTER", "not_after"},

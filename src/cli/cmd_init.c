@@ -162,7 +162,7 @@ static const char listening_everywhere[] =
 static const char listening_local[] =
     "Listeners          on 127.0.0.1 and free ports, which run/ports.json names\n";
 
-static void print_result(const struct init_result *r, const char *listening, bool next)
+static void print_result(const struct init_result *r, const char *listening, bool assumed_base, bool next)
 {
     printf("A house in %s\n\n", r->home);
     printf("Root fingerprint (SHA-256)\n  %s\n\nAuthorities\n", r->root_fingerprint);
@@ -183,6 +183,10 @@ static void print_result(const struct init_result *r, const char *listening, boo
             "Root key           %s\n                   carry it away, and keep its passphrase elsewhere%s%s\n",
             r->root_bundle, r->root_passphrase_file ? ": " : "",
             r->root_passphrase_file ? r->root_passphrase_file : "");
+    if (assumed_base)
+        printf(
+            "\nPublic base is this machine's own name, since --public-base was not given. It stands in every certificate:\n"
+            "if others can't reach the machine by it, begin again with --public-base in an empty directory.\n");
     printf("\n%s", listening);
     if (!next)
         return;
@@ -216,7 +220,7 @@ static int init(struct cli *c)
         print_json(&result);
     else if (status == 0)
         print_result(&result, cli_has(c, "demo-ports") ? listening_local : listening_everywhere,
-                     !cli_has(c, "no-next"));
+                     !cli_has(c, "public-base") && !cli_has(c, "demo-ports"), !cli_has(c, "no-next"));
     return status;
 }
 

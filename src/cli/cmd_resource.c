@@ -274,19 +274,23 @@ static int apply_sheets(struct applying *a)
         qsort(a->v, a->n, sizeof *a->v, by_order);
     /* All are looked at before the first is put: a mistake in one file leaves nothing half done. A tenant's own resources can only be
      * looked at once it exists. */
-    bool ok = true, tenants = a->n && a->v[0].order == 0;
+    bool ok = true, tenants = a->n && a->v[0].order == 0, table = c->output == OUTPUT_TABLE;
+    json_t *all = json_array();
     for (size_t i = 0; i < a->n && (dry || !tenants); i++)
         ok = put(c, &a->v[i], true, &a->v[i].unchanged) && ok;
     for (size_t i = 0; i < a->n && ok; i++) {
         struct sheet *s = &a->v[i];
-        if (!dry && !put(c, s, false, &s->unchanged))
-            return 1;
-        if (!c->quiet)
-            printf("%s %s %s\n", s->kind->kind, s->name,
-                   s->unchanged ? "unchanged"
-                   : dry        ? "would be applied"
-                                : "applied");
+        ok = dry || put(c, s, false, &s->unchanged);
+        const char *what = s->unchanged ? "unchanged" : dry ? "would be applied" : "applied";
+        if (ok && table && !c->quiet)
+            printf("%s %s %s\n", s->kind->kind, s->name, what);
+        if (ok)
+            json_array_append_new(
+                all, json_pack("{s:s, s:s, s:s}", "kind", s->kind->kind, "name", s->name, "outcome", what));
     }
+    if (!table)
+        ok = show_value(c, all) == 0 && ok;
+    json_decref(all);
     return ok ? 0 : 1;
 }
 

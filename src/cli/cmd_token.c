@@ -30,10 +30,16 @@ static void add_many(struct cli *c, json_t *doc, const char *option, const char 
     json_decref(list);
 }
 
+/* What an ACME client is given beforehand is the key of an external account, and nothing else. */
+static bool is_external(const struct cli *c)
+{
+    return cli_has(c, "external") || (cli_has(c, "for") && strcmp(cli_get(c, "for"), "acme") == 0);
+}
+
 /* What is asked for; NULL after complaining. */
 static json_t *request(struct cli *c)
 {
-    const char *type = cli_has(c, "principal") ? "api" : cli_has(c, "external") ? "external" : "enrollment";
+    const char *type = cli_has(c, "principal") ? "api" : is_external(c) ? "external" : "enrollment";
     json_t *doc = json_pack("{s:s}", "type", type);
     if (!doc) {
         cli_fail(c, "out of memory");
@@ -68,7 +74,7 @@ static int create_one(struct cli *c, json_t *doc)
                *id = json_string_value(json_object_get(r.json, "id")),
                *secret = json_string_value(json_object_get(r.json, "secret")),
                *expires = json_string_value(json_object_get(r.json, "expires_at"));
-    if (cli_has(c, "external"))
+    if (is_external(c))
         printf("key id:   %s\nHMAC key: %s\n", id ? id : "", secret ? secret : "");
     else if (cmp)
         printf("reference: %s\nsecret:    %s\n", id ? id : "", secret ? secret : "");
@@ -76,9 +82,9 @@ static int create_one(struct cli *c, json_t *doc)
         printf("%s\n", token ? token : "");
     if (!c->quiet)
         fprintf(stderr, "The %s is shown this once. It ends %s.\n",
-                cli_has(c, "external") ? "key"
-                : cmp                  ? "secret"
-                                       : "token",
+                is_external(c) ? "key"
+                : cmp          ? "secret"
+                               : "token",
                 expires ? expires : "");
     return 0;
 }
@@ -268,7 +274,8 @@ static int reject(struct cli *c)
 /* ---- the tables ---- */
 
 static const struct cli_option create_options[] = {
-    {"for", 0, "PROTOCOL", "enrollment: scep, cmp, est; its only endpoint then needs no --endpoint", false},
+    {"for", 0, "PROTOCOL", "what it is for: scep, cmp, est, acme; its only endpoint then needs no --endpoint",
+     false},
     {"endpoint", 0, "NAME", "enrollment: where it may be used", false},
     {"profile", 0, "NAME", "enrollment: what it may get", false},
     {"device", 0, "ID", "enrollment: the device it is for", false},

@@ -156,8 +156,13 @@ int show_items(struct cli *c, const json_t *items, const struct show_column *col
     for (size_t k = 0; k < n_columns; k++)
         headings[k] = columns[k].heading;
     for (size_t i = 0; i < rows; i++)
-        for (size_t k = 0; k < n_columns; k++)
-            cells[i * n_columns + k] = cell(c, json_object_get(json_array_get(items, i), columns[k].key));
+        for (size_t k = 0; k < n_columns; k++) {
+            const json_t *item = json_array_get(items, i);
+            const char **to = &cells[i * n_columns + k];
+            *to = cell(c, json_object_get(item, columns[k].key));
+            if (!(*to)[0] && columns[k].otherwise)
+                *to = cell(c, json_object_get(item, columns[k].otherwise));
+        }
     cli_table(headings, cells, rows);
     if (rows == 0 && !c->quiet)
         fprintf(stderr, "There is none.\n");

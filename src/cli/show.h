@@ -7,6 +7,7 @@
 
 struct show_column {
     const char *heading, *key; /* the list ends with a NULL heading */
+    const char *otherwise;     /* what stands there where that is empty; NULL: nothing */
 };
 
 /* One value. As a table: objects become "a.b  value" lines, lists of objects tables below them. Borrows `v`. */

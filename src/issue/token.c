@@ -268,7 +268,8 @@ static tm_err read_claims(struct caller *ret, char **ret_profile, struct arena *
 {
     const char *type = json_string_value(json_object_get(doc, "type"));
     if (!type || strcmp(type, wanted) != 0)
-        return diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an %s token", wanted);
+        return diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is a token of another kind than \"%s\"",
+                         wanted);
     const char *for_endpoint = json_string_value(json_object_get(doc, "endpoint"));
     if (for_endpoint && for_endpoint[0] && strcmp(for_endpoint, endpoint) != 0)
         return diag_fail(diag, TM_EAUTH, "token.endpoint", NULL, "the token is for another endpoint");

@@ -78,10 +78,24 @@ static void put_change(uint8_t *p, int64_t from, unsigned count)
         p[8 + i] = (uint8_t)(count >> (24 - 8 * i));
 }
 
+/* With so many shards from now on, would all scopes that certificates name still have their list? */
+static bool room_for(const struct authority *x, unsigned wanted)
+{
+    size_t n = 2; /* full, delta */
+    bool met = false;
+    for (size_t i = 0; i < x->n_shards; i++) {
+        n += had_before(x, i) ? 0 : x->shards[i].count;
+        met = met || x->shards[i].count == wanted;
+    }
+    return n + (met ? 0 : wanted) <= CRL_SCOPES_MAX;
+}
+
 static tm_err follow(struct house *h, struct arena *a, const struct authority *x, struct diag *diag)
 {
     uint8_t all[(CHANGES_MAX + 1) * CHANGE_LEN];
-    int64_t from = clock_now() + NOTICE;
+    int64_t from = clock_now() + NOTICE, last = x->n_shards ? x->shards[x->n_shards - 1].from : 0;
+    /* A clock that was set back does not move certificates to another shard than the one that they name. */
+    from = from > last ? from : last + 1;
     const char *url = house_crl_list_url(a, h, x, "1-0");
     if (!url)
         return TM_ENOMEM;
@@ -89,6 +103,11 @@ static tm_err follow(struct house *h, struct arena *a, const struct authority *x
         return diag_fail(diag, TM_EINVAL, NULL, "/crl/shards",
                          "urls.crl of \"%s\" does not end in full.crl: its shards would have no address",
                          x->name);
+    if (!room_for(x, x->shards_wanted))
+        return diag_fail(diag, TM_ETOOBIG, NULL, "/crl/shards",
+                         "certificates name so many shards of earlier numbers already that %u more are too many; "
+                         "go back to one of those",
+                         x->shards_wanted);
     if (x->n_shards >= CHANGES_MAX)
         return diag_fail(diag, TM_ETOOBIG, NULL, "/crl/shards", "changed more than %d times", CHANGES_MAX);
     for (size_t i = 0; i < x->n_shards; i++)

@@ -341,3 +341,21 @@ def test_progress__on_a_terminal_only(house, tmp_path):
     assert "importing" not in on_a_terminal(house, "device", "import", str(path), "--quiet")
     assert not house.cli("device", "import", str(path)).stderr
     assert "exported" in on_a_terminal(house, "register", "export", "--out", str(tmp_path / "register.ndjson"))
+
+
+def test_cert_list__without_subjects(house, openssl):
+    """What has no subject is told from others by its names."""
+    profile = {"kind": "Profile", "name": "cli-nameless", "authority": "issuing-ca", "lifetime": {"default": "10d"},
+               "subject": {"empty": "allow"}, "san": {"allow": {"dns": {}}, "min": 1}}
+    door = house.cli_json("get", "endpoint", "rest")
+    door.update(name="cli-nameless", profiles=["cli-nameless"])
+    told = json.loads(house.cli("apply", "-f", "-", "-o", "json", data=json.dumps(profile) + "\n---\n" + json.dumps(door)).stdout)
+    assert [(x["kind"], x["outcome"]) for x in told] == [("Profile", "applied"), ("Endpoint", "applied")]
+    house.cli("cert", "issue", "--endpoint", "cli-nameless", "--csr", openssl.csr("cli-nameless", "/", "DNS:nameless.example.org"),
+              "--out", openssl.file("nameless.pem"))
+    assert "DNS:nameless.example.org" in house.cli("cert", "list", "--profile", "cli-nameless").stdout
+
+
+def test_token_create__for_acme(house):
+    """An ACME client can only be given the key of an external account."""
+    assert house.cli("token", "create", "--for", "acme").stdout.startswith("key id:")
