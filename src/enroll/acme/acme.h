@@ -216,9 +216,6 @@ void acme_issue_fill(struct issue_request *i, const struct catalog *c, const str
 tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *ret_n);
 /* resume.c: what the house asks before a request of this door is issued that had to be approved. */
 tm_err acme_resume(struct issue_request *r, struct diag *diag);
-/* validate.c: an endpoint that is open; NULL. */
-const struct endpoint *acme_endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
-                                        const char *name);
 
 /* May a certificate of this profile have the name? The problem is added to the subproblems, and *ret_bad becomes the request's. */
 tm_err acme_name_check(struct acme_exchange *x, const struct profile *p, const char *type, const char *value,
@@ -231,8 +228,6 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
  * the latter is put into the effects. */
 tm_err acme_order_status(enum acme_status *ret, struct acme_exchange *x, struct acme_order *o,
                          struct diag *diag);
-/* The profile as the endpoint has it; NULL where it does not offer it. */
-const char *acme_offered(const struct endpoint *ep, const char *profile);
 /* One more order, or authorization without one, of the account in this hour. */
 tm_err acme_take_order(struct acme_exchange *x);
 /* Read the order of the path's {id}. */

@@ -7,6 +7,7 @@
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/nonce.h"
 #include "enroll/acme/validate.h"
+#include "enroll/endpoint.h"
 #include "register/register.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,9 +165,8 @@ const struct endpoint *acme_endpoint(struct catalog *c, struct http_request *r)
 {
     struct house *h = r->app;
     const char *label = http_request_param(r, "endpoint");
-    const struct endpoint *e = label ? catalog_endpoint(c, DOOR_ACME, label) : NULL;
-    const struct tenant *t = e ? catalog_tenant_by_id(c, e->tenant) : NULL;
-    if (h->acme && t && !t->disabled && !e->disabled)
+    const struct endpoint *e = endpoint_open(c, DOOR_ACME, label);
+    if (h->acme && e)
         return e;
     acme_reply_not_found(r);
     return NULL;

@@ -9,6 +9,7 @@
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
+#include "enroll/endpoint.h"
 #include "policy/profile.h"
 #include "x509/name.h"
 #include <stdlib.h>
@@ -377,7 +378,7 @@ static tm_err prepare(struct acme_exchange *x, const char *csr, struct diag *dia
     if (!i)
         return TM_ENOMEM;
     /* The order may be older than what the endpoint offers now. */
-    if (!acme_offered(ep, o->profile))
+    if (!endpoint_offers(ep, slice_str(o->profile)))
         return acme_refuse(x, ACME_P_INVALID_PROFILE, TM_EDENIED, "endpoint.profiles",
                            "the profile of this order is not offered any more");
     i->house = x->house;

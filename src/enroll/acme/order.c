@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "enroll/acme/star.h"
+#include "enroll/endpoint.h"
 #include "issue/continuation.h"
 #include "policy/profile.h"
 #include "x509/general_name.h"
@@ -271,14 +272,6 @@ static tm_err read_names(struct wanted *w, struct acme_exchange *x, const struct
     return TM_EDENIED;
 }
 
-const char *acme_offered(const struct endpoint *ep, const char *profile)
-{
-    for (size_t i = 0; i < ep->n_profiles; i++)
-        if (strcmp(ep->profiles[i], profile) == 0)
-            return ep->profiles[i];
-    return NULL;
-}
-
 static tm_err choose_profile(const char **ret, struct acme_exchange *x, const json_t *p)
 {
     const struct endpoint *ep = x->endpoint;
@@ -290,7 +283,7 @@ static tm_err choose_profile(const char **ret, struct acme_exchange *x, const js
         return acme_refuse(x, ACME_P_INVALID_PROFILE, TM_EDENIED, "account.profile",
                            "the account's external key is for profile %s", bound);
     const char *name = asked ? asked : bound[0] ? bound : ep->profiles[0];
-    *ret = acme_offered(ep, name);
+    *ret = endpoint_offers(ep, slice_str(name));
     if (*ret)
         return TM_OK;
     return acme_refuse(x, ACME_P_INVALID_PROFILE, TM_EDENIED, "endpoint.profiles",

@@ -4,18 +4,19 @@
 #include "enroll/acme/caa_order.h"
 #include "enroll/acme/grounds.h"
 #include "enroll/acme/validate.h"
+#include "enroll/endpoint.h"
 #include "policy/profile.h"
 
 static tm_err resume_with(struct issue_request *r, struct acme_issuing *k, const struct catalog *c,
                           struct diag *diag)
 {
     const struct profile *p = catalog_profile(c, r->tenant, r->e.profile);
-    const struct endpoint *ep = acme_endpoint_of(c, r->arena, r->tenant, r->e.endpoint);
+    const struct endpoint *ep = endpoint_of_tenant(c, r->arena, r->tenant, DOOR_ACME, r->e.endpoint);
     struct acme_account account;
     const char *why;
     if (!ep)
         return diag_fail(diag, TM_EDENIED, "endpoint", NULL, "the endpoint %.80s is closed", r->e.endpoint);
-    if (!acme_offered(ep, k->order->profile))
+    if (!endpoint_offers(ep, slice_str(k->order->profile)))
         return diag_fail(diag, TM_EDENIED, "endpoint.profiles", NULL,
                          "the profile of this order is not offered any more");
     TM_TRY(grounds_account(&account, &why, r->arena, r->house, r->tenant, k->order, diag));

@@ -9,6 +9,7 @@
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/star.h"
 #include "enroll/acme/validate.h"
+#include "enroll/endpoint.h"
 #include "policy/profile.h"
 #include "register/register.h"
 #include <stdlib.h>
@@ -166,13 +167,13 @@ static tm_err renew(struct renewal *k)
     char *name = slash ? arena_strndup(k->arena, key, (size_t)(slash - key)) : NULL;
     if (!name)
         return slash ? TM_ENOMEM : TM_ECORRUPT;
-    k->endpoint = acme_endpoint_of(k->catalog, k->arena, k->tenant, name);
+    k->endpoint = endpoint_of_tenant(k->catalog, k->arena, k->tenant, DOOR_ACME, name);
     if (!k->endpoint)
         return put_off(k, ACME_P_UNAUTHORIZED, "the endpoint is closed");
     if (k->endpoint->acme->star.max_duration == 0)
         return end(k, "orders that renew themselves are not offered here any more");
     const struct profile *p = catalog_profile(k->catalog, k->tenant, k->order.profile);
-    if (!p || !acme_offered(k->endpoint, k->order.profile))
+    if (!p || !endpoint_offers(k->endpoint, slice_str(k->order.profile)))
         return put_off(k, ACME_P_INVALID_PROFILE, "the profile of this order is not offered any more");
     return issue(k, p);
 }

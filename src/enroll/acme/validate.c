@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "enroll/acme/metrics.h"
 #include "enroll/acme/resolvers.h"
+#include "enroll/endpoint.h"
 #include "register/register.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -164,15 +165,6 @@ static tm_err store_verdict(struct validator *v, tenant_id tenant, struct acme_a
     return house_commit(v->house, effects, n, diag);
 }
 
-const struct endpoint *acme_endpoint_of(const struct catalog *c, struct arena *a, tenant_id tenant,
-                                        const char *name)
-{
-    const struct tenant *t = catalog_tenant_by_id(c, tenant);
-    const char *label = t ? arena_printf(a, "%s.%s", t->name, name) : NULL;
-    const struct endpoint *e = label ? catalog_endpoint(c, DOOR_ACME, label) : NULL;
-    return e && !t->disabled && !e->disabled ? e : NULL;
-}
-
 /* Look at one authorization once. TM_ECONFLICT: it changed meanwhile. */
 static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, struct catalog *catalog,
                       struct arena *a, struct diag *diag)
@@ -192,7 +184,7 @@ static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, str
             due = &c[i];
     if (!due || z.row.status != ACME_PENDING || z.row.due_at == 0 || z.row.due_at > clock_now_ms())
         return TM_OK;
-    const struct endpoint *ep = acme_endpoint_of(catalog, a, tenant, z.endpoint);
+    const struct endpoint *ep = endpoint_of_tenant(catalog, a, tenant, DOOR_ACME, z.endpoint);
     struct attempt t;
     static const struct acme_settings none = {.validation.attempts = 1};
     if (ep) {

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "enroll/endpoint.h"
 #include "enroll/est/est.h"
 #include "issue/message.h"
 #include "keys/cms.h"
@@ -189,7 +190,7 @@ static tm_err open_message(struct est_cmc *m, struct diag *diag)
     struct est_exchange *x = m->x;
     struct arena *a = x->request->arena;
     struct slice body;
-    m->authority = x->endpoint->n_profiles ? est_authority(x, x->endpoint->profiles[0]) : NULL;
+    m->authority = endpoint_authority(x->catalog, x->endpoint, NULL);
     if (!m->authority || !m->authority->ra_key[0])
         return diag_fail(diag, TM_EUNAVAIL, "authority.ra", NULL,
                          "the authority has nobody who signs messages for it; touchmark ca ra makes that");

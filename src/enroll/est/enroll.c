@@ -1,8 +1,9 @@
 /* What is asked for: body, proof of the connection, profile; then into the pipeline. */
 #include "base/arena.h"
 #include "base/text.h"
+#include "enroll/endpoint.h"
 #include "enroll/est/est.h"
-#include "keys/key.h"
+#include "enroll/server_key.h"
 #include "policy/profile.h"
 #include <string.h>
 
@@ -50,19 +51,11 @@ tm_err est_binding_check(struct slice challenge, struct slice binding, bool requ
 
 /* ---- the profile ---- */
 
-static bool offers(const struct endpoint *e, const char *profile)
-{
-    for (size_t i = 0; i < e->n_profiles; i++)
-        if (strcmp(e->profiles[i], profile) == 0)
-            return true;
-    return false;
-}
-
 tm_err est_choose_profile(struct est_exchange *x, struct diag *diag)
 {
     const struct endpoint *ep = x->endpoint;
     const char *by_token = x->issue.e.profile, *old = x->who.predecessor_profile;
-    if (by_token && by_token[0] && !offers(ep, by_token))
+    if (by_token && by_token[0] && !endpoint_offers(ep, slice_str(by_token)))
         return diag_fail(diag, TM_EDENIED, "endpoint.profiles", "Authorization",
                          "endpoint \"%s\" does not offer the token's profile", ep->name);
     if (by_token && by_token[0])
@@ -70,16 +63,9 @@ tm_err est_choose_profile(struct est_exchange *x, struct diag *diag)
     if (ep->n_profiles == 0)
         return diag_fail(diag, TM_EUNAVAIL, "endpoint.profiles", NULL, "endpoint \"%s\" offers no profile",
                          ep->name);
-    bool keep = x->issue.e.kind == ENROLL_RENEW && old && offers(ep, old);
+    bool keep = x->issue.e.kind == ENROLL_RENEW && old && endpoint_offers(ep, slice_str(old));
     x->issue.e.profile = keep ? old : ep->profiles[0];
     return TM_OK;
-}
-
-const struct authority *est_authority(const struct est_exchange *x, const char *profile)
-{
-    const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, profile);
-    const char *name = x->endpoint->authority[0] ? x->endpoint->authority : p ? profile_authority(p) : "";
-    return catalog_authority(x->catalog, x->endpoint->tenant, name);
 }
 
 /* ---- keys made here (RFC 7030 4.4) ---- */
@@ -87,13 +73,7 @@ const struct authority *est_authority(const struct est_exchange *x, const char *
 static tm_err check_keygen(struct est_exchange *x, struct diag *diag)
 {
     const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, x->issue.e.profile);
-    if (!p || !profile_server_keygen(p))
-        return diag_fail(diag, TM_EDENIED, "profile.server-keygen", NULL,
-                         "keys of this profile are made by their holders only");
-    /* The key lives for the length of this request, it can't wait for anybody. */
-    if (profile_needs_approval(p))
-        return diag_fail(diag, TM_EDENIED, "profile.approval", NULL,
-                         "a key can't be made here for a profile that needs approval");
+    TM_TRY(server_key_check(p, diag));
     return est_seal_prepare(x, diag);
 }
 
@@ -114,19 +94,11 @@ static void refuse(struct est_exchange *x, tm_err e)
 static tm_err make_key(struct est_exchange *x, struct diag *diag)
 {
     const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, x->issue.e.profile);
-    enum key_alg alg;
-    unsigned bits = 0;
-    TM_TRY(key_alg_from_name(&alg, &bits, slice_str(profile_server_keygen_alg(p))));
-    TM_TRY(key_generate(&x->key, alg, bits, diag));
-    struct enrollment *e = &x->issue.e;
-    TM_TRY(spki_parse(&e->spki, key_spki(x->key), diag));
-    TM_TRY(pubkey_info(&e->key, &e->spki, diag));
+    TM_TRY(server_key_make(&x->key, &x->issue.e, p, diag));
     if (x->seal.wanted)
         x->issue.also = est_seal;
     /* The request's own key and signature are placeholders (RFC 7030 4.4.1). */
     x->issue.csr = NULL;
-    e->pop_verified = true;
-    e->key_origin = KEY_ORIGIN_SERVER;
     return TM_OK;
 }
 

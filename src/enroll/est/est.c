@@ -2,6 +2,7 @@
 #include "enroll/est/est.h"
 #include "base/arena.h"
 #include "enroll/ca_bundle.h"
+#include "enroll/endpoint.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
 #include <string.h>
@@ -13,9 +14,7 @@ enum { BODY_MAX = 128 << 10, CMC_BODY_MAX = 512 << 10, ANSWER_MAX = 1 << 20 };
 static const struct endpoint *find_endpoint(const struct catalog *c, const struct http_request *r)
 {
     const char *label = http_request_param(r, "label");
-    const struct endpoint *e = catalog_endpoint(c, DOOR_EST, label ? label : "default");
-    const struct tenant *t = e ? catalog_tenant_by_id(c, e->tenant) : NULL;
-    return t && !t->disabled && !e->disabled ? e : NULL;
+    return endpoint_open(c, DOOR_EST, label ? label : "default");
 }
 
 static void no_endpoint(struct http_request *r)

@@ -54,8 +54,6 @@ bool est_authorization_read(const char **ret_id, struct slice *ret_secret, struc
 void est_issue_begin(struct est_exchange *x);
 /* The token's profile; for a renewal the predecessor's, where the endpoint offers it; else the endpoint's first. */
 tm_err est_choose_profile(struct est_exchange *x, struct diag *diag);
-/* The authority that issues this profile here; NULL when there is none of its name. */
-const struct authority *est_authority(const struct est_exchange *x, const char *profile);
 /* Count a refusal that came before the pipeline. */
 void est_note_refusal(const struct est_exchange *x, tm_err e, const struct diag *diag);
 

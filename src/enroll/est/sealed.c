@@ -2,6 +2,7 @@
  * authority that issues its certificate, in an envelope for the key of the certificate that the client has shown. */
 #include "base/arena.h"
 #include "der/reader.h"
+#include "enroll/endpoint.h"
 #include "enroll/est/est.h"
 #include "issue/key_package.h"
 #include "issue/message.h"
@@ -69,7 +70,7 @@ tm_err est_seal_prepare(struct est_exchange *x, struct diag *diag)
                       "keyAgreement is wanted");
     TM_TRY(e);
     TM_TRY(choose_cipher(x, diag));
-    x->seal.authority = est_authority(x, x->issue.e.profile);
+    x->seal.authority = endpoint_authority(x->catalog, x->endpoint, x->issue.e.profile);
     if (!x->seal.authority || !x->seal.authority->ra_key[0])
         return diag_fail(diag, TM_EUNAVAIL, "authority.ra", NULL,
                          "the authority has nobody who signs messages for it; touchmark ca ra makes that");

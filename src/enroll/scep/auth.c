@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "enroll/endpoint.h"
 #include "enroll/scep/hook.h"
 #include "enroll/scep/scep.h"
 #include <string.h>
@@ -50,12 +51,10 @@ static tm_err by_token(struct scep_exchange *x, struct diag *diag)
     i->e.caller.peer = peer;
     i->e.profile = profile;
     i->token_id = i->e.caller.id;
-    for (size_t k = 0; profile[0] && k < x->endpoint->n_profiles; k++)
-        if (strcmp(x->endpoint->profiles[k], profile) == 0)
-            return TM_OK;
-    return profile[0] ? diag_fail(diag, TM_EDENIED, "endpoint.profiles", "challengePassword",
-                                  "this endpoint does not offer the token's profile")
-                      : TM_OK;
+    return profile[0] && !endpoint_offers(x->endpoint, slice_str(profile))
+               ? diag_fail(diag, TM_EDENIED, "endpoint.profiles", "challengePassword",
+                           "this endpoint does not offer the token's profile")
+               : TM_OK;
 }
 
 static tm_err is_static(const struct scep_exchange *x, bool *ret)

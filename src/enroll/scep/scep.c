@@ -1,9 +1,9 @@
 /* The routes, and what is answered from the catalog. */
 #include "enroll/scep/scep.h"
 #include "base/arena.h"
+#include "enroll/endpoint.h"
 #include "enroll/scep/hook.h"
 #include "keys/signer.h"
-#include "policy/profile.h"
 #include "x509/cms/certs_only.h"
 #include <pthread.h>
 #include <strings.h>
@@ -16,15 +16,7 @@ enum { ANSWER_MAX = 1 << 20 };
 static const struct endpoint *find_endpoint(const struct catalog *c, const struct http_request *r)
 {
     const char *label = http_request_param(r, "label");
-    const struct endpoint *e = catalog_endpoint(c, DOOR_SCEP, label ? label : "scep");
-    const struct tenant *t = e ? catalog_tenant_by_id(c, e->tenant) : NULL;
-    return t && !t->disabled && !e->disabled ? e : NULL;
-}
-
-static const struct authority *authority_of(const struct catalog *c, const struct endpoint *e)
-{
-    const struct profile *p = e->n_profiles ? catalog_profile(c, e->tenant, e->profiles[0]) : NULL;
-    return catalog_authority(c, e->tenant, e->authority[0] ? e->authority : p ? profile_authority(p) : "");
+    return endpoint_open(c, DOOR_SCEP, label ? label : "scep");
 }
 
 static bool can_decrypt(const struct house *h, const struct authority *x)
@@ -136,7 +128,7 @@ static void serve(struct http_request *r, struct catalog *c)
 {
     const struct endpoint *e = find_endpoint(c, r);
     const char *operation = http_request_query(r, "operation");
-    const struct authority *x = e ? authority_of(c, e) : NULL;
+    const struct authority *x = e ? endpoint_authority(c, e, NULL) : NULL;
     if (!e)
         scep_reply_text(r, 404, "there is no open SCEP endpoint of this name");
     else if (!operation)

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "enroll/endpoint.h"
 #include "enroll/scep/hook.h"
 #include "enroll/scep/scep.h"
 #include "issue/message.h"
@@ -114,13 +115,10 @@ static void wait_out(const struct scep_exchange *x)
 static void choose_profile(struct scep_exchange *x)
 {
     const struct endpoint *ep = x->endpoint;
-    const char *predecessor = x->predecessor_profile;
     if (x->issue.e.profile && x->issue.e.profile[0])
         return;
-    x->issue.e.profile = ep->profiles[0];
-    for (size_t i = 0; predecessor && i < ep->n_profiles; i++)
-        if (strcmp(ep->profiles[i], predecessor) == 0)
-            x->issue.e.profile = ep->profiles[i];
+    const char *old = x->predecessor_profile ? endpoint_offers(ep, slice_str(x->predecessor_profile)) : NULL;
+    x->issue.e.profile = old ? old : ep->profiles[0];
 }
 
 static void issue_begin(struct scep_exchange *x)
