@@ -169,9 +169,11 @@ static tm_err check_transaction(struct cmp_exchange *x)
 
 static void next_inner(struct cmp_exchange *x)
 {
-    x->err = cmp_begin(x, x, x->inner[x->at_inner]);
-    if (x->err != TM_OK)
-        cmp_send_error(x);
+    tm_err e = cmp_begin(x, x, x->inner[x->at_inner]);
+    if (e == TM_OK) /* `x` goes on when that is answered, which may be now */
+        return;
+    x->err = e;
+    cmp_send_error(x);
 }
 
 static tm_err nested(struct cmp_exchange *x)
