@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "enroll/issued.h"
 #include "enroll/scep/scep.h"
+#include "issue/continuation.h"
 #include "status/crl.h"
 #include "status/crl_file.h"
 #include "x509/cms/certs_only.h"
@@ -44,13 +46,11 @@ static tm_err continuation_read(struct slice *ret_cert, struct scep_exchange *x,
 {
     struct arena *a = x->request->arena;
     json_t *doc = NULL;
-    struct slice serial = {0}, der = {0};
+    struct slice der = {0};
+    uint8_t serial[CERT_SERIAL_LEN];
     TM_TRY(json_parse(&doc, row->state, STATE_MAX, diag));
-    const char *hex = json_string_value(json_object_get(doc, "serial")),
-               *csr = json_string_value(json_object_get(doc, "csr"));
-    tm_err e = hex_decode(&serial, a, slice_str(hex ? hex : ""));
-    if (e == TM_OK)
-        e = base64_decode(&der, a, slice_str(csr ? csr : ""), BASE64_STD);
+    const char *csr = json_string_value(json_object_get(doc, "csr"));
+    tm_err e = base64_decode(&der, a, slice_str(csr ? csr : ""), BASE64_STD);
     json_decref(doc);
     if (e == TM_OK)
         e = csr_parse_pkcs10(&x->csr, der, diag);
@@ -63,7 +63,8 @@ static tm_err continuation_read(struct slice *ret_cert, struct scep_exchange *x,
         return TM_ENOMEM;
     if (strcmp(row->status, "done") != 0)
         return TM_OK;
-    return serial.n == CERT_SERIAL_LEN ? stored_certificate(ret_cert, x, serial.p, diag) : TM_ECORRUPT;
+    TM_TRY(continuation_issued(serial, ret_cert, a, row));
+    return ret_cert->n ? TM_OK : stored_certificate(ret_cert, x, serial, diag);
 }
 
 static tm_err waiting(struct slice *ret_cert, struct scep_exchange *x, struct diag *diag)
@@ -159,16 +160,14 @@ static tm_err find(const struct authority **ret, struct slice *ret_serial, struc
 static tm_err get_certificate(struct slice *ret, struct scep_exchange *x, struct diag *diag)
 {
     const struct authority *of;
-    struct slice serial = {0}, der = {0};
-    struct cert c;
+    struct slice serial = {0};
+    struct cert_row row = {0};
     TM_TRY(find(&of, &serial, x));
-    if (serial.n != CERT_SERIAL_LEN)
+    tm_err e = issued_find(&row, x->request->arena, x->house, x->catalog, x->endpoint->tenant,
+                           of->cert.subject, serial, true, diag);
+    if (e == TM_ENOTFOUND || (e == TM_OK && row.der.n == 0))
         return bad_id(x, "scep.certificate", "no such certificate is kept here");
-    TM_TRY(stored_certificate(&der, x, serial.p, diag));
-    TM_TRY(cert_parse(&c, der, diag));
-    if (!slice_eq(c.issuer, of->cert.subject))
-        return bad_id(x, "scep.certificate", "no such certificate is kept here");
-    return scep_certs(ret, x, der);
+    return e == TM_OK ? scep_certs(ret, x, row.der) : e;
 }
 
 static tm_err get_crl(struct slice *ret, struct scep_exchange *x, struct diag *diag)
