@@ -12,7 +12,7 @@
 
 /* ---- the certificate ---- */
 
-static tm_err subject_text(const char **ret, struct arena *a, const struct cert *c)
+tm_err identity_subject(const char **ret, struct arena *a, const struct cert *c)
 {
     struct buf b;
     buf_init(&b, 16 << 10);
@@ -59,7 +59,7 @@ static tm_err own_certificate(struct identity *x, struct diag *diag)
     x->caller.cert_expired = x->peer.not_after < clock_now();
     x->caller.device_id = q.certs[0].device ? q.certs[0].device : "";
     x->predecessor_profile = q.certs[0].profile;
-    return subject_text(&x->caller.id, a, &x->peer);
+    return identity_subject(&x->caller.id, a, &x->peer);
 }
 
 tm_err identity_not_revoked(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c,
@@ -110,7 +110,7 @@ static tm_err birth_certificate(struct identity *x, struct diag *diag)
         c->trust_set = t->name;
         c->cert_expired = false; /* the set has judged its time */
         x->birth = t;
-        return subject_text(&c->id, x->arena, &x->peer);
+        return identity_subject(&c->id, x->arena, &x->peer);
     }
     return e;
 }

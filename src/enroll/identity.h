@@ -38,5 +38,7 @@ tm_err identity_certificate(struct identity *x, struct diag *diag);
  * nothing of that. */
 tm_err identity_not_revoked(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c,
                             struct diag *diag);
+/* Its subject as text (RFC 4514), as the records have it. */
+tm_err identity_subject(const char **ret, struct arena *a, const struct cert *c);
 /* Register the device that a trust set vouches for, where the set wants that and the device is unknown. */
 tm_err identity_register_device(const struct identity *x, struct diag *diag);

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
@@ -367,6 +368,26 @@ def test_forwarded__5_3_2_revocation(house, device, registrar):
     # Not what other endpoints issue.
     key = ec.generate_private_key(ec.SECP256R1())
     assert key and post(house, message("rr", revocation(mine.cert, 4), ra), label).fail == "certRevoked"
+
+
+def test_forwarded__4_1_3_update_of_what_is_not_kept(house, device, registrar):
+    """The inventory keeps no certificates of the profile: the RA that names one sends it along."""
+    label, ra = registrar
+    profile = {k: v for k, v in house.cli_json("get", "profiles", "device-ldevid-1y").items() if k != "version"}
+    profile.update(name="cmp-sparse", retention={"level": "metadata"})
+    assert house.api("PUT", "/resources/profiles/cmp-sparse", profile).status in (200, 201)
+    sparse = {"kind": "Endpoint", "name": "cmp-sparse", "protocol": "cmp", "profiles": ["cmp-sparse"],
+              "authentication": {"trust-sets": ["factory"]}, "cmp": {"ra-trust-sets": ["plant-ras"]}}
+    assert house.api("PUT", "/resources/endpoints/cmp-sparse", sparse).status in (200, 201)
+    old = x509.load_der_x509_certificate(post(house, message("ir", device.ir(), device.by, infos=[IMPLICIT]), "cmp-sparse").cert)
+    issuer, new = explicit(4, old.issuer.public_bytes()), ec.generate_private_key(ec.SECP256R1())
+    named = seq(seq(oid("1.3.6.1.5.5.7.5.1.5"), seq(issuer, integer(old.serial_number))))
+    content = seq(request(new, old.subject.public_bytes(), controls=named))
+    refused = post(house, message("kur", content, ra), "cmp-sparse")
+    assert refused.fail == "badCertId" and "extraCerts" in refused.text, refused
+    along = Signer(ra.cert, ra.key, chain=[old.public_bytes(serialization.Encoding.DER)])
+    reply = post(house, message("kur", content, along, infos=[IMPLICIT]), "cmp-sparse")
+    assert reply.body == "kup" and reply.cert, reply
 
 
 # ---- trust sets ----

@@ -5,11 +5,11 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "enroll/endpoint.h"
 #include "issue/chain.h"
 #include "issue/cmp_settings.h"
 #include "issue/jobs.h"
 #include "issue/message.h"
-#include "policy/profile.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,11 +113,7 @@ static tm_err check_body(struct cmp_exchange *x)
 /* The answer is signed by the authority's RA (docs/adr/0004). */
 static tm_err check_authority(struct cmp_exchange *x)
 {
-    const struct endpoint *ep = x->endpoint;
-    const struct profile *p =
-        ep->n_profiles ? catalog_profile(x->catalog, ep->tenant, ep->profiles[0]) : NULL;
-    const char *name = ep->authority[0] ? ep->authority : p ? profile_authority(p) : "";
-    x->authority = catalog_authority(x->catalog, ep->tenant, name);
+    x->authority = endpoint_authority(x->catalog, x->endpoint, NULL);
     if (!x->authority)
         return cmp_refuse(x, CMP_SYSTEM_UNAVAIL, TM_EUNAVAIL, "authority.missing",
                           "the authority of this endpoint is not known");
@@ -344,13 +340,6 @@ static void plain(struct http_request *r, int status, const char *text)
     http_reply(r, status, "text/plain; charset=utf-8", slice_str(text), NULL);
 }
 
-static const struct endpoint *find_endpoint(const struct catalog *c, const char *label)
-{
-    const struct endpoint *e = catalog_endpoint(c, DOOR_CMP, label);
-    const struct tenant *t = e ? catalog_tenant_by_id(c, e->tenant) : NULL;
-    return t && !t->disabled && !e->disabled ? e : NULL;
-}
-
 static void post(struct http_request *r)
 {
     const char *label = http_request_param(r, "label"), *operation = http_request_param(r, "operation"),
@@ -368,7 +357,7 @@ static void post(struct http_request *r)
                                    .a = r->arena,
                                    .house = r->app,
                                    .catalog = c,
-                                   .endpoint = find_endpoint(c, label ? label : "cmp"),
+                                   .endpoint = endpoint_open(c, DOOR_CMP, label ? label : "cmp"),
                                    .operation = operation ? operation : ""};
     if (x.endpoint && cmp_begin(&x, NULL, r->body) == TM_OK)
         return;

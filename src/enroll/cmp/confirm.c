@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "enroll/cmp/cmp.h"
+#include "enroll/endpoint.h"
 #include "issue/cmp_settings.h"
 #include "issue/continuation.h"
 #include "issue/jobs.h"
@@ -244,11 +245,7 @@ static tm_err find_overdue(struct overdue *o, const char *id, struct diag *diag)
 
 static bool is_kept(const struct overdue *o)
 {
-    const struct tenant *owner = catalog_tenant_by_id(o->catalog, o->tenant);
-    const char *label = o->tenant == TENANT_DEFAULT || !owner
-                            ? o->t.endpoint
-                            : arena_printf(o->arena, "%s.%s", owner->name, o->t.endpoint);
-    const struct endpoint *ep = label ? catalog_endpoint(o->catalog, DOOR_CMP, label) : NULL;
+    const struct endpoint *ep = endpoint_of_tenant(o->catalog, o->arena, o->tenant, DOOR_CMP, o->t.endpoint);
     return ep && ep->cmp->unconfirmed == CMP_UNCONFIRMED_KEEP;
 }
 

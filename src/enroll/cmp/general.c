@@ -3,6 +3,7 @@
 #include "der/builder.h"
 #include "enroll/ca_bundle.h"
 #include "enroll/cmp/cmp.h"
+#include "enroll/endpoint.h"
 #include "keys/pubkey.h"
 #include "policy/profile.h"
 #include "status/crl_file.h"
@@ -105,10 +106,7 @@ static tm_err asked_profile(const struct profile **ret, struct cmp_exchange *x)
     size_t n = 0;
     if (header) {
         TM_TRY(cmp_profiles_read(names, &n, header->value, &x->diag));
-        name = NULL;
-        for (size_t i = 0; i < ep->n_profiles; i++)
-            if (slice_eq_str(names[0], ep->profiles[i]))
-                name = ep->profiles[i];
+        name = endpoint_offers(ep, names[0]);
     }
     *ret = name ? catalog_profile(x->catalog, ep->tenant, name) : NULL;
     if (*ret)

@@ -155,16 +155,6 @@ static bool by_ra(struct cmp_exchange *x, const struct cert *by)
     return false;
 }
 
-static tm_err ra_name(struct cmp_exchange *x, const struct cert *by)
-{
-    struct buf b;
-    buf_init(&b, 16 << 10);
-    name_print_der(&b, by->subject);
-    x->who.caller.id = arena_strdup(x->a, buf_str(&b));
-    buf_done(&b);
-    return x->who.caller.id ? TM_OK : TM_ENOMEM;
-}
-
 static tm_err by_signature(struct cmp_exchange *x, struct slice part)
 {
     struct cert by = {0};
@@ -185,7 +175,7 @@ static tm_err by_signature(struct cmp_exchange *x, struct slice part)
         if (e == TM_EAUTH)
             x->fail = CMP_CERT_REVOKED;
         TM_TRY(e);
-        TM_TRY(ra_name(x, &by));
+        TM_TRY(identity_subject(&x->who.caller.id, x->a, &by));
     } else {
         x->who.shown = x->m.extra[0];
         x->who.chain = x->m.extra + 1;

@@ -4,6 +4,8 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "enroll/cmp/cmp.h"
+#include "enroll/endpoint.h"
+#include "enroll/issued.h"
 #include "issue/cmp_settings.h"
 #include "keys/key.h"
 #include "policy/profile.h"
@@ -56,20 +58,21 @@ static tm_err check_pop(struct cmp_exchange *x)
 
 /* ---- of what it is a renewal ---- */
 
-/* A certificate that a RA or its holder names by issuer and serial. */
+/* A certificate that a RA names by issuer and serial. Where the inventory keeps no DER the RA may send it along. */
 static tm_err read_certificate(struct cmp_exchange *x, struct slice issuer, struct slice serial)
 {
-    struct store_read q = {.kind = READ_CERT, .tenant = x->endpoint->tenant, .arena = x->a, .with_der = true};
-    struct cert c;
-    if (serial.n != CERT_SERIAL_LEN)
-        return TM_ENOTFOUND;
-    memcpy(q.id, serial.p, CERT_SERIAL_LEN);
-    TM_TRY(store_read_now(x->house->store, &q));
-    if (q.certs[0].der.n == 0 || cert_parse(&c, q.certs[0].der, NULL) != TM_OK || !slice_eq(c.issuer, issuer))
-        return TM_ENOTFOUND;
-    x->who.predecessor = q.certs[0].der;
-    x->who.predecessor_profile = q.certs[0].profile;
-    return TM_OK;
+    struct cert_row row;
+    uint8_t hash[SHA256_LEN];
+    TM_TRY(
+        issued_find(&row, x->a, x->house, x->catalog, x->endpoint->tenant, issuer, serial, true, &x->diag));
+    x->who.predecessor = row.der;
+    x->who.predecessor_profile = row.profile;
+    for (size_t i = 0; i < x->m.n_extra && x->who.predecessor.n == 0; i++) {
+        TM_TRY(sha256(hash, x->m.extra[i]));
+        if (memcmp(hash, row.fingerprint, sizeof hash) == 0)
+            x->who.predecessor = x->m.extra[i];
+    }
+    return x->who.predecessor.n ? TM_OK : TM_EUNSUPPORTED;
 }
 
 static tm_err bad_cert_id(struct cmp_exchange *x, const char *why)
@@ -88,6 +91,9 @@ static tm_err find_predecessor(struct cmp_exchange *x)
         tm_err e = old ? read_certificate(x, issuer, serial) : TM_ENOTFOUND;
         if (e == TM_ENOTFOUND)
             return bad_cert_id(x, "oldCertID has to name a certificate that is known here");
+        if (e == TM_EUNSUPPORTED)
+            return bad_cert_id(
+                x, "the certificate that oldCertID names is not kept here; send it in extraCerts");
         TM_TRY(e);
     } else if (x->by != CMP_BY_SIGNATURE || x->who.predecessor.n == 0) {
         return cmp_refuse(x, CMP_WRONG_INTEGRITY, TM_EAUTH, "RFC 9483 4.1.3",
@@ -101,14 +107,6 @@ static tm_err find_predecessor(struct cmp_exchange *x)
 }
 
 /* ---- the profile ---- */
-
-static const char *offered(const struct endpoint *e, struct slice name)
-{
-    for (size_t i = 0; i < e->n_profiles; i++)
-        if (slice_eq_str(name, e->profiles[i]))
-            return e->profiles[i];
-    return NULL;
-}
 
 /* The secret's; else that of the header's certProfile (RFC 9483 3.1); else the predecessor's; else the endpoint's first. */
 static tm_err choose_profile(struct cmp_exchange *x)
@@ -125,19 +123,19 @@ static tm_err choose_profile(struct cmp_exchange *x)
         TM_TRY(cmp_profiles_read(names, &n, asked->value, &x->diag));
     if (n > 1)
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EINVAL, "RFC 9483 3.1", "more profiles than requests");
-    const char *by_header = n ? offered(ep, names[0]) : NULL;
+    const char *by_header = n ? endpoint_offers(ep, names[0]) : NULL;
     if (n && !by_header)
         return cmp_refuse(x, CMP_BAD_REQUEST, TM_EDENIED, "endpoint.profiles",
                           "endpoint \"%s\" does not offer the profile of certProfile", ep->name);
     const char *by_token = x->token_profile && x->token_profile[0] ? x->token_profile : NULL;
-    if (by_token && !offered(ep, slice_str(by_token)))
+    if (by_token && !endpoint_offers(ep, slice_str(by_token)))
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EDENIED, "endpoint.profiles",
                           "endpoint \"%s\" does not offer the secret's profile", ep->name);
     if (by_token && by_header && strcmp(by_token, by_header) != 0)
         return cmp_refuse(x, CMP_NOT_AUTHORIZED, TM_EDENIED, "token.profile",
                           "the secret is for another profile");
     const char *old = x->issue.e.kind == ENROLL_RENEW && x->who.predecessor_profile
-                          ? offered(ep, slice_str(x->who.predecessor_profile))
+                          ? endpoint_offers(ep, slice_str(x->who.predecessor_profile))
                           : NULL;
     x->issue.e.profile = by_token ? by_token : by_header ? by_header : old ? old : ep->profiles[0];
     x->t.profile = x->issue.e.profile;

@@ -2,6 +2,8 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "enroll/cmp/cmp.h"
+#include "enroll/endpoint.h"
+#include "enroll/issued.h"
 #include "issue/cmp_settings.h"
 #include "policy/profile.h"
 #include "x509/crl.h"
@@ -16,33 +18,12 @@ static tm_err bad_cert_id(struct cmp_exchange *x)
 /* The certificate of the request, issued here under this issuer's name. */
 static tm_err find(struct cert_row *ret, struct cmp_exchange *x, const struct cmp_revocation *v)
 {
-    struct store_read q = {.kind = READ_CERT, .tenant = x->endpoint->tenant, .arena = x->a};
     if (v->issuer.n == 0 || v->serial.n == 0)
         return cmp_refuse(x, CMP_ADD_INFO_NOT_AVAILABLE, TM_EINVAL, "RFC 9483 4.2",
                           "issuer and serialNumber have to say which certificate");
-    if (v->serial.n != CERT_SERIAL_LEN)
-        return bad_cert_id(x);
-    memcpy(q.id, v->serial.p, CERT_SERIAL_LEN);
-    tm_err e = store_read_now(x->house->store, &q);
-    if (e == TM_ENOTFOUND)
-        return bad_cert_id(x);
-    if (e != TM_OK) {
-        x->diag = q.diag;
-        return e;
-    }
-    const struct authority *a = catalog_authority(x->catalog, x->endpoint->tenant, q.certs[0].authority);
-    if (!a || !slice_eq(a->cert.subject, v->issuer))
-        return bad_cert_id(x);
-    *ret = q.certs[0];
-    return TM_OK;
-}
-
-static bool endpoint_offers(const struct endpoint *ep, const char *profile)
-{
-    for (size_t i = 0; i < ep->n_profiles; i++)
-        if (strcmp(ep->profiles[i], profile) == 0)
-            return true;
-    return false;
+    tm_err e = issued_find(ret, x->a, x->house, x->catalog, x->endpoint->tenant, v->issuer, v->serial, false,
+                           &x->diag);
+    return e == TM_ENOTFOUND ? bad_cert_id(x) : e;
 }
 
 /* By the certificate itself, or another one of the same device; by the secret that got it; by a RA, of what its endpoint issues. */
@@ -50,7 +31,7 @@ static bool may_revoke(struct cmp_exchange *x, const struct cert_row *row)
 {
     const struct caller *c = &x->who.caller;
     if (x->ra)
-        return row->profile && endpoint_offers(x->endpoint, row->profile);
+        return row->profile && endpoint_offers(x->endpoint, slice_str(row->profile));
     if (x->by == CMP_BY_MAC) {
         struct store_read q = {
             .kind = READ_TOKEN, .tenant = x->endpoint->tenant, .arena = x->a, .name = c->id};

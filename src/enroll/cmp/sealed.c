@@ -3,11 +3,11 @@
 #include "base/arena.h"
 #include "der/reader.h"
 #include "enroll/cmp/cmp.h"
+#include "enroll/server_key.h"
 #include "issue/cmp_settings.h"
 #include "issue/key_package.h"
 #include "issue/message.h"
 #include "keys/key.h"
-#include "policy/profile.h"
 
 static tm_err refuse(struct cmp_exchange *x, const char *rule, const char *why)
 {
@@ -16,30 +16,22 @@ static tm_err refuse(struct cmp_exchange *x, const char *rule, const char *why)
 
 static tm_err make_key(struct cmp_exchange *x, const struct profile *p)
 {
-    enum key_alg alg;
-    unsigned bits = 0;
     struct enrollment *e = &x->issue.e;
-    TM_TRY(key_alg_from_name(&alg, &bits, slice_str(profile_server_keygen_alg(p))));
-    TM_TRY(key_generate(&x->key, alg, bits, &x->diag));
-    TM_TRY(spki_parse(&e->spki, key_spki(x->key), &x->diag));
-    TM_TRY(pubkey_info(&e->key, &e->spki, &x->diag));
+    TM_TRY(server_key_make(&x->key, e, p, &x->diag));
     e->subject = x->csr.subject;
     e->exts = x->csr.exts;
     e->not_before = x->csr.not_before;
     e->not_after = x->csr.not_after;
-    e->pop_verified = true;
-    e->key_origin = KEY_ORIGIN_SERVER;
     return csr_san(&e->san, x->a, &x->csr, &x->diag);
 }
 
 tm_err cmp_seal_check(struct cmp_exchange *x)
 {
     const struct profile *p = catalog_profile(x->catalog, x->endpoint->tenant, x->issue.e.profile);
-    if (!x->endpoint->server_keygen || !p || !profile_server_keygen(p))
-        return refuse(x, "profile.server-keygen", "keys of this profile are made by their holders only");
-    /* The key lives for the length of this request, it can't wait for anybody. */
-    if (profile_needs_approval(p))
-        return refuse(x, "profile.approval", "a key can't be made here for a profile that needs approval");
+    if (server_key_check(x->endpoint->server_keygen ? p : NULL, &x->diag) != TM_OK) {
+        x->fail = CMP_NOT_AUTHORIZED;
+        return TM_EDENIED;
+    }
     if (x->ra)
         return refuse(x, "cmp.ra", "a key is given to whom it is for, not to a registration authority");
     if (x->by == CMP_BY_SIGNATURE && key_package_recipient(&x->who.peer, &x->diag) != TM_OK)
