@@ -55,7 +55,6 @@ static tm_err put_filter(struct api_call *c, const struct filter_def *d)
         buf_put_json_string(&c->out, slice_str(d->authorities[i]));
     }
     buf_putc(&c->out, ']');
-    api_put_text(&c->out, "signer", d->signer);
     api_put_bool(&c->out, "scheduled", d->scheduled);
     TM_TRY(put_file(c, d, TMF_FULL, "full"));
     TM_TRY(put_file(c, d, TMF_DELTA, "delta"));
@@ -117,7 +116,6 @@ static const struct api_field file_fields[] = {
 static const struct api_field filter_fields[] = {
     {"name", "string", NULL, "issuing-ca"},
     {"authorities", "[]string", "whose certificates it is about", NULL},
-    {"signer", "string", "authority whose RA signs it", "issuing-ca"},
     {"scheduled", "boolean", "there is a resource, by which the server makes it by itself", NULL},
     {"full?", "FilterFile", "the newest full one", NULL},
     {"delta?", "FilterFile", "the newest delta", NULL},

@@ -9,9 +9,11 @@
 #include "cli/show.h"
 #include "filter/writer.h"
 #include "issue/resources.h"
+#include "keys/pubkey.h"
 #include "status/filter.h"
 #include "status/filter_verify.h"
 #include "x509/cert.h"
+#include "x509/crl.h"
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,6 +110,9 @@ static int info(struct cli *c)
 /* ---- questions ---- */
 
 struct asked {
+    struct filter_trust trust;
+    struct crl crls[CAS_MAX]; /* verified */
+    size_t n_crls;
     struct tmf_filter f, delta;
     bool has_delta;
     struct slice ders[CAS_MAX];
@@ -135,11 +140,60 @@ static bool read_cas(struct asked *q, struct cli *c)
     return true;
 }
 
+/* CRLs of these authorities, PEM or one in DER, by which the filter's signer may be revoked. */
+static bool read_crls(struct asked *q, struct cli *c)
+{
+    const char *path = cli_get(c, "crl");
+    struct slice text, der;
+    if (!path)
+        return true;
+    if (!cli_read_file(c, path, FILTER_FILE_MAX, &text))
+        return false;
+    bool pem = text.n && memmem(text.p, text.n, "-----BEGIN", 10);
+    while (pem ? pem_next(&der, NULL, c->arena, &text, "X509 CRL") == TM_OK : text.n > 0) {
+        struct crl *crl = &q->crls[q->n_crls];
+        if (!pem) {
+            der = text;
+            text = (struct slice){0};
+        }
+        bool good = q->n_crls < CAS_MAX && crl_parse(crl, der, NULL) == TM_OK;
+        size_t i = 0;
+        while (good && i < q->n_cas &&
+               !(slice_eq(crl->issuer, q->cas[i].subject) &&
+                 pubkey_verify(&q->cas[i].spki, &crl->sigalg, crl->tbs, crl->signature, NULL) == TM_OK))
+            i++;
+        if (!good || i == q->n_cas)
+            return cli_fail(c, "%s: a CRL that is none of the authorities of --ca", path) == 0;
+        q->n_crls++;
+    }
+    return q->n_crls > 0 || cli_fail(c, "%s: no CRL", path) == 0;
+}
+
+static bool listed(const struct crl *crl, struct slice serial)
+{
+    struct crl_iter it;
+    struct crl_entry entry;
+    crl_iter_init(&it, crl, NULL);
+    while (crl_next(&it, &entry) == TM_OK)
+        if (slice_eq(entry.serial, serial))
+            return true;
+    return false;
+}
+
+static bool signer_revoked(const struct filter_trust *t, size_t ca, struct slice serial)
+{
+    const struct asked *q = TM_CONTAINER(t, const struct asked, trust);
+    for (size_t i = 0; i < q->n_crls; i++)
+        if (slice_eq(q->crls[i].issuer, t->cas[ca].subject) && listed(&q->crls[i], serial))
+            return true;
+    return false;
+}
+
 static bool verified(const struct asked *q, struct cli *c, const struct tmf_filter *f, const char *path,
                      uint8_t digest[SHA256_LEN])
 {
     struct diag diag = {0};
-    tm_err e = filter_verify(f, q->cas, q->n_cas, clock_now(), digest, &diag);
+    tm_err e = filter_verify(f, &q->trust, clock_now(), digest, &diag);
     return e == TM_OK || cli_fail(c, "%s: %s", path, diag.message[0] ? diag.message : tm_err_name(e)) == 0;
 }
 
@@ -147,7 +201,10 @@ static bool load(struct asked *q, struct cli *c)
 {
     uint8_t digest[SHA256_LEN], other[SHA256_LEN];
     const char *path = c->args[0], *with = cli_get(c, "delta");
-    if (!read_cas(q, c) || !open_file(&q->f, c, path) || !verified(q, c, &q->f, path, digest))
+    if (!read_cas(q, c) || !read_crls(q, c))
+        return false;
+    q->trust = (struct filter_trust){.cas = q->cas, .n_cas = q->n_cas, .revoked = signer_revoked};
+    if (!open_file(&q->f, c, path) || !verified(q, c, &q->f, path, digest))
         return false;
     if (q->f.kind != TMF_FULL)
         return cli_fail(c, "%s is a delta: give the full filter, and this with --delta", path) == 0;
@@ -240,6 +297,7 @@ static int query(struct cli *c)
 static const struct cli_option query_options[] = {
     {"ca", 0, "FILE", "certificates of the authorities, PEM: the signature is verified with them", false},
     {"delta", 0, "FILE", "a delta that goes with the filter", false},
+    {"crl", 0, "FILE", "CRLs of the authorities: a filter whose signer they list is refused", false},
     {0},
 };
 

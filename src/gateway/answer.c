@@ -82,13 +82,24 @@ static void ask_crl(struct gateway_answer *best, struct gateway *g, const struct
     object_unref(crl);
 }
 
-struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial)
+static struct gateway_answer newest(struct gateway *g, const struct gateway_authority *x, struct slice serial)
 {
     struct gateway_answer best = {.status = STATUS_UNKNOWN, .source = ""};
     for (size_t i = 0; i < g->n_sources; i++)
         if (g->sources[i].kind == SOURCE_DELTA)
             ask_filter(&best, g, g->sources[i].base, &g->sources[i], x, serial);
     ask_crl(&best, g, x, serial);
+    return best;
+}
+
+bool gateway_knows_revoked(struct gateway *g, const struct gateway_authority *x, struct slice serial)
+{
+    return newest(g, x, serial).status == STATUS_REVOKED;
+}
+
+struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial)
+{
+    struct gateway_answer best = newest(g, x, serial);
     if (best.status != STATUS_UNKNOWN && clock_now() - best.as_of > g->config.stale_after)
         best.status = STATUS_STALE;
     return best;

@@ -87,7 +87,7 @@ struct gateway {
 /* ---- objects ---- */
 
 /* Copy, parse and verify. TM_EBADSIG and others with diag. */
-tm_err object_make(struct gateway_object **ret, const struct gateway *g, const struct gateway_source *s,
+tm_err object_make(struct gateway_object **ret, struct gateway *g, const struct gateway_source *s,
                    struct slice octets, struct diag *diag);
 void object_unref(struct gateway_object *o);
 /* The source's present object with a reference, or NULL. Takes the lock. */
@@ -118,6 +118,9 @@ struct gateway_answer {
 };
 /* What is known of a certificate, by the newest that knows: a filter with its delta, or a CRL. `serial`: INTEGER contents or magnitude. */
 struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial);
+
+/* Does the newest that knows say that it is revoked, however old that is? */
+bool gateway_knows_revoked(struct gateway *g, const struct gateway_authority *x, struct slice serial);
 
 /* ---- OCSP ---- */
 

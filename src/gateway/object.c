@@ -40,7 +40,19 @@ struct gateway_object *object_now(struct gateway *g, struct gateway_source *s)
 
 /* ---- filters ---- */
 
-static tm_err make_filter(struct gateway_object *o, const struct gateway *g, const struct gateway_source *s,
+struct trust {
+    struct filter_trust t;
+    struct gateway *g;
+};
+
+/* By what is here already: a CRL, or a filter of before. Old news of a revocation are good news. */
+static bool ra_revoked(const struct filter_trust *t, size_t ca, struct slice serial)
+{
+    struct gateway *g = TM_CONTAINER(t, const struct trust, t)->g;
+    return gateway_knows_revoked(g, &g->authorities[ca], serial);
+}
+
+static tm_err make_filter(struct gateway_object *o, struct gateway *g, const struct gateway_source *s,
                           struct diag *diag)
 {
     if (tmf_open(&o->filter, o->octets, o->n) != 0)
@@ -52,7 +64,8 @@ static tm_err make_filter(struct gateway_object *o, const struct gateway *g, con
     if (strcmp(o->filter.name, dot ? dot + 1 : s->filter) != 0)
         return diag_fail(diag, TM_EBADSIG, NULL, s->name, "it is the filter \"%s\", not this one",
                          o->filter.name);
-    TM_TRY(filter_verify(&o->filter, g->cas, g->n_authorities, clock_now(), o->digest, diag));
+    const struct trust trust = {{.cas = g->cas, .n_cas = g->n_authorities, .revoked = ra_revoked}, g};
+    TM_TRY(filter_verify(&o->filter, &trust.t, clock_now(), o->digest, diag));
     o->this_update = o->filter.this_update;
     o->next_update = o->filter.next_update;
     o->number = o->filter.number;
@@ -127,7 +140,7 @@ static tm_err make_crl(struct gateway_object *o, const struct gateway_source *s,
     return index_crl(o, &c, diag);
 }
 
-tm_err object_make(struct gateway_object **ret, const struct gateway *g, const struct gateway_source *s,
+tm_err object_make(struct gateway_object **ret, struct gateway *g, const struct gateway_source *s,
                    struct slice octets, struct diag *diag)
 {
     uint8_t hash[SHA256_LEN];

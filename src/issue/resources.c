@@ -313,7 +313,7 @@ const struct json_field filter_schema[] = {
     JSON_FIELD(struct filter_doc, authorities, JSON_K_STRINGS, .required = true,
                .max = FILTER_AUTHORITIES_MAX, .doc = "whose certificates it is about"),
     JSON_FIELD(struct filter_doc, signer, JSON_K_STRING, .max = 63, .def = "",
-               .doc = "authority whose RA signs it; the first of the list when left out"),
+               .doc = "not used: each authority's own RA signs"),
     JSON_FIELD(struct filter_doc, every, JSON_K_DURATION, .def = "7d", .doc = "how often a full one is made"),
     {.key = "delta-every",
      .kind = JSON_K_DURATION,

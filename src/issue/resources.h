@@ -93,7 +93,8 @@ struct principal_doc {
 struct filter_doc {
     const char *kind, *name, *tenant, *title;
     struct json_strings authorities;
-    const char *signer; /* authority whose RA signs; "" the first */
+    const char *
+        signer; /* of documents that were written before each RA signed for its own authority; not looked at */
     int64_t every, delta_every;
 };
 enum { FILTER_AUTHORITIES_MAX = 64, FILTER_EVERY_MIN = 60 };

@@ -34,7 +34,6 @@ static tm_err def_from_json(struct filter_def *ret, struct arena *a, tenant_id t
                                .name = d.name,
                                .authorities = d.authorities.v,
                                .n_authorities = d.authorities.n,
-                               .signer = d.signer[0] ? d.signer : d.authorities.v[0],
                                .every = d.every,
                                .delta_every = d.delta_every,
                                .scheduled = true};
@@ -59,7 +58,6 @@ static tm_err def_of_authority(struct filter_def *ret, struct arena *a, struct h
                                .name = copy,
                                .authorities = one,
                                .n_authorities = 1,
-                               .signer = copy,
                                .every = NEVER_SCHEDULED,
                                .delta_every = NEVER_SCHEDULED};
     return TM_OK;
@@ -204,17 +202,15 @@ static tm_err write_body(struct making *m, const struct catalog *cat, struct dia
     return e;
 }
 
-static tm_err sign(struct making *m, const struct catalog *cat, uint8_t digest[SHA256_LEN], struct diag *diag)
+/* Each authority's own RA: nobody speaks for another one's certificates (docs/adr/0010). */
+static tm_err sign_for(struct making *m, const struct authority *x, const uint8_t digest[SHA256_LEN],
+                       struct diag *diag)
 {
-    const struct authority *signer = catalog_authority(cat, m->d->tenant, m->d->signer);
-    if (!signer)
-        return diag_fail(diag, TM_ENOTFOUND, NULL, "signer", "there is no authority \"%s\"", m->d->signer);
-    if (!signer->ra_key[0])
-        return diag_fail(diag, TM_EUNAVAIL, "authority.ra", "signer",
-                         "%s has no RA to sign the filter: touchmark ca ra %s", signer->name, signer->name);
-    TM_TRY(sha256(digest, buf_slice(&m->file)));
+    if (!x->ra_key[0])
+        return diag_fail(diag, TM_EUNAVAIL, "authority.ra", "authorities",
+                         "%s has no RA to sign the filter: touchmark ca ra %s", x->name, x->name);
     const struct message message = {.tenant = m->d->tenant,
-                                    .authority = signer,
+                                    .authority = x,
                                     .endpoint = m->d->name,
                                     .content_type = OID_CT_TOUCHMARK_FILTER,
                                     .content = slice_of(digest, SHA256_LEN)};
@@ -222,6 +218,19 @@ static tm_err sign(struct making *m, const struct catalog *cat, uint8_t digest[S
     TM_TRY(message_sign(&signature, m->a, m->h, &message, diag));
     buf_put_slice(&m->file, signature);
     return buf_err(&m->file);
+}
+
+static tm_err sign(struct making *m, const struct catalog *cat, uint8_t digest[SHA256_LEN], struct diag *diag)
+{
+    TM_TRY(sha256(digest, buf_slice(&m->file)));
+    for (size_t i = 0; i < m->d->n_authorities; i++) {
+        const struct authority *x = catalog_authority(cat, m->d->tenant, m->d->authorities[i]);
+        if (!x)
+            return diag_fail(diag, TM_ENOTFOUND, NULL, "authorities", "there is no authority \"%s\"",
+                             m->d->authorities[i]);
+        TM_TRY(sign_for(m, x, digest, diag));
+    }
+    return TM_OK;
 }
 
 static tm_err put(struct making *m, const uint8_t digest[SHA256_LEN], struct diag *diag)

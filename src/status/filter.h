@@ -1,4 +1,4 @@
-/* status/filter.h - revocation filters of the house's authorities: made when due, signed by an RA, recorded, stored, published.
+/* status/filter.h - revocation filters of the house's authorities: made when due, signed by each one's RA, recorded, stored, published.
  *
  * Layer 4, blocking. What a filter is about says a resource "Filter"; the name of an authority stands for a filter of that authority alone, which
  * is made when somebody asks for it. A full filter and the delta that goes with it are kept, the newest of each. Numbers are milliseconds since
@@ -20,7 +20,6 @@ struct filter_def {
     const char *name;
     const char *const *authorities;
     size_t n_authorities;
-    const char *signer;         /* authority */
     int64_t every, delta_every; /* seconds */
     bool scheduled;             /* there is a resource: the server makes it by itself */
 };

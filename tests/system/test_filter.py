@@ -83,7 +83,7 @@ def test_filter__one_life(house, openssl, ca):
     with open(other, "w", encoding="ascii") as f:
         f.write(house.cli("ca", "export", "device-ca").stdout)
     done = house.cli("filter", "query", newer, "--ca", other, bad_serial, ok=False)
-    assert done.returncode == 1 and "not certified by" in done.stderr
+    assert done.returncode == 1 and "about no authority" in done.stderr
 
     # Caches are told apart by the ETag.
     reply = house.plain("/filter/issuing-ca.tmf")
@@ -100,7 +100,7 @@ def test_filter__scheduled_by_a_resource(house, openssl, tmp_path):
     sheet.write_text(json.dumps(doc))
     house.cli("apply", "-f", str(sheet))
     made = house.cli_json("filter", "build", "all-ours")
-    assert made["scheduled"] and made["authorities"] == ["issuing-ca", "device-ca"] and made["signer"] == "issuing-ca"
+    assert made["scheduled"] and made["authorities"] == ["issuing-ca", "device-ca"]
     assert len(house.cli_json("filter", "info", save(house, openssl, "/filter/all-ours.tmf"))["issuers"]) == 2
     assert [f["name"] for f in house.api("GET", "/filters").json["items"]] == ["all-ours"]
     events = house.api("GET", "/register/events?type=filter.").json["items"]

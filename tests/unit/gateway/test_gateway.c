@@ -232,14 +232,35 @@ static void test_state__found_again(void **state)
     assert_int_equal(ask(later).status, STATUS_UNKNOWN);
 }
 
+/* A CRL that is here says that the filter's signer is revoked. The last test: there is no way back. */
+static void test_object_make__revoked_signer(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct crl_row row;
+    uint8_t id[CERT_SERIAL_LEN];
+    assert_int_equal(take(SOURCE_FILTER, full2), TM_OK);
+    clock_fix(t0 + 60);
+    struct slice full3 = published(TMF_FULL);
+    memcpy(id, ca->ra_cert.serial.p, sizeof id);
+    clock_fix(t0 + 70);
+    CHECK_OK(issue_revoke(house, TENANT_DEFAULT, id, CRL_KEY_COMPROMISE, "test", "", NULL, &diag), diag);
+    CHECK_OK(crl_publish(house, ca, CRL_NOW, NULL, &diag), diag);
+    assert_int_equal(crl_current(&row, arena, house, ca), TM_OK);
+    assert_int_equal(take(SOURCE_CRL, row.der), TM_OK);
+    assert_int_equal(take(SOURCE_FILTER, full3), TM_EBADSIG);
+    assert_int_equal(ask(good).status, STATUS_GOOD); /* what is here stays */
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, gateway_up, gateway_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_gateway_open__upstream), EACH(test_gateway_ask__newest_decides),
-        EACH(test_gateway_ask__stale),     EACH(test_source_take__never_back),
-        EACH(test_object_make__refuses),   EACH(test_state__found_again),
+        EACH(test_gateway_open__upstream),      EACH(test_gateway_ask__newest_decides),
+        EACH(test_gateway_ask__stale),          EACH(test_source_take__never_back),
+        EACH(test_object_make__refuses),        EACH(test_state__found_again),
+        EACH(test_object_make__revoked_signer),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,6 +1,8 @@
 /* Filters of a house: random histories with a model beside them, what is published, and who signed it. */
 #include "base/digest.h"
 #include "filter_test.h"
+#include "issue/issue.h"
+#include "issue/message.h"
 #include "status/filter.h"
 #include "status/filter_verify.h"
 
@@ -127,6 +129,13 @@ static void test_filter_publish__number_grows_when_the_clock_goes_back(void **st
     clock_fix(now);
 }
 
+static tm_err verify(const struct tmf_filter *f, const struct cert *cas, size_t n, int64_t now,
+                     struct diag *diag)
+{
+    const struct filter_trust t = {.cas = cas, .n_cas = n};
+    return filter_verify(f, &t, now, NULL, diag);
+}
+
 static void test_filter_verify__who_and_what(void **state)
 {
     (void)state;
@@ -134,13 +143,14 @@ static void test_filter_verify__who_and_what(void **state)
     struct diag diag = {0};
     uint8_t digest[SHA256_LEN], wanted[SHA256_LEN];
     int64_t now = clock_now();
-    CHECK_OK(filter_verify(&f, &ca->cert, 1, now, digest, &diag), diag);
+    const struct filter_trust t = {.cas = &ca->cert, .n_cas = 1};
+    CHECK_OK(filter_verify(&f, &t, now, digest, &diag), diag);
     assert_int_equal(sha256(wanted, slice_of(f.p, f.body)), TM_OK);
     assert_memory_equal(digest, wanted, sizeof digest);
     const struct authority *other = authority_of(catalog, "device-ca");
-    assert_int_equal(filter_verify(&f, &other->cert, 1, now, NULL, &diag), TM_EBADSIG);
-    assert_int_equal(filter_verify(&f, NULL, 0, now, NULL, &diag), TM_EBADSIG);
-    assert_int_equal(filter_verify(&f, &ca->cert, 1, now + 400ll * 365 * 86400, NULL, &diag), TM_EEXPIRED);
+    assert_int_equal(verify(&f, &other->cert, 1, now, &diag), TM_EBADSIG);
+    assert_int_equal(verify(&f, NULL, 0, now, &diag), TM_EBADSIG);
+    assert_int_equal(verify(&f, &ca->cert, 1, now + 400ll * 365 * 86400, &diag), TM_EEXPIRED);
     /* Any octet of the body changed, or of the signature's value, which ends the file. */
     uint8_t *copy = malloc(f.n);
     assert_non_null(copy);
@@ -148,16 +158,103 @@ static void test_filter_verify__who_and_what(void **state)
         struct tmf_filter bad;
         memcpy(copy, f.p, f.n);
         copy[i] ^= 0x20;
-        bool good =
-            tmf_open(&bad, copy, f.n) == 0 && filter_verify(&bad, &ca->cert, 1, now, NULL, NULL) == TM_OK;
+        bool good = tmf_open(&bad, copy, f.n) == 0 && verify(&bad, &ca->cert, 1, now, NULL) == TM_OK;
         if (good && (i < f.body || i >= f.n - 40))
             fail_msg("octet %zu of %zu", i, f.n);
     }
     struct tmf_filter unsigned_one = f;
     unsigned_one.signature = NULL;
     unsigned_one.signature_n = 0;
-    assert_int_equal(filter_verify(&unsigned_one, &ca->cert, 1, now, NULL, &diag), TM_EBADSIG);
+    assert_int_equal(verify(&unsigned_one, &ca->cert, 1, now, &diag), TM_EBADSIG);
     free(copy);
+}
+
+/* A message by the RA of `by` over the filter's body, in the place of those that are there. */
+static struct tmf_filter signed_by(const struct tmf_filter *f, const struct authority *const *by, size_t n)
+{
+    struct buf file;
+    struct slice all;
+    struct tmf_filter again;
+    uint8_t digest[SHA256_LEN];
+    buf_init(&file, FILTER_FILE_MAX);
+    buf_put(&file, f->p, f->body);
+    assert_int_equal(sha256(digest, buf_slice(&file)), TM_OK);
+    for (size_t i = 0; i < n; i++) {
+        const struct message m = {.tenant = TENANT_DEFAULT,
+                                  .authority = by[i],
+                                  .content_type = OID_CT_TOUCHMARK_FILTER,
+                                  .content = SLICE_ARR(digest)};
+        struct diag diag = {0};
+        struct slice signature;
+        CHECK_OK(message_sign(&signature, arena, house, &m, &diag), diag);
+        buf_put_slice(&file, signature);
+    }
+    assert_int_equal(arena_copy(&all, arena, buf_slice(&file)), TM_OK);
+    buf_done(&file);
+    assert_int_equal(tmf_open(&again, all.p, all.n), 0);
+    return again;
+}
+
+/* Each authority vouches for itself. */
+static void test_filter_verify__nobody_speaks_for_another(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"issuing-ca", "device-ca"};
+    const struct authority *both[] = {ca, authority_of(catalog, "device-ca")};
+    const struct cert cas[] = {both[0]->cert, both[1]->cert};
+    struct filter_def d = def_of("issuing-ca");
+    struct diag diag = {0};
+    struct crl_row row;
+    struct tmf_filter f, other;
+    int64_t now = clock_now();
+    d.name = "both";
+    d.authorities = names;
+    d.n_authorities = 2;
+    CHECK_OK(filter_publish(house, &d, TMF_FULL, &diag), diag);
+    assert_int_equal(filter_current(&row, &f, arena, house, TENANT_DEFAULT, "both", TMF_FULL), TM_OK);
+    CHECK_OK(verify(&f, cas, 2, now, &diag), diag);
+    CHECK_OK(verify(&f, &cas[0], 1, now, &diag), diag); /* who knows one of them asks about that one only */
+    CHECK_OK(verify(&f, &cas[1], 1, now, &diag), diag);
+    for (size_t i = 0; i < 2; i++) {
+        other = signed_by(&f, &both[i], 1);
+        CHECK_OK(verify(&other, &cas[i], 1, now, &diag), diag);
+        assert_int_equal(verify(&other, cas, 2, now, &diag), TM_EBADSIG);
+        assert_non_null(strstr(diag.message, "vouched"));
+    }
+    /* A filter about issuing-ca alone, by the RA of another that is trusted as well. */
+    f = current(TMF_FULL);
+    other = signed_by(&f, &both[1], 1);
+    assert_int_equal(verify(&other, cas, 2, now, &diag), TM_EBADSIG);
+    assert_int_equal(verify(&other, &cas[0], 1, now, &diag), TM_EBADSIG);
+    assert_int_equal(verify(&f, &cas[1], 1, now, &diag), TM_EBADSIG);
+    assert_non_null(strstr(diag.message, "about no authority"));
+}
+
+static bool all_revoked(const struct filter_trust *t, size_t i, struct slice serial)
+{
+    (void)t;
+    return i == 0 && slice_eq(serial, ca->ra_cert.serial);
+}
+
+static void test_filter_verify__revoked_signers(void **state)
+{
+    (void)state;
+    struct diag diag = {0};
+    struct tmf_filter f = current(TMF_FULL);
+    uint8_t id[CERT_SERIAL_LEN];
+    int64_t now = clock_now();
+    const struct filter_trust t = {.cas = &ca->cert, .n_cas = 1, .revoked = all_revoked};
+    CHECK_OK(verify(&f, &ca->cert, 1, now, &diag), diag);
+    assert_int_equal(filter_verify(&f, &t, now, NULL, &diag), TM_EBADSIG);
+    assert_non_null(strstr(diag.message, "revoked"));
+    /* By its own account. */
+    memcpy(id, ca->ra_cert.serial.p, sizeof id);
+    CHECK_OK(issue_revoke(house, TENANT_DEFAULT, id, CRL_KEY_COMPROMISE, "test", "", NULL, &diag), diag);
+    clock_fix(clock_now() + 60);
+    make(TMF_FULL);
+    f = current(TMF_FULL);
+    assert_int_equal(verify(&f, &ca->cert, 1, clock_now(), &diag), TM_EBADSIG);
+    assert_non_null(strstr(diag.message, "revoked"));
 }
 
 static void test_filter_def__names(void **state)
@@ -179,7 +276,9 @@ int main(void)
         cmocka_unit_test(test_filter_publish__random_histories),
         cmocka_unit_test(test_filter_publish__number_grows_when_the_clock_goes_back),
         cmocka_unit_test(test_filter_verify__who_and_what),
+        cmocka_unit_test(test_filter_verify__nobody_speaks_for_another),
         cmocka_unit_test(test_filter_def__names),
+        cmocka_unit_test(test_filter_verify__revoked_signers),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
