@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/csr_in.h"
 #include "cli/pkcs12_out.h"
+#include "cli/revoke_many.h"
 #include "cli/show.h"
 #include "cli/yaml.h"
 #include "x509/print.h"
@@ -169,64 +170,14 @@ static int find(struct cli *c)
     return show_items(c, items, cert_columns);
 }
 
-/* The serials of a file, one a line; what follows one, behind white space or a comma, is nobody's business here. */
-static bool add_file(struct cli *c, json_t *serials, const char *file)
-{
-    struct slice text;
-    if (!cli_read_file(c, file, FILE_MAX, &text))
-        return false;
-    for (const char *p = (const char *)text.p, *end = p + text.n; p < end;) {
-        size_t line = 0, n = 0;
-        while (p + line < end && p[line] != '\n')
-            line++;
-        while (n < line && !strchr(" \t\r,;", p[n]))
-            n++;
-        if (n && p[0] != '#')
-            json_array_append_new(serials, json_stringn(p, n));
-        p += line + 1;
-    }
-    return true;
-}
-
-static int revoke_many(struct cli *c)
-{
-    static const char *const texts[] = {"authority", "profile", "device", "reason", "comment", NULL};
-    int64_t expect;
-    if (!cli_get_number(c, "expect", 0, 0, INT64_MAX, &expect))
-        return 2;
-    json_t *doc = json_object(), *serials = json_array();
-    for (size_t i = 0; texts[i]; i++)
-        if (cli_has(c, texts[i]))
-            json_object_set_new(doc, texts[i], json_string(cli_get(c, texts[i])));
-    bool read = !cli_has(c, "file") || add_file(c, serials, cli_get(c, "file"));
-    for (int i = 0; i < c->n_args; i++)
-        json_array_append_new(serials, json_string(c->args[i]));
-    if (json_array_size(serials))
-        json_object_set(doc, "serials", serials);
-    json_decref(serials);
-    json_object_set_new(doc, "dry-run", json_boolean(cli_has(c, "dry-run")));
-    if (cli_has(c, "expect"))
-        json_object_set_new(doc, "expect", json_integer(expect));
-    if (!read) {
-        json_decref(doc);
-        return 1;
-    }
-    struct cli_reply r;
-    if (!cli_send_json(c, "POST", "/api/v1/revocations", doc, &r))
-        return 1;
-    return show_value(c, r.json);
-}
-
 static int revoke(struct cli *c)
 {
-    static const char *const many[] = {"file", "authority", "profile", "device", "dry-run", "expect", NULL};
-    for (size_t i = 0; many[i]; i++)
-        if (cli_has(c, many[i]) || c->n_args > 1)
-            return cli_has(c, "invalid-since")
-                       ? cli_usage(c, "--invalid-since goes with one certificate, whose date it is")
-                       : revoke_many(c);
+    if (revoke_is_many(c))
+        return cli_has(c, "invalid-since")
+                   ? cli_usage(c, "--invalid-since goes with one certificate, whose date it is")
+                   : revoke_many(c);
     if (c->n_args == 0)
-        return cli_usage(c, "say which: serials, --file, or --authority, --profile, --device");
+        return cli_usage(c, "say which: serials, --file, --query, or --authority, --profile, --device");
     json_t *doc = json_pack("{s:s}", "reason", cli_has(c, "reason") ? cli_get(c, "reason") : "unspecified");
     if (doc && cli_has(c, "comment"))
         json_object_set_new(doc, "comment", json_string(cli_get(c, "comment")));
@@ -370,20 +321,6 @@ static const struct cli_option hold_options[] = {
     {"comment", 0, "TEXT", "why, for the register", false},
     {0},
 };
-static const struct cli_option revoke_options[] = {
-    {"reason", 0, "REASON",
-     "keyCompromise, superseded, cessationOfOperation, certificateHold, ... (unspecified)", false},
-    {"comment", 0, "TEXT", "for the register", false},
-    {"invalid-since", 0, "DATE",
-     "one: since when it is known or suspected to be bad, 2026-11-21 or with a time; the CRL says it", false},
-    {"file", 0, "FILE", "many: their serials, one a line", false},
-    {"authority", 0, "NAME", "many: all that it issued, but for the house's own", false},
-    {"profile", 0, "NAME", "many: all of this profile", false},
-    {"device", 0, "ID", "many: all of this device", false},
-    {"dry-run", 0, NULL, "count them and show the first; nothing is revoked", false},
-    {"expect", 0, "N", "how many the dry run counted; where there are others, nothing is revoked", false},
-    {0},
-};
 static const struct cli_option issue_options[] = {
     {"csr", 0, "FILE", "PKCS#10, CRMF or SPKAC, PEM or DER; - is standard input", false},
     {"profile", 'p', "NAME", "the profile; the endpoint's first when left out", false},
@@ -453,11 +390,16 @@ const struct command cert_commands[] = {
         .summary = "revoke a certificate, or many",
         .arguments = "[SERIAL...]",
         .description =
-            "Many: serials here or in a file, or all of an authority, a profile, a device. Those need --expect with the number that\n"
-            "--dry-run counted. What is revoked already is passed over, so that the same command goes on where it was cut off.",
-        .example = "touchmark cert revoke 014e6b013abacc77221c86a61bd3114c --reason keyCompromise\n"
-                   "touchmark cert revoke --profile server-internal-1y --reason superseded --dry-run\n"
-                   "touchmark cert revoke --profile server-internal-1y --reason superseded --expect 17",
+            "Many: serials here or in a file, or all that a query chooses: authority=, profile=, device=, owner= (of the device),\n"
+            "issued-after=, issued-before=, expires-after=, expires-before=, of which each given has to hold. Those need --expect with the\n"
+            "number that --dry-run counted. The server does it page by page and goes on after a restart; \"revocation show\" says how far it\n"
+            "is. What is revoked already is passed over. Above a number that the tenant's document says somebody else has to approve it.\n"
+            "With --after or --replace-first holders are asked to renew first (RFC 9773); who has by then is revoked as superseded.",
+        .example =
+            "touchmark cert revoke 014e6b013abacc77221c86a61bd3114c --reason keyCompromise\n"
+            "touchmark cert revoke --query profile=server-internal-1y --reason superseded --dry-run\n"
+            "touchmark cert revoke --query profile=server-internal-1y --reason superseded --expect 17 --wait\n"
+            "touchmark cert revoke --query issued-before=2026-11-01 --replace-first --after 24h --expect 17",
         .options = revoke_options,
         .max_args = 1000,
         .run = revoke,

@@ -20,6 +20,8 @@
 #include "status/filter.h"
 #include "status/ocsp.h"
 #include "status/publish.h"
+#include "status/reach.h"
+#include "status/revocation.h"
 #include "trace/record.h"
 #include "web/console.h"
 #include <errno.h>
@@ -232,6 +234,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     TM_TRY(house_open(&s->house, &hc, diag));
     TM_TRY(status_open(s->house));
     TM_TRY(ocsp_start(s->house, (size_t)s->config.limits.ocsp_cache << 20));
+    TM_TRY(reach_open(s->house));
+    TM_TRY(revocation_open(s->house));
     TM_TRY(doors_open(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
@@ -339,13 +343,19 @@ static void stop(struct serving *s)
     if (s->socket_path)
         unlink(s->socket_path);
     filter_stop();
-    if (s->house)
+    struct reach *reach = s->house ? s->house->reach : NULL;
+    struct revocations *revocations = s->house ? s->house->revocations : NULL;
+    if (s->house) {
+        revocation_stop(s->house);
         status_close(s->house);
+    }
     struct ocsp *ocsp = s->house ? ocsp_stop(s->house) : NULL;
     if (s->house)
         doors_stop(s->house);
     house_close(s->house);
     ocsp_free(ocsp);
+    revocation_free(revocations);
+    reach_free(reach);
     doors_close();
     trace_record_close();
     /* Requests refer to the server until the house's pools have ended. */

@@ -1,6 +1,10 @@
 #include "base/clock.h"
 #include "gateway/impl.h"
+#include "store/store.h"
 #include <string.h>
+
+/* No house has given out a serial before; clocks of gateways may be behind a house's. */
+enum { SERIALS_SINCE = 1577836800, SKEW = 86400 };
 
 const char *const gateway_status_names[] = {"good", "revoked", "unknown", "stale"};
 
@@ -13,9 +17,37 @@ static void consider(struct gateway_answer *best, struct gateway_answer a)
         *best = a;
 }
 
+/* When it was issued, as a serial of Touchmark's says (two octets of expiry month since 2000, four of unix time), else as its notBefore has
+ * it, which may be earlier. 0: nobody knows. */
+static int64_t issued_at(struct slice serial, int64_t not_before)
+{
+    while (serial.n && serial.p[0] == 0)
+        serial = slice_sub(serial, 1, serial.n);
+    if (serial.n != CERT_SERIAL_LEN)
+        return not_before;
+    const uint8_t *p = serial.p;
+    unsigned month = (unsigned)p[0] << 8 | p[1];
+    int64_t t = (int64_t)((uint32_t)p[2] << 24 | (uint32_t)p[3] << 16 | (uint32_t)p[4] << 8 | p[5]);
+    bool ours = t >= SERIALS_SINCE && t <= clock_now() + SKEW && month >= cert_id_month(t);
+    return ours ? t : not_before;
+}
+
+/* Nothing here is as new as the certificate: said with what is newest. */
+static void too_old(struct gateway_answer *best, const struct gateway_object *o, const char *source,
+                    int64_t issued)
+{
+    if (best->status == STATUS_UNKNOWN && o->this_update > best->as_of)
+        *best = (struct gateway_answer){.status = STATUS_UNKNOWN,
+                                        .source = source,
+                                        .as_of = o->this_update,
+                                        .next_update = o->next_update,
+                                        .number = o->number,
+                                        .issued = issued};
+}
+
 static void ask_filter(struct gateway_answer *best, struct gateway *g, struct gateway_source *full_source,
                        struct gateway_source *delta_source, const struct gateway_authority *x,
-                       struct slice serial)
+                       struct slice serial, int64_t issued)
 {
     /* Both at once, for a full filter may take the place of the delta's base. */
     pthread_mutex_lock(&g->lock);
@@ -37,6 +69,8 @@ static void ask_filter(struct gateway_answer *best, struct gateway *g, struct ga
                                                .as_of = newest->this_update,
                                                .next_update = newest->next_update,
                                                .number = newest->number});
+    else if (a == TMF_NOT_COVERED && issued)
+        too_old(best, newest, delta ? "delta" : "filter", issued);
     object_unref(full);
     object_unref(delta);
 }
@@ -70,10 +104,12 @@ static bool listed(const struct gateway_object *crl, struct slice serial)
 }
 
 static void ask_crl(struct gateway_answer *best, struct gateway *g, const struct gateway_authority *x,
-                    struct slice serial)
+                    struct slice serial, int64_t issued)
 {
     struct gateway_object *crl = object_now(g, x->crl);
-    if (crl && crl->complete)
+    if (crl && crl->complete && issued >= crl->this_update && issued && !listed(crl, serial))
+        too_old(best, crl, "crl", issued);
+    else if (crl && crl->complete)
         consider(best, (struct gateway_answer){.status = listed(crl, serial) ? STATUS_REVOKED : STATUS_GOOD,
                                                .source = "crl",
                                                .as_of = crl->this_update,
@@ -82,24 +118,27 @@ static void ask_crl(struct gateway_answer *best, struct gateway *g, const struct
     object_unref(crl);
 }
 
-static struct gateway_answer newest(struct gateway *g, const struct gateway_authority *x, struct slice serial)
+static struct gateway_answer newest(struct gateway *g, const struct gateway_authority *x, struct slice serial,
+                                    int64_t not_before)
 {
     struct gateway_answer best = {.status = STATUS_UNKNOWN, .source = ""};
+    int64_t issued = issued_at(serial, not_before);
     for (size_t i = 0; i < g->n_sources; i++)
         if (g->sources[i].kind == SOURCE_DELTA)
-            ask_filter(&best, g, g->sources[i].base, &g->sources[i], x, serial);
-    ask_crl(&best, g, x, serial);
+            ask_filter(&best, g, g->sources[i].base, &g->sources[i], x, serial, issued);
+    ask_crl(&best, g, x, serial, issued);
     return best;
 }
 
 bool gateway_knows_revoked(struct gateway *g, const struct gateway_authority *x, struct slice serial)
 {
-    return newest(g, x, serial).status == STATUS_REVOKED;
+    return newest(g, x, serial, 0).status == STATUS_REVOKED;
 }
 
-struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial)
+struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial,
+                                  int64_t not_before)
 {
-    struct gateway_answer best = newest(g, x, serial);
+    struct gateway_answer best = newest(g, x, serial, not_before);
     if (best.status != STATUS_UNKNOWN && clock_now() - best.as_of > g->config.stale_after)
         best.status = STATUS_STALE;
     return best;

@@ -19,6 +19,7 @@ struct gateway_config {
     int64_t refresh;     /* seconds between questions whether there is anything newer */
     int64_t stale_after; /* older knowledge is not given out */
     bool deny_unknown;   /* /v1/check: what is not known is refused */
+    int64_t allow_new;   /* but for what is younger than that and newer than all that is known */
     int64_t ocsp_entries;
     struct {
         const char *address;

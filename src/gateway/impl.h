@@ -115,9 +115,13 @@ struct gateway_answer {
     const char *source; /* "filter", "delta", "crl"; "" none */
     int64_t as_of, next_update;
     uint64_t number;
+    int64_t issued; /* unknown, because it was issued then and all that is known is older; 0: not so */
 };
-/* What is known of a certificate, by the newest that knows: a filter with its delta, or a CRL. `serial`: INTEGER contents or magnitude. */
-struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial);
+/* What is known of a certificate, by the newest that knows: a filter with its delta, or a CRL. `serial`: INTEGER contents or magnitude. A CRL
+ * that does not list it says "good" of what there was when it was made: of a certificate that is newer, as its serial says, or `not_before`
+ * (0: not known), it says nothing. */
+struct gateway_answer gateway_ask(struct gateway *g, const struct gateway_authority *x, struct slice serial,
+                                  int64_t not_before);
 
 /* Does the newest that knows say that it is revoked, however old that is? */
 bool gateway_knows_revoked(struct gateway *g, const struct gateway_authority *x, struct slice serial);

@@ -236,7 +236,7 @@ static void reply_answer(struct http_request *r, struct slice der, int64_t this_
 /* Does something newer say that a good certificate is not? */
 static bool contradicted(struct gateway *g, const struct question *q, const struct entry *e)
 {
-    struct gateway_answer a = gateway_ask(g, q->authority, q->serial);
+    struct gateway_answer a = gateway_ask(g, q->authority, q->serial, 0);
     return e->good && a.status == STATUS_REVOKED && a.as_of > e->this_update;
 }
 

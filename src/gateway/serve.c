@@ -42,6 +42,7 @@ static void put_time(struct buf *out, const char *key, int64_t t)
 struct subject {
     const struct gateway_authority *authority;
     struct slice serial;
+    int64_t not_before; /* 0: the certificate itself was not shown */
 };
 
 /* By key identifier or by the SHA-256 of the public key, in hex; without one, if there is only one authority. */
@@ -67,6 +68,7 @@ static tm_err subject_from_cert(struct subject *ret, const struct gateway *g, st
         TM_TRY(pem_next(&der, NULL, a, &octets, "CERTIFICATE"));
     TM_TRY(cert_parse(&c, der, NULL));
     ret->serial = c.serial;
+    ret->not_before = c.not_before;
     struct slice akid = cert_akid(&c);
     for (size_t i = 0; i < g->n_authorities; i++) {
         const struct gateway_authority *x = &g->authorities[i];
@@ -167,6 +169,9 @@ static void put_answer(struct buf *out, struct http_request *r, const struct sub
     const char *serial = arena_hex(r->arena, s->serial);
     buf_printf(out, "{\"status\":\"%s\",\"serial\":\"%s\",\"issuer\":\"%s\",\"source\":\"%s\"",
                gateway_status_names[a->status], serial ? serial : "", s->authority->ski, a->source);
+    buf_printf(out, ",\"covered\":%s", a->status == STATUS_UNKNOWN ? "false" : "true");
+    if (a->issued)
+        put_time(out, "issued", a->issued);
     put_time(out, "as_of", a->as_of);
     put_time(out, "next_update", a->next_update);
     if (a->as_of)
@@ -190,7 +195,7 @@ static void get_status(struct http_request *r)
         reply_problem(r, e == TM_ENOTFOUND ? 404 : 400, why);
         return;
     }
-    struct gateway_answer a = gateway_ask(g, s.authority, s.serial);
+    struct gateway_answer a = gateway_ask(g, s.authority, s.serial, s.not_before);
     metric_add(&gateway_answers, METRIC_LABELS(gateway_status_names[a.status]), 1);
     freshness_of(&f, g, &a);
     buf_init(&out, 16384);
@@ -208,9 +213,10 @@ static void get_check(struct http_request *r)
     struct gateway_answer a = {.status = STATUS_UNKNOWN, .source = ""};
     tm_err e = subject_of(&s, r, &why);
     if (e == TM_OK)
-        a = gateway_ask(g, s.authority, s.serial);
+        a = gateway_ask(g, s.authority, s.serial, s.not_before);
+    bool fresh = a.issued && clock_now() - a.issued < g->config.allow_new;
     bool refused = a.status == STATUS_REVOKED || e == TM_EDENIED ||
-                   (a.status == STATUS_UNKNOWN && g->config.deny_unknown);
+                   (a.status == STATUS_UNKNOWN && g->config.deny_unknown && !fresh);
     metric_add(&gateway_answers, METRIC_LABELS(gateway_status_names[a.status]), 1);
     freshness_of(&f, g, &a);
     http_reply(r, a.status == STATUS_STALE ? 503 : refused ? 403 : 204, NULL, (struct slice){0}, f.headers);

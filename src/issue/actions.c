@@ -48,42 +48,38 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
 /* The row's new state, the event that says so, and the key where others have it; *n grows by as many. */
 enum { REVOCATION_EFFECTS = 3 };
 static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, tenant_id tenant,
-                         const struct cert_row *row, int reason, int64_t invalid_since, const char *by,
-                         const char *comment, int64_t now)
+                         const struct issue_revocation *v, const struct issue_reasons *why, int64_t now)
 {
+    const struct cert_row *row = v->row;
     struct effect *ret = effects + *n;
     ret[0] = (struct effect){.kind = EFFECT_CERT_REVOKE, .tenant = tenant, .u.cert.row = *row};
     ret[0].u.cert.row.revoked_at = now;
-    ret[0].u.cert.row.reason = reason;
-    ret[0].u.cert.row.invalid_since = invalid_since;
+    ret[0].u.cert.row.reason = v->reason;
+    ret[0].u.cert.row.invalid_since = v->invalid_since;
     struct event_field fields[] = {
         {.key = "authority", .kind = EVENT_STR, .s = slice_str(row->authority)},
-        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
-        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
-        {.key = "reason", .kind = EVENT_STR, .s = slice_str(crl_reason_names[reason])},
+        {.key = "by", .kind = EVENT_STR, .s = slice_str(why->by ? why->by : "")},
+        {.key = "comment", .kind = EVENT_STR, .s = slice_str(why->comment ? why->comment : "")},
+        {.key = "reason", .kind = EVENT_STR, .s = slice_str(crl_reason_names[v->reason])},
         {.key = "revoked_at", .kind = EVENT_INT, .i = now},
         {.key = "serial", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
-        {.key = invalid_since ? "invalid_since" : NULL, .kind = EVENT_INT, .i = invalid_since},
+        {0}, /* room for these two, where they are said */
+        {0},
         {0},
     };
+    struct event_field *more = &fields[6];
+    if (v->invalid_since)
+        *more++ = (struct event_field){.key = "invalid_since", .kind = EVENT_INT, .i = v->invalid_since};
+    if (why->job)
+        *more = (struct event_field){.key = "job", .kind = EVENT_STR, .s = slice_str(why->job)};
     TM_TRY(certificate_event(&ret[1], a, tenant, "certificate.revoked", row->id, fields));
     *n += 2;
-    if (reason == CRL_KEY_COMPROMISE)
+    if (v->reason == CRL_KEY_COMPROMISE)
         TM_TRY(key_use_compromised(&effects[(*n)++], a, tenant, row));
     return TM_OK;
 }
 
-static tm_err revoke(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row,
-                     int reason, int64_t invalid_since, const char *by, const char *comment, int64_t now,
-                     struct diag *diag)
-{
-    struct effect effects[REVOCATION_EFFECTS] = {0};
-    size_t n = 0;
-    TM_TRY(revocation(effects, &n, a, tenant, row, reason, invalid_since, by, comment, now));
-    return house_commit(h, effects, n, diag);
-}
-
-/* It is durable that a certificate was revoked or released: answers about it are old now, lists are to be made, and whether a CA issues is part of the
+/* It is durable that a certificate was released: answers about it are old now, lists are to be made, and whether a CA issues is part of the
  * catalog. The catalog comes last: where it can't be made, all others know all the same. */
 static tm_err told(struct house *h, tenant_id tenant, const char *authority, const uint8_t *serial,
                    struct diag *diag)
@@ -97,6 +93,51 @@ static tm_err told(struct house *h, tenant_id tenant, const char *authority, con
     return ca ? house_reload(h, diag) : TM_OK;
 }
 
+static bool is_reason(int reason)
+{
+    return reason >= 0 && reason <= CRL_AA_COMPROMISE && crl_reason_names[reason] &&
+           reason != CRL_REMOVE_FROM_CRL;
+}
+
+/* The same of certificates that were revoked. */
+static tm_err told_all(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
+                       int64_t at_ms, struct diag *diag)
+{
+    for (size_t i = 0; i < n && h->on_status; i++)
+        h->on_status(h, tenant, v[i].row->authority, v[i].row->id);
+    if (h->on_revoked && n)
+        h->on_revoked(h, tenant, v, n, at_ms);
+    if (n)
+        jobs_kick(h->jobs, "crl.publish");
+    struct catalog *c = house_catalog(h);
+    bool ca = false;
+    for (size_t i = 0; i < n && !ca; i++)
+        ca = catalog_authority_by_serial(c, tenant, v[i].row->id) != NULL;
+    catalog_unref(c);
+    return ca ? house_reload(h, diag) : TM_OK;
+}
+
+tm_err issue_revoke_set(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
+                        const struct issue_reasons *why, const struct effect *also, size_t n_also,
+                        struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    struct effect *effects = a ? arena_calloc(a, REVOCATION_EFFECTS * n + n_also + 1, sizeof *effects) : NULL;
+    tm_err e = effects ? TM_OK : TM_ENOMEM;
+    int64_t now = clock_now(), at_ms = why->at_ms ? why->at_ms : clock_now_ms();
+    size_t n_effects = 0;
+    for (size_t i = 0; i < n && e == TM_OK; i++)
+        e = is_reason(v[i].reason) ? revocation(effects, &n_effects, a, tenant, &v[i], why, now)
+                                   : diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
+                                               "not a reason that a certificate can be revoked for");
+    for (size_t i = 0; i < n_also && e == TM_OK; i++)
+        effects[n_effects++] = also[i];
+    if (e == TM_OK && n_effects)
+        e = house_commit(h, effects, n_effects, diag);
+    arena_free(a);
+    return e == TM_OK ? told_all(h, tenant, v, n, at_ms, diag) : e;
+}
+
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
                     const char *by, const char *comment, int64_t *ret_revoked_at, struct diag *diag)
 {
@@ -107,8 +148,7 @@ tm_err issue_revoke_since(struct house *h, tenant_id tenant, const uint8_t seria
                           int reason, int64_t invalid_since, const char *by, const char *comment,
                           int64_t *ret_revoked_at, struct diag *diag)
 {
-    if (reason < 0 || reason > CRL_AA_COMPROMISE || !crl_reason_names[reason] ||
-        reason == CRL_REMOVE_FROM_CRL)
+    if (!is_reason(reason))
         return diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
                          "not a reason that a certificate can be revoked for");
     struct arena *a = arena_new(0);
@@ -131,44 +171,13 @@ tm_err issue_revoke_since(struct house *h, tenant_id tenant, const uint8_t seria
         now = row.revoked_at;
         e = diag_fail(diag, TM_ECONFLICT, NULL, "serial", "this certificate is revoked already");
     } else if (e == TM_OK) {
-        e = revoke(h, a, tenant, &row, reason, invalid_since, by, comment, now, diag);
+        e = issue_revoke_set(h, tenant, &(struct issue_revocation){&row, reason, invalid_since}, 1,
+                             &(struct issue_reasons){.by = by, .comment = comment}, NULL, 0, diag);
     }
     if (ret_revoked_at)
         *ret_revoked_at = now;
-    if (e == TM_OK)
-        e = told(h, tenant, row.authority, serial, diag);
     arena_free(a);
     return e;
-}
-
-tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_row *const *rows, size_t n,
-                         int reason, const char *by, const char *comment, size_t *ret_done, struct diag *diag)
-{
-    struct arena *a = arena_new(0);
-    struct effect *effects = a ? arena_calloc(a, REVOCATION_EFFECTS * n + 1, sizeof *effects) : NULL;
-    tm_err e = effects ? TM_OK : TM_ENOMEM;
-    int64_t now = clock_now();
-    size_t n_effects = 0;
-    for (size_t i = 0; i < n && e == TM_OK; i++)
-        e = revocation(effects, &n_effects, a, tenant, rows[i], reason, 0, by, comment, now);
-    if (e == TM_OK && n)
-        e = house_commit(h, effects, n_effects, diag);
-    for (size_t i = 0; i < n && e == TM_OK && h->on_status; i++)
-        h->on_status(h, tenant, rows[i]->authority, rows[i]->id);
-    arena_free(a);
-    if (e == TM_OK) {
-        *ret_done += n;
-        jobs_kick(h->jobs, "crl.publish");
-        return TM_OK;
-    }
-    /* One of them has been revoked by somebody else meanwhile: each by itself, then. */
-    for (size_t i = 0; i < n && e == TM_ECONFLICT; i++) {
-        tm_err one = issue_revoke(h, tenant, rows[i]->id, reason, by, comment, NULL, diag);
-        *ret_done += one == TM_OK;
-        if (one != TM_OK && one != TM_ECONFLICT)
-            return one;
-    }
-    return e == TM_ECONFLICT ? TM_OK : e;
 }
 
 tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],

@@ -495,8 +495,11 @@ static tm_err add_tenant(struct build *b, tenant_id house, const struct resource
         return TM_ENOMEM;
     if (c->n_tenants)
         memcpy(v, c->tenants, c->n_tenants * sizeof *v);
-    v[c->n_tenants++] =
-        (struct tenant){.id = (tenant_id)d.number, .name = d.name, .title = d.title, .disabled = d.disabled};
+    v[c->n_tenants++] = (struct tenant){.id = (tenant_id)d.number,
+                                        .name = d.name,
+                                        .title = d.title,
+                                        .disabled = d.disabled,
+                                        .approve_revocations_above = d.revocation.approve_above};
     c->tenants = v;
     return TM_OK;
 }

@@ -24,6 +24,7 @@ struct tenant {
     tenant_id id;
     const char *name, *title;
     bool disabled;
+    int64_t approve_revocations_above; /* four eyes for more certificates at once; 0: never */
 };
 
 struct authority {

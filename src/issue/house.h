@@ -14,13 +14,16 @@
 struct acme;
 struct chain;
 struct issue_request;
+struct issue_revocation;
 struct jobs;
 struct key_blocklist;
 struct ocsp;
 struct pool;
+struct reach;
 struct refusals;
 struct reg;
 struct secrets;
+struct revocations;
 struct signer;
 struct status;
 
@@ -72,6 +75,11 @@ struct house {
     /* A certificate has been revoked or released, durably: whoever keeps answers about it drops them. NULL: nobody does. */
     void (*on_status)(struct house *h, tenant_id tenant, const char *authority,
                       const uint8_t id[CERT_SERIAL_LEN]);
+    struct reach *reach;             /* what status/reach.h measures; NULL where nothing is served */
+    struct revocations *revocations; /* the thread of status/revocation.h; NULL where nothing is served */
+    /* Certificates have been revoked, durably, and on_status was told; it began at `at_ms`. NULL: nobody asks. */
+    void (*on_revoked)(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
+                       int64_t at_ms);
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;

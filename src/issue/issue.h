@@ -83,11 +83,22 @@ tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT
 tm_err issue_revoke_since(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
                           int reason, int64_t invalid_since, const char *by, const char *comment,
                           int64_t *ret_revoked_at, struct diag *diag);
-/* A page of rows that were issued here, in one transaction; those that somebody else has revoked meanwhile are passed over. No CAs of the
- * house among them. *ret_done grows. */
-tm_err issue_revoke_page(struct house *h, tenant_id tenant, const struct cert_row *const *rows, size_t n,
-                         int reason, const char *by, const char *comment, size_t *ret_done,
-                         struct diag *diag);
+/* Several at once: rows that were issued here, each with its own reason. */
+struct issue_revocation {
+    const struct cert_row *row;
+    int reason;            /* enum crl_reason */
+    int64_t invalid_since; /* RFC 5280 5.3.2, unix seconds; 0: not said */
+};
+struct issue_reasons {
+    const char *by, *comment;
+    const char *job; /* the mass revocation that it is part of (status/revocation.h); NULL: none */
+    int64_t at_ms;   /* when it began, for measuring; 0: now */
+};
+/* All in one transaction, and with them `also`. TM_ECONFLICT when one of them has been revoked meanwhile (a hold may be made final), or
+ * as the effects of `also` refuse: then nothing has been done. */
+tm_err issue_revoke_set(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
+                        const struct issue_reasons *why, const struct effect *also, size_t n_also,
+                        struct diag *diag);
 tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
                       const char *by, struct diag *diag);
 

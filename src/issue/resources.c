@@ -20,10 +20,23 @@ const char *const principal_role_names[] = {"auditor", "operator", "owner", "adm
     JSON_FIELD(type, tenant, JSON_K_STRING, .max = 63, .def = "",                                            \
                .doc = "tenant it belongs to; the caller's when left out")
 
+static const struct json_field tenant_revocation_schema[] = {
+    {.key = "approve-above",
+     .kind = JSON_K_INT,
+     .offset =
+         offsetof(struct tenant_doc, revocation.approve_above) - offsetof(struct tenant_doc, revocation),
+     .min = 0,
+     .max = INT64_C(1000000000000),
+     .def = "0",
+     .doc = "somebody else has to approve the revocation of more certificates than that at once; 0: never"},
+    {0},
+};
 const struct json_field tenant_schema[] = {
     DOC_HEAD(struct tenant_doc),
     JSON_FIELD(struct tenant_doc, number, JSON_K_INT, .min = 0, .max = INT32_MAX,
                .doc = "given out by the house; never changes"),
+    JSON_FIELD(struct tenant_doc, revocation, JSON_K_OBJECT, .sub = tenant_revocation_schema,
+               .doc = "how many at once"),
     JSON_FIELD(struct tenant_doc, disabled, JSON_K_BOOL, .doc = "true refuses every request to this tenant"),
     {0},
 };

@@ -33,6 +33,9 @@ struct tenant_doc {
     const char *kind, *name, *title;
     int64_t number; /* given out at first put, never changed */
     bool disabled;
+    struct {
+        int64_t approve_above; /* 0: nobody else is asked */
+    } revocation;
 };
 struct authority_doc {
     const char *kind, *name, *tenant, *title;

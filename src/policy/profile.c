@@ -71,6 +71,11 @@ bool profile_honours_times(const struct profile *p)
     return p->doc.lifetime.requested == REQUESTED_HONOUR;
 }
 
+bool profile_tells_of_revocation(const struct profile *p)
+{
+    return p->doc.revocation.model != REVOCATION_NONE;
+}
+
 bool profile_needs_approval(const struct profile *p)
 {
     return p->doc.approval.required;

@@ -11,6 +11,7 @@
 #include "status/crl_file.h"
 #include "status/crl_impl.h"
 #include "status/crl_make.h"
+#include "status/reach.h"
 #include "status/scope.h"
 #include "x509/crl.h"
 #include <stdlib.h>
@@ -82,6 +83,7 @@ tm_err crl_record(struct house *h, const struct authority *x, const struct crl_r
     TM_TRY(register_event_effect(&effects[1], a, x->tenant, "crl.published", about, body, clock_now_ms()));
     TM_TRY(house_commit(h, effects, 2, diag));
     status_forget(h, x);
+    reach_list(h, x, c->scope ? c->scope : "full", c->as_of_ms ? c->as_of_ms : c->this_update * 1000);
     log_info(NULL, "crl.published", LOG_S("authority", x->name), LOG_S("scope", c->scope ? c->scope : "full"),
              LOG_I("tenant", (int64_t)x->tenant), LOG_I("number", crl_number_value(c->number)),
              LOG_I("entries", (int64_t)c->entries), LOG_I("next_update", c->next_update));
@@ -112,6 +114,7 @@ static tm_err sign_and_record(struct crl_making *m, struct sign_op *op, struct d
     struct crl_record c = {.scope = m->scope->name,
                            .number = SLICE_ARR(m->number_octets),
                            .this_update = m->this_update,
+                           .as_of_ms = m->as_of_ms,
                            .next_update = m->next_update,
                            .der = buf_slice(&der),
                            .file = file,
@@ -179,6 +182,7 @@ static tm_err choose_number(struct crl_making *m)
 {
     struct crl_row other = {0};
     m->number = clock_now_ms();
+    m->as_of_ms = m->dirty ? m->dirty->taken_ms : m->number;
     m->this_update = m->number / 1000;
     if (m->last && crl_number_value(m->last->number) >= m->number)
         m->number = crl_number_value(m->last->number) + 1;
@@ -369,6 +373,8 @@ static tm_err publish_dirty(struct house *h, struct diag *diag)
     tm_err e = publish_all(h, CRL_WHEN_CHANGED, &dirty, diag);
     if (e != TM_OK)
         status_dirty_all(h);
+    else
+        reach_lists_looked(h, dirty.taken_ms);
     free(dirty.v);
     return e;
 }

@@ -8,6 +8,7 @@ struct crl_record {
     const char *scope;   /* NULL: "full" */
     struct slice number; /* magnitude without leading zeros */
     int64_t this_update, next_update;
+    int64_t as_of_ms; /* what was revoked until then it says; 0: until this_update */
     struct slice der;
     const char *file; /* its name, where the list is in a file and `der` is empty; NULL or "" else */
     uint64_t size;    /* octets of the file */
@@ -54,6 +55,7 @@ struct crl_dirty_id {
 };
 struct crl_dirty {
     bool all; /* too many, or nobody knows */
+    int64_t taken_ms; /* what was revoked before is in it */
     size_t n, cap;
     struct crl_dirty_id *v; /* of who took it: free() */
 };

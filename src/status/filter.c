@@ -11,6 +11,7 @@
 #include "register/register.h"
 #include "status/crl_impl.h"
 #include "status/filter_impl.h"
+#include "status/reach.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -149,6 +150,7 @@ struct making {
     struct filter_head head;
     struct tmf_filter base; /* deltas */
     int64_t now_ms;
+    int64_t covered; /* certificates issued until then are in it */
     struct arena *a;
     struct buf file;
 };
@@ -184,7 +186,7 @@ static tm_err choose_number(struct making *m)
 static tm_err write_body(struct making *m, const struct catalog *cat, struct diag *diag)
 {
     struct filter_writer *w;
-    int64_t covered = filter_settled(m->h, m->now_ms / 1000);
+    m->covered = filter_settled(m->h, m->now_ms / 1000);
     tm_err e = filter_writer_new(&w, &m->head);
     TM_TRY(e);
     for (size_t i = 0; i < m->d->n_authorities && e == TM_OK; i++) {
@@ -193,7 +195,7 @@ static tm_err write_body(struct making *m, const struct catalog *cat, struct dia
             e = diag_fail(diag, TM_ENOTFOUND, NULL, "authorities", "there is no authority \"%s\"",
                           m->d->authorities[i]);
         else
-            e = filter_members(w, m->h, x, m->head.kind == TMF_DELTA ? &m->base : NULL, covered, m->now_ms,
+            e = filter_members(w, m->h, x, m->head.kind == TMF_DELTA ? &m->base : NULL, m->covered, m->now_ms,
                                diag);
     }
     if (e == TM_OK)
@@ -292,6 +294,8 @@ static tm_err make(struct making *m, struct diag *diag)
     if (e == TM_OK)
         e = put(m, digest, diag);
     catalog_unref(cat);
+    if (e == TM_OK && m->d->scheduled)
+        reach_filter(m->h, m->d->tenant, m->d->name, m->now_ms, m->covered);
     if (e == TM_OK)
         log_info(NULL, "filter.published", LOG_S("filter", m->d->name), LOG_S("kind", shard_of(m->head.kind)),
                  LOG_I("octets", (int64_t)m->file.n),

@@ -231,11 +231,13 @@ void status_dirty_take(struct house *h, struct crl_dirty *ret)
     static const uint64_t all_every = UINT64_C(3500) * 1000000000;
     struct status *s = h->status;
     uint64_t now = clock_mono_ns();
-    *ret = (struct crl_dirty){.all = true};
+    int64_t now_ms = clock_now_ms();
+    *ret = (struct crl_dirty){.all = true, .taken_ms = now_ms};
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
     *ret = s->dirty;
+    ret->taken_ms = now_ms;
     s->dirty = (struct crl_dirty){0};
     ret->all |= s->all_ns == 0 || now - s->all_ns > all_every;
     if (ret->all)

@@ -130,7 +130,7 @@ FILES_ONLY = "reads and writes files, needs no house"
 PROCESS = "starts, makes or measures the house itself"
 CEREMONY = "a ceremony: it needs the keys' passphrase, which no running server has"
 VERBS = {
-    "init": PROCESS, "serve": PROCESS, "status-proxy": PROCESS, "bench": PROCESS, "bench acme": PROCESS, "bench crl": PROCESS, "restore": PROCESS,
+    "init": PROCESS, "serve": PROCESS, "status-proxy": PROCESS, "bench": PROCESS, "bench acme": PROCESS, "bench crl": PROCESS, "bench scep": PROCESS, "restore": PROCESS,
     "completion": FILES_ONLY, "man": FILES_ONLY, "ca offline": FILES_ONLY, "register verify-proof": FILES_ONLY, "trace show": FILES_ONLY,
     "trace record": ["startRecording", "readRecording", "stopRecording"],
     "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca anchors": CEREMONY, "ca ocsp": CEREMONY,
@@ -155,6 +155,8 @@ VERBS = {
     "ca list": ["listAuthorities"], "ca show": ["getAuthority", "getResource"], "ca export": ["getAuthorityChain", "getAuthority"],
     "ca import-crls": ["importCrlSeries"],
     "filter build": ["buildFilter"], "filter delta": ["buildFilter"], "filter info": ["getFilter", "listFilters"], "filter query": FILES_ONLY,
+    "revocation list": ["listRevocations"], "revocation show": ["getRevocation"], "revocation approve": ["approveRevocation"],
+    "revocation cancel": ["cancelRevocation"],
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
     "register erase": ["eraseEvent"],

@@ -170,7 +170,7 @@ def test_revoke__many(house, openssl, tmp_path):
     listed = tmp_path / "serials"
     listed.write_text("# two of them\n" + serials[0] + "\n" + serials[0] + ",again\n")
     done = house.cli_json("cert", "revoke", "--file", str(listed), "--reason", "keyCompromise")
-    assert (done["revoked"], done["revoked_before"]) == (1, 1)
+    assert (done["matched"], done["revoked"], done["revoked_before"]) == (1, 1, 0)
     done = house.cli_json("cert", "revoke", "--profile", "revoke-many", "--reason", "superseded", "--expect", "2")
     assert done["revoked"] == 2
     assert house.cli_json("cert", "revoke", "--profile", "revoke-many", "--dry-run")["matched"] == 0

@@ -120,7 +120,7 @@ static tm_err take(enum gateway_kind kind, struct slice octets)
 
 static struct gateway_answer ask(const struct member *m)
 {
-    return gateway_ask(gateway, &gateway->authorities[0], SLICE_ARR(m->serial));
+    return gateway_ask(gateway, &gateway->authorities[0], SLICE_ARR(m->serial), 0);
 }
 
 static void test_gateway_open__upstream(void **state)
@@ -155,12 +155,38 @@ static void test_gateway_ask__newest_decides(void **state)
     assert_int_equal(a.status, STATUS_REVOKED);
     assert_string_equal(a.source, "delta");
     assert_int_equal(a.as_of, t0 + 30);
-    /* One that no filter covers yet is answered from the CRL. */
+    /* Of one that is younger than all of them nothing is known, and that is said. */
     clock_fix(t0 + 60);
     struct member *young = member_add(house, "issuing-ca", 80, false);
     a = ask(young);
+    assert_int_equal(a.status, STATUS_UNKNOWN);
+    assert_string_equal(a.source, "delta");
+    assert_int_equal(a.as_of, t0 + 30);
+    assert_int_equal(a.issued, t0 + 60);
+    /* A newer CRL knows it, though no filter does yet. */
+    struct crl_row row;
+    struct diag diag = {0};
+    clock_fix(t0 + 70);
+    CHECK_OK(crl_publish(house, ca, CRL_NOW, NULL, &diag), diag);
+    assert_int_equal(crl_current(&row, arena, house, ca), TM_OK);
+    assert_int_equal(take(SOURCE_CRL, row.der), TM_OK);
+    a = ask(young);
     assert_int_equal(a.status, STATUS_GOOD);
     assert_string_equal(a.source, "crl");
+}
+
+/* A serial of another kind tells no time: the certificate's own date does. */
+static void test_gateway_ask__newer_by_its_date(void **state)
+{
+    (void)state;
+    static const uint8_t foreign[] = {0x42, 0x01};
+    const struct gateway_authority *x = &gateway->authorities[0];
+    assert_int_equal(take(SOURCE_CRL, crl1), TM_OK);
+    assert_int_equal(gateway_ask(gateway, x, SLICE_ARR(foreign), t0 + 11).status, STATUS_UNKNOWN);
+    assert_int_equal(gateway_ask(gateway, x, SLICE_ARR(foreign), t0 + 9).status, STATUS_GOOD);
+    assert_int_equal(gateway_ask(gateway, x, SLICE_ARR(foreign), 0).status, STATUS_GOOD);
+    /* What a list has is revoked, whatever date it shows. */
+    assert_int_equal(gateway_ask(gateway, x, SLICE_ARR(bad->serial), t0 + 11).status, STATUS_REVOKED);
 }
 
 static void test_gateway_ask__stale(void **state)
@@ -257,9 +283,13 @@ static void test_object_make__revoked_signer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_gateway_open__upstream),      EACH(test_gateway_ask__newest_decides),
-        EACH(test_gateway_ask__stale),          EACH(test_source_take__never_back),
-        EACH(test_object_make__refuses),        EACH(test_state__found_again),
+        EACH(test_gateway_open__upstream),
+        EACH(test_gateway_ask__newest_decides),
+        EACH(test_gateway_ask__newer_by_its_date),
+        EACH(test_gateway_ask__stale),
+        EACH(test_source_take__never_back),
+        EACH(test_object_make__refuses),
+        EACH(test_state__found_again),
         EACH(test_object_make__revoked_signer),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -60,12 +60,10 @@ static void test_key_use__compromised_long_ago(void **state)
     q.certs[0].der = (struct slice){0};
     for (int i = 0; i < 12; i++)
         assert_issued(ask(a, key_spki(k), strict, "many.example.org"));
-    size_t done = 0;
-    const struct cert_row *rows[] = {&q.certs[0]};
-    CHECK_OK(
-        issue_revoke_page(house, TENANT_DEFAULT, rows, 1, CRL_KEY_COMPROMISE, "tester", "", &done, &diag),
-        diag);
-    assert_int_equal(done, 1);
+    const struct issue_revocation one = {&q.certs[0], CRL_KEY_COMPROMISE};
+    const struct issue_reasons why = {.by = "tester"};
+    CHECK_OK(issue_revoke_set(house, TENANT_DEFAULT, &one, 1, &why, NULL, 0, &diag), diag);
+    assert_int_equal(issue_revoke_set(house, TENANT_DEFAULT, &one, 1, &why, NULL, 0, &diag), TM_ECONFLICT);
     assert_denied(ask(a, key_spki(k), strict, "many.example.org"), "key.compromised");
     /* And when retention has taken all of them. */
     uint64_t removed = 0;

@@ -1,0 +1,437 @@
+#include "status/reach.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "http/metrics.h"
+#include "issue/house.h"
+#include "issue/issue.h"
+#include "policy/profile.h"
+#include "status/filter.h"
+#include "status/ocsp.h"
+#include "status/revocation.h"
+#include "status/scope.h"
+#include "x509/ocsp.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WAITING_MAX = 4096,
+    SAID_MAX = 512,
+    SAID_TIMES = 16,
+    ASK_MAX = 32,
+    TOGETHER_MS = 20,
+    NAME_MAX_LEN = 64
+};
+
+const char *const reach_model_names[REACH_MODELS] = {"crl", "shard", "delta", "ocsp", "filter", "expiry"};
+
+/* From a hundredth of a second, which a list of some entries takes, to the year that a certificate may still have. */
+static const uint64_t bounds_ms[] = {5,       10,      25,       50,       100,        250,         500,
+                                     1000,    2500,    5000,     10000,    30000,      60000,       300000,
+                                     1800000, 3600000, 21600000, 86400000, 604800000u, 2592000000u, 0};
+static struct metric effect_seconds = {
+    .name = "revocation_effect_seconds",
+    .help = "Time from a revocation until what is published says so, by model.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = {"model"},
+    .bounds = bounds_ms,
+    .per_unit = 1000,
+};
+static struct metric *const reach_metrics[] = {&effect_seconds, NULL};
+
+/* Revocations that something published does not say yet: of one authority, by one list or filter. */
+struct waiting {
+    tenant_id tenant;
+    enum reach_model model;
+    char authority[NAME_MAX_LEN], scope[NAME_MAX_LEN]; /* scope: of a shard, or the name of a filter */
+    int64_t first_ms;                                  /* when the first of them began */
+    int64_t last_ms;                                   /* when the last of them was durable */
+    int64_t issued;                                    /* the newest certificate's, unix seconds */
+    uint8_t cert[CERT_SERIAL_LEN];                     /* the last */
+    uint64_t n;
+};
+
+/* When some were said, the last few times. */
+struct said {
+    tenant_id tenant;
+    enum reach_model model;
+    char authority[NAME_MAX_LEN];
+    int64_t ms[SAID_TIMES];
+    size_t n;
+};
+
+struct reach {
+    pthread_mutex_t lock;
+    struct waiting v[WAITING_MAX];
+    size_t n;
+    struct said said[SAID_MAX];
+    size_t n_said;
+};
+
+/* ---- the tables; the lock is held ---- */
+
+static bool same_target(const struct waiting *a, const struct waiting *b)
+{
+    return a->tenant == b->tenant && a->model == b->model && strcmp(a->scope, b->scope) == 0 &&
+           strcmp(a->authority, b->authority) == 0;
+}
+
+/* What comes together waits together; where there is no room, with the newest that waits for the same, and longer. */
+static void add(struct reach *r, const struct waiting *w)
+{
+    for (size_t i = r->n; i-- > 0;) {
+        struct waiting *old = &r->v[i];
+        if (!same_target(old, w))
+            continue;
+        if (w->last_ms - old->first_ms > TOGETHER_MS && r->n < WAITING_MAX)
+            break;
+        old->last_ms = w->last_ms > old->last_ms ? w->last_ms : old->last_ms;
+        old->issued = w->issued > old->issued ? w->issued : old->issued;
+        old->n += w->n;
+        memcpy(old->cert, w->cert, sizeof old->cert);
+        return;
+    }
+    if (r->n < WAITING_MAX)
+        r->v[r->n++] = *w;
+}
+
+static void note_said(struct reach *r, const struct waiting *w, int64_t now)
+{
+    struct said *s = NULL;
+    for (size_t i = 0; i < r->n_said && !s; i++)
+        if (r->said[i].tenant == w->tenant && r->said[i].model == w->model &&
+            strcmp(r->said[i].authority, w->authority) == 0)
+            s = &r->said[i];
+    if (!s && r->n_said < SAID_MAX) {
+        s = &r->said[r->n_said++];
+        *s = (struct said){.tenant = w->tenant, .model = w->model};
+        memcpy(s->authority, w->authority, sizeof s->authority);
+    }
+    if (s)
+        s->ms[s->n++ % SAID_TIMES] = now;
+}
+
+static void drop(struct reach *r, size_t i)
+{
+    memmove(&r->v[i], &r->v[i + 1], (--r->n - i) * sizeof *r->v);
+}
+
+static void settle(struct reach *r, size_t i, int64_t now)
+{
+    const struct waiting *w = &r->v[i];
+    int64_t took = now > w->first_ms ? now - w->first_ms : 0;
+    for (uint64_t k = 0; k < w->n; k++)
+        metric_observe(&effect_seconds, METRIC_LABELS(reach_model_names[w->model]), (uint64_t)took);
+    note_said(r, w, now);
+    drop(r, i);
+}
+
+/* ---- what is published about a certificate ---- */
+
+/* The names of the scheduled filters that are about this authority's certificates. */
+struct filters {
+    struct arena *a;
+    struct filter_def *v;
+    size_t n;
+};
+
+static tm_err filters_of(struct filters *f, struct house *h, tenant_id tenant, struct diag *diag)
+{
+    *f = (struct filters){.a = arena_new(0)};
+    return f->a ? filter_def_list(&f->v, &f->n, f->a, h, tenant, diag) : TM_ENOMEM;
+}
+
+static bool is_about(const struct filter_def *d, const char *authority)
+{
+    for (size_t i = 0; i < d->n_authorities; i++)
+        if (strcmp(d->authorities[i], authority) == 0)
+            return true;
+    return false;
+}
+
+static unsigned models_of(const struct catalog *cat, const struct filters *f, tenant_id tenant,
+                          const struct cert_row *row)
+{
+    const struct authority *x = catalog_authority(cat, tenant, row->authority);
+    const struct profile *p = catalog_profile(cat, tenant, row->profile);
+    unsigned models = 0, count = 0;
+    if (p && !profile_tells_of_revocation(p))
+        models |= 1u << REACH_EXPIRY;
+    if (!x)
+        return models;
+    models |= 1u << REACH_CRL;
+    authority_shard(&count, x, crl_issued_at(row->id));
+    if (count)
+        models |= 1u << REACH_SHARD;
+    if (x->crl_delta && !x->offline)
+        models |= 1u << REACH_DELTA;
+    if (x->ocsp.key[0] && x->ocsp.cert.der.n)
+        models |= 1u << REACH_OCSP;
+    for (size_t i = 0; i < f->n; i++)
+        if (is_about(&f->v[i], row->authority))
+            models |= 1u << REACH_FILTER;
+    return models;
+}
+
+tm_err reach_models(unsigned *ret, struct house *h, tenant_id tenant, const struct cert_row *const *rows,
+                    size_t n, struct diag *diag)
+{
+    struct filters f;
+    tm_err e = filters_of(&f, h, tenant, diag);
+    if (e == TM_OK) {
+        struct catalog *cat = house_catalog(h);
+        for (size_t i = 0; i < n; i++)
+            ret[i] = models_of(cat, &f, tenant, rows[i]);
+        catalog_unref(cat);
+    }
+    arena_free(f.a);
+    return e;
+}
+
+/* ---- revoked ---- */
+
+static void wait_for(struct reach *r, const struct catalog *cat, const struct filters *f, tenant_id tenant,
+                     const struct cert_row *row, unsigned models, int64_t at, int64_t now)
+{
+    struct waiting w = {
+        .tenant = tenant, .first_ms = at, .last_ms = now, .n = 1, .issued = crl_issued_at(row->id)};
+    snprintf(w.authority, sizeof w.authority, "%s", row->authority);
+    memcpy(w.cert, row->id, sizeof w.cert);
+    if (models & 1u << REACH_EXPIRY) {
+        int64_t left = row->not_after * 1000 - at;
+        metric_observe(&effect_seconds, METRIC_LABELS(reach_model_names[REACH_EXPIRY]),
+                       left > 0 ? (uint64_t)left : 0);
+    }
+    static const enum reach_model plain[] = {REACH_CRL, REACH_DELTA, REACH_OCSP};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        w.model = plain[i];
+        if (models & 1u << w.model)
+            add(r, &w);
+    }
+    const struct authority *x = catalog_authority(cat, tenant, row->authority);
+    if (x && models & 1u << REACH_SHARD) {
+        unsigned count, k = authority_shard(&count, x, w.issued);
+        w.model = REACH_SHARD;
+        snprintf(w.scope, sizeof w.scope, "%u-%u", count, k);
+        add(r, &w);
+    }
+    w.model = REACH_FILTER;
+    for (size_t i = 0; i < f->n && models & 1u << REACH_FILTER; i++)
+        if (is_about(&f->v[i], row->authority)) {
+            snprintf(w.scope, sizeof w.scope, "%s", f->v[i].name);
+            add(r, &w);
+        }
+}
+
+static void on_revoked(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
+                       int64_t at_ms)
+{
+    struct reach *r = h->reach;
+    struct diag diag = {0};
+    struct filters f;
+    int64_t now = clock_now_ms();
+    if (filters_of(&f, h, tenant, &diag) != TM_OK)
+        f.n = 0; /* then that model is not measured this time */
+    struct catalog *cat = house_catalog(h);
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < n; i++)
+        wait_for(r, cat, &f, tenant, v[i].row, models_of(cat, &f, tenant, v[i].row), at_ms, now);
+    pthread_mutex_unlock(&r->lock);
+    catalog_unref(cat);
+    arena_free(f.a);
+    revocation_wake(h);
+}
+
+void reach_again(struct house *h, tenant_id tenant, const struct cert_row *row, unsigned models,
+                 int64_t at_ms)
+{
+    struct reach *r = h->reach;
+    struct diag diag = {0};
+    struct filters f;
+    if (!r)
+        return;
+    if (filters_of(&f, h, tenant, &diag) != TM_OK)
+        f.n = 0;
+    struct catalog *cat = house_catalog(h);
+    pthread_mutex_lock(&r->lock);
+    wait_for(r, cat, &f, tenant, row, models & ~(1u << REACH_EXPIRY), at_ms, at_ms);
+    pthread_mutex_unlock(&r->lock);
+    catalog_unref(cat);
+    arena_free(f.a);
+}
+
+/* ---- published ---- */
+
+void reach_list(struct house *h, const struct authority *x, const char *scope, int64_t as_of_ms)
+{
+    struct reach *r = h->reach;
+    if (!r)
+        return;
+    bool full = strcmp(scope, "full") == 0, delta = strcmp(scope, "delta") == 0, any = false;
+    enum reach_model model = full ? REACH_CRL : delta ? REACH_DELTA : REACH_SHARD;
+    int64_t now = clock_now_ms();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = r->n; i-- > 0;) {
+        const struct waiting *w = &r->v[i];
+        if (w->model == model && w->tenant == x->tenant && w->last_ms <= as_of_ms &&
+            strcmp(w->authority, x->name) == 0 && (model != REACH_SHARD || strcmp(w->scope, scope) == 0)) {
+            settle(r, i, now);
+            any = true;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (any)
+        revocation_wake(h);
+}
+
+void reach_lists_looked(struct house *h, int64_t as_of_ms)
+{
+    struct reach *r = h->reach;
+    if (!r)
+        return;
+    struct catalog *cat = house_catalog(h);
+    int64_t now = clock_now_ms();
+    bool any = false;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = r->n; i-- > 0;) {
+        const struct waiting *w = &r->v[i];
+        const struct authority *x = catalog_authority(cat, w->tenant, w->authority);
+        /* Beside a delta the complete list is made by the clock alone; that of an offline CA comes from elsewhere. */
+        bool looked =
+            x && !x->offline &&
+            (w->model == REACH_SHARD || w->model == REACH_DELTA || (w->model == REACH_CRL && !x->crl_delta));
+        if (looked && w->last_ms <= as_of_ms) {
+            settle(r, i, now);
+            any = true;
+        } else if (!x) {
+            drop(r, i); /* the authority is gone, and its lists with it */
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    catalog_unref(cat);
+    if (any)
+        revocation_wake(h);
+}
+
+void reach_filter(struct house *h, tenant_id tenant, const char *name, int64_t as_of_ms, int64_t issued)
+{
+    struct reach *r = h->reach;
+    if (!r)
+        return;
+    int64_t now = clock_now_ms();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = r->n; i-- > 0;) {
+        const struct waiting *w = &r->v[i];
+        if (w->model == REACH_FILTER && w->tenant == tenant && w->last_ms <= as_of_ms &&
+            w->issued <= issued && strcmp(w->scope, name) == 0)
+            settle(r, i, now);
+    }
+    pthread_mutex_unlock(&r->lock);
+    revocation_wake(h);
+}
+
+/* ---- OCSP: an answer is made when somebody asks ---- */
+
+enum asked { ASKED_SAYS_SO, ASKED_NOT_REVOKED, ASKED_NOBODY, ASKED_LATER };
+
+static enum asked ask(struct house *h, const struct waiting *w)
+{
+    struct catalog *cat = house_catalog(h);
+    const struct authority *x = catalog_authority(cat, w->tenant, w->authority);
+    struct ocsp_answer *answer = NULL;
+    struct ocsp_response parsed;
+    struct diag diag = {0};
+    tm_err e = x ? ocsp_answer_get(&answer, h, x, w->cert, false, &diag) : TM_ENOTFOUND;
+    enum asked got = ASKED_LATER;
+    if (e == TM_OK && ocsp_response_parse(&parsed, slice_of(answer->der, answer->n), NULL) == TM_OK)
+        got = parsed.status == OCSP_REVOKED ? ASKED_SAYS_SO : ASKED_NOT_REVOKED;
+    else if (!x || strcmp(diag.rule, "authority.ocsp") == 0)
+        got = ASKED_NOBODY;
+    ocsp_answer_unref(answer);
+    catalog_unref(cat);
+    return got;
+}
+
+static size_t take_to_ask(struct reach *r, struct waiting *ret)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->n && n < ASK_MAX; i++)
+        if (r->v[i].model == REACH_OCSP)
+            ret[n++] = r->v[i];
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}
+
+bool reach_ask(struct house *h)
+{
+    struct reach *r = h->reach;
+    struct waiting v[ASK_MAX];
+    bool later = false;
+    size_t n = r && h->ocsp ? take_to_ask(r, v) : 0;
+    for (size_t k = 0; k < n; k++) {
+        enum asked got = ask(h, &v[k]);
+        int64_t now = clock_now_ms();
+        later |= got == ASKED_LATER;
+        pthread_mutex_lock(&r->lock);
+        for (size_t i = 0; i < r->n && got != ASKED_LATER; i++) {
+            /* One that grew meanwhile is asked about again. */
+            if (r->v[i].last_ms != v[k].last_ms || !same_target(&r->v[i], &v[k]))
+                continue;
+            if (got == ASKED_SAYS_SO)
+                settle(r, i, now);
+            else
+                drop(r, i);
+            break;
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+    return later;
+}
+
+/* ---- what came of it ---- */
+
+bool reach_done(struct house *h, tenant_id tenant, const char *authority, enum reach_model model,
+                int64_t upto_ms, int64_t *ret_ms)
+{
+    struct reach *r = h->reach;
+    bool waits = false;
+    if (!r)
+        return false;
+    *ret_ms = clock_now_ms();
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->n && !waits; i++)
+        waits = r->v[i].tenant == tenant && r->v[i].model == model && r->v[i].first_ms <= upto_ms &&
+                strcmp(r->v[i].authority, authority) == 0;
+    for (size_t i = 0; i < r->n_said; i++) {
+        const struct said *x = &r->said[i];
+        if (x->tenant != tenant || x->model != model || strcmp(x->authority, authority) != 0)
+            continue;
+        for (size_t k = 0; k < x->n && k < SAID_TIMES; k++)
+            if (x->ms[k] >= upto_ms && x->ms[k] < *ret_ms)
+                *ret_ms = x->ms[k];
+    }
+    pthread_mutex_unlock(&r->lock);
+    return !waits;
+}
+
+tm_err reach_open(struct house *h)
+{
+    struct reach *r = calloc(1, sizeof *r);
+    if (!r)
+        return TM_ENOMEM;
+    pthread_mutex_init(&r->lock, NULL);
+    metrics_register(reach_metrics);
+    h->reach = r;
+    h->on_revoked = on_revoked;
+    return TM_OK;
+}
+
+void reach_free(struct reach *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}

@@ -1,0 +1,153 @@
+/* A planned revocation: holders are asked to renew first, and it is seen who has. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "issue/house.h"
+#include "status/revocation_impl.h"
+#include <inttypes.h>
+#include <string.h>
+
+enum { CANDIDATES_MAX = 100 };
+
+/* Clients renew at a random time in the window (RFC 9773 4.2), and ask for it a few times a day: the last quarter is for those that come late. */
+tm_err revocation_window(struct effect *ret, struct arena *a, const struct revocation *j,
+                         const struct cert_row *row)
+{
+    struct buf b;
+    int64_t start = j->begun_ms / 1000, end = start + (j->deadline - start) * 3 / 4;
+    buf_init(&b, 8192);
+    buf_printf(&b, "{\"start\":%" PRId64 ",\"end\":%" PRId64, start, end > start ? end : start + 1);
+    if (j->explanation[0]) {
+        buf_puts(&b, ",\"explanation\":");
+        buf_put_json_string(&b, slice_str(j->explanation));
+    }
+    buf_putc(&b, '}');
+    *ret = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = j->tenant, .expected_version = -1};
+    struct acme_row *w = &ret->u.acme.row;
+    *w = (struct acme_row){.kind = ACME_WINDOW,
+                           .id = arena_hex(a, SLICE_ARR(row->id)),
+                           .owner = j->id,
+                           .key = "",
+                           .ref = "",
+                           .created_at = clock_now(),
+                           .keep_until = row->not_after < TM_TIME_NEVER ? row->not_after : 0};
+    tm_err e = w->id ? buf_err(&b) : TM_ENOMEM;
+    if (e == TM_OK)
+        e = arena_copy(&w->state, a, buf_slice(&b));
+    buf_done(&b);
+    return e;
+}
+
+tm_err revocation_windows_drop(bool *ret_more, struct arena *a, struct house *h, const struct revocation *j,
+                               struct diag *diag)
+{
+    struct store_read q = {.kind = READ_ACME_OWNED,
+                           .tenant = j->tenant,
+                           .arena = a,
+                           .acme_kind = ACME_WINDOW,
+                           .name = j->id,
+                           .limit = REVOCATION_PAGE};
+    tm_err e = store_read_now(h->store, &q);
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    struct effect *v = q.n ? arena_calloc(a, q.n, sizeof *v) : NULL;
+    *ret_more = q.more;
+    if (!q.n)
+        return TM_OK;
+    for (size_t i = 0; v && i < q.n; i++)
+        v[i] = (struct effect){
+            .kind = EFFECT_ACME_DROP, .tenant = j->tenant, .expected_version = -1, .u.acme.row = q.acme[i]};
+    return v ? house_commit(h, v, q.n, diag) : TM_ENOMEM;
+}
+
+/* ---- who has renewed ---- */
+
+static bool has_key(const struct cert_key *v, size_t n, const struct cert_key *k)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].kind == k->kind && slice_eq(v[i].value, k->value))
+            return true;
+    return false;
+}
+
+/* Are all alternative names of `old` in `fresh`? Where either certificate is not kept nobody knows. */
+static tm_err same_names(bool *ret, struct arena *a, const struct cert_key *old, size_t n_old,
+                         const struct cert_row *fresh)
+{
+    struct cert c;
+    struct cert_key *keys;
+    size_t n;
+    *ret = false;
+    if (fresh->der.n == 0)
+        return TM_OK;
+    TM_TRY(cert_parse(&c, fresh->der, NULL));
+    TM_TRY(cert_keys_collect(&keys, &n, a, &c, ""));
+    *ret = true;
+    for (size_t i = 0; i < n_old && *ret; i++)
+        *ret = old[i].kind != CERT_KEY_SAN || has_key(keys, n, &old[i]);
+    return TM_OK;
+}
+
+/* What it is found by: its device, else its first alternative name, else its subject. */
+static tm_err holder_key(struct cert_key *ret, struct cert_key **ret_names, size_t *ret_n, struct arena *a,
+                         const struct cert_row *row)
+{
+    struct cert c;
+    *ret_n = 0;
+    *ret = (struct cert_key){.kind = CERT_KEY_DEVICE, .value = slice_str(row->device)};
+    if (row->device[0])
+        return TM_OK;
+    *ret = (struct cert_key){.kind = CERT_KEY_SUBJECT, .value = slice_str(row->subject)};
+    if (row->der.n == 0)
+        return TM_OK;
+    TM_TRY(cert_parse(&c, row->der, NULL));
+    struct cert_key *names = NULL;
+    TM_TRY(cert_keys_collect(&names, ret_n, a, &c, ""));
+    *ret_names = names;
+    for (size_t i = 0; names && i < *ret_n; i++)
+        if (names[i].kind == CERT_KEY_SAN) {
+            *ret = names[i];
+            break;
+        }
+    return TM_OK;
+}
+
+tm_err revocation_renewed(bool *ret, struct arena *a, struct house *h, const struct revocation *j,
+                          const struct cert_row *row, struct diag *diag)
+{
+    struct cert_key *names = NULL, key;
+    size_t n_names = 0;
+    struct store_read whole = {.kind = READ_CERT, .tenant = j->tenant, .arena = a, .with_der = true};
+    *ret = false;
+    memcpy(whole.id, row->id, sizeof whole.id);
+    tm_err e = store_read_now(h->store, &whole);
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    TM_TRY(holder_key(&key, &names, &n_names, a, &whole.certs[0]));
+    if (key.value.n == 0)
+        return TM_OK;
+    struct store_read q = {.kind = READ_CERTS_BY_KEY,
+                           .tenant = j->tenant,
+                           .arena = a,
+                           .key = key,
+                           .limit = CANDIDATES_MAX,
+                           .with_der = true};
+    e = store_read_now(h->store, &q);
+    if (e != TM_OK && e != TM_ENOTFOUND) {
+        *diag = q.diag;
+        return e;
+    }
+    for (size_t i = 0; i < q.n && !*ret; i++) {
+        const struct cert_row *fresh = &q.certs[i];
+        if (fresh->source != CERT_ISSUED || fresh->issued_at <= j->created_ms || fresh->revoked_at ||
+            fresh->not_after <= clock_now() || strcmp(fresh->profile, row->profile) != 0)
+            continue;
+        *ret = key.kind != CERT_KEY_SAN;
+        if (!*ret)
+            TM_TRY(same_names(ret, a, names, n_names, fresh));
+    }
+    return TM_OK;
+}
