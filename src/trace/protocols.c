@@ -13,11 +13,3 @@ const struct trace_protocol *trace_protocol_by_name(const char *name)
             return trace_protocols[i];
     return NULL;
 }
-
-const struct trace_protocol *trace_protocol_by_door(enum door door)
-{
-    for (size_t i = 0; trace_protocols[i]; i++)
-        if (trace_protocols[i]->door == door)
-            return trace_protocols[i];
-    return NULL;
-}

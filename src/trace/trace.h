@@ -92,7 +92,6 @@ struct trace_protocol {
 };
 extern const struct trace_protocol *const trace_protocols[]; /* NULL-terminated */
 const struct trace_protocol *trace_protocol_by_name(const char *name);
-const struct trace_protocol *trace_protocol_by_door(enum door door);
 
 /* Tell a recording: each exchange, then a verdict for each protocol that occurs; `only` (may be NULL) passes over all others. */
 tm_err trace_tell(struct buf *out, const struct trace *t, const struct trace_protocol *only, bool full,
