@@ -1,7 +1,9 @@
 """Orders that wait for approval, where several are made with one key: each gets its own answer."""
+import json
+
 from cryptography import x509
 
-from test_acme import make_csr, refused, world  # noqa: F401 (a fixture)
+from test_acme import APPROVED, World, make_csr, refused, world  # noqa: F401 (a fixture)
 
 
 def waiting(world):
@@ -74,6 +76,28 @@ def test_taken_back_meanwhile(world):
         assert told.returncode == 1 and ("taken back" in told.stderr or "deactivated" in told.stderr), told.stderr
         assert world.house.cli_json("cert", "list", "--san", name) == []
         world.house.cli("request", "reject", fresh)
+
+
+def test_without_a_server(new_house, world):
+    """What the door has to look at and to write is not left out: an order's approval waits for the server."""
+    house = new_house()
+    house.start()
+    w = World.__new__(World)
+    w.house, w.dns, w.web, w.alpn = house, world.dns, world.web, world.alpn
+    house.cli("apply", "-f", "-", data=json.dumps(APPROVED))
+    w.open("acme", profiles=["acme-approved"])
+    c, name = w.client(), "offline.approved.test"
+    order = ordered(w, c, name)
+    assert order.finalize(make_csr([name])[0]).json["status"] == "processing"
+    [fresh] = waiting(w)
+    house.stop()
+    assert "start it" in house.cli("request", "approve", fresh, ok=False).stderr
+    house.start()
+    house.cli("request", "approve", fresh)
+    # The server has another port now.
+    url = f"{house.url}/acme/" + order.url.split("/acme/", 1)[1]
+    assert w.client(key=c.key).post(url).json["status"] == "valid"
+    assert len(house.cli_json("cert", "list", "--san", name)) == 1
 
 
 def names_of(cert):
