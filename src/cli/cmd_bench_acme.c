@@ -413,7 +413,8 @@ const struct command bench_acme_commands[] = {
         .description =
             "Thirty-two clients on keep-alive connections, each with an account to which its name is granted, order, finalize and fetch\n"
             "certificates as quickly as the server gives them, each for a key of its own. The floor is what OpenSSL takes for the same\n"
-            "signatures on the server's core: three requests and the certificate request verified, the certificate signed.",
+            "signatures on the server's core: three requests and the certificate request verified, the certificate signed. Where other work\n"
+            "runs beside it, only the share by CPU time says something.",
         .example =
             "touchmark bench acme --pebble /usr/bin/pebble\n  touchmark bench acme --accounts 1000000 --orders 5000000 --dir /var/tmp",
         .options = options,
