@@ -15,7 +15,7 @@
 static struct signer *signer;
 static struct slice root, acme_root, rogue_root;      /* self-signed by keys that the signer never had */
 static struct slice ca, early_leaf, ra, ra_elsewhere; /* signed by a signer that ran before */
-static struct key *elsewhere;
+static struct key *elsewhere, *rogue;
 
 static struct slice assembled(struct slice tbs, struct slice signature)
 {
@@ -28,23 +28,23 @@ static struct slice assembled(struct slice tbs, struct slice signature)
     return der;
 }
 
-/* Signed by a key of the server's own. */
-static struct slice forged(const struct test_cert *t, struct slice spki)
+/* Signed by a key that the signer has not. */
+static struct slice forged(const struct test_cert *t, struct key *by, struct slice spki)
 {
     struct buf signature;
     size_t offset;
     struct slice tbs = test_tbs(t, spki, &offset);
     buf_init(&signature, 1024);
-    assert_ok(key_sign(&signature, elsewhere, SIG_ECDSA_SHA256, tbs, NULL));
+    assert_ok(key_sign(&signature, by, SIG_ECDSA_SHA256, tbs, NULL));
     struct slice der = assembled(tbs, buf_slice(&signature));
     buf_done(&signature);
     return der;
 }
 
-static struct slice forged_root(const char *name)
+static struct slice forged_root(const char *name, struct key *k)
 {
     const struct test_cert t = {.issuer = name, .subject = name, .ca = true};
-    return forged(&t, key_spki(elsewhere));
+    return forged(&t, k, key_spki(k));
 }
 
 /* Signed by the signer. */
@@ -81,11 +81,12 @@ static void store_ra(const char *id)
 
 static int setup(void **state)
 {
-    if (test_setup(state) != 0 || key_generate(&elsewhere, KEY_ALG_EC_P256, 0, NULL) != TM_OK)
+    if (test_setup(state) != 0 || key_generate(&elsewhere, KEY_ALG_EC_P256, 0, NULL) != TM_OK ||
+        key_generate(&rogue, KEY_ALG_EC_P256, 0, NULL) != TM_OK)
         return -1;
-    root = forged_root("CN=Root");
-    acme_root = forged_root("CN=Acme Root");
-    rogue_root = forged_root("CN=Root"); /* the same name and key, even */
+    root = forged_root("CN=Root", elsewhere);
+    acme_root = forged_root("CN=Acme Root", rogue);
+    rogue_root = forged_root("CN=Root", rogue);
     store_ca("ca", CA, root);
     store_ra("ca-ra");
     store_ca("acme.ca", ACME, acme_root);
@@ -107,6 +108,7 @@ static int teardown(void **state)
 {
     signer_free(signer);
     key_free(elsewhere);
+    key_free(rogue);
     return test_teardown(state);
 }
 
@@ -199,7 +201,7 @@ static void test_signer__cmp_hands_out_what_it_signed(void **state)
         check(answer("ca-ra", bodies[i], response(leaf, none)), NULL);
         check(answer("ca-ra", bodies[i], response(early_leaf, none)), NULL); /* by its signature alone */
         check(answer("ca-ra", bodies[i], response(none, none)), NULL);
-        check(answer("ca-ra", bodies[i], response(forged(&t, key_spki(elsewhere)), none)),
+        check(answer("ca-ra", bodies[i], response(forged(&t, elsewhere, key_spki(elsewhere)), none)),
               "envelope.anchors");
     }
     /* Signed for another tenant, by a signer that does not remember. */
@@ -217,17 +219,23 @@ static void test_signer__cmp_trust_anchors(void **state)
     (void)state;
     const struct test_cert t = {0};
     struct slice leaf = issued("ca", &t, key_spki(elsewhere));
+    const struct test_cert link = {.issuer = "CN=Old Root", .subject = "CN=Root", .ca = true},
+                           old = {.issuer = "CN=Root", .subject = "CN=Old Root", .ca = true};
     const struct {
         struct slice cert;
-        const char *rule;
+        const char *rule, *as_link;
     } cases[] = {
-        {root, NULL},
-        {ca, NULL},
-        {rogue_root, "envelope.anchors"},
-        {acme_root, "envelope.anchors"},
-        {leaf, "envelope.anchors"},
-        {ra, "envelope.anchors"},
-        {forged_root(CA), "envelope.anchors"},
+        {root, NULL, NULL},
+        {ca, NULL, NULL},
+        {rogue_root, "envelope.anchors", "envelope.anchors"},
+        {acme_root, "envelope.anchors", "envelope.anchors"},
+        {leaf, "envelope.anchors", "RFC 9810 5.3.20"},
+        {ra, "envelope.anchors", "RFC 9810 5.3.20"},
+        {forged_root(CA, rogue), "envelope.anchors", "envelope.anchors"},
+        /* newWithOld and oldWithNew of the root that is known, and of another key. */
+        {forged(&link, rogue, key_spki(elsewhere)), "envelope.anchors", NULL},
+        {forged(&old, elsewhere, key_spki(rogue)), "envelope.anchors", NULL},
+        {forged(&link, rogue, key_spki(rogue)), "envelope.anchors", "envelope.anchors"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct slice two[] = {root, cases[i].cert};
@@ -247,7 +255,7 @@ static void test_signer__cmp_trust_anchors(void **state)
         check(answer("ca-ra", CMP_GENP, general(OID_IT_ROOT_CA_KEY_UPDATE, list_of(two + 1, 1))),
               cases[i].rule);
         check(answer("ca-ra", CMP_GENP, general(OID_IT_ROOT_CA_KEY_UPDATE, finished(&update))),
-              cases[i].rule);
+              cases[i].as_link);
     }
     check(answer("acme.ca-ra", CMP_GENP, general(OID_IT_CA_CERTS, list_of(&acme_root, 1))), NULL);
     check(answer("ca-ra", CMP_GENP, general(OID_IT_CA_CERTS, (struct slice){0})), NULL);
@@ -369,7 +377,7 @@ static const struct sign_op *next_certs(struct slice second)
 static void test_signer__next_ca_certificates(void **state)
 {
     (void)state;
-    struct slice good = certs_only(&root, 1, NULL, 0), rogue = certs_only(&rogue_root, 1, NULL, 0);
+    struct slice good = certs_only(&root, 1, NULL, 0), forgery = certs_only(&rogue_root, 1, NULL, 0);
     struct slice with_crl = certs_only(&root, 1, &root, 1),
                  with_rest = slice_of(arena_calloc(test_arena, 1, good.n + 1), good.n + 1);
     check(next_certs(ca), NULL);
@@ -379,8 +387,8 @@ static void test_signer__next_ca_certificates(void **state)
     check(next_certs(early_leaf), "envelope.anchors");
     check(next_certs(ra_elsewhere), "envelope.anchors"); /* an RA whose key somebody else has */
     check(next_certs(SLICE_LIT("\x30\x00")), "RFC 5280 4.1");
-    check(message("ca-ra", OID_SIGNED_DATA, rogue, (struct slice){0}), "envelope.content");
-    check(message("ca-ra", OID_SIGNED_DATA, rogue, good), "envelope.content");
+    check(message("ca-ra", OID_SIGNED_DATA, forgery, (struct slice){0}), "envelope.content");
+    check(message("ca-ra", OID_SIGNED_DATA, forgery, good), "envelope.content");
     check(message("ca-ra", OID_SIGNED_DATA, with_crl, with_crl), "RFC 8894 4.7.1");
     memcpy((uint8_t *)(uintptr_t)with_rest.p, good.p, good.n);
     check(message("ca-ra", OID_SIGNED_DATA, with_rest, with_rest), "RFC 8894 4.7.1");
