@@ -130,6 +130,10 @@ bool gateway_knows_revoked(struct gateway *g, const struct gateway_authority *x,
 
 tm_err ocsp_open(struct gateway *g);
 void ocsp_save(struct gateway *g);
+/* What the file in the state directory holds: taken in as far as it verifies, and written. */
+struct buf;
+void ocsp_load(struct gateway *g, struct slice file);
+void ocsp_write(struct buf *file, struct gateway *g);
 void ocsp_close(struct gateway *g);
 void ocsp_get(struct http_request *r);
 void ocsp_post(struct http_request *r);

@@ -427,7 +427,7 @@ static void put_part(struct buf *file, struct slice s)
     buf_put_slice(file, s);
 }
 
-static void load(struct gateway *g, struct slice file)
+void ocsp_load(struct gateway *g, struct slice file)
 {
     struct ocsp_cache *c = g->ocsp;
     struct slice request, der;
@@ -458,32 +458,45 @@ tm_err ocsp_open(struct gateway *g)
     struct arena *a = arena_new(CACHE_FILE_MAX + 4096);
     struct slice file;
     if (a && g->config.ocsp && state_load(&file, a, g, CACHE_NAME, CACHE_FILE_MAX) == TM_OK)
-        load(g, file);
+        ocsp_load(g, file);
     arena_free(a);
     c->changed = false;
     return TM_OK;
 }
 
-void ocsp_save(struct gateway *g)
+void ocsp_write(struct buf *file, struct gateway *g)
 {
     struct ocsp_cache *c = g->ocsp;
-    struct buf file;
-    struct diag diag = {0};
-    if (!c || !g->config.ocsp)
-        return;
-    buf_init(&file, CACHE_FILE_MAX);
     pthread_mutex_lock(&c->lock);
-    bool changed = c->changed;
-    for (size_t i = 0; changed && i < c->size; i++) {
+    for (size_t i = 0; i < c->size; i++) {
         const struct entry *e = &c->entries[i];
         if (!e->n)
             continue;
-        put_part(&file, slice_of(e->octets + e->n, e->n_request));
-        put_part(&file, slice_of(e->octets, e->n));
+        put_part(file, slice_of(e->octets + e->n, e->n_request));
+        put_part(file, slice_of(e->octets, e->n));
     }
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Has anything changed since this was asked last? */
+static bool take_changed(struct ocsp_cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool changed = c->changed;
     c->changed = false;
     pthread_mutex_unlock(&c->lock);
-    if (changed && (buf_err(&file) != TM_OK || state_save(g, CACHE_NAME, buf_slice(&file), &diag) != TM_OK))
+    return changed;
+}
+
+void ocsp_save(struct gateway *g)
+{
+    struct buf file;
+    struct diag diag = {0};
+    if (!g->ocsp || !g->config.ocsp || !take_changed(g->ocsp))
+        return;
+    buf_init(&file, CACHE_FILE_MAX);
+    ocsp_write(&file, g);
+    if (buf_err(&file) != TM_OK || state_save(g, CACHE_NAME, buf_slice(&file), &diag) != TM_OK)
         log_error(NULL, "proxy.state", LOG_S("why", diag.message));
     buf_done(&file);
 }
