@@ -15,7 +15,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-enum { PAGE = 5000, PERIOD_MS = 5000 };
+enum { PAGE = 5000, PERIOD_MS = 5000, DONE_LIFE = 86400 };
 
 /* ---- records ---- */
 
@@ -255,6 +255,8 @@ static tm_err put(struct overdue *o, enum cmp_state state, const char *outcome, 
     struct effect effects[2];
     size_t n = 1;
     o->t.state = state;
+    if (state == CMP_T_DONE)
+        o->t.row.keep_until = clock_now() + DONE_LIFE;
     TM_TRY(cmp_transaction_write(&o->t, o->arena));
     cmp_transaction_put(&effects[0], o->tenant, &o->t);
     if (outcome)

@@ -8,7 +8,7 @@
 #include "issue/cmp_settings.h"
 #include <string.h>
 
-enum { STATE_MAX = 1 << 20, WAITING_LIFE = 30 * 86400, ID_OCTETS = 20 };
+enum { STATE_MAX = 1 << 20, WAITING_LIFE = 30 * 86400, UNCONFIRMED_LIFE = 365 * 86400, ID_OCTETS = 20 };
 
 struct stored {
     const char *endpoint, *profile, *request, *pending, *credential, *last, *nonce, *reply, *serial, *cert;
@@ -174,9 +174,9 @@ tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x)
     TM_TRY(arena_copy(&t->last, x->a, SLICE_ARR(hash)));
     t->reply = x->reply;
     t->row.keep_until = later(now + (t->state == CMP_T_WAITING ? WAITING_LIFE : retention), t->remember);
-    /* Who has to confirm can, however short the retention is. */
+    /* Who has to confirm can, however short the retention is; and what nobody confirms is found, however long the server was away. */
     if (t->state == CMP_T_UNCONFIRMED)
-        t->row.keep_until = later(t->row.keep_until, t->confirm_by + retention);
+        t->row.keep_until = t->confirm_by + later(retention, UNCONFIRMED_LIFE);
     TM_TRY(cmp_transaction_write(t, x->a));
     cmp_transaction_put(ret, x->endpoint->tenant, t);
     return TM_OK;

@@ -42,7 +42,7 @@ static void test_issue__is_stored_and_recorded(void **state)
     struct arena *a = arena_new(0);
     size_t before = events_of(a, TENANT_DEFAULT, "certificate.issued");
     struct issue_request *r = ask(a, fresh_spki(a), usual, "one.example.org");
-    struct cert_row row;
+    struct cert_row row = {0};
     assert_issued(r);
     assert_int_equal(stored(a, r->serial, &row), TM_OK);
     assert_true(slice_eq(row.der, r->cert));
@@ -214,7 +214,7 @@ static void test_orphan__a_signature_without_its_certificate(void **state)
     struct arena *a = arena_new(0);
     size_t before = events_of(a, TENANT_HOUSE, "signature.orphaned");
     struct issue_request *r = request_for(a, fresh_spki(a), usual, "lost.example.org");
-    struct cert_row row;
+    struct cert_row row = {0};
     r->also = impossible;
     issue_run(r);
     assert_int_equal(r->outcome, ISSUE_FAILED);
@@ -259,7 +259,7 @@ static void test_also__that_fails_costs_nothing(void **state)
     (void)state;
     struct arena *a = arena_new(0);
     struct issue_request *r = request_for(a, fresh_spki(a), usual, "also.example.org");
-    struct cert_row row;
+    struct cert_row row = {0};
     r->token_id = new_token(a);
     r->also = no_way;
     issue_run(r);
@@ -375,7 +375,7 @@ static void crowd_answered(struct task *t)
 static void test_stop__each_is_whole_or_refused(void **state)
 {
     (void)state;
-    struct cert_row row;
+    struct cert_row row = {0};
     struct diag diag = {0};
     crowd = (struct crowd){.w = waiter_new()};
     for (size_t i = 0; i < 40; i++) {
@@ -418,7 +418,7 @@ static void test_revoke__once_and_with_its_event(void **state)
     (void)state;
     struct arena *a = arena_new(0);
     struct diag diag = {0};
-    struct cert_row row;
+    struct cert_row row = {0};
     int64_t at = 0;
     struct issue_request *r = ask(a, fresh_spki(a), usual, "gone.example.org");
     assert_issued(r);
