@@ -104,8 +104,37 @@ def name(cn):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
 
 
+def pairs():
+    """The primes of generated keys, two by two: a key takes long to make, and of each prime there is one with every other."""
+    primes, e = [], 65537
+    while True:
+        numbers = rsa.generate_private_key(e, 2048).private_numbers()
+        for p in (numbers.p, numbers.q):
+            primes.append(p)
+            for q in primes[:-1]:
+                d = pow(e, -1, (p - 1) * (q - 1))
+                yield rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q))
+
+
+def unchecked(numbers):
+    """Without the check of a key from outside, which takes as long as to make one."""
+    try:
+        return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    except TypeError:  # before version 39
+        from cryptography.hazmat.backends.openssl import backend
+        backend._rsa_skip_check_key = True
+        try:
+            return numbers.private_key()
+        finally:
+            backend._rsa_skip_check_key = False
+
+
+fresh = pairs()
+
+
 def new_key(kind="rsa"):
-    return ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
+    """One that was not there before. RSA keys are made by one thread."""
+    return ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else unchecked(next(fresh))
 
 
 def self_signed(key, cn):
@@ -229,6 +258,20 @@ class Reply:
 
     def __repr__(self):
         return f"<SCEP {self.http} {self.attributes.get('status')} {self.fail} {self.text[:200]}>"
+
+
+def unseal(envelope, key):
+    """The certificates in an envelope for an RSA key (PKCS #1 v1.5, AES-CBC)."""
+    version, recipients, content = inside(inside(envelope)[1][1])
+    _, _, _, wrapped = inside(recipients[1])
+    _, alg, encrypted = read(content[1])
+    kind, iv = read(alg[1])
+    size = next(size for name_, _, size, _ in CIPHERS.values() if oid(name_) == kind[2])
+    secret = key.decrypt(wrapped[1], padding.PKCS1v15())
+    assert len(secret) == size
+    d = Cipher(algorithms.AES(secret), modes.CBC(iv[1])).decryptor()
+    plain = d.update(encrypted[1]) + d.finalize()
+    return certificates(plain[:-plain[-1]])
 
 
 def certificates(degenerate):

@@ -129,13 +129,13 @@ class House:
     def cli_json(self, *args):
         return json.loads(self.cli(*args, "-o", "json").stdout)
 
-    def start(self):
+    def start(self, seconds=START_SECONDS):
         ports = os.path.join(self.home, "run", "ports.json")
         if os.path.exists(ports):
             os.unlink(ports)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([PROGRAM, "serve", "--home", self.home], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}: {self.log()}")
