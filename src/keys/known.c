@@ -194,12 +194,21 @@ bool known_ca(struct known *k, const char *key_id, const struct cert *c)
     return good;
 }
 
+/* cmcRA, perhaps with cmKGA (RFC 9483 4.1.6.1), and nothing else. */
 static bool only_ra(const struct cert *c)
 {
     const struct ext *ext = exts_find(&c->exts, OID_EXT_EKU);
     struct eku eku;
-    return ext && ext_decode_eku(&eku, ext->value, NULL) == TM_OK && eku.n == 1 &&
-           oid_find(eku.oid[0]) == OID_EKU_CMC_RA && !cert_is_ca(c);
+    bool ra = false;
+    if (!ext || ext_decode_eku(&eku, ext->value, NULL) != TM_OK || cert_is_ca(c))
+        return false;
+    for (size_t i = 0; i < eku.n; i++) {
+        enum oid use = oid_find(eku.oid[i]);
+        if (use != OID_EKU_CMC_RA && use != OID_EKU_CM_KGA)
+            return false;
+        ra = ra || use == OID_EKU_CMC_RA;
+    }
+    return ra;
 }
 
 bool known_ra(struct known *k, const char *key_id, const struct cert *c)

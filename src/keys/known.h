@@ -28,5 +28,5 @@ void known_signed(struct known *k, const uint8_t tbs_hash[32]);
 bool known_issued(struct known *k, const char *key_id, const struct cert *c);
 /* A CA's, and sealed in an envelope of the tenant of `key_id`, or signed by a CA of that tenant or the default one here. */
 bool known_ca(struct known *k, const char *key_id, const struct cert *c);
-/* The certificate of an RA (docs/adr/0004): one use, its key is here, and a CA here signed it. */
+/* The certificate of an RA (docs/adr/0004): for what RAs do and nothing else, its key is here, and a CA here signed it. */
 bool known_ra(struct known *k, const char *key_id, const struct cert *c);

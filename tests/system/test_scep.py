@@ -213,7 +213,7 @@ def test_get_next_ca_cert(house, client):
     try:
         assert "GetNextCACert" in client.get("GetCACaps")[2].decode().split()
         status, kind, body = client.get("GetNextCACert")
-        assert (status, kind) == (200, "application/x-x509-next-ca-cert")
+        assert (status, kind) == (200, "application/x-x509-next-ca-cert"), body
         with open(client.openssl.file("next.der"), "wb") as f:
             f.write(body)
         with open(client.openssl.file("cas.pem"), "wb") as f:
