@@ -158,7 +158,7 @@ def test_kill__goes_on_where_it_was(own):
     """Killed while it runs, twice; in the end each certificate is revoked once, and the job's sums say so."""
     house = own
     add_profile(house, "killed")
-    n = 2000
+    n = 1000
     serials = issue_many(house, "killed", names_of("killed", n))
     started = house.api("POST", "/revocations", {"serials": serials, "reason": "cessationOfOperation", "wait": "0s"}).json["job"]
     for _ in range(2):
