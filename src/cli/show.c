@@ -38,6 +38,8 @@ static const char *cell(struct cli *c, const json_t *v)
         return json_is_true(v) ? "yes" : "no";
     if (json_is_integer(v))
         return arena_printf(c->arena, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    if (json_is_real(v)) /* as it was written: a double has no more than 15 digits that are right */
+        return arena_printf(c->arena, "%.15g", json_real_value(v));
     struct buf b;
     buf_init(&b, 1 << 20);
     size_t i;
