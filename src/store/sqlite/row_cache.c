@@ -1,5 +1,6 @@
 #include "store/sqlite/row_cache.h"
 #include "base/arena.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,14 @@ void row_cache_init(struct row_cache *c)
 {
     *c = (struct row_cache){0};
     pthread_mutex_init(&c->lock, NULL);
+}
+
+/* A token's entry has what its secret is compared with. */
+static void entry_free(struct row_entry *e)
+{
+    if (e->kind == KIND_TOKEN)
+        explicit_bzero(&e->u.token, sizeof e->u.token);
+    free(e);
 }
 
 /* ---- entries; the lock is held ---- */
@@ -67,7 +76,7 @@ static void drop_at(struct row_cache *c, struct row_entry **at)
     *at = e->next;
     use_unlink(c, e);
     c->octets -= e->size;
-    free(e);
+    entry_free(e);
 }
 
 static void drop(struct row_cache *c, tenant_id tenant, int kind, const char *id)
@@ -100,6 +109,10 @@ static struct row_entry *find(struct row_cache *c, tenant_id tenant, int kind, c
 
 /* ---- rows to entries and back ---- */
 
+/* What is borrowed in a row is copied below, member by member: who adds one comes by here. */
+static_assert(sizeof(void *) != 8 || (sizeof(struct acme_row) == 96 && sizeof(struct token_row) == 168),
+              "a row has another size: copy what it borrows");
+
 static const char *put(char **at, const char *s)
 {
     size_t n = s ? strlen(s) + 1 : 1;
@@ -110,6 +123,15 @@ static const char *put(char **at, const char *s)
         *copy = '\0';
     *at += n;
     return copy;
+}
+
+/* The last of an entry, with a NUL behind it as reading has it. */
+static struct slice put_octets(char *at, struct slice s)
+{
+    if (s.n)
+        memcpy(at, s.p, s.n);
+    at[s.n] = '\0';
+    return slice_of(at, s.n);
 }
 
 static size_t room_of(const char *s)
@@ -141,17 +163,15 @@ static struct row_entry *of_acme(tenant_id tenant, const struct acme_row *row)
     r->owner = put(&at, row->owner);
     r->key = put(&at, row->key);
     r->ref = put(&at, row->ref);
-    r->state = slice_of(at, row->state.n);
-    if (row->state.n)
-        memcpy(at, row->state.p, row->state.n);
-    at[row->state.n] = '\0';
+    r->state = put_octets(at, row->state);
     return e;
 }
 
 static struct row_entry *of_token(tenant_id tenant, const struct token_row *row)
 {
     struct row_entry *e =
-        entry_new(tenant, KIND_TOKEN, room_of(row->id) + room_of(row->claims) + room_of(row->created_by));
+        entry_new(tenant, KIND_TOKEN,
+                  room_of(row->id) + room_of(row->claims) + room_of(row->created_by) + row->sealed.n + 1);
     if (!e)
         return NULL;
     char *at = e->text;
@@ -160,6 +180,7 @@ static struct row_entry *of_token(tenant_id tenant, const struct token_row *row)
     e->id = r->id = put(&at, row->id);
     r->claims = put(&at, row->claims);
     r->created_by = put(&at, row->created_by);
+    r->sealed = put_octets(at, row->sealed);
     return e;
 }
 
@@ -207,6 +228,7 @@ struct token_row *row_cache_token(struct row_cache *c, struct arena *a, tenant_i
         r->id = moved(e, copy, r->id);
         r->claims = moved(e, copy, r->claims);
         r->created_by = moved(e, copy, r->created_by);
+        r->sealed.p = (const uint8_t *)moved(e, copy, r->sealed.p);
     }
     pthread_mutex_unlock(&c->lock);
     return r;
@@ -227,7 +249,7 @@ static void enter_if(struct row_cache *c, uint64_t mark, struct row_entry *e)
     if (mark == atomic_load_explicit(&c->changes, memory_order_relaxed))
         enter(c, e);
     else
-        free(e);
+        entry_free(e);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -249,6 +271,7 @@ static bool effect_concerns(const struct effect *e)
     case EFFECT_TOKEN_ADD:
     case EFFECT_TOKEN_USE:
     case EFFECT_TOKEN_REVOKE:
+    case EFFECT_TOKEN_SEAL:
         return true;
     default:
         return false;
@@ -312,7 +335,7 @@ void row_cache_clear(struct row_cache *c)
     pthread_mutex_lock(&c->lock);
     for (struct row_entry *e = c->newest, *older; e; e = older) {
         older = e->older;
-        free(e);
+        entry_free(e);
     }
     memset(c->buckets, 0, sizeof c->buckets);
     c->newest = c->oldest = NULL;

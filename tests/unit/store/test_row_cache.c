@@ -108,18 +108,24 @@ static void test_row_cache__what_was_read_meanwhile(void **state)
 
 static void test_row_cache__tokens(void **state)
 {
-    static const enum effect_kind changes[] = {EFFECT_TOKEN_ADD, EFFECT_TOKEN_USE, EFFECT_TOKEN_REVOKE};
+    static const enum effect_kind changes[] = {EFFECT_TOKEN_ADD, EFFECT_TOKEN_USE, EFFECT_TOKEN_REVOKE,
+                                               EFFECT_TOKEN_SEAL};
     struct row_cache c;
     row_cache_init(&c);
     struct token_row t = {.id = "t1", .claims = "{}", .created_by = NULL, .uses = 3, .secret_hash = {1}};
+    char sealed[] = "sealed";
+    t.sealed = slice_str(sealed);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        memcpy(sealed, "sealed", sizeof sealed);
         row_cache_enter_token(&c, row_cache_mark(&c), 1, &t);
+        memset(sealed, 'x', sizeof sealed - 1); /* the row goes with its arena */
         struct token_row *r = row_cache_token(&c, *state, 1, "t1");
         assert_non_null(r);
         assert_string_equal(r->claims, "{}");
         assert_string_equal(r->created_by, "");
         assert_int_equal(r->uses, 3);
         assert_int_equal(r->secret_hash[0], 1);
+        assert_true(slice_eq_str(r->sealed, "sealed"));
         uint64_t mark = row_cache_mark(&c);
         token_committed(&c, changes[i], "t1");
         assert_null(row_cache_token(&c, *state, 1, "t1"));
