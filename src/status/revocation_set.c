@@ -222,7 +222,8 @@ tm_err revocation_serials(uint8_t **ret, size_t *ret_n, struct arena *a, const s
     }
     qsort(ids, o->n_serials, CERT_SERIAL_LEN, octets_order);
     for (size_t i = 0; i < o->n_serials; i++)
-        if (n == 0 || memcmp(ids + (n - 1) * CERT_SERIAL_LEN, ids + i * CERT_SERIAL_LEN, CERT_SERIAL_LEN))
+        if (n == 0 ||
+            memcmp(ids + (n - 1) * CERT_SERIAL_LEN, ids + i * CERT_SERIAL_LEN, CERT_SERIAL_LEN) != 0)
             memmove(ids + n++ * CERT_SERIAL_LEN, ids + i * CERT_SERIAL_LEN, CERT_SERIAL_LEN);
     *ret = ids;
     *ret_n = n;
