@@ -272,6 +272,7 @@ static struct scep_message *say_request(struct scep_seen *s, struct trace_text *
               text_of(t, m->transaction_id));
     if (of) {
         of->last = x->number;
+        of->type = m->type;
         of->polls += m->type == SCEP_CERT_POLL;
     }
     say_nonce(s, t, x, m, body);
@@ -366,7 +367,7 @@ static void remember(struct seen_transaction *of, const struct scep_outcome *o, 
     switch (o->status) {
     case SCEP_SUCCESS:
         of->state = "success";
-        of->serial = serial ? serial : "";
+        of->serial = of->type == SCEP_GET_CRL ? NULL : serial ? serial : "";
         break;
     case SCEP_PENDING:
         of->state = "pending";
@@ -419,7 +420,7 @@ static void say_reply(struct scep_seen *s, struct trace_text *t, const struct tr
         else if (x->response.inside.n)
             say_certificates(NULL, t, x->response.inside, x->number, &serial);
     }
-    if (o.has_status && (!asked || asked->type != SCEP_GET_CRL))
+    if (o.has_status)
         remember(of, &o, why, serial);
 }
 

@@ -10,6 +10,7 @@ struct seen_transaction {
     struct slice raw; /* transactionID, as it came */
     const char *id;   /* made fit to be shown */
     unsigned first, last;
+    unsigned type;       /* of its last message */
     const char *subject; /* asked for; NULL: it could not be seen */
     const char *state;   /* what the last answer said */
     const char *serial;  /* of the certificate that was given, "" where it can't be seen; NULL: none was */

@@ -56,10 +56,18 @@ static const char *advice(const char *why, int fail)
     return fail >= 0 && fail < FAILS ? by_fail[fail] : NULL;
 }
 
+static const char *what_of(const struct seen_transaction *x)
+{
+    if (x->type == SCEP_GET_CERT)
+        return "a certificate that was issued";
+    if (x->type == SCEP_GET_CRL)
+        return "the revocation list";
+    return x->subject ? x->subject : "a subject that can't be seen";
+}
+
 static void transaction_verdict(struct trace_text *t, const struct seen_transaction *x)
 {
-    trace_say(t, "request", "%s (#%u) for %s: %s", x->id, x->first,
-              x->subject ? x->subject : "a subject that can't be seen",
+    trace_say(t, "request", "%s (#%u) for %s: %s", x->id, x->first, what_of(x),
               x->state ? x->state : "no answer could be read");
     if (x->serial && x->serial[0])
         trace_say(t, "", "certificate %s was given", x->serial);
