@@ -32,6 +32,9 @@ double bench_quantile(double *v, size_t n, double q);
 /* CPU time of this thread. */
 double bench_thread_us(void);
 
+/* One line of a table: a figure, and beside it the goal and whether it is met (-1: there is none). */
+void bench_line(const char *what, double value, const char *unit, const char *goal, int met);
+
 /* ---- requests (bench_floor.c): PKCS#10, each with a key of its own: a key met again costs look-ups ---- */
 
 struct bench_csr {
@@ -200,6 +203,25 @@ void bench_scep_message_done(struct bench_scep_message *m);
 tm_err bench_scep_answer(const struct bench_scep_message *m, struct diag *diag);
 /* And holds, for who has the key, the certificate. */
 tm_err bench_scep_open(const struct bench_scep_message *m, const char *cn, struct diag *diag);
+
+/* ---- CMP (bench_cmp_client.c): devices with birth certificates, and an ir each time, made beforehand ---- */
+
+enum { BENCH_CMP_MAX = 2048 };
+struct bench_cmp_message {
+    uint16_t n;
+    uint8_t der[BENCH_CMP_MAX];
+};
+struct bench_cmp_fleet;
+tm_err bench_cmp_fleet_open(struct bench_cmp_fleet **ret, size_t devices, struct diag *diag);
+void bench_cmp_fleet_free(struct bench_cmp_fleet *f);
+/* The vendor's root, DER; borrowed. */
+struct slice bench_cmp_fleet_root(const struct bench_cmp_fleet *f);
+/* Messages of the devices from `first` on, each for a new key; after the last the first again. */
+tm_err bench_cmp_messages(struct bench_cmp_message *v, size_t n, struct bench_cmp_fleet *f, size_t first,
+                          struct diag *diag);
+/* A certificate for a message, or an error. */
+tm_err bench_cmp_ask(struct bench_conn *c, const char *target, const struct bench_cmp_message *m,
+                     struct buf *out, struct diag *diag);
 
 /* ---- rows (bench_fill.c) ---- */
 

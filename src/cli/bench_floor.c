@@ -50,6 +50,11 @@ double bench_thread_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+void bench_line(const char *what, double value, const char *unit, const char *goal, int met)
+{
+    printf("  %-72s %9.1f %-4s %-9s %s\n", what, value, unit, goal, met < 0 ? "" : met ? "met" : "NOT MET");
+}
+
 /* ---- requests ---- */
 
 static tm_err csr_make(struct bench_csr *ret, const char *dns_name, struct arena *a, struct diag *diag)

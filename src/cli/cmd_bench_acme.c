@@ -317,11 +317,6 @@ static tm_err measure(struct run *r, struct diag *diag)
 
 /* ---- the table ---- */
 
-static void line(const char *what, double value, const char *unit, const char *goal, int met)
-{
-    printf("  %-72s %9.1f %-4s %-9s %s\n", what, value, unit, goal, met < 0 ? "" : met ? "met" : "NOT MET");
-}
-
 static void show(const struct run *r)
 {
     double floor = bench_median(&r->floor.sign) + VERIFIES * bench_median(&r->floor.verify);
@@ -339,14 +334,15 @@ static void show(const struct run *r)
     printf(
         "the floor of a certificate: 3 signed requests, the request's own signature, 1 signature: %.1f us\n\n",
         floor);
-    line("certificates over ACME, names granted, durable, of the floor", share, "%", ">= 60%", share >= 60);
-    line("  the same by CPU time of server and signer", of_cpu, "%", "", -1);
-    line("  certificates a second", rate, "/s", "", -1);
-    line("  CPU time a certificate", cpu, "us", "", -1);
+    bench_line("certificates over ACME, names granted, durable, of the floor", share, "%", ">= 60%",
+               share >= 60);
+    bench_line("  the same by CPU time of server and signer", of_cpu, "%", "", -1);
+    bench_line("  certificates a second", rate, "/s", "", -1);
+    bench_line("  CPU time a certificate", cpu, "us", "", -1);
     if (r->pebble) {
         double times = rate / bench_median(&r->peer.s.per_s);
-        line("certificates, times pebble that stores nothing", times, "x", ">= 2x", times >= 2);
-        line("  the same by CPU time", bench_median(&r->peer.s.cpu_us) / cpu, "x", "", -1);
+        bench_line("certificates, times pebble that stores nothing", times, "x", ">= 2x", times >= 2);
+        bench_line("  the same by CPU time", bench_median(&r->peer.s.cpu_us) / cpu, "x", "", -1);
     }
     if (r->accounts) {
         double empty = bench_median(&r->ours.s.order_ms), full = bench_median(&r->full.s.order_ms);
@@ -354,8 +350,8 @@ static void show(const struct run *r)
         snprintf(what, sizeof what,
                  "a lone certificate with %" PRIu64 " accounts and %" PRIu64 " orders, against none",
                  r->accounts, r->orders);
-        line(what, 100 * full / empty, "%", "<= 110%", full <= 1.1 * empty);
-        line("  its median without them", empty, "ms", "", -1);
+        bench_line(what, 100 * full / empty, "%", "<= 110%", full <= 1.1 * empty);
+        bench_line("  its median without them", empty, "ms", "", -1);
     }
 }
 

@@ -392,11 +392,6 @@ static tm_err measure(struct run *r, struct diag *diag)
 
 /* ---- the table ---- */
 
-static void line(const char *what, double value, const char *unit, const char *goal, int met)
-{
-    printf("  %-72s %9.1f %-4s %-9s %s\n", what, value, unit, goal, met < 0 ? "" : met ? "met" : "NOT MET");
-}
-
 static void show(const struct run *r)
 {
     double floor = floor_us(r), rate = bench_median(&r->ours.per_s), cpu = bench_median(&r->ours.cpu_us);
@@ -416,14 +411,14 @@ static void show(const struct run *r)
         "RSA-2048 decrypt %.0f, sign %.0f, verify %.1f us, P-256 sign %.1f us: the floor of an enrollment is %.0f us\n\n",
         bench_median(&r->decrypt), bench_median(&r->sign), bench_median(&r->verify),
         bench_median(&r->floor.sign), floor);
-    line("enrollments over SCEP, one-time challenges, durable, of the floor", share, "%", ">= 70%",
-         share >= 70);
-    line("  the same by CPU time of server and signer", of_cpu, "%", "", -1);
-    line("  enrollments a second", rate, "/s", "", -1);
-    line("  CPU time an enrollment", cpu, "us", "", -1);
+    bench_line("enrollments over SCEP, one-time challenges, durable, of the floor", share, "%", ">= 70%",
+               share >= 70);
+    bench_line("  the same by CPU time of server and signer", of_cpu, "%", "", -1);
+    bench_line("  enrollments a second", rate, "/s", "", -1);
+    bench_line("  CPU time an enrollment", cpu, "us", "", -1);
     if (r->peer_program) {
-        line("enrollments, times micromdm's scepserver, which flushes nothing", times, "x", "", -1);
-        line("  the same by CPU time", times_cpu, "x", "", -1);
+        bench_line("enrollments, times micromdm's scepserver, which flushes nothing", times, "x", "", -1);
+        bench_line("  the same by CPU time", times_cpu, "x", "", -1);
     }
 }
 
