@@ -150,7 +150,7 @@ enum acme_kind {
     ROW_SCEP_TRANSACTION = 16, /* the SCEP door's, kept the same way; key: of its one-time challenge */
     ROW_REVOCATION,            /* jobs of status/revocation.h; key: of the request */
     ROW_REVOCATION_SERIALS,    /* their serials, packed; owner: the job */
-    ROW_CMP_TRANSACTION = 24,  /* the CMP door's; owner: endpoint; due: its certificate is not confirmed */
+    ROW_CMP_TRANSACTION = 24,  /* the CMP door's; due: its certificate is not confirmed */
     ROW_CMP_HOLD,              /* a certificate that its holder put on hold; id: serial, ref: when */
 };
 struct acme_row {

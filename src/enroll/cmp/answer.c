@@ -171,27 +171,62 @@ static void add_certificate(struct slice *v, size_t *n, size_t max, struct slice
 }
 
 /* RFC 9483 3.3: the RA's certificate first, then what leads from it, and from what was issued, up to the root, which stays out. */
-static tm_err assemble(struct cmp_exchange *x)
+static size_t extra_certs(struct slice *v, size_t max, const struct cmp_exchange *x)
 {
-    struct slice extra[2 * CMP_CHAIN_MAX + 2];
-    size_t n = 0, max = sizeof extra / sizeof *extra;
-    struct buf b;
+    size_t n = 0;
     if (x->known && x->by == CMP_BY_SIGNATURE) {
-        add_certificate(extra, &n, max, x->authority->ra_cert.der);
+        add_certificate(v, &n, max, x->authority->ra_cert.der);
         if (!x->authority->is_root)
-            add_certificate(extra, &n, max, x->authority->der);
+            add_certificate(v, &n, max, x->authority->der);
         for (size_t i = 0; i + 1 < x->authority->n_chain; i++)
-            add_certificate(extra, &n, max, x->authority->chain[i]);
+            add_certificate(v, &n, max, x->authority->chain[i]);
     }
     for (size_t i = 0; i < x->n_certs; i++)
-        add_certificate(extra, &n, max, x->certs[i]);
+        add_certificate(v, &n, max, x->certs[i]);
+    return n;
+}
+
+static tm_err assemble(struct slice *ret, struct cmp_exchange *x, const struct slice *extra, size_t n)
+{
+    struct buf b;
     buf_init(&b, 2 * CMP_MESSAGE_MAX);
     tm_err e = cmp_message_build(&b, x->header, x->body_tlv, x->protection, extra, n);
     if (e != TM_OK) {
         buf_done(&b);
         return e;
     }
-    return copy(&x->reply, x, &b);
+    return copy(ret, x, &b);
+}
+
+static tm_err whole(struct cmp_exchange *x)
+{
+    struct slice extra[2 * CMP_CHAIN_MAX + 2];
+    return assemble(&x->reply, x, extra, extra_certs(extra, sizeof extra / sizeof *extra, x));
+}
+
+/* Who issued a certificate, and what leads from there to the root. */
+static void add_chain_of(struct cmp_exchange *x, struct slice der)
+{
+    struct cert c;
+    if (der.n == 0 || cert_parse(&c, der, NULL) != TM_OK)
+        return;
+    const struct authority *a = catalog_authority_by_key_id(x->catalog, cert_akid(&c));
+    for (size_t i = 0; a && i < a->n_chain && x->n_certs < CMP_CHAIN_MAX; i++)
+        x->certs[x->n_certs++] = i == 0 ? a->der : a->chain[i - 1];
+}
+
+tm_err cmp_answer_again(struct cmp_exchange *x)
+{
+    struct cmp_message *m = arena_alloc(x->a, sizeof *m);
+    struct cmp_outcome o = {0};
+    size_t n;
+    TM_TRY(m ? cmp_message_parse(m, x->t.reply, &x->diag) : TM_ENOMEM);
+    x->header = m->header;
+    x->body_tlv = m->body_tlv;
+    x->protection = m->protection;
+    if (cmp_outcomes_read(&o, 1, &n, m->body, m->content, NULL) == TM_OK)
+        add_chain_of(x, o.cert);
+    return whole(x);
 }
 
 /* ---- out ---- */
@@ -268,7 +303,9 @@ static void commit(struct cmp_exchange *x)
 {
     struct effect all[8];
     size_t n = 0;
-    tm_err e = assemble(x);
+    tm_err e = whole(x);
+    if (e == TM_OK && x->keep)
+        e = assemble(&x->t.reply, x, NULL, 0);
     if (e == TM_OK)
         e = collect(x, all, &n);
     if (e != TM_OK) {

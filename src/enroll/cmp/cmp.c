@@ -275,8 +275,11 @@ static void work(struct task *t)
     x->credential = "";
     x->err = admit(x);
     if (x->err == TM_OK && x->known && repeated(x)) {
-        x->reply = x->t.reply;
-        cmp_finished(x);
+        x->err = cmp_answer_again(x);
+        if (x->err == TM_OK)
+            cmp_finished(x);
+        else
+            cmp_send_error(x);
         return;
     }
     if (x->err == TM_OK && x->known)

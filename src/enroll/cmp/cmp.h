@@ -42,7 +42,7 @@ struct cmp_transaction {
     const char *credential; /* who protected the request: nobody else goes on */
     struct slice last;      /* SHA-256 of the latest message */
     struct slice nonce;     /* senderNonce of our latest answer */
-    struct slice reply;     /* and the answer itself: who repeats himself gets it again */
+    struct slice reply;     /* and the answer itself, without extraCerts: who repeats himself gets it again */
     const char *serial;     /* hex, of what was issued */
     struct slice cert;
     int64_t confirm_by;
@@ -111,6 +111,8 @@ extern const struct door_descriptor cmp_door;
 /* cmp.c: an answer has been made ready: sign, record, send. An error becomes one. From any thread but the loop. */
 void cmp_send(struct cmp_exchange *x);
 void cmp_send_error(struct cmp_exchange *x);
+/* The answer that the transaction keeps, once more: x->reply. */
+tm_err cmp_answer_again(struct cmp_exchange *x);
 /* Note failInfo, rule and reason; returns `e`. */
 [[gnu::format(printf, 5, 6)]] tm_err cmp_refuse(struct cmp_exchange *x, enum cmp_fail fail, tm_err e,
                                                 const char *rule, const char *fmt, ...);

@@ -2,36 +2,14 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/json.h"
 #include "base/text.h"
+#include "der/builder.h"
+#include "der/reader.h"
 #include "enroll/cmp/cmp.h"
 #include "issue/cmp_settings.h"
 #include <string.h>
 
 enum { STATE_MAX = 1 << 20, WAITING_LIFE = 30 * 86400, UNCONFIRMED_LIFE = 365 * 86400, ID_OCTETS = 20 };
-
-struct stored {
-    const char *endpoint, *profile, *request, *pending, *credential, *last, *nonce, *reply, *serial, *cert;
-    int64_t body, request_id, confirm_by;
-    bool implicit_confirm;
-};
-static const struct json_field schema[] = {
-    JSON_FIELD(struct stored, endpoint, JSON_K_STRING, .required = true),
-    JSON_FIELD(struct stored, profile, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, body, JSON_K_INT),
-    JSON_FIELD(struct stored, request, JSON_K_STRING, .max = STATE_MAX, .def = ""),
-    JSON_FIELD(struct stored, pending, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, request_id, JSON_K_INT),
-    JSON_FIELD(struct stored, implicit_confirm, JSON_K_BOOL),
-    JSON_FIELD(struct stored, credential, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, last, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, nonce, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, reply, JSON_K_STRING, .max = STATE_MAX, .def = ""),
-    JSON_FIELD(struct stored, serial, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct stored, cert, JSON_K_STRING, .max = STATE_MAX, .def = ""),
-    JSON_FIELD(struct stored, confirm_by, JSON_K_INT),
-    {0},
-};
 
 /* The row of a transaction at an endpoint; ids of other endpoints' clients don't meet. */
 static tm_err row_id(const char **ret, struct cmp_exchange *x)
@@ -44,79 +22,81 @@ static tm_err row_id(const char **ret, struct cmp_exchange *x)
     return *ret ? TM_OK : TM_ENOMEM;
 }
 
-static tm_err octets(struct slice *ret, struct arena *a, const char *text)
+/* ---- the row's state: SEQUENCE { endpoint, profile, pending, credential, serial UTF8String, body, requestId + 1, confirmBy INTEGER,
+ *     implicitConfirm BOOLEAN, request, last, nonce, reply, cert OCTET STRING }. Each certificate costs such a row: it is small, so that many
+ *     go into a page of the store ---- */
+
+enum { TEXTS = 5, NUMBERS = 3, OCTETS = 5 };
+
+static tm_err text(const char **ret, struct arena *a, struct der_reader *r)
 {
-    return base64_decode(ret, a, slice_str(text), BASE64_STD) == TM_OK ? TM_OK : TM_ECORRUPT;
+    struct slice s;
+    TM_TRY(der_read(r, DER_UTF8_STRING, &s));
+    *ret = arena_strndup(a, (const char *)s.p, s.n);
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err state_read(struct cmp_transaction *t, struct arena *a, struct der_reader *r)
+{
+    const char **const texts[TEXTS] = {&t->endpoint, &t->profile, &t->pending, &t->credential, &t->serial};
+    struct slice *const octets[OCTETS] = {&t->request, &t->last, &t->nonce, &t->reply, &t->cert};
+    uint64_t numbers[NUMBERS];
+    struct der_reader seq;
+    TM_TRY(der_enter(r, DER_SEQUENCE, &seq));
+    for (size_t i = 0; i < TEXTS; i++)
+        TM_TRY(text(texts[i], a, &seq));
+    for (size_t i = 0; i < NUMBERS; i++)
+        TM_TRY(der_read_uint(&seq, &numbers[i]));
+    TM_TRY(der_read_bool(&seq, &t->implicit_confirm));
+    for (size_t i = 0; i < OCTETS; i++)
+        TM_TRY(der_read(&seq, DER_OCTET_STRING, octets[i]));
+    t->body = (int64_t)numbers[0];
+    t->request_id = (int64_t)numbers[1] - 1;
+    t->confirm_by = (int64_t)numbers[2];
+    TM_TRY(der_end(&seq));
+    return der_end(r);
 }
 
 tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct acme_row *row)
 {
-    struct stored s = {0};
-    struct diag diag = {0};
-    json_t *doc = NULL;
-    if (json_parse(&doc, row->state, STATE_MAX, &diag) != TM_OK)
-        return TM_ECORRUPT;
-    tm_err e = json_bind(&s, schema, doc, "", a, &diag);
-    json_decref(doc);
+    struct cmp_transaction t = {.row = *row, .state = CMP_T_DONE};
+    struct der_reader r;
+    der_reader_init(&r, row->state, NULL);
+    tm_err e = state_read(&t, a, &r);
     if (e != TM_OK)
         return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;
-    *ret = (struct cmp_transaction){.row = *row,
-                                    .endpoint = s.endpoint,
-                                    .profile = s.profile,
-                                    .body = s.body,
-                                    .pending = s.pending,
-                                    .request_id = s.request_id,
-                                    .implicit_confirm = s.implicit_confirm,
-                                    .credential = s.credential,
-                                    .serial = s.serial,
-                                    .confirm_by = s.confirm_by,
-                                    .state = CMP_T_DONE};
     if (row->status > CMP_T_NEW && row->status < CMP_T_DONE)
-        ret->state = (enum cmp_state)row->status;
-    TM_TRY(octets(&ret->request, a, s.request));
-    TM_TRY(octets(&ret->last, a, s.last));
-    TM_TRY(octets(&ret->nonce, a, s.nonce));
-    TM_TRY(octets(&ret->reply, a, s.reply));
-    return octets(&ret->cert, a, s.cert);
+        t.state = (enum cmp_state)row->status;
+    *ret = t;
+    return TM_OK;
 }
 
-static void put(struct buf *b, const char *key, const char *value)
+static void state_write(struct der_builder *b, const struct cmp_transaction *t)
 {
-    buf_putc(b, b->n > 1 ? ',' : ' ');
-    buf_put_json_string(b, slice_str(key));
-    buf_putc(b, ':');
-    buf_put_json_string(b, slice_str(value ? value : ""));
-}
-
-static void put_octets(struct buf *b, const char *key, struct slice value)
-{
-    if (value.n == 0)
-        return;
-    buf_printf(b, ",\"%s\":\"", key);
-    buf_put_base64(b, value, BASE64_STD, 0);
-    buf_putc(b, '"');
+    const char *const texts[TEXTS] = {t->endpoint, t->profile, t->pending, t->credential, t->serial};
+    const int64_t numbers[NUMBERS] = {t->body, t->request_id + 1, t->confirm_by};
+    /* Of a certificate that nobody has to confirm any more it matters that there was one. */
+    struct slice cert = t->state == CMP_T_DONE ? slice_sub(t->cert, 0, 1) : t->cert;
+    const struct slice octets[OCTETS] = {t->request, t->last, t->nonce, t->reply, cert};
+    der_open(b, DER_SEQUENCE);
+    for (size_t i = 0; i < TEXTS; i++)
+        der_put(b, DER_UTF8_STRING, slice_str(texts[i] ? texts[i] : ""));
+    for (size_t i = 0; i < NUMBERS; i++)
+        der_put_uint(b, (uint64_t)numbers[i]);
+    der_put_bool(b, t->implicit_confirm);
+    for (size_t i = 0; i < OCTETS; i++)
+        der_put(b, DER_OCTET_STRING, octets[i]);
+    der_close(b);
 }
 
 tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a)
 {
+    struct der_builder d;
     struct buf b;
     buf_init(&b, STATE_MAX);
-    buf_putc(&b, '{');
-    put(&b, "endpoint", t->endpoint);
-    put(&b, "profile", t->profile);
-    put(&b, "pending", t->pending);
-    put(&b, "credential", t->credential);
-    put(&b, "serial", t->serial);
-    buf_printf(&b, ",\"body\":%lld,\"request_id\":%lld,\"confirm_by\":%lld,\"implicit_confirm\":%s",
-               (long long)t->body, (long long)t->request_id, (long long)t->confirm_by,
-               t->implicit_confirm ? "true" : "false");
-    put_octets(&b, "request", t->request);
-    put_octets(&b, "last", t->last);
-    put_octets(&b, "nonce", t->nonce);
-    put_octets(&b, "reply", t->reply);
-    put_octets(&b, "cert", t->cert);
-    buf_putc(&b, '}');
-    tm_err e = buf_err(&b);
+    der_builder_init(&d, &b);
+    state_write(&d, t);
+    tm_err e = der_builder_finish(&d);
     if (e == TM_OK)
         e = arena_copy(&t->row.state, a, buf_slice(&b));
     buf_done(&b);
@@ -124,8 +104,7 @@ tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a)
     t->row.kind = ROW_CMP_TRANSACTION;
     t->row.status = t->state;
     t->row.due_at = confirmable ? (t->confirm_by + 1) * 1000 : 0;
-    t->row.owner = t->endpoint;
-    t->row.key = t->row.ref = "";
+    t->row.owner = t->row.key = t->row.ref = "";
     return e;
 }
 
@@ -172,7 +151,6 @@ tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x)
     int64_t retention = x->endpoint->cmp->retention, now = clock_now();
     TM_TRY(sha256(hash, x->m.der));
     TM_TRY(arena_copy(&t->last, x->a, SLICE_ARR(hash)));
-    t->reply = x->reply;
     t->row.keep_until = later(now + (t->state == CMP_T_WAITING ? WAITING_LIFE : retention), t->remember);
     /* Who has to confirm can, however short the retention is; and what nobody confirms is found, however long the server was away. */
     if (t->state == CMP_T_UNCONFIRMED)
