@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PER_TXN = 2000, SHARDS = 64, REVOCATIONS = 41, CHUNK = 256 << 10, DAY = 86400, WAIT_MS = 600000 };
+enum { PER_TXN = 2000, SHARDS = 64, REVOCATIONS = 41, CHUNK = 256 << 10, DAY = 86400, WAIT_MS = 600000, POLL_NS = 6000000 };
 static const char authority_name[] = "issuing-ca";
 
 struct bench_crl {
@@ -363,7 +363,7 @@ static tm_err shard_once(struct bench_crl *b, const struct bench_server *s, stru
         if (!listed && since(begun) * 1e3 > WAIT_MS)
             e = diag_fail(diag, TM_EIO, NULL, NULL, "%s never listed %s", path, hex);
         if (e == TM_OK && !listed)
-            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
     }
     if (e == TM_OK)
         bench_add(&b->shard_ms, since(begun) * 1e3);
