@@ -117,6 +117,23 @@ const char *bench_field(const struct bench_conn *c, const char *name);
 tm_err bench_bulk(const struct bench_server *s, const struct bench_csr *v, size_t n, double *ret_s,
                   struct buf *results, struct diag *diag);
 
+/* ---- many connections, plain HTTP (bench_load.c) ---- */
+
+struct bench_load {
+    int port;
+    size_t connections;
+    const struct slice *requests;     /* whole HTTP messages, taken in turn */
+    size_t n_requests, n;             /* of those `n` are sent in all */
+    double per_s;                     /* at this pace; 0: as fast as they are answered */
+    bool once;                        /* a connection each */
+    bool (*check)(struct slice body); /* of an answer 200; may be NULL */
+};
+struct bench_load_result {
+    double per_s, median_us, p99_us; /* at a pace: counted from when it was due */
+};
+/* Any other answer than 200 ends it. */
+tm_err bench_load_run(const struct bench_load *what, struct bench_load_result *ret, struct diag *diag);
+
 /* ---- one client at a time (bench_serve.c) ---- */
 
 /* One enrollment after the other over EST on one connection, the server idle between them. */

@@ -25,5 +25,6 @@ extern const struct command bench_commands[];
 extern const struct command bench_acme_commands[];
 extern const struct command bench_cmp_commands[];
 extern const struct command bench_crl_commands[];
+extern const struct command bench_ocsp_commands[];
 extern const struct command bench_scep_commands[];
 extern const struct command misc_commands[];

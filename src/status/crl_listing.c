@@ -23,6 +23,12 @@ void crl_listing_close(struct crl_listing *l)
     l->page = NULL;
 }
 
+static bool of_scope(const void *arg, const uint8_t id[CERT_SERIAL_LEN])
+{
+    const struct crl_listing *l = arg;
+    return crl_scope_has(l->scope, l->self, id);
+}
+
 static tm_err next_page(struct crl_listing *l, struct diag *diag)
 {
     uint8_t after[64];
@@ -46,6 +52,8 @@ static tm_err next_page(struct crl_listing *l, struct diag *diag)
         .filter = {.authority = x->name, .not_after_from = l->ends_from, .revoked = 1, .source = -1},
         .after = kept,
         .limit = PAGE,
+        .keep = l->scope->count ? of_scope : NULL,
+        .keep_arg = l,
     };
     l->row = 0;
     l->begun = true;
@@ -94,7 +102,7 @@ tm_err crl_listing_next(struct crl_listing *l, struct crl_entry *ret, struct dia
     const struct cert_row *row;
     do
         TM_TRY(next_row(l, &row, diag));
-    while (!crl_scope_has(l->scope, l->self, row->id) || !crl_entry_of_row(ret, l->octets, row));
+    while (!crl_entry_of_row(ret, l->octets, row));
     /* RFC 5280 5.3.3: what names no issuer has that of the entry before, the first one that of the list. */
     if (!l->named && l->of[l->i] != l->self)
         ret->issuer = l->of[l->i]->cert.subject;

@@ -324,6 +324,9 @@ struct store_read {
     struct slice after; /* page: continue after this id (cert id octets, or text) */
     size_t limit;       /* 0: 100; at most 10000 */
     bool with_der;
+    /* READ_REVOKED: only those whose id passes, asked on the thread that reads; NULL: all. The others cost next to nothing. */
+    bool (*keep)(const void *arg, const uint8_t id[CERT_SERIAL_LEN]);
+    const void *keep_arg;
     bool
         states_only; /* READ_CERTS: ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
     /* answer */

@@ -403,9 +403,14 @@ tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read 
     query_text(&q, r->filter.authority);
     query_blob(&q, r->after);
     query_int(&q, r->filter.not_after_from);
-    query_int(&q, (int64_t)limit + 1);
+    query_int(&q, r->keep ? -1 : (int64_t)limit + 1);
     tm_err err = TM_OK;
     while (err == TM_OK && !r->more && query_row(&q)) {
+        uint8_t id[CERT_SERIAL_LEN] = {0};
+        if (r->keep)
+            column_octets(&q, 0, id, sizeof id);
+        if (r->keep && !r->keep(r->keep_arg, id))
+            continue;
         r->more = r->n == limit;
         if (r->more)
             break;

@@ -177,7 +177,8 @@ static void test_ocsp__clock_steps_back_over_a_restart(void **state)
     struct diag diag = {0};
     clock_fix(0);
     int64_t now = clock_now();
-    CHECK_OK(house_event(house, TENANT_DEFAULT, "test.event", "test", (struct event_field[]){{0}}, &diag), diag);
+    CHECK_OK(house_event(house, TENANT_DEFAULT, "test.event", "test", (struct event_field[]){{0}}, &diag),
+             diag);
     CHECK_OK(house_sequence(house, &diag), diag); /* a checkpoint of now */
     struct issue_request *r = issue_leaf(arena, house, "restart.example.org");
     struct ocsp *before = ocsp_stop(house);
@@ -197,7 +198,8 @@ static void test_ocsp__malformed(void **state)
     uint64_t before = counted(OCSP_MALFORMED);
     assert_int_equal(post(SLICE_LIT("\x30\x03\x30\x01")).outcome, OCSP_MALFORMED_REQUEST);
     uint8_t nonce[129] = {1}, serial[CERT_SERIAL_LEN] = {1};
-    assert_int_equal(ask(serial, SLICE_ARR(nonce)).outcome, OCSP_MALFORMED_REQUEST); /* one more than RFC 9654 allows */
+    assert_int_equal(ask(serial, SLICE_ARR(nonce)).outcome,
+                     OCSP_MALFORMED_REQUEST); /* one more than RFC 9654 allows */
     assert_int_equal(ask(serial, slice_of(nonce, 128)).outcome, OCSP_SUCCESSFUL);
     assert_int_equal(counted(OCSP_MALFORMED), before + 2);
     struct ocsp_id id = id_of(ca, serial);
