@@ -133,7 +133,7 @@ static tm_err sign_and_record(struct crl_making *m, struct sign_op *op, struct d
     chain_recorded(h->chain, op->chain_seq);
     if (m->last && m->last->file && strcmp(m->last->file, file) != 0)
         crl_file_remove(h, m->last->file);
-    status_published(h, x, m->scope->name, m->number);
+    status_published(h, x, m->scope->name, m->number, clock_mono_ns() - m->begun_ns);
     return TM_OK;
 }
 
@@ -253,7 +253,8 @@ static tm_err publish_scope(struct house *h, const struct authority *x, const st
     struct arena *a = arena_new(CRL_DER_MAX);
     if (!a)
         return TM_ENOMEM;
-    struct crl_making m = {.h = h, .x = x, .scope = s, .dirty = dirty, .a = a, .out = {.fd = -1}};
+    struct crl_making m = {
+        .h = h, .x = x, .scope = s, .dirty = dirty, .a = a, .begun_ns = clock_mono_ns(), .out = {.fd = -1}};
     tm_err e = x->offline ? crl_series_publish(h, x, ret_published, a, diag)
                           : publish(&m, when, ret_published, diag);
     crl_out_done(&m.out);
@@ -304,6 +305,13 @@ static tm_err publish_authority(struct house *h, const struct authority *x, enum
         bool published = false;
         /* A complete one makes the delta to the one before it useless. */
         enum crl_when w = v[i].delta && complete ? CRL_NOW : when_of(when, x, &v[i], dirty);
+        /* With shards nobody waits for the complete one. */
+        bool whole = !v[i].count && !v[i].delta && !v[i].indirect;
+        if (w == CRL_WHEN_CHANGED && whole && x->n_shards && dirty && !dirty->all &&
+            status_put_off(h, x, v[i].name))
+            w = CRL_WHEN_DUE;
+        if (w == CRL_WHEN_DUE && status_put_off_over(h, x, v[i].name))
+            w = CRL_NOW;
         if (w == CRL_WHEN_DUE && !x->offline &&
             clock_now() < status_due_at(h, x, v[i].name, v[i].delta ? x->crl_delta : x->crl_every))
             continue;

@@ -42,9 +42,16 @@ void status_forget(struct house *h, const struct authority *x);
 int64_t status_due_at(struct house *h, const struct authority *x, const char *scope, int64_t every);
 void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at);
 
-/* The number of the last list that this process has published, as long as it serves; 0: it published none. */
-void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number);
+/* The number of the last list that this process has published, as long as it serves; 0: it published none. `took_ns`: making it. */
+void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number,
+                      uint64_t took_ns);
 int64_t status_published_last(struct house *h, const struct authority *x, const char *scope);
+
+/* A list that takes long to make is made anew so seldom that it takes a twentieth of the time: whoever waits for a revocation has a shorter one. True: it is
+ * put off, and what has changed since the last one is forgotten for it. */
+bool status_put_off(struct house *h, const struct authority *x, const char *scope);
+/* One that was put off, and whose time has come. */
+bool status_put_off_over(struct house *h, const struct authority *x, const char *scope);
 
 /* What was revoked or released and has not been looked at since. */
 enum { CRL_DIRTY_MAX = 20000 };
@@ -54,7 +61,7 @@ struct crl_dirty_id {
     uint8_t id[CERT_SERIAL_LEN];
 };
 struct crl_dirty {
-    bool all; /* too many, or nobody knows */
+    bool all;         /* too many, or nobody knows */
     int64_t taken_ms; /* what was revoked before is in it */
     size_t n, cap;
     struct crl_dirty_id *v; /* of who took it: free() */

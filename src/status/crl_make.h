@@ -14,6 +14,7 @@ struct crl_making {
     struct arena *a;               /* of this publication */
     const struct crl_row *last;    /* the list before; NULL: none */
     struct crl_row base;           /* of a delta: the complete one that it goes with */
+    uint64_t begun_ns;             /* clock_mono_ns() */
     int64_t number, this_update, next_update, as_of_ms;
     uint8_t number_octets[7];
     struct crl_out out; /* once it is made */

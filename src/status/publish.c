@@ -42,6 +42,8 @@ struct due {
     char authority[64], scope[16];
     int64_t every, at;
     int64_t number; /* of the last one that was published here; 0: none */
+    bool put_off;
+    uint64_t made_ns, took_ns;
 };
 
 struct status {
@@ -152,7 +154,8 @@ static struct due *add_due(struct status *s, const struct authority *x, const ch
     return d;
 }
 
-void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number)
+void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number,
+                      uint64_t took_ns)
 {
     struct status *s = h->status;
     if (!s)
@@ -162,8 +165,46 @@ void status_published(struct house *h, const struct authority *x, const char *sc
     if (d) {
         d->number = number;
         d->every = 0; /* when it is due again is to be worked out */
+        d->put_off = false;
+        d->made_ns = clock_mono_ns();
+        d->took_ns = took_ns;
     }
     pthread_mutex_unlock(&s->lock);
+}
+
+/* What is made in a moment is never put off. */
+static bool too_soon(const struct due *d)
+{
+    static const uint64_t moment_ns = 20000000;
+    return d->took_ns >= moment_ns && clock_mono_ns() - d->made_ns < 20 * d->took_ns;
+}
+
+bool status_put_off(struct house *h, const struct authority *x, const char *scope)
+{
+    struct status *s = h->status;
+    if (!s)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    struct due *d = find_due(s, x, scope);
+    bool put_off = d && too_soon(d);
+    if (put_off) {
+        d->put_off = true;
+        d->number = 0; /* what changed meanwhile is not known any more */
+    }
+    pthread_mutex_unlock(&s->lock);
+    return put_off;
+}
+
+bool status_put_off_over(struct house *h, const struct authority *x, const char *scope)
+{
+    struct status *s = h->status;
+    if (!s)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    const struct due *d = find_due(s, x, scope);
+    bool over = d && d->put_off && !too_soon(d);
+    pthread_mutex_unlock(&s->lock);
+    return over;
 }
 
 int64_t status_published_last(struct house *h, const struct authority *x, const char *scope)
