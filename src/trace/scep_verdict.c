@@ -34,7 +34,7 @@ static const char *advice(const char *why, int fail)
         {"scep.challenge:", "`touchmark token create --for scep` makes a one-time challenge for the names"},
         {"scep.nonce:", "the client reuses its nonce: each message has to have a new one"},
         {"scep.transaction:",
-         "the transaction, or the challenge, was used with another key: a new key needs a new challenge"},
+         "the transaction is not known here, or it or its challenge was used with another key: a new key needs a new challenge"},
         {"scep.envelope:",
          "what was opened is not the signer's own request: the client took an old RA certificate, or another key than it signs with"},
         {"scep.cipher:",
