@@ -380,6 +380,7 @@ const struct api_route revocation_api_routes[] = {
      "Approve one that somebody else has asked for", "certificates", "Comment", "RevocationJob",
      API_BODY_OPTIONAL},
     {HTTP_M_POST, "/api/v1/revocations/{id}/cancel", DECIDERS, cancel, COMMENT_BODY, "cancelRevocation",
-     "Stop one: what is revoked stays revoked", "certificates", "Comment", "RevocationJob", API_BODY_OPTIONAL},
+     "Stop one: what is revoked stays revoked", "certificates", "Comment", "RevocationJob",
+     API_BODY_OPTIONAL},
     {0},
 };

@@ -104,10 +104,11 @@ static tm_err follow(struct house *h, struct arena *a, const struct authority *x
                          "urls.crl of \"%s\" does not end in full.crl: its shards would have no address",
                          x->name);
     if (!room_for(x, x->shards_wanted))
-        return diag_fail(diag, TM_ETOOBIG, NULL, "/crl/shards",
-                         "certificates name so many shards of earlier numbers already that %u more are too many; "
-                         "go back to one of those",
-                         x->shards_wanted);
+        return diag_fail(
+            diag, TM_ETOOBIG, NULL, "/crl/shards",
+            "certificates name so many shards of earlier numbers already that %u more are too many; "
+            "go back to one of those",
+            x->shards_wanted);
     if (x->n_shards >= CHANGES_MAX)
         return diag_fail(diag, TM_ETOOBIG, NULL, "/crl/shards", "changed more than %d times", CHANGES_MAX);
     for (size_t i = 0; i < x->n_shards; i++)

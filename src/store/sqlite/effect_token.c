@@ -179,7 +179,8 @@ static tm_err idem_check(struct sqlite_store *s, struct effect *e, struct diag *
     query_text(&q, e->u.idem.key);
     bool taken = query_row(&q) && column_int(&q, 2) > clock_now();
     TM_TRY(query_end(&q, diag));
-    return taken ? diag_fail(diag, TM_ECONFLICT, "idempotency-key", "key", "the idempotency key was used before")
+    return taken ? diag_fail(diag, TM_ECONFLICT, "idempotency-key", "key",
+                             "the idempotency key was used before")
                  : TM_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "issue/house.h"
 #include "issue/issue.h"
@@ -17,7 +18,6 @@
 #include "keys/signer.h"
 #include "register/register.h"
 #include "status/crl.h"
-#include "unit/remove_tree.h"
 #include "x509/csr.h"
 #include <cmocka.h>
 #include <fcntl.h>
@@ -63,7 +63,7 @@ static const char test_root_passphrase[] = "battery staple";
 
 [[maybe_unused]] static void test_dir_remove(void)
 {
-    remove_tree(test_dir);
+    file_remove_tree(test_dir, true);
 }
 
 [[maybe_unused]] static void write_test_file(const char *name, struct slice contents)

@@ -1,10 +1,10 @@
 /* A register over a real embedded store in a directory of its own, and a signer that is played: it holds the log's key, the chain and the
  * last checkpoint of each log, as the real one does. */
 #pragma once
+#include "base/file.h"
 #include "keys/signer.h"
 #include "register_test.h"
 #include "store/store.h"
-#include "unit/remove_tree.h"
 #include <openssl/evp.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -176,7 +176,7 @@ static void played_recorded(void *ctx, uint64_t seq)
 /* As if the disk had been lost: the directory stays, empty. */
 [[maybe_unused]] static void house_wipe(const char *path)
 {
-    assert_int_equal(remove_tree(path), 0);
+    file_remove_tree(path, true);
     assert_int_equal(mkdir(path, 0700), 0);
 }
 
@@ -184,7 +184,7 @@ static void played_recorded(void *ctx, uint64_t seq)
 {
     struct house *h = *state;
     house_down(h);
-    remove_tree(h->dir);
+    file_remove_tree(h->dir, true);
     EVP_PKEY_free(h->signer.key);
     free(h->signer.hash);
     free(h->signer.recorded);

@@ -94,7 +94,7 @@ static int teardown(void **state)
     register_close(g->h.reg);
     g->h.reg = NULL;
     signer_free(g->signer);
-    remove_tree(g->keys);
+    file_remove_tree(g->keys, true);
     *h = g->h;
     free(g);
     *state = h;

@@ -1,6 +1,6 @@
 #include "suite.h"
 #include "base/digest.h"
-#include "unit/remove_tree.h"
+#include "base/file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ char *suite_directory(void)
 
 void suite_directory_remove(const char *path)
 {
-    remove_tree(path);
+    file_remove_tree(path, true);
 }
 
 int suite_setup(void **state)

@@ -61,13 +61,16 @@ static tm_err find(struct suite *s, unsigned number, size_t *ret_n)
     return err;
 }
 
+/* Of 10 ms. The index is made by a thread that leaves the processor to all others: on a busy machine that takes what it takes. */
+enum { PATIENCE = 60000 };
+
 /* Every `step`-th certificate is found once; waits for an index that is being rebuilt. */
 static void assert_all_found(struct suite *s, unsigned n, unsigned step)
 {
     for (unsigned i = 0; i < n; i += step) {
         size_t found = 0;
         tm_err err;
-        for (int tries = 0; (err = find(s, i, &found)) == TM_EUNAVAIL && tries < 2000; tries++)
+        for (int tries = 0; (err = find(s, i, &found)) == TM_EUNAVAIL && tries < PATIENCE; tries++)
             usleep(10000);
         assert_ok(err);
         assert_int_equal(found, 1);
@@ -80,7 +83,7 @@ static void assert_all_found(struct suite *s, unsigned n, unsigned step)
 static void wait_for_segments(struct suite *s, uint64_t tail_max)
 {
     struct store_stats stats = {0};
-    for (int tries = 0; tries < 2000; tries++) {
+    for (int tries = 0; tries < PATIENCE; tries++) {
         s->store->driver->stats(s->store, &stats);
         if (stats.index_tail <= tail_max)
             return;
@@ -151,15 +154,17 @@ static void test_index__look_ups_while_it_grows(void **state)
             atomic_store(&k[i].known, n + STEP);
     }
     struct store_stats stats = {.index_segments = 99};
-    for (int tries = 0; tries < 2000 && stats.index_segments > 2; tries++) {
+    for (int tries = 0; tries < PATIENCE && stats.index_segments > 2; tries++) {
         usleep(10000);
         s->store->driver->stats(s->store, &stats);
     }
-    assert_in_range(stats.index_segments, 1, 2);
     for (unsigned i = 0; i < ASKERS; i++) {
         atomic_store(&k[i].stop, true);
         pthread_join(threads[i], NULL);
         arena_free(k[i].suite.arena);
+    }
+    assert_in_range(stats.index_segments, 1, 2);
+    for (unsigned i = 0; i < ASKERS; i++) {
         assert_int_equal(k[i].bad, 0);
         assert_true(k[i].asked > 100);
     }
@@ -297,7 +302,7 @@ static void test_index__merged_files_left_behind(void **state)
     add_certs(s, MANY, 4 * MANY);
     wait_for_segments(s, 8192);
     struct store_stats stats;
-    for (int tries = 0; tries < 2000; tries++) {
+    for (int tries = 0; tries < PATIENCE; tries++) {
         s->store->driver->stats(s->store, &stats);
         if (stats.index_segments < 16)
             break;
