@@ -91,7 +91,7 @@ static void window(int64_t *ret_start, int64_t *ret_end, const struct look *k, c
     int64_t start = p ? profile_renew_before(p, row->not_before, row->not_after) : row->not_after - life / 3;
     if (row->revoked_at) {
         start = row->not_before;
-        *ret_end = start + 1 > row->revoked_at / 1000 ? start + 1 : row->revoked_at / 1000;
+        *ret_end = start + 1 > row->revoked_at ? start + 1 : row->revoked_at;
     } else if (k->window.end) {
         start = k->window.start;
         *ret_end = k->window.end;
