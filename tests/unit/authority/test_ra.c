@@ -58,11 +58,12 @@ static void test_init__an_ra_for_each_ca(void **state)
 
 static tm_err sign(struct slice *ret, const struct authority *x, enum oid type, struct diag *diag)
 {
-    struct message m = {.tenant = TENANT_DEFAULT,
-                        .authority = x,
-                        .request_id = "test",
-                        .content_type = type,
-                        .content = SLICE_LIT("an answer")};
+    struct message m = {
+        .tenant = TENANT_DEFAULT,
+        .authority = x,
+        .request_id = "test",
+        .content_type = type,
+        .content = SLICE_LIT("\x30\x06\x30\x00\x30\x00\x30\x00") /* a PKIResponse that says nothing */};
     return message_sign(ret, arena, house, &m, diag);
 }
 
