@@ -188,25 +188,27 @@ static void test_crl_stream__the_same_verdict(void **state)
             struct crl c;
             struct crl_iter it;
             struct crl_entry e;
-            size_t n, streamed;
+            size_t n = 0, streamed = 0;
             tbs.p[i] = before ^ (uint8_t)(1 << bit);
             tm_err err = crl_parse_tbs(&c, buf_slice(&tbs), NULL);
             if (err == TM_OK) {
                 crl_iter_init(&it, &c, NULL);
-                for (n = 0; (err = crl_next(&it, &e)) == TM_OK; n++)
-                    ;
+                while ((err = crl_next(&it, &e)) == TM_OK)
+                    n++;
                 err = err == TM_ENOTFOUND ? TM_OK : err;
             }
             struct reading r = {.rest = buf_slice(&tbs)};
             struct crl_source src = {.read = give, .arg = &r};
             struct crl_stream *s = NULL;
             tm_err e2 = crl_stream_open(&s, &src, tbs.n, true, NULL);
-            for (streamed = 0; e2 == TM_OK; streamed += e2 == TM_OK)
-                e2 = crl_stream_next(s, &e);
+            while (e2 == TM_OK && (e2 = crl_stream_next(s, &e)) == TM_OK)
+                streamed++;
             if (e2 == TM_ENOTFOUND)
                 e2 = crl_stream_end(s);
             crl_stream_free(s);
             assert_int_equal(err == TM_OK, e2 == TM_OK);
+            if (err == TM_OK)
+                assert_int_equal(n, streamed);
             refused += err != TM_OK;
         }
         tbs.p[i] = before;
