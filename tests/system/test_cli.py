@@ -358,4 +358,4 @@ def test_cert_list__without_subjects(house, openssl):
 
 def test_token_create__for_acme(house):
     """An ACME client can only be given the key of an external account."""
-    assert house.cli("token", "create", "--for", "acme").stdout.startswith("key id:")
+    assert house.cli("token", "create", "--for", "acme", "--endpoint", "acme").stdout.startswith("key id:")
