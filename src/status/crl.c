@@ -215,9 +215,9 @@ static void note_clock(const struct crl_making *m)
 
 static tm_err publish(struct crl_making *m, enum crl_when when, bool *ret_published, struct diag *diag)
 {
-    struct crl_row row;
-    tm_err e = crl_current_of(&row, m->a, m->h, m->x, m->scope->name);
-    m->last = e == TM_OK ? &row : NULL;
+    struct crl_row *row = arena_calloc(m->a, 1, sizeof *row);
+    tm_err e = row ? crl_current_of(row, m->a, m->h, m->x, m->scope->name) : TM_ENOMEM;
+    m->last = e == TM_OK ? row : NULL;
     if (e == TM_OK || e == TM_ENOTFOUND)
         e = choose_number(m);
     if (e != TM_OK)

@@ -175,11 +175,11 @@ static tm_err sequence_changed(bool *ret, struct crl_making *m, struct diag *dia
     struct crl_in in;
     struct crl_entry now, was;
     TM_TRY(crl_in_open(&in, m->h, m->last, diag));
-    tm_err e = crl_listing_open(&l, m->h, m->x, m->scope, ends_from(m)), en = e, ew = e;
+    tm_err e = crl_listing_open(&l, m->h, m->x, m->scope, ends_from(m)), en = e;
     *ret = false;
     while (e == TM_OK && en == TM_OK && !*ret) {
         en = crl_listing_next(&l, &now, diag);
-        ew = crl_stream_next(in.s, &was);
+        tm_err ew = crl_stream_next(in.s, &was);
         *ret = en != ew ||
                (en == TM_OK && (!crl_entry_same(&now, &was) || crl_serial_cmp(now.serial, was.serial) != 0 ||
                                 !slice_eq(now.issuer, was.issuer)));

@@ -63,7 +63,7 @@ static tm_err resolve(struct address *ret, size_t *ret_n, struct attempt *t, con
 tm_err attempt_connect(int *ret_fd, struct attempt *t, const char *host, int port)
 {
     struct address v[REACH_ADDRESSES_MAX];
-    size_t n;
+    size_t n = 0;
     TM_TRY(resolve(v, &n, t, host));
     tm_err e = reach_connect(ret_fd, &t->reach, v, n, port);
     return e == TM_EUNAVAIL ? attempt_failed(t, ACME_P_CONNECTION, "%s", t->reach.why) : e;

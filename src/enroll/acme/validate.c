@@ -193,7 +193,7 @@ static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, str
         t = (struct attempt){.settings = &none, .final = true};
         e = attempt_failed(&t, ACME_P_UNAUTHORIZED, "the endpoint is closed");
     }
-    if (e == TM_OK)
+    if (e == TM_OK && ep)
         proven(&z, due, ep->acme);
     else if (tm_err_class(e) == TM_CLASS_INTERNAL)
         return e;
