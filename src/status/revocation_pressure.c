@@ -98,7 +98,7 @@ static tm_err holder_key(struct cert_key *ret, struct cert_key **ret_names, size
     struct cert c;
     *ret_n = 0;
     *ret = (struct cert_key){.kind = CERT_KEY_DEVICE, .value = slice_str(row->device)};
-    if (row->device[0])
+    if (ret->value.n)
         return TM_OK;
     *ret = (struct cert_key){.kind = CERT_KEY_SUBJECT, .value = slice_str(row->subject)};
     if (row->der.n == 0)
