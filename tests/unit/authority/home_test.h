@@ -115,6 +115,7 @@ static const char test_root_passphrase[] = "battery staple";
 
 /* A home, made once a test program. */
 static struct arena *home_arena;
+[[maybe_unused]] static int64_t home_begun_at; /* before it was made, however long that took */
 static struct init_result home;
 static struct secret home_passphrase, root_passphrase;
 
@@ -131,6 +132,7 @@ static struct secret home_passphrase, root_passphrase;
         c.public_base = "http://pki.example.org";
     c.passphrase = &home_passphrase;
     c.root_passphrase = &root_passphrase;
+    home_begun_at = clock_now();
     CHECK_OK(house_init(&home, home_arena, &c, NULL, NULL, &diag), diag);
 }
 
