@@ -48,9 +48,9 @@ static tm_err window_state(struct slice *ret, struct arena *a, const struct rene
 static tm_err window_effect(struct effect *ret, struct api_call *c, const struct renewal_doc *d,
                             const struct cert_row *row)
 {
-    *ret = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = c->tenant->id, .expected_version = -1};
-    struct acme_row *r = &ret->u.acme.row;
-    r->kind = ACME_WINDOW;
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = c->tenant->id, .expected_version = -1};
+    struct object_row *r = &ret->u.object.row;
+    r->kind = OBJECT_ACME_WINDOW;
     r->id = arena_hex(c->arena, SLICE_ARR(row->id));
     r->owner = r->key = r->ref = "";
     r->created_at = clock_now();
@@ -71,7 +71,7 @@ static tm_err commit(struct api_call *c, const struct renewal_doc *d, const stru
     buf_init(&list, 64 << 10);
     for (size_t i = 0; i < n; i++) {
         TM_TRY(window_effect(&effects[i], c, d, rows[i]));
-        buf_printf(&list, "%s\"%s\"", i ? "," : "[", effects[i].u.acme.row.id);
+        buf_printf(&list, "%s\"%s\"", i ? "," : "[", effects[i].u.object.row.id);
     }
     buf_putc(&list, ']');
     struct event_field fields[] = {

@@ -59,11 +59,11 @@ static struct batch *batch_take(struct fill *f)
     return b;
 }
 
-static void put(struct batch *b, const struct acme_row *row)
+static void put(struct batch *b, const struct object_row *row)
 {
     struct effect *e = &b->effects[b->txn.n++];
-    *e = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = TENANT_DEFAULT, .expected_version = 0};
-    e->u.acme.row = *row;
+    *e = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = TENANT_DEFAULT, .expected_version = 0};
+    e->u.object.row = *row;
 }
 
 /* An order that ended well some time in the last month. */
@@ -83,7 +83,7 @@ static tm_err put_order(struct batch *b, const char *account, uint64_t n)
     o.names = (struct json_strings){&name, 1};
     o.authz = (struct json_strings){&authz, 1};
     o.expires = now + 7 * 86400;
-    o.row = (struct acme_row){
+    o.row = (struct object_row){
         .owner = account, .status = ACME_VALID, .created_at = now, .keep_until = now + KEEP_S};
     TM_TRY(acme_order_write(&o, b->arena));
     put(b, &o.row);
@@ -102,7 +102,7 @@ static tm_err put_account(struct batch *b, const char **ret_id)
     a.thumbprint = arena_strdup(b->arena, buf_str(&text));
     buf_done(&text);
     a.spki = key_spki(b->fill->key);
-    a.row = (struct acme_row){.status = ACME_VALID, .ref = "", .created_at = clock_now()};
+    a.row = (struct object_row){.status = ACME_VALID, .ref = "", .created_at = clock_now()};
     a.row.key = a.thumbprint ? arena_printf(b->arena, "%s/%s", b->fill->endpoint, a.thumbprint) : NULL;
     if (!a.row.key)
         return TM_ENOMEM;

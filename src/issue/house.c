@@ -429,7 +429,8 @@ static const struct job refusals_job = {.name = "refusals.record", .period_ms = 
 static const struct job retention_job = {
     .name = "retention.apply", .period_ms = 3600 * 1000, .run = apply_retention};
 static const struct job restart_job = {.name = "signer.restart", .period_ms = 2000, .run = restart_signer};
-const struct job *const house_jobs[] = {&restart_job, &sequence_job, &refusals_job, &retention_job, NULL};
+const struct job *const house_jobs[] = {&restart_job,   &sequence_job, &refusals_job,
+                                        &retention_job, &objects_job,  NULL};
 
 /* ---- events ---- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { JOBS_MAX = 32 };
+enum { JOBS_MAX = 64 };
 
 struct slot {
     const struct job *job;

@@ -17,6 +17,7 @@ struct job {
 };
 /* The house's own jobs: sequence the register, record refusals, apply retention, bring a dead signer back. NULL-terminated. */
 extern const struct job *const house_jobs[];
+extern const struct job objects_job; /* objects.c */
 
 tm_err jobs_start(struct jobs **ret, struct house *h);
 /* Add further jobs (rooms above this one); from any thread, also while it runs. */

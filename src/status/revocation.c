@@ -31,15 +31,15 @@ enum {
 static tm_err row_find(struct revocation *ret, struct arena *a, struct house *h, tenant_id tenant,
                        const char *id, const char *key, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = tenant,
                            .arena = a,
-                           .acme_kind = ROW_REVOCATION,
+                           .object_kind = OBJECT_REVOCATION,
                            .name = id,
                            .name2 = key};
     tm_err e = store_read_now(h->store, &q);
     if (e == TM_OK)
-        return revocation_from_row(ret, a, &q.acme[0], diag);
+        return revocation_from_row(ret, a, &q.objects[0], diag);
     if (e == TM_ENOTFOUND)
         return diag_fail(diag, e, NULL, "id", "there is no such revocation");
     *diag = q.diag;
@@ -55,10 +55,10 @@ tm_err revocation_get(struct revocation *ret, struct arena *a, struct house *h, 
 tm_err revocation_list(struct revocation **ret, size_t *ret_n, bool *ret_more, struct arena *a,
                        struct house *h, tenant_id tenant, const char *after, size_t limit, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME_OWNED,
+    struct store_read q = {.kind = READ_OBJECTS_OWNED,
                            .tenant = tenant,
                            .arena = a,
-                           .acme_kind = ROW_REVOCATION,
+                           .object_kind = OBJECT_REVOCATION,
                            .name = REVOCATION_OWNER,
                            .after = slice_str(after),
                            .limit = limit};
@@ -71,7 +71,7 @@ tm_err revocation_list(struct revocation **ret, size_t *ret_n, bool *ret_more, s
     if (!v)
         return TM_ENOMEM;
     for (size_t i = 0; i < q.n; i++)
-        TM_TRY(revocation_from_row(&v[i], a, &q.acme[i], diag));
+        TM_TRY(revocation_from_row(&v[i], a, &q.objects[i], diag));
     *ret = v;
     *ret_n = q.n;
     *ret_more = q.more;
@@ -252,13 +252,13 @@ static tm_err put_all(struct house *h, struct arena *a, const struct revocation 
         return TM_ENOMEM;
     TM_TRY(revocation_effect_put(&effects[n], a, j));
     effects[n].expected_version = 0;
-    effects[n++].u.acme.unique = j->key[0] != '\0';
+    effects[n++].u.object.unique = j->key[0] != '\0';
     for (size_t i = 0; i < chunks; i++, n++) {
         size_t from = i * REVOCATION_CHUNK,
                k = listed - from < REVOCATION_CHUNK ? listed - from : REVOCATION_CHUNK;
-        effects[n] = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = j->tenant};
-        effects[n].u.acme.row = (struct acme_row){
-            .kind = ROW_REVOCATION_SERIALS,
+        effects[n] = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = j->tenant};
+        effects[n].u.object.row = (struct object_row){
+            .kind = OBJECT_REVOCATION_SERIALS,
             .id = revocation_chunk_id(a, j->id, i),
             .owner = j->id,
             .key = "",
@@ -266,7 +266,7 @@ static tm_err put_all(struct house *h, struct arena *a, const struct revocation 
             .created_at = j->created_ms / 1000,
             .keep_until = j->created_ms / 1000 + REVOCATION_KEEP + j->after + REVOCATION_APPROVAL_LIFE,
             .state = slice_of(ids + from * CERT_SERIAL_LEN, k * CERT_SERIAL_LEN)};
-        if (!effects[n].u.acme.row.id)
+        if (!effects[n].u.object.row.id)
             return TM_ENOMEM;
     }
     TM_TRY(started_event(&effects[n++], a, j));
@@ -474,9 +474,9 @@ static int64_t work(struct revocations *r)
         r->next_ms = INT64_MAX;
     for (bool more = true; more && !has_to_stop(h);) {
         struct arena *a = arena_new(0);
-        struct store_read q = {.kind = READ_ACME_DUE,
+        struct store_read q = {.kind = READ_OBJECTS_DUE,
                                .arena = a,
-                               .acme_kind = ROW_REVOCATION,
+                               .object_kind = OBJECT_REVOCATION,
                                .window_start = clock_now_ms(),
                                .limit = DUE_MAX};
         more = false;
@@ -484,7 +484,7 @@ static int64_t work(struct revocations *r)
         for (size_t i = 0; e == TM_OK && i < q.n && !has_to_stop(h); i++) {
             bool again;
             int64_t next = 0;
-            TM_IGNORE(step(h, q.acme[i].tenant, q.acme[i].id, &again, &next));
+            TM_IGNORE(step(h, q.objects[i].tenant, q.objects[i].id, &again, &next));
             more |= again;
             sooner(r, next);
         }

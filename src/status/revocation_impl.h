@@ -8,7 +8,7 @@ enum { REVOCATION_PAGE = 200, REVOCATION_CHUNK = 2048, REVOCATION_STATE_MAX = 64
 
 /* ---- rows (revocation_row.c) ---- */
 
-tm_err revocation_from_row(struct revocation *ret, struct arena *a, const struct acme_row *row,
+tm_err revocation_from_row(struct revocation *ret, struct arena *a, const struct object_row *row,
                            struct diag *diag);
 /* The row as it is now, to be put where the stored one still has j->version. */
 tm_err revocation_effect_put(struct effect *ret, struct arena *a, const struct revocation *j);

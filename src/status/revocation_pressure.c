@@ -23,15 +23,15 @@ tm_err revocation_window(struct effect *ret, struct arena *a, const struct revoc
         buf_put_json_string(&b, slice_str(j->explanation));
     }
     buf_putc(&b, '}');
-    *ret = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = j->tenant, .expected_version = -1};
-    struct acme_row *w = &ret->u.acme.row;
-    *w = (struct acme_row){.kind = ACME_WINDOW,
-                           .id = arena_hex(a, SLICE_ARR(row->id)),
-                           .owner = j->id,
-                           .key = "",
-                           .ref = "",
-                           .created_at = clock_now(),
-                           .keep_until = row->not_after < TM_TIME_NEVER ? row->not_after : 0};
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = j->tenant, .expected_version = -1};
+    struct object_row *w = &ret->u.object.row;
+    *w = (struct object_row){.kind = OBJECT_ACME_WINDOW,
+                             .id = arena_hex(a, SLICE_ARR(row->id)),
+                             .owner = j->id,
+                             .key = "",
+                             .ref = "",
+                             .created_at = clock_now(),
+                             .keep_until = row->not_after < TM_TIME_NEVER ? row->not_after : 0};
     tm_err e = w->id ? buf_err(&b) : TM_ENOMEM;
     if (e == TM_OK)
         e = arena_copy(&w->state, a, buf_slice(&b));
@@ -42,10 +42,10 @@ tm_err revocation_window(struct effect *ret, struct arena *a, const struct revoc
 tm_err revocation_windows_drop(bool *ret_more, struct arena *a, struct house *h, const struct revocation *j,
                                struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME_OWNED,
+    struct store_read q = {.kind = READ_OBJECTS_OWNED,
                            .tenant = j->tenant,
                            .arena = a,
-                           .acme_kind = ACME_WINDOW,
+                           .object_kind = OBJECT_ACME_WINDOW,
                            .name = j->id,
                            .limit = REVOCATION_PAGE};
     tm_err e = store_read_now(h->store, &q);
@@ -58,8 +58,10 @@ tm_err revocation_windows_drop(bool *ret_more, struct arena *a, struct house *h,
     if (!q.n)
         return TM_OK;
     for (size_t i = 0; v && i < q.n; i++)
-        v[i] = (struct effect){
-            .kind = EFFECT_ACME_DROP, .tenant = j->tenant, .expected_version = -1, .u.acme.row = q.acme[i]};
+        v[i] = (struct effect){.kind = EFFECT_OBJECT_DROP,
+                               .tenant = j->tenant,
+                               .expected_version = -1,
+                               .u.object.row = q.objects[i]};
     return v ? house_commit(h, v, q.n, diag) : TM_ENOMEM;
 }
 

@@ -117,7 +117,7 @@ static void put_members(struct buf *out, const struct json_field *schema, const 
 
 /* ---- rows ---- */
 
-tm_err revocation_from_row(struct revocation *ret, struct arena *a, const struct acme_row *row,
+tm_err revocation_from_row(struct revocation *ret, struct arena *a, const struct object_row *row,
                            struct diag *diag)
 {
     json_t *doc = NULL;
@@ -152,11 +152,13 @@ static bool has_ended(const struct revocation *j)
 tm_err revocation_effect_put(struct effect *ret, struct arena *a, const struct revocation *j)
 {
     struct buf b;
-    *ret = (struct effect){
-        .kind = EFFECT_ACME_PUT, .tenant = j->tenant, .expected_version = j->version, .u.acme.unique = false};
-    struct acme_row *row = &ret->u.acme.row;
-    *row = (struct acme_row){
-        .kind = ROW_REVOCATION,
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT,
+                           .tenant = j->tenant,
+                           .expected_version = j->version,
+                           .u.object.unique = false};
+    struct object_row *row = &ret->u.object.row;
+    *row = (struct object_row){
+        .kind = OBJECT_REVOCATION,
         .id = j->id,
         .owner = REVOCATION_OWNER,
         .key = j->key ? j->key : "",

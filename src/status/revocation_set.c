@@ -138,17 +138,17 @@ static tm_err listed_ids(struct slice *ret, struct arena *a, struct house *h, co
         *ret = slice_of(ids + from * CERT_SERIAL_LEN, n * CERT_SERIAL_LEN);
         return TM_OK;
     }
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = j->tenant,
                            .arena = a,
-                           .acme_kind = ROW_REVOCATION_SERIALS,
+                           .object_kind = OBJECT_REVOCATION_SERIALS,
                            .name = revocation_chunk_id(a, j->id, from / REVOCATION_CHUNK)};
     tm_err e = q.name ? store_read_now(h->store, &q) : TM_ENOMEM;
     if (e != TM_OK) {
         *diag = q.diag;
         return e == TM_ENOTFOUND ? TM_ECORRUPT : e;
     }
-    *ret = slice_sub(q.acme[0].state, from % REVOCATION_CHUNK * CERT_SERIAL_LEN, n * CERT_SERIAL_LEN);
+    *ret = slice_sub(q.objects[0].state, from % REVOCATION_CHUNK * CERT_SERIAL_LEN, n * CERT_SERIAL_LEN);
     return ret->n && ret->n % CERT_SERIAL_LEN == 0 ? TM_OK : TM_ECORRUPT;
 }
 

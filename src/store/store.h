@@ -140,27 +140,28 @@ struct checkpoint_row {
     uint64_t chain_seq; /* the signer's chain entry of this signature */
 };
 
-/* What the ACME door keeps. `state` is its own JSON; the rest is what rows are found by. Ids begin with their time. */
-enum acme_kind {
-    ACME_ACCOUNT = 1,
-    ACME_ORDER,
-    ACME_AUTHZ,
-    ACME_WINDOW,               /* of renewal; id: serial */
-    ACME_STAR_CERT,            /* a certificate of an order that renews itself; id: serial */
-    ROW_SCEP_TRANSACTION = 16, /* the SCEP door's, kept the same way; key: of its one-time challenge */
-    ROW_REVOCATION,            /* jobs of status/revocation.h; key: of the request */
-    ROW_REVOCATION_SERIALS,    /* their serials, packed; owner: the job */
-    ROW_CMP_TRANSACTION = 24,  /* the CMP door's; due: its certificate is not confirmed */
-    ROW_CMP_HOLD,              /* a certificate that its holder put on hold; id: serial, ref: when */
+/* What a room keeps of its own: `state` is its JSON; the rest is what objects are found by. Where there may be many, ids begin with their time,
+ * so that new ones go to the end of the tree. Numbers are for ever. */
+enum object_kind {
+    OBJECT_ACME_ACCOUNT = 1,
+    OBJECT_ACME_ORDER,
+    OBJECT_ACME_AUTHZ,
+    OBJECT_ACME_WINDOW,            /* of renewal; id: serial */
+    OBJECT_ACME_STAR_CERT,         /* a certificate of an order that renews itself; id: serial */
+    OBJECT_SCEP_TRANSACTION = 16,  /* the SCEP door's, kept the same way; key: of its one-time challenge */
+    OBJECT_REVOCATION,             /* jobs of status/revocation.h; key: of the request */
+    OBJECT_REVOCATION_SERIALS,     /* their serials, packed; owner: the job */
+    OBJECT_CMP_TRANSACTION = 24,   /* the CMP door's; due: its certificate is not confirmed */
+    OBJECT_CMP_HOLD,               /* a certificate that its holder put on hold; id: serial, ref: when */
+    OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
 };
-struct acme_row {
+struct object_row {
     tenant_id tenant; /* of a row that was read */
-    enum acme_kind kind;
+    enum object_kind kind;
     const char *id;
-    const char *owner; /* account id; "" for accounts */
-    const char *
-        key; /* account: endpoint and key; authorization: account and name; order: what it replaces; "" nothing */
-    const char *ref; /* account: external key id; order: serial of its certificate; "" nothing */
+    const char *owner; /* what it belongs to, e.g. an order's account; "" nothing. It stays */
+    const char *key;   /* e.g. of an account endpoint and key, of an order what it replaces; "" nothing */
+    const char *ref;   /* e.g. of an order the serial of its certificate; "" nothing */
     int status;
     int64_t due_at;                 /* unix ms: when there is something to do; 0: nothing */
     int64_t created_at, keep_until; /* unix seconds; keep_until 0: for ever */
@@ -192,9 +193,9 @@ enum effect_kind {
     EFFECT_TILE_PUT,
     EFFECT_META_PUT, /* small named values of the house: epoch, counters */
     EFFECT_EVENT_ERASE, /* event.pos: the salt becomes empty, the body what event.body says; the leaf stays; TM_ENOTFOUND */
-    EFFECT_ACME_PUT, /* acme.row; expected_version as above, new version returned in acme.row.version; with acme.unique TM_ECONFLICT
+    EFFECT_OBJECT_PUT, /* object.row; expected_version as above, new version returned in object.row.version; with object.unique TM_ECONFLICT
                              when another row has the same kind and key. Owner and created_at of a row stay what they were at first */
-    EFFECT_ACME_DROP, /* acme.row.kind and .id; expected_version as above; a row that is gone is no error */
+    EFFECT_OBJECT_DROP, /* object.row.kind and .id; expected_version as above; a row that is gone is no error */
 };
 
 struct effect {
@@ -239,9 +240,9 @@ struct effect {
             struct slice value;
         } meta;
         struct {
-            struct acme_row row;
+            struct object_row row;
             bool unique;
-        } acme;
+        } object;
     } u;
 };
 
@@ -286,13 +287,14 @@ enum store_read_kind {
     READ_CHECKPOINTS, /* ascending by size from pos_from */
     READ_TILE,
     READ_META,
-    READ_COUNTS,     /* certs, live, revoked, devices, events -> counts */
-    READ_QUOTA,      /* name, window_start -> count */
-    READ_ACME,       /* acme_kind, and id (name), key (name2, newest first) or ref (text); TM_ENOTFOUND */
-    READ_ACME_OWNED, /* acme_kind, owner (name), ordered by id; goes on after `page_next` */
-    READ_ACME_DUE, /* every tenant's of acme_kind with due_at <= window_start, earliest first; where there are more than fit, a few of each
+    READ_COUNTS,  /* certs, live, revoked, devices, events -> counts */
+    READ_QUOTA,   /* name, window_start -> count */
+    READ_OBJECT,  /* object_kind, and id (name), key (name2, newest first) or ref (text); TM_ENOTFOUND */
+    READ_OBJECTS, /* object_kind, ordered by id; goes on after `page_next`. With object_status only those, of kinds from OBJECT_INDEXED_BY_STATUS on */
+    READ_OBJECTS_OWNED, /* object_kind, owner (name), ordered by id; goes on after `page_next` */
+    READ_OBJECTS_DUE, /* every tenant's of object_kind with due_at <= window_start, earliest first; where there are more than fit, a few of each
                       owner, in turn: goes on after `page_next`. State left out */
-    READ_ACME_OLD, /* every tenant's with keep_until <= window_start, earliest first; state left out */
+    READ_OBJECTS_OLD, /* every tenant's with keep_until <= window_start, earliest first; state left out */
 };
 
 struct cert_filter {
@@ -318,7 +320,8 @@ struct store_read {
     const char *device_owner; /* NULL: whoever's; "": none */
     int64_t version;
     int64_t window_start;
-    enum acme_kind acme_kind;
+    enum object_kind object_kind;
+    int object_status; /* READ_OBJECTS; 0: any */
     unsigned level;
     uint64_t pos_from;
     struct slice after; /* page: continue after this id (cert id octets, or text) */
@@ -343,7 +346,7 @@ struct store_read {
     struct continuation_row *continuations;
     struct crl_row crl;
     struct checkpoint_row *checkpoints;
-    struct acme_row *acme;
+    struct object_row *objects;
     struct slice value;
     struct slice page_next; /* what `after` is for the next page, while there is more */
     uint64_t pos_next;      /* events: the same for pos_from */

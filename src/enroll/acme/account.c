@@ -42,14 +42,14 @@ static const char *key_text(struct acme_exchange *x, const struct jwk *k)
 static tm_err find_by_key(struct acme_account *ret, struct acme_exchange *x, const char *key,
                           struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ACCOUNT,
+                           .object_kind = OBJECT_ACME_ACCOUNT,
                            .name2 = key};
     tm_err e = key ? store_read_now(x->house->store, &q) : TM_ENOMEM;
     if (e == TM_OK)
-        return acme_account_read(ret, x->arena, &q.acme[0]);
+        return acme_account_read(ret, x->arena, &q.objects[0]);
     if (e != TM_ENOTFOUND)
         *diag = q.diag;
     return e;
@@ -252,10 +252,10 @@ static tm_err orders(struct acme_exchange *x, struct diag *diag)
 {
     TM_TRY(own_account(x));
     const char *after = http_request_query(x->request, "after");
-    struct store_read q = {.kind = READ_ACME_OWNED,
+    struct store_read q = {.kind = READ_OBJECTS_OWNED,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .name = x->account->id,
                            .after = slice_str(after ? after : ""),
                            .limit = ORDERS_PAGE};
@@ -267,16 +267,16 @@ static tm_err orders(struct acme_exchange *x, struct diag *diag)
     size_t n = 0;
     buf_puts(&x->body, "{\"orders\":[");
     for (size_t i = 0; i < q.n; i++) {
-        if (q.acme[i].status == ACME_INVALID)
+        if (q.objects[i].status == ACME_INVALID)
             continue;
         buf_puts(&x->body, n++ ? "," : "");
-        buf_put_json_string(&x->body, slice_str(acme_url(x, "order/%s", q.acme[i].id)));
+        buf_put_json_string(&x->body, slice_str(acme_url(x, "order/%s", q.objects[i].id)));
     }
     buf_puts(&x->body, "]}\n");
     if (q.more)
         x->links[0] =
             arena_printf(x->arena, "<%s>;rel=\"next\"",
-                         acme_url(x, "account/%s/orders?after=%s", x->account->id, q.acme[q.n - 1].id));
+                         acme_url(x, "account/%s/orders?after=%s", x->account->id, q.objects[q.n - 1].id));
     return TM_OK;
 }
 

@@ -10,8 +10,6 @@
 #include "issue/jobs.h"
 #include <stdlib.h>
 
-enum { DROP_BATCH = 256, DROP_ROUNDS = 400 };
-
 /* ---- routes ---- */
 
 #define SERVE(name, operation)                                                                               \
@@ -91,46 +89,9 @@ static tm_err sweep(struct house *h, struct diag *diag)
     return h->acme ? validator_sweep(h->acme->validator, diag) : TM_OK;
 }
 
-static tm_err drop_batch(struct house *h, size_t *ret_n, struct diag *diag)
-{
-    struct arena *a = arena_new(0);
-    if (!a)
-        return TM_ENOMEM;
-    struct store_read q = {
-        .kind = READ_ACME_OLD, .arena = a, .window_start = clock_now(), .limit = DROP_BATCH};
-    tm_err e = store_read_now(h->store, &q);
-    struct effect *v = e == TM_OK && q.n ? arena_calloc(a, q.n, sizeof *v) : NULL;
-    for (size_t i = 0; v && i < q.n; i++)
-        v[i] = (struct effect){.kind = EFFECT_ACME_DROP,
-                               .tenant = q.acme[i].tenant,
-                               .expected_version = -1,
-                               .u.acme.row = q.acme[i]};
-    if (e != TM_OK)
-        *diag = q.diag;
-    else if (q.n)
-        e = v ? house_commit(h, v, q.n, diag) : TM_ENOMEM;
-    *ret_n = e == TM_OK ? q.n : 0;
-    arena_free(a);
-    return e;
-}
-
-/* Orders and authorizations whose time is over leave. */
-static tm_err retention(struct house *h, struct diag *diag)
-{
-    size_t total = 0, n = DROP_BATCH;
-    for (int i = 0; i < DROP_ROUNDS && n == DROP_BATCH; i++) {
-        TM_TRY(drop_batch(h, &n, diag));
-        total += n;
-    }
-    if (total)
-        log_info(NULL, "acme.retention", LOG_I("rows", (int64_t)total));
-    return TM_OK;
-}
-
 static const struct job sweep_job = {.name = "acme.validate", .period_ms = 500, .run = sweep};
 static const struct job star_job = {.name = "acme.renew", .period_ms = 1000, .run = star_sweep};
-static const struct job retention_job = {.name = "acme.retention", .period_ms = 600 * 1000, .run = retention};
-static const struct job *const acme_jobs[] = {&sweep_job, &star_job, &retention_job, NULL};
+static const struct job *const acme_jobs[] = {&sweep_job, &star_job, NULL};
 
 /* ---- while the server runs ---- */
 

@@ -159,7 +159,7 @@ struct effect *acme_effect(struct acme_exchange *x);
 /* One more of at most `max` (0: any number) in this hour, counted under `name` (NULL: TM_ENOMEM). What is over is rateLimited. */
 tm_err acme_take_quota(struct acme_exchange *x, const char *name, int64_t max);
 /* The row, as it was changed, as an effect. */
-tm_err acme_put_row(struct acme_exchange *x, const struct acme_row *row, bool unique);
+tm_err acme_put_row(struct acme_exchange *x, const struct object_row *row, bool unique);
 /* An event about an account or order in the same transaction. `fields` as register_event_body(). */
 struct event_field;
 tm_err acme_put_event(struct acme_exchange *x, const char *type, const char *subject,
@@ -174,7 +174,7 @@ tm_err acme_payload(json_t **ret, struct acme_exchange *x, struct diag *diag);
 /* Is the request POST-as-GET (RFC 8555 6.3)? */
 bool acme_is_get(const struct acme_exchange *x);
 /* The row named by the path's {id}, if it is the account's; else the problem. */
-tm_err acme_own_row(struct acme_row *ret, struct acme_exchange *x, enum acme_kind kind, const char *id,
+tm_err acme_own_row(struct object_row *ret, struct acme_exchange *x, enum object_kind kind, const char *id,
                     struct diag *diag);
 
 /* The work of the request goes on at the answer: its task, on the loop. */

@@ -203,7 +203,7 @@ tm_err acme_authz_make_below(struct acme_authz *ret, struct acme_exchange *x,
 
 /* Can what was found under this key serve an order? *ret_good: it is valid, or may become so. */
 static tm_err look_at(struct acme_authz *ret, bool *ret_good, struct acme_exchange *x,
-                      const struct acme_row *row, struct diag *diag)
+                      const struct object_row *row, struct diag *diag)
 {
     enum acme_status status;
     *ret_good = false;
@@ -223,10 +223,10 @@ static tm_err find_again(struct acme_authz *ret, bool *ret_found, struct acme_ex
                          struct diag *diag)
 {
     char id[ACME_ID_MAX + 1];
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_AUTHZ,
+                           .object_kind = OBJECT_ACME_AUTHZ,
                            .name = id};
     *ret_found = false;
     if (!authz_hint_get(x->acme->hints, id, x->endpoint->tenant, key))
@@ -236,18 +236,18 @@ static tm_err find_again(struct acme_authz *ret, bool *ret_found, struct acme_ex
         *diag = q.diag;
     if (e != TM_OK)
         return e == TM_ENOTFOUND ? TM_OK : e;
-    if (strcmp(q.acme[0].key, key) != 0 || q.acme[0].status != ACME_VALID)
+    if (strcmp(q.objects[0].key, key) != 0 || q.objects[0].status != ACME_VALID)
         return TM_OK;
-    return look_at(ret, ret_found, x, &q.acme[0], diag);
+    return look_at(ret, ret_found, x, &q.objects[0], diag);
 }
 
 tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const struct acme_identifier *id,
                        bool wildcard, bool subdomains, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_AUTHZ,
+                           .object_kind = OBJECT_ACME_AUTHZ,
                            .name2 = acme_authz_key(x->arena, x->account->id, id, wildcard, subdomains),
                            .limit = REUSE_LOOK};
     bool found = false;
@@ -264,7 +264,7 @@ tm_err acme_authz_find(struct acme_authz *ret, struct acme_exchange *x, const st
     for (size_t i = 0; i < q.n; i++) {
         struct acme_authz z;
         bool good;
-        TM_TRY(look_at(&z, &good, x, &q.acme[i], diag));
+        TM_TRY(look_at(&z, &good, x, &q.objects[i], diag));
         if (!good || (found && !(z.row.status == ACME_VALID && ret->row.status != ACME_VALID)))
             continue;
         *ret = z;
@@ -344,9 +344,9 @@ static tm_err new_authz(struct acme_exchange *x, struct diag *diag)
 
 static tm_err own_authz(struct acme_authz *ret, struct acme_exchange *x, struct diag *diag)
 {
-    struct acme_row row;
+    struct object_row row;
     enum acme_status status;
-    TM_TRY(acme_own_row(&row, x, ACME_AUTHZ, http_request_param(x->request, "id"), diag));
+    TM_TRY(acme_own_row(&row, x, OBJECT_ACME_AUTHZ, http_request_param(x->request, "id"), diag));
     TM_TRY(acme_authz_read(ret, x->arena, &row));
     TM_TRY(acme_authz_status(&status, x, ret, diag));
     if (status == ACME_REVOKED)

@@ -153,10 +153,10 @@ static tm_err star_unsigned(struct acme_exchange *x, struct diag *diag)
 {
     const char *id = http_request_param(x->request, "id");
     struct acme_order o;
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .name = id};
     tm_err e = id && strlen(id) <= ACME_ID_MAX ? store_read_now(x->house->store, &q) : TM_ENOTFOUND;
     if (e == TM_ENOTFOUND)
@@ -165,7 +165,7 @@ static tm_err star_unsigned(struct acme_exchange *x, struct diag *diag)
         *diag = q.diag;
         return e;
     }
-    TM_TRY(acme_order_read(&o, x->arena, &q.acme[0]));
+    TM_TRY(acme_order_read(&o, x->arena, &q.objects[0]));
     return o.star.get && x->settings->star.get ? star_certificate(x, &o, diag) : no_certificate(x, diag);
 }
 

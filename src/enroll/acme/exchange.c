@@ -79,15 +79,15 @@ tm_err acme_take_quota(struct acme_exchange *x, const char *name, int64_t max)
     return TM_OK;
 }
 
-tm_err acme_put_row(struct acme_exchange *x, const struct acme_row *row, bool unique)
+tm_err acme_put_row(struct acme_exchange *x, const struct object_row *row, bool unique)
 {
     struct effect *e = acme_effect(x);
     if (!e)
         return TM_ENOMEM;
-    e->kind = EFFECT_ACME_PUT;
+    e->kind = EFFECT_OBJECT_PUT;
     e->expected_version = row->version;
-    e->u.acme.row = *row;
-    e->u.acme.unique = unique;
+    e->u.object.row = *row;
+    e->u.object.unique = unique;
     return TM_OK;
 }
 
@@ -140,14 +140,17 @@ tm_err acme_payload(json_t **ret, struct acme_exchange *x, struct diag *diag)
     return diag_fail(diag, TM_EMALFORMED, "RFC 8555 6.2", "payload", "the payload is not an object");
 }
 
-tm_err acme_own_row(struct acme_row *ret, struct acme_exchange *x, enum acme_kind kind, const char *id,
+tm_err acme_own_row(struct object_row *ret, struct acme_exchange *x, enum object_kind kind, const char *id,
                     struct diag *diag)
 {
-    struct store_read q = {
-        .kind = READ_ACME, .tenant = x->endpoint->tenant, .arena = x->arena, .acme_kind = kind, .name = id};
+    struct store_read q = {.kind = READ_OBJECT,
+                           .tenant = x->endpoint->tenant,
+                           .arena = x->arena,
+                           .object_kind = kind,
+                           .name = id};
     tm_err e = id && strlen(id) <= ACME_ID_MAX ? store_read_now(x->house->store, &q) : TM_ENOTFOUND;
     /* Somebody else's is as good as none: who asks learns nothing. */
-    if (e == TM_ENOTFOUND || (e == TM_OK && strcmp(q.acme[0].owner, x->account->id) != 0)) {
+    if (e == TM_ENOTFOUND || (e == TM_OK && strcmp(q.objects[0].owner, x->account->id) != 0)) {
         x->status = 404;
         return diag_fail(diag, TM_ENOTFOUND, "acme.unknown", NULL, "there is nothing of this account here");
     }
@@ -155,7 +158,7 @@ tm_err acme_own_row(struct acme_row *ret, struct acme_exchange *x, enum acme_kin
         *diag = q.diag;
         return e;
     }
-    *ret = q.acme[0];
+    *ret = q.objects[0];
     return TM_OK;
 }
 
@@ -357,10 +360,10 @@ static tm_err check_url(struct acme_exchange *x)
 static tm_err find_account(struct acme_exchange *x, struct diag *diag)
 {
     const char *id = acme_url_id(x, x->jws.kid, "account");
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ACCOUNT,
+                           .object_kind = OBJECT_ACME_ACCOUNT,
                            .name = id};
     tm_err e = id ? store_read_now(x->house->store, &q) : TM_ENOTFOUND;
     if (e != TM_OK && e != TM_ENOTFOUND) {
@@ -369,13 +372,14 @@ static tm_err find_account(struct acme_exchange *x, struct diag *diag)
     }
     /* An account belongs to the endpoint where it was made: its key begins with the endpoint's name. */
     size_t n = strlen(x->endpoint->name);
-    if (e == TM_ENOTFOUND || strncmp(q.acme[0].key, x->endpoint->name, n) != 0 || q.acme[0].key[n] != '/')
+    if (e == TM_ENOTFOUND || strncmp(q.objects[0].key, x->endpoint->name, n) != 0 ||
+        q.objects[0].key[n] != '/')
         return acme_refuse(x, ACME_P_ACCOUNT_DOES_NOT_EXIST, TM_EAUTH, "RFC 8555 6.2",
                            "there is no account of this \"kid\" here");
     x->account = arena_calloc(x->arena, 1, sizeof *x->account);
     if (!x->account)
         return TM_ENOMEM;
-    return acme_account_read(x->account, x->arena, &q.acme[0]);
+    return acme_account_read(x->account, x->arena, &q.objects[0]);
 }
 
 static tm_err check_signature(struct acme_exchange *x, const struct spki *key)

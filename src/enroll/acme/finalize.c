@@ -116,10 +116,10 @@ tm_err acme_order_issued(struct issue_request *i, struct effect *ret, size_t *re
     if (star_is(o))
         star_issued(o, k->star_index, &i->decision.plan, k->retention);
     TM_TRY(acme_order_write(o, i->arena));
-    ret[0] = (struct effect){.kind = EFFECT_ACME_PUT,
+    ret[0] = (struct effect){.kind = EFFECT_OBJECT_PUT,
                              .tenant = i->tenant,
                              .expected_version = o->row.version,
-                             .u.acme.row = o->row};
+                             .u.object.row = o->row};
     *ret_n = 1;
     if (star_is(o))
         star_mark(&ret[(*ret_n)++], o, i);

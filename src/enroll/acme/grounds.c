@@ -4,13 +4,14 @@
 
 static const char granted[] = "granted:";
 
-static tm_err read_row(struct acme_row *ret, struct arena *a, struct house *h, tenant_id tenant,
-                       enum acme_kind kind, const char *id, struct diag *diag)
+static tm_err read_row(struct object_row *ret, struct arena *a, struct house *h, tenant_id tenant,
+                       enum object_kind kind, const char *id, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME, .tenant = tenant, .arena = a, .acme_kind = kind, .name = id};
+    struct store_read q = {
+        .kind = READ_OBJECT, .tenant = tenant, .arena = a, .object_kind = kind, .name = id};
     tm_err e = store_read_now(h->store, &q);
     if (e == TM_OK)
-        *ret = q.acme[0];
+        *ret = q.objects[0];
     else
         *diag = q.diag;
     return e;
@@ -29,13 +30,13 @@ static const char *method(const struct acme_authz *z)
 static tm_err ground(const char **ret, bool *ret_taken, struct arena *a, struct house *h, tenant_id tenant,
                      const struct acme_order *o, size_t i, struct diag *diag)
 {
-    struct acme_row row;
+    struct object_row row;
     struct acme_authz z;
     *ret = i < o->grounds.n ? o->grounds.v[i] : "";
     *ret_taken = false;
     if (i >= o->authz.n)
         return TM_OK;
-    tm_err e = read_row(&row, a, h, tenant, ACME_AUTHZ, o->authz.v[i], diag);
+    tm_err e = read_row(&row, a, h, tenant, OBJECT_ACME_AUTHZ, o->authz.v[i], diag);
     if (e == TM_ENOTFOUND)
         return TM_OK; /* older than the endpoint keeps them */
     TM_TRY(e);
@@ -76,9 +77,9 @@ tm_err grounds_method(const char **ret, struct arena *a, struct house *h, tenant
 tm_err grounds_account(struct acme_account *ret, const char **ret_why, struct arena *a, struct house *h,
                        tenant_id tenant, const struct acme_order *o, struct diag *diag)
 {
-    struct acme_row row;
+    struct object_row row;
     *ret_why = NULL;
-    tm_err e = read_row(&row, a, h, tenant, ACME_ACCOUNT, o->row.owner, diag);
+    tm_err e = read_row(&row, a, h, tenant, OBJECT_ACME_ACCOUNT, o->row.owner, diag);
     if (e == TM_ENOTFOUND) {
         *ret_why = "the account is gone";
         return TM_OK;

@@ -79,10 +79,10 @@ void acme_put_order(struct buf *out, struct acme_exchange *x, const struct acme_
 
 static tm_err authz_status(enum acme_status *ret, struct acme_exchange *x, const char *id, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_AUTHZ,
+                           .object_kind = OBJECT_ACME_AUTHZ,
                            .name = id};
     struct acme_authz z;
     tm_err e = store_read_now(x->house->store, &q);
@@ -94,7 +94,7 @@ static tm_err authz_status(enum acme_status *ret, struct acme_exchange *x, const
         *diag = q.diag;
         return e;
     }
-    TM_TRY(acme_authz_read(&z, x->arena, &q.acme[0]));
+    TM_TRY(acme_authz_read(&z, x->arena, &q.objects[0]));
     return acme_authz_status(ret, x, &z, diag);
 }
 
@@ -162,8 +162,8 @@ tm_err acme_order_status(enum acme_status *ret, struct acme_exchange *x, struct 
 
 tm_err acme_own_order(struct acme_order *ret, struct acme_exchange *x, struct diag *diag)
 {
-    struct acme_row row;
-    TM_TRY(acme_own_row(&row, x, ACME_ORDER, http_request_param(x->request, "id"), diag));
+    struct object_row row;
+    TM_TRY(acme_own_row(&row, x, OBJECT_ACME_ORDER, http_request_param(x->request, "id"), diag));
     return acme_order_read(ret, x->arena, &row);
 }
 
@@ -382,10 +382,10 @@ static tm_err authorize(struct acme_order *o, bool *ret_ready, struct acme_excha
 /* Is every order that says that it replaces this certificate dead (RFC 9773 5)? One that expired is made invalid on the way. */
 static tm_err check_rivals(bool *ret_free, struct acme_exchange *x, const char *replaces, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .name2 = replaces};
     tm_err e = store_read_now(x->house->store, &q);
     *ret_free = e == TM_ENOTFOUND;
@@ -397,7 +397,7 @@ static tm_err check_rivals(bool *ret_free, struct acme_exchange *x, const char *
     }
     struct acme_order other;
     enum acme_status status;
-    TM_TRY(acme_order_read(&other, x->arena, &q.acme[0]));
+    TM_TRY(acme_order_read(&other, x->arena, &q.objects[0]));
     TM_TRY(acme_order_status(&status, x, &other, diag));
     if (status != ACME_INVALID)
         return acme_refuse(x, ACME_P_ALREADY_REPLACED, TM_ECONFLICT, "RFC 9773 5",
@@ -422,15 +422,15 @@ static tm_err check_replaces(struct acme_order *o, bool *ret_free, struct acme_e
     if (e != TM_OK)
         return acme_refuse(x, ACME_P_MALFORMED, TM_EINVAL, "RFC 9773 5",
                            "\"replaces\" does not name a certificate of this place");
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .text = arena_hex(x->arena, SLICE_ARR(serial))};
     e = q.text ? store_read_now(x->house->store, &q) : TM_ENOMEM;
     struct acme_order old = {0};
     if (e == TM_OK)
-        e = acme_order_read(&old, x->arena, &q.acme[0]);
+        e = acme_order_read(&old, x->arena, &q.objects[0]);
     if (e != TM_OK && e != TM_ENOTFOUND)
         return e;
     if (e == TM_ENOTFOUND || strcmp(old.row.owner, x->account->id) != 0)

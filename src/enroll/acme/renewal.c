@@ -69,15 +69,15 @@ static tm_err read_moved(struct look *k)
         {0},
     };
     json_t *doc = NULL;
-    k->moved = (struct store_read){.kind = READ_ACME,
+    k->moved = (struct store_read){.kind = READ_OBJECT,
                                    .tenant = k->endpoint->tenant,
                                    .arena = k->request->arena,
-                                   .acme_kind = ACME_WINDOW,
+                                   .object_kind = OBJECT_ACME_WINDOW,
                                    .name = arena_hex(k->request->arena, SLICE_ARR(k->read.id))};
     tm_err e = k->moved.name ? store_read_now(k->house->store, &k->moved) : TM_ENOMEM;
     if (e != TM_OK)
         return e == TM_ENOTFOUND ? TM_OK : e;
-    TM_TRY(json_parse(&doc, k->moved.acme[0].state, 16 << 10, &k->diag));
+    TM_TRY(json_parse(&doc, k->moved.objects[0].state, 16 << 10, &k->diag));
     e = json_bind(k, schema, doc, "", k->request->arena, &k->diag);
     json_decref(doc);
     return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;

@@ -44,14 +44,17 @@ tm_err acme_resume(struct issue_request *r, struct diag *diag)
         return TM_ENOMEM;
     if (!r->order || !r->order[0])
         return TM_OK;
-    struct store_read q = {
-        .kind = READ_ACME, .tenant = r->tenant, .arena = r->arena, .acme_kind = ACME_ORDER, .name = r->order};
+    struct store_read q = {.kind = READ_OBJECT,
+                           .tenant = r->tenant,
+                           .arena = r->arena,
+                           .object_kind = OBJECT_ACME_ORDER,
+                           .name = r->order};
     tm_err e = store_read_now(r->house->store, &q);
     if (e != TM_OK) {
         *diag = q.diag;
         return e == TM_ENOTFOUND ? TM_OK : e;
     }
-    TM_TRY(acme_order_read(o, r->arena, &q.acme[0]));
+    TM_TRY(acme_order_read(o, r->arena, &q.objects[0]));
     if (o->row.status == ACME_VALID)
         return diag_fail(diag, TM_ECONFLICT, NULL, "id", "the order has its certificate already");
     k->order = o;

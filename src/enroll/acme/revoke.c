@@ -35,17 +35,17 @@ static tm_err find_certificate(struct cert_row *ret, struct acme_exchange *x, co
 /* Did the account order it? RFC 8739 3.1.2: what renews itself is ended, not revoked; neither its present certificate nor one before. */
 static tm_err ordered_by(bool *ret, struct acme_exchange *x, const struct cert_row *row, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .text = arena_hex(x->arena, SLICE_ARR(row->id))};
     tm_err e = q.text ? store_read_now(x->house->store, &q) : TM_ENOMEM;
     struct acme_order o = {.star.end = 0};
     bool star = false;
-    *ret = e == TM_OK && x->account && strcmp(q.acme[0].owner, x->account->id) == 0;
+    *ret = e == TM_OK && x->account && strcmp(q.objects[0].owner, x->account->id) == 0;
     if (e == TM_OK) {
-        TM_TRY(acme_order_read(&o, x->arena, &q.acme[0]));
+        TM_TRY(acme_order_read(&o, x->arena, &q.objects[0]));
         star = star_is(&o);
     } else if (e == TM_ENOTFOUND) {
         TM_TRY(star_marked(&star, x, q.text, diag));

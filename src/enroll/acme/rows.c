@@ -102,7 +102,7 @@ static void put_begin(struct buf *b)
     buf_putc(b, '{');
 }
 
-static tm_err put_done(struct buf *b, struct acme_row *row, struct arena *a)
+static tm_err put_done(struct buf *b, struct object_row *row, struct arena *a)
 {
     buf_putc(b, '}');
     tm_err e = buf_err(b);
@@ -113,7 +113,7 @@ static tm_err put_done(struct buf *b, struct acme_row *row, struct arena *a)
 }
 
 static tm_err read_state(void *out, const struct json_field *schema, struct arena *a,
-                         const struct acme_row *row)
+                         const struct object_row *row)
 {
     json_t *doc = NULL;
     struct diag diag = {0};
@@ -150,7 +150,7 @@ static const struct json_field account_schema[] = {
     {0},
 };
 
-tm_err acme_account_read(struct acme_account *ret, struct arena *a, const struct acme_row *row)
+tm_err acme_account_read(struct acme_account *ret, struct arena *a, const struct object_row *row)
 {
     struct account_state s = {0};
     TM_TRY(read_state(&s, account_schema, a, row));
@@ -177,7 +177,7 @@ tm_err acme_account_write(struct acme_account *x, struct arena *a)
     put_texts(&b, "names", &x->names);
     put_int(&b, "terms", x->terms_at);
     x->row.id = x->id;
-    x->row.kind = ACME_ACCOUNT;
+    x->row.kind = OBJECT_ACME_ACCOUNT;
     x->row.owner = "";
     return put_done(&b, &x->row, a);
 }
@@ -216,7 +216,7 @@ static const struct json_field order_schema[] = {
     {0},
 };
 
-tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acme_row *row)
+tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct object_row *row)
 {
     struct order_state s = {0};
     TM_TRY(read_state(&s, order_schema, a, row));
@@ -279,7 +279,7 @@ tm_err acme_order_write(struct acme_order *x, struct arena *a)
     put_int(&b, "not_before", x->not_before);
     put_int(&b, "not_after", x->not_after);
     x->row.id = x->id;
-    x->row.kind = ACME_ORDER;
+    x->row.kind = OBJECT_ACME_ORDER;
     x->row.ref = x->serial ? x->serial : "";
     /* RFC 9773 5: an order that failed has replaced nothing. */
     x->row.key = x->replaces && x->row.status != ACME_INVALID ? x->replaces : "";
@@ -318,7 +318,7 @@ static const struct json_field authz_schema[] = {
     {0},
 };
 
-tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct acme_row *row)
+tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct object_row *row)
 {
     struct authz_state s = {0};
     TM_TRY(read_state(&s, authz_schema, a, row));
@@ -368,7 +368,7 @@ tm_err acme_authz_write(struct acme_authz *x, struct arena *a)
     if (x->challenges.n)
         buf_putc(&b, ']');
     x->row.id = x->id;
-    x->row.kind = ACME_AUTHZ;
+    x->row.kind = OBJECT_ACME_AUTHZ;
     x->row.ref = "";
     x->row.key = acme_authz_key(a, x->row.owner, &x->identifier, x->wildcard, x->subdomains);
     return x->row.key ? put_done(&b, &x->row, a) : (buf_done(&b), TM_ENOMEM);

@@ -29,7 +29,7 @@ enum { ACME_ID_MAX = 32, ACME_IDENTIFIERS_MAX = 100, ACME_STATE_MAX = 256 << 10 
 #define ACME_STAR_SECONDS_MAX INT64_C(3153600000)
 
 struct acme_account {
-    struct acme_row row; /* status: ACME_VALID, ACME_DEACTIVATED, ACME_REVOKED */
+    struct object_row row; /* status: ACME_VALID, ACME_DEACTIVATED, ACME_REVOKED */
     const char *id;
     struct slice spki;      /* DER */
     const char *thumbprint; /* base64url, as in key authorizations */
@@ -46,7 +46,7 @@ struct acme_identifier {
 };
 
 struct acme_order {
-    struct acme_row row; /* status: what was last stored; see acme_order_status() */
+    struct object_row row; /* status: what was last stored; see acme_order_status() */
     const char *id;
     const char *profile;
     struct json_strings names; /* "DNS:…", "IP:…" as general names are written; wildcards with "*." */
@@ -74,7 +74,7 @@ struct acme_challenge_state {
 };
 
 struct acme_authz {
-    struct acme_row
+    struct object_row
         row; /* status: pending, valid, invalid, deactivated, revoked; time may have made it expired */
     const char *id;
     struct acme_identifier identifier;
@@ -93,11 +93,11 @@ tm_err acme_id_make(const char **ret, struct arena *a);
 /* At least 128 random bits, base64url (RFC 8555 8.1). */
 tm_err acme_token_make(const char **ret, struct arena *a);
 
-tm_err acme_account_read(struct acme_account *ret, struct arena *a, const struct acme_row *row);
+tm_err acme_account_read(struct acme_account *ret, struct arena *a, const struct object_row *row);
 tm_err acme_account_write(struct acme_account *x, struct arena *a);
-tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct acme_row *row);
+tm_err acme_order_read(struct acme_order *ret, struct arena *a, const struct object_row *row);
 tm_err acme_order_write(struct acme_order *x, struct arena *a);
-tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct acme_row *row);
+tm_err acme_authz_read(struct acme_authz *ret, struct arena *a, const struct object_row *row);
 tm_err acme_authz_write(struct acme_authz *x, struct arena *a);
 
 /* The row's key: account and name; what is for the names below as well has another. */

@@ -171,23 +171,23 @@ void star_issued(struct acme_order *o, int64_t index, const struct plan *plan, i
 
 void star_mark(struct effect *ret, const struct acme_order *o, const struct issue_request *i)
 {
-    *ret = (struct effect){.kind = EFFECT_ACME_PUT, .tenant = i->tenant, .expected_version = 0};
-    ret->u.acme.row = (struct acme_row){.kind = ACME_STAR_CERT,
-                                        .id = o->serial,
-                                        .owner = "",
-                                        .key = "",
-                                        .ref = "",
-                                        .created_at = clock_now(),
-                                        .keep_until = i->decision.plan.not_after,
-                                        .state = SLICE_LIT("{}")};
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = i->tenant, .expected_version = 0};
+    ret->u.object.row = (struct object_row){.kind = OBJECT_ACME_STAR_CERT,
+                                            .id = o->serial,
+                                            .owner = "",
+                                            .key = "",
+                                            .ref = "",
+                                            .created_at = clock_now(),
+                                            .keep_until = i->decision.plan.not_after,
+                                            .state = SLICE_LIT("{}")};
 }
 
 tm_err star_marked(bool *ret, struct acme_exchange *x, const char *serial, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->arena,
-                           .acme_kind = ACME_STAR_CERT,
+                           .object_kind = OBJECT_ACME_STAR_CERT,
                            .name = serial};
     tm_err e = store_read_now(x->house->store, &q);
     *ret = e == TM_OK;

@@ -37,10 +37,10 @@ struct renewal {
 static tm_err write_order(struct renewal *k, const struct effect *more)
 {
     struct acme_order *o = &k->order;
-    struct effect effects[2] = {{.kind = EFFECT_ACME_PUT, .tenant = k->tenant}};
+    struct effect effects[2] = {{.kind = EFFECT_OBJECT_PUT, .tenant = k->tenant}};
     TM_TRY(acme_order_write(o, k->arena));
     effects[0].expected_version = o->row.version;
-    effects[0].u.acme.row = o->row;
+    effects[0].u.object.row = o->row;
     if (more)
         effects[1] = *more;
     return house_commit(k->house, effects, more ? 2 : 1, &k->diag);
@@ -148,14 +148,17 @@ static tm_err issue(struct renewal *k, const struct profile *p)
 static tm_err renew(struct renewal *k)
 {
     const char *why;
-    struct store_read q = {
-        .kind = READ_ACME, .tenant = k->tenant, .arena = k->arena, .acme_kind = ACME_ORDER, .name = k->id};
+    struct store_read q = {.kind = READ_OBJECT,
+                           .tenant = k->tenant,
+                           .arena = k->arena,
+                           .object_kind = OBJECT_ACME_ORDER,
+                           .name = k->id};
     tm_err e = store_read_now(k->house->store, &q);
     if (e != TM_OK) {
         k->diag = q.diag;
         return e == TM_ENOTFOUND ? TM_OK : e;
     }
-    const struct acme_row row = q.acme[0];
+    const struct object_row row = q.objects[0];
     TM_TRY(acme_order_read(&k->order, k->arena, &row));
     if (!star_is(&k->order) || row.status != ACME_VALID || row.due_at == 0 || row.due_at > clock_now_ms())
         return TM_OK;
@@ -197,7 +200,7 @@ static void run(struct errand *errand, tm_err err)
 
 /* ---- the job ---- */
 
-static void begin(struct house *h, const struct acme_row *row)
+static void begin(struct house *h, const struct object_row *row)
 {
     struct renewal *k = strlen(row->id) <= ACME_ID_MAX ? calloc(1, sizeof *k) : NULL;
     if (!k)
@@ -216,15 +219,15 @@ tm_err star_sweep(struct house *h, struct diag *diag)
     struct arena *a = door ? arena_new(0) : NULL;
     if (!a)
         return door ? TM_ENOMEM : TM_OK;
-    struct store_read q = {.kind = READ_ACME_DUE,
+    struct store_read q = {.kind = READ_OBJECTS_DUE,
                            .arena = a,
-                           .acme_kind = ACME_ORDER,
+                           .object_kind = OBJECT_ACME_ORDER,
                            .window_start = clock_now_ms(),
                            .limit = SWEEP_MAX,
                            .after = slice_str(door->star_turn)};
     tm_err e = store_read_now(h->store, &q);
     for (size_t i = 0; e == TM_OK && i < q.n; i++)
-        begin(h, &q.acme[i]);
+        begin(h, &q.objects[i]);
     if (e != TM_OK)
         *diag = q.diag;
     else if (q.more && q.page_next.n < sizeof door->star_turn)

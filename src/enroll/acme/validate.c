@@ -155,11 +155,11 @@ static tm_err store_verdict(struct validator *v, tenant_id tenant, struct acme_a
                             const struct acme_challenge_state *c, const struct attempt *t, struct arena *a,
                             struct diag *diag)
 {
-    struct effect effects[2] = {{.kind = EFFECT_ACME_PUT, .tenant = tenant}};
+    struct effect effects[2] = {{.kind = EFFECT_OBJECT_PUT, .tenant = tenant}};
     size_t n = 1;
     TM_TRY(acme_authz_write(z, a));
     effects[0].expected_version = z->row.version;
-    effects[0].u.acme.row = z->row;
+    effects[0].u.object.row = z->row;
     if (z->row.due_at == 0)
         TM_TRY(put_event(&effects[n++], a, tenant, z, c, t));
     return house_commit(v->house, effects, n, diag);
@@ -170,14 +170,14 @@ static tm_err look_at(struct validator *v, tenant_id tenant, const char *id, str
                       struct arena *a, struct diag *diag)
 {
     struct store_read q = {
-        .kind = READ_ACME, .tenant = tenant, .arena = a, .acme_kind = ACME_AUTHZ, .name = id};
+        .kind = READ_OBJECT, .tenant = tenant, .arena = a, .object_kind = OBJECT_ACME_AUTHZ, .name = id};
     struct acme_authz z;
     tm_err e = store_read_now(v->house->store, &q);
     if (e != TM_OK) {
         *diag = q.diag;
         return e == TM_ENOTFOUND ? TM_OK : e;
     }
-    TM_TRY(acme_authz_read(&z, a, &q.acme[0]));
+    TM_TRY(acme_authz_read(&z, a, &q.objects[0]));
     struct acme_challenge_state *c = z.challenges.v, *due = NULL;
     for (size_t i = 0; i < z.challenges.n && !due; i++)
         if (c[i].status == ACME_PROCESSING)
@@ -355,15 +355,15 @@ tm_err validator_sweep(struct validator *v, struct diag *diag)
     struct arena *a = arena_new(0);
     if (!a)
         return TM_ENOMEM;
-    struct store_read q = {.kind = READ_ACME_DUE,
+    struct store_read q = {.kind = READ_OBJECTS_DUE,
                            .arena = a,
-                           .acme_kind = ACME_AUTHZ,
+                           .object_kind = OBJECT_ACME_AUTHZ,
                            .window_start = clock_now_ms(),
                            .limit = WAITING_MAX,
                            .after = slice_str(v->turn)};
     tm_err e = store_read_now(v->house->store, &q);
     for (size_t i = 0; e == TM_OK && i < q.n; i++)
-        validator_look(v, q.acme[i].tenant, q.acme[i].id, q.acme[i].owner);
+        validator_look(v, q.objects[i].tenant, q.objects[i].id, q.objects[i].owner);
     if (e != TM_OK)
         *diag = q.diag;
     else if (q.more && q.page_next.n < sizeof v->turn)

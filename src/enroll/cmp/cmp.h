@@ -31,7 +31,7 @@ enum cmp_state {
 
 /* A row of the store: what lasts from one message of a transaction to the next. Any process answers that. */
 struct cmp_transaction {
-    struct acme_row row;
+    struct object_row row;
     enum cmp_state state;
     const char *endpoint, *profile;
     int64_t body;           /* of the request that began it */
@@ -137,7 +137,7 @@ tm_err cmp_protect_mac(struct cmp_exchange *x);
 tm_err cmp_transaction_find(struct cmp_exchange *x);
 /* The effect that stores it with the answer. */
 tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x);
-tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct acme_row *row);
+tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct object_row *row);
 /* Bring its row up to what it says; and the effect that stores it, where it still has that version. */
 tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a);
 void cmp_transaction_put(struct effect *ret, tenant_id tenant, const struct cmp_transaction *t);

@@ -230,8 +230,8 @@ struct overdue {
 
 static tm_err find_overdue(struct overdue *o, const char *id, struct diag *diag)
 {
-    struct store_read q = {.kind = READ_ACME,
-                           .acme_kind = ROW_CMP_TRANSACTION,
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = OBJECT_CMP_TRANSACTION,
                            .tenant = o->tenant,
                            .arena = o->arena,
                            .name = id};
@@ -240,7 +240,7 @@ static tm_err find_overdue(struct overdue *o, const char *id, struct diag *diag)
         *diag = q.diag;
         return e;
     }
-    return cmp_transaction_read(&o->t, o->arena, &q.acme[0]);
+    return cmp_transaction_read(&o->t, o->arena, &q.objects[0]);
 }
 
 static bool is_kept(const struct overdue *o)
@@ -263,7 +263,7 @@ static tm_err put(struct overdue *o, enum cmp_state state, const char *outcome, 
         TM_TRY(cmp_certificate_event(&effects[n++], o->arena, o->tenant, "certificate.unconfirmed", &o->t,
                                      "cmp", outcome));
     TM_TRY(house_commit(o->house, effects, n, diag));
-    o->t.row.version = effects[0].u.acme.row.version;
+    o->t.row.version = effects[0].u.object.row.version;
     return TM_OK;
 }
 
@@ -287,7 +287,7 @@ static tm_err over(struct overdue *o, struct diag *diag)
     return put(o, CMP_T_DONE, "revoked", diag);
 }
 
-static tm_err one(struct house *h, const struct catalog *c, const struct acme_row *row, struct diag *diag)
+static tm_err one(struct house *h, const struct catalog *c, const struct object_row *row, struct diag *diag)
 {
     struct overdue o = {.house = h, .catalog = c, .tenant = row->tenant, .arena = arena_new(0)};
     if (!o.arena)
@@ -305,8 +305,8 @@ static tm_err page(struct house *h, const struct catalog *c, size_t *ret_done, b
                    struct diag *diag)
 {
     struct arena *a = arena_new(0);
-    struct store_read q = {.kind = READ_ACME_DUE,
-                           .acme_kind = ROW_CMP_TRANSACTION,
+    struct store_read q = {.kind = READ_OBJECTS_DUE,
+                           .object_kind = OBJECT_CMP_TRANSACTION,
                            .arena = a,
                            .window_start = clock_now_ms(),
                            .limit = PAGE};
@@ -315,7 +315,7 @@ static tm_err page(struct house *h, const struct catalog *c, size_t *ret_done, b
         *diag = q.diag;
     for (size_t i = 0; i < q.n; i++) {
         struct diag why = {0};
-        tm_err e = one(h, c, &q.acme[i], &why);
+        tm_err e = one(h, c, &q.objects[i], &why);
         *ret_done += e == TM_OK;
         if (e != TM_OK && first == TM_OK) {
             first = e;

@@ -46,13 +46,13 @@ static bool may_revoke(struct cmp_exchange *x, const struct cert_row *row)
 
 /* A hold that a holder asked for stands in a row, with its time, until it is released or the certificate's time is over. Holds of others, the
  * operator's above all, are not for holders to take off: who has the device may be the thief. */
-static tm_err hold_row(struct acme_row *ret, struct cmp_exchange *x, const struct cert_row *row)
+static tm_err hold_row(struct object_row *ret, struct cmp_exchange *x, const struct cert_row *row)
 {
-    *ret = (struct acme_row){.kind = ROW_CMP_HOLD,
-                             .id = arena_hex(x->a, SLICE_ARR(row->id)),
-                             .owner = "",
-                             .key = "",
-                             .keep_until = row->not_after};
+    *ret = (struct object_row){.kind = OBJECT_CMP_HOLD,
+                               .id = arena_hex(x->a, SLICE_ARR(row->id)),
+                               .owner = "",
+                               .key = "",
+                               .keep_until = row->not_after};
     return ret->id ? TM_OK : TM_ENOMEM;
 }
 
@@ -63,12 +63,12 @@ static const char *hold_time(struct cmp_exchange *x, int64_t since)
 
 static tm_err held_by_holder(bool *ret, struct cmp_exchange *x, const struct cert_row *row)
 {
-    struct acme_row hold;
+    struct object_row hold;
     *ret = false;
     TM_TRY(hold_row(&hold, x, row));
     const char *at = hold_time(x, row->revoked_at);
-    struct store_read q = {.kind = READ_ACME,
-                           .acme_kind = hold.kind,
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = hold.kind,
                            .tenant = x->endpoint->tenant,
                            .arena = x->a,
                            .name = hold.id};
@@ -79,7 +79,7 @@ static tm_err held_by_holder(bool *ret, struct cmp_exchange *x, const struct cer
         x->diag = q.diag;
         return e;
     }
-    *ret = strcmp(q.acme[0].ref, at) == 0;
+    *ret = strcmp(q.objects[0].ref, at) == 0;
     return TM_OK;
 }
 
@@ -87,12 +87,12 @@ static tm_err held_by_holder(bool *ret, struct cmp_exchange *x, const struct cer
 static tm_err note_hold(struct cmp_exchange *x, const struct cert_row *row, int64_t since)
 {
     struct effect *e = &x->effects[x->n_effects];
-    *e = (struct effect){.kind = since ? EFFECT_ACME_PUT : EFFECT_ACME_DROP,
+    *e = (struct effect){.kind = since ? EFFECT_OBJECT_PUT : EFFECT_OBJECT_DROP,
                          .tenant = x->endpoint->tenant,
                          .expected_version = -1};
-    TM_TRY(hold_row(&e->u.acme.row, x, row));
-    e->u.acme.row.ref = hold_time(x, since);
-    if (!e->u.acme.row.ref)
+    TM_TRY(hold_row(&e->u.object.row, x, row));
+    e->u.object.row.ref = hold_time(x, since);
+    if (!e->u.object.row.ref)
         return TM_ENOMEM;
     x->n_effects++;
     return TM_OK;

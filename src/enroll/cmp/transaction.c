@@ -57,7 +57,7 @@ static tm_err state_read(struct cmp_transaction *t, struct arena *a, struct der_
     return der_end(r);
 }
 
-tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct acme_row *row)
+tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const struct object_row *row)
 {
     struct cmp_transaction t = {.row = *row, .state = CMP_T_DONE};
     struct der_reader r;
@@ -101,7 +101,7 @@ tm_err cmp_transaction_write(struct cmp_transaction *t, struct arena *a)
         e = arena_copy(&t->row.state, a, buf_slice(&b));
     buf_done(&b);
     bool confirmable = t->state == CMP_T_UNCONFIRMED || t->state == CMP_T_OVERDUE;
-    t->row.kind = ROW_CMP_TRANSACTION;
+    t->row.kind = OBJECT_CMP_TRANSACTION;
     t->row.status = t->state;
     t->row.due_at = confirmable ? (t->confirm_by + 1) * 1000 : 0;
     t->row.owner = t->row.key = t->row.ref = "";
@@ -112,31 +112,33 @@ tm_err cmp_transaction_find(struct cmp_exchange *x)
 {
     const char *id;
     TM_TRY(row_id(&id, x));
-    struct store_read q = {.kind = READ_ACME,
-                           .acme_kind = ROW_CMP_TRANSACTION,
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = OBJECT_CMP_TRANSACTION,
                            .tenant = x->endpoint->tenant,
                            .arena = x->a,
                            .name = id};
     tm_err e = store_read_now(x->house->store, &q);
     int64_t now = clock_now();
-    if (e == TM_OK && q.acme[0].keep_until >= now)
-        return cmp_transaction_read(&x->t, x->a, &q.acme[0]);
+    if (e == TM_OK && q.objects[0].keep_until >= now)
+        return cmp_transaction_read(&x->t, x->a, &q.objects[0]);
     if (e != TM_OK && e != TM_ENOTFOUND) {
         x->diag = q.diag;
         return e;
     }
     x->t = (struct cmp_transaction){.state = CMP_T_NEW, .endpoint = x->endpoint->name};
-    x->t.row = (struct acme_row){.id = id, .created_at = now};
+    x->t.row = (struct object_row){.id = id, .created_at = now};
     /* One that is over and not cleared away yet is written over. */
     if (e == TM_OK)
-        x->t.row.version = q.acme[0].version;
+        x->t.row.version = q.objects[0].version;
     return TM_OK;
 }
 
 void cmp_transaction_put(struct effect *ret, tenant_id tenant, const struct cmp_transaction *t)
 {
-    *ret = (struct effect){
-        .kind = EFFECT_ACME_PUT, .tenant = tenant, .expected_version = t->row.version, .u.acme.row = t->row};
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT,
+                           .tenant = tenant,
+                           .expected_version = t->row.version,
+                           .u.object.row = t->row};
 }
 
 static int64_t later(int64_t a, int64_t b)

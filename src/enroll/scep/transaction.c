@@ -40,7 +40,7 @@ static tm_err make_keys(struct scep_exchange *x)
     return hex_hash(&x->t.origin, a, of, of == key ? 3 : 2);
 }
 
-static tm_err state_read(struct scep_exchange *x, const struct acme_row *row, const char **ret_nonce,
+static tm_err state_read(struct scep_exchange *x, const struct object_row *row, const char **ret_nonce,
                          const char **ret_digest, bool *ret_same_origin)
 {
     struct arena *a = x->request->arena;
@@ -77,18 +77,18 @@ tm_err scep_transaction_find(struct scep_exchange *x)
     x->t.version = 0;
     x->t.cert = (struct slice){0};
     x->t.pending = "";
-    struct store_read q = {.kind = READ_ACME,
+    struct store_read q = {.kind = READ_OBJECT,
                            .tenant = x->endpoint->tenant,
                            .arena = x->request->arena,
-                           .acme_kind = ROW_SCEP_TRANSACTION,
+                           .object_kind = OBJECT_SCEP_TRANSACTION,
                            .name = x->t.id};
     tm_err e = store_read_now(x->house->store, &q);
     bool by_id = e == TM_OK;
     if (e == TM_ENOTFOUND && x->t.token_key[0]) {
-        q = (struct store_read){.kind = READ_ACME,
+        q = (struct store_read){.kind = READ_OBJECT,
                                 .tenant = x->endpoint->tenant,
                                 .arena = x->request->arena,
-                                .acme_kind = ROW_SCEP_TRANSACTION,
+                                .object_kind = OBJECT_SCEP_TRANSACTION,
                                 .name2 = x->t.token_key};
         e = store_read_now(x->house->store, &q);
     }
@@ -98,7 +98,7 @@ tm_err scep_transaction_find(struct scep_exchange *x)
         x->diag = q.diag;
         return e;
     }
-    const struct acme_row *row = &q.acme[0];
+    const struct object_row *row = &q.objects[0];
     /* One that is over and not cleared away yet is written over. */
     if (by_id)
         x->t.version = row->version;
@@ -163,15 +163,15 @@ static tm_err make_row(struct effect *ret, struct scep_exchange *x, const char *
     buf_put_base64(&b, cert, BASE64_STD, 0);
     buf_puts(&b, "\"}");
     *ret = (struct effect){
-        .kind = EFFECT_ACME_PUT, .tenant = x->endpoint->tenant, .expected_version = x->t.version};
-    struct acme_row *row = &ret->u.acme.row;
-    *row = (struct acme_row){.kind = ROW_SCEP_TRANSACTION,
-                             .id = x->t.id,
-                             .owner = "",
-                             .key = x->issue.token_id ? x->t.token_key : "",
-                             .ref = "",
-                             .created_at = now,
-                             .keep_until = now + x->endpoint->scep->retention};
+        .kind = EFFECT_OBJECT_PUT, .tenant = x->endpoint->tenant, .expected_version = x->t.version};
+    struct object_row *row = &ret->u.object.row;
+    *row = (struct object_row){.kind = OBJECT_SCEP_TRANSACTION,
+                               .id = x->t.id,
+                               .owner = "",
+                               .key = x->issue.token_id ? x->t.token_key : "",
+                               .ref = "",
+                               .created_at = now,
+                               .keep_until = now + x->endpoint->scep->retention};
     tm_err e = buf_err(&b);
     if (e == TM_OK)
         e = arena_copy(&row->state, a, buf_slice(&b));

@@ -20,8 +20,8 @@ static const struct effect_ops *const effect_table[] = {
     [EFFECT_TILE_PUT] = &effect_tile_put,
     [EFFECT_META_PUT] = &effect_meta_put,
     [EFFECT_EVENT_ERASE] = &effect_event_erase,
-    [EFFECT_ACME_PUT] = &effect_acme_put,
-    [EFFECT_ACME_DROP] = &effect_acme_drop,
+    [EFFECT_OBJECT_PUT] = &effect_object_put,
+    [EFFECT_OBJECT_DROP] = &effect_object_drop,
 };
 
 static bool effect_known(const struct effect *e)

@@ -191,7 +191,7 @@ extern const struct effect_ops effect_continuation_put;
 extern const struct effect_ops effect_token_add, effect_token_use, effect_token_revoke,
     effect_token_seal; /* effect_token.c */
 extern const struct effect_ops effect_quota_take, effect_idempotency;
-extern const struct effect_ops effect_acme_put, effect_acme_drop; /* effect_acme.c */
+extern const struct effect_ops effect_object_put, effect_object_drop; /* effect_object.c */
 
 enum effect_family {
     FAMILY_CERT = 1 << 0,
@@ -252,10 +252,11 @@ tm_err read_meta(struct sqlite_store *s, struct reader *c, struct store_read *r)
 tm_err read_crl(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_idempotency(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_quota(struct sqlite_store *s, struct reader *c, struct store_read *r);
-tm_err read_acme(struct sqlite_store *s, struct reader *c, struct store_read *r); /* read_acme.c */
-tm_err read_acme_owned(struct sqlite_store *s, struct reader *c, struct store_read *r);
-tm_err read_acme_due(struct sqlite_store *s, struct reader *c, struct store_read *r);
-tm_err read_acme_old(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_object(struct sqlite_store *s, struct reader *c, struct store_read *r); /* read_object.c */
+tm_err read_objects(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_objects_owned(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_objects_due(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_objects_old(struct sqlite_store *s, struct reader *c, struct store_read *r);
 
 /* backup.c, expire.c */
 tm_err sqlite_backup(struct store *base, const char *path, void (*progress)(void *arg, int percent),

@@ -104,10 +104,11 @@ static tm_err (*const read_table[])(struct sqlite_store *, struct reader *, stru
     [READ_META] = read_meta,
     [READ_COUNTS] = read_counts,
     [READ_QUOTA] = read_quota,
-    [READ_ACME] = read_acme,
-    [READ_ACME_OWNED] = read_acme_owned,
-    [READ_ACME_DUE] = read_acme_due,
-    [READ_ACME_OLD] = read_acme_old,
+    [READ_OBJECT] = read_object,
+    [READ_OBJECTS] = read_objects,
+    [READ_OBJECTS_OWNED] = read_objects_owned,
+    [READ_OBJECTS_DUE] = read_objects_due,
+    [READ_OBJECTS_OLD] = read_objects_old,
 };
 
 /* ---- rows that need no connection ---- */
@@ -116,9 +117,9 @@ static bool read_cached(struct sqlite_store *s, struct store_read *r)
 {
     if (s->config.read_only || !r->name)
         return false;
-    if (r->kind == READ_ACME) {
-        r->acme = row_cache_acme(&s->rows, r->arena, r->tenant, r->acme_kind, r->name);
-        r->n = r->acme != NULL;
+    if (r->kind == READ_OBJECT) {
+        r->objects = row_cache_object(&s->rows, r->arena, r->tenant, r->object_kind, r->name);
+        r->n = r->objects != NULL;
     } else if (r->kind == READ_TOKEN) {
         r->tokens = row_cache_token(&s->rows, r->arena, r->tenant, r->name);
         r->n = r->tokens != NULL;
@@ -130,8 +131,8 @@ static void remember(struct sqlite_store *s, const struct store_read *r, uint64_
 {
     if (s->config.read_only || r->err != TM_OK || !r->name)
         return;
-    if (r->kind == READ_ACME)
-        row_cache_enter_acme(&s->rows, mark, r->tenant, &r->acme[0]);
+    if (r->kind == READ_OBJECT)
+        row_cache_enter_object(&s->rows, mark, r->tenant, &r->objects[0]);
     else if (r->kind == READ_TOKEN)
         row_cache_enter_token(&s->rows, mark, r->tenant, &r->tokens[0]);
 }

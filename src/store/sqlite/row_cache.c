@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_TOKEN = 0 }; /* beside enum acme_kind, which begins with 1 */
+enum { KIND_TOKEN = 0 }; /* beside enum object_kind, which begins with 1 */
 
 struct row_entry {
     struct row_entry *next;          /* in its bucket */
@@ -14,7 +14,7 @@ struct row_entry {
     int kind;
     const char *id;
     union {
-        struct acme_row acme;
+        struct object_row object;
         struct token_row token;
     } u; /* its texts stand in `text` */
     size_t text_n;
@@ -110,7 +110,7 @@ static struct row_entry *find(struct row_cache *c, tenant_id tenant, int kind, c
 /* ---- rows to entries and back ---- */
 
 /* What is borrowed in a row is copied below, member by member: who adds one comes by here. */
-static_assert(sizeof(void *) != 8 || (sizeof(struct acme_row) == 96 && sizeof(struct token_row) == 168),
+static_assert(sizeof(void *) != 8 || (sizeof(struct object_row) == 96 && sizeof(struct token_row) == 168),
               "a row has another size: copy what it borrows");
 
 static const char *put(char **at, const char *s)
@@ -148,7 +148,7 @@ static struct row_entry *entry_new(tenant_id tenant, int kind, size_t text_n)
     return e;
 }
 
-static struct row_entry *of_acme(tenant_id tenant, const struct acme_row *row)
+static struct row_entry *of_object(tenant_id tenant, const struct object_row *row)
 {
     struct row_entry *e = entry_new(tenant, (int)row->kind,
                                     room_of(row->id) + room_of(row->owner) + room_of(row->key) +
@@ -156,7 +156,7 @@ static struct row_entry *of_acme(tenant_id tenant, const struct acme_row *row)
     if (!e)
         return NULL;
     char *at = e->text;
-    struct acme_row *r = &e->u.acme;
+    struct object_row *r = &e->u.object;
     *r = *row;
     r->tenant = tenant;
     e->id = r->id = put(&at, row->id);
@@ -198,15 +198,15 @@ static const char *copy_text(const struct row_entry *e, struct arena *a)
 
 /* ---- reading ---- */
 
-struct acme_row *row_cache_acme(struct row_cache *c, struct arena *a, tenant_id tenant, enum acme_kind kind,
-                                const char *id)
+struct object_row *row_cache_object(struct row_cache *c, struct arena *a, tenant_id tenant,
+                                    enum object_kind kind, const char *id)
 {
-    struct acme_row *r = NULL;
+    struct object_row *r = NULL;
     pthread_mutex_lock(&c->lock);
     const struct row_entry *e = find(c, tenant, (int)kind, id);
     const char *copy = e ? copy_text(e, a) : NULL;
     if (copy && (r = arena_alloc(a, sizeof *r))) {
-        *r = e->u.acme;
+        *r = e->u.object;
         r->id = moved(e, copy, r->id);
         r->owner = moved(e, copy, r->owner);
         r->key = moved(e, copy, r->key);
@@ -253,9 +253,10 @@ static void enter_if(struct row_cache *c, uint64_t mark, struct row_entry *e)
     pthread_mutex_unlock(&c->lock);
 }
 
-void row_cache_enter_acme(struct row_cache *c, uint64_t mark, tenant_id tenant, const struct acme_row *row)
+void row_cache_enter_object(struct row_cache *c, uint64_t mark, tenant_id tenant,
+                            const struct object_row *row)
 {
-    enter_if(c, mark, of_acme(tenant, row));
+    enter_if(c, mark, of_object(tenant, row));
 }
 
 void row_cache_enter_token(struct row_cache *c, uint64_t mark, tenant_id tenant, const struct token_row *row)
@@ -266,8 +267,8 @@ void row_cache_enter_token(struct row_cache *c, uint64_t mark, tenant_id tenant,
 static bool effect_concerns(const struct effect *e)
 {
     switch (e->kind) {
-    case EFFECT_ACME_PUT:
-    case EFFECT_ACME_DROP:
+    case EFFECT_OBJECT_PUT:
+    case EFFECT_OBJECT_DROP:
     case EFFECT_TOKEN_ADD:
     case EFFECT_TOKEN_USE:
     case EFFECT_TOKEN_REVOKE:
@@ -278,16 +279,16 @@ static bool effect_concerns(const struct effect *e)
     }
 }
 
-static void row_committed(struct row_cache *c, tenant_id tenant, struct acme_row row)
+static void row_committed(struct row_cache *c, tenant_id tenant, struct object_row row)
 {
     if (row.version > 1) {
         const struct row_entry *before = *place_of(c, tenant, (int)row.kind, row.id);
         if (!before)
             return;
-        row.owner = before->u.acme.owner;
-        row.created_at = before->u.acme.created_at;
+        row.owner = before->u.object.owner;
+        row.created_at = before->u.object.created_at;
     }
-    struct row_entry *e = of_acme(tenant, &row);
+    struct row_entry *e = of_object(tenant, &row);
     if (e)
         enter(c, e);
     else
@@ -296,12 +297,12 @@ static void row_committed(struct row_cache *c, tenant_id tenant, struct acme_row
 
 static void effect_committed(struct row_cache *c, const struct effect *e)
 {
-    const struct acme_row *row = &e->u.acme.row;
+    const struct object_row *row = &e->u.object.row;
     switch (e->kind) {
-    case EFFECT_ACME_PUT:
+    case EFFECT_OBJECT_PUT:
         row_committed(c, e->tenant, *row);
         break;
-    case EFFECT_ACME_DROP:
+    case EFFECT_OBJECT_DROP:
         drop(c, e->tenant, (int)row->kind, row->id);
         break;
     default:

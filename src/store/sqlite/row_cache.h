@@ -28,13 +28,14 @@ void row_cache_done(struct row_cache *c);
 void row_cache_clear(struct row_cache *c);
 
 /* An object by id, or a token, copied into `a`. NULL: not there, or no memory. */
-struct acme_row *row_cache_acme(struct row_cache *c, struct arena *a, tenant_id tenant, enum acme_kind kind,
-                                const char *id);
+struct object_row *row_cache_object(struct row_cache *c, struct arena *a, tenant_id tenant,
+                                    enum object_kind kind, const char *id);
 struct token_row *row_cache_token(struct row_cache *c, struct arena *a, tenant_id tenant, const char *id);
 
 /* Taken before a row is read from the file: it is entered only where nothing was committed since. */
 uint64_t row_cache_mark(const struct row_cache *c);
-void row_cache_enter_acme(struct row_cache *c, uint64_t mark, tenant_id tenant, const struct acme_row *row);
+void row_cache_enter_object(struct row_cache *c, uint64_t mark, tenant_id tenant,
+                            const struct object_row *row);
 void row_cache_enter_token(struct row_cache *c, uint64_t mark, tenant_id tenant, const struct token_row *row);
 
 /* What these transactions have changed, those of them that succeeded; linked by ->next, after their commit and before their answers. */

@@ -1,6 +1,6 @@
 #include "store/sqlite/sql.h"
 
-#define ACME_COLUMNS "tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version"
+#define OBJECT_COLUMNS "tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version"
 #define CERT_COLUMNS                                                                                         \
     "c.seq, c.tenant, c.id, c.source, c.serial, c.authority, c.profile, c.profile_version, "                 \
     "c.subject, c.device, c.endpoint, c.door, c.issued_at, c.not_before, c.not_after, "                      \
@@ -193,37 +193,47 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_CRL_GET] =
         "SELECT authority, shard, number, this_update, next_update, der, file, size, entries FROM crl WHERE "
         "tenant = ? AND authority = ? AND shard = ?",
-    /* ACME */
-    [SQL_ACME_VERSION] = "SELECT version FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
-    [SQL_ACME_RIVAL] =
-        "SELECT 1 FROM acme WHERE tenant = ? AND kind = ? AND key = ? AND key != '' AND id != ? LIMIT 1",
-    [SQL_ACME_ADD] =
-        "INSERT INTO acme (tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version, state) "
+    /* objects of the rooms */
+    [SQL_OBJECT_VERSION] = "SELECT version FROM object WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_OBJECT_RIVAL] =
+        "SELECT 1 FROM object WHERE tenant = ? AND kind = ? AND key = ? AND key != '' AND id != ? LIMIT 1",
+    [SQL_OBJECT_ADD] =
+        "INSERT INTO object (tenant, kind, id, owner, key, ref, status, due_at, created_at, keep_until, version, state) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     /* The owner stays, and with it the place in that index. */
-    [SQL_ACME_CHANGE] =
-        "UPDATE acme SET key = ?4, ref = ?5, status = ?6, due_at = ?7, keep_until = ?8, version = ?9, "
+    [SQL_OBJECT_CHANGE] =
+        "UPDATE object SET key = ?4, ref = ?5, status = ?6, due_at = ?7, keep_until = ?8, version = ?9, "
         "state = ?10 WHERE tenant = ?1 AND kind = ?2 AND id = ?3",
-    [SQL_ACME_DROP] = "DELETE FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
-    [SQL_ACME_GET] = "SELECT " ACME_COLUMNS ", state FROM acme WHERE tenant = ? AND kind = ? AND id = ?",
-    [SQL_ACME_BY_KEY] =
-        "SELECT " ACME_COLUMNS
-        ", state FROM acme INDEXED BY acme_by_key WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
-    [SQL_ACME_BY_REF] =
-        "SELECT " ACME_COLUMNS
-        ", state FROM acme INDEXED BY acme_by_ref WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
-    [SQL_ACME_OWNED] =
-        "SELECT " ACME_COLUMNS
-        ", state FROM acme INDEXED BY acme_by_owner WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
+    [SQL_OBJECT_DROP] = "DELETE FROM object WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_OBJECT_GET] =
+        "SELECT " OBJECT_COLUMNS ", state FROM object WHERE tenant = ? AND kind = ? AND id = ?",
+    [SQL_OBJECT_BY_KEY] =
+        "SELECT " OBJECT_COLUMNS
+        ", state FROM object INDEXED BY acme_by_key WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
+    [SQL_OBJECT_BY_REF] =
+        "SELECT " OBJECT_COLUMNS
+        ", state FROM object INDEXED BY acme_by_ref WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
+    [SQL_OBJECTS] = "SELECT " OBJECT_COLUMNS
+                    ", state FROM object WHERE tenant = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?",
+    [SQL_OBJECTS_BY_STATUS] =
+        "SELECT " OBJECT_COLUMNS
+        ", state FROM object INDEXED BY object_by_status WHERE kind >= 32 AND tenant = ? AND kind = ? AND status = ? AND "
+        "id > ? ORDER BY id LIMIT ?",
+    [SQL_OBJECTS_OWNED] =
+        "SELECT " OBJECT_COLUMNS
+        ", state FROM object INDEXED BY acme_by_owner WHERE tenant = ? AND kind = ? AND owner = ? AND owner != '' AND id > ? "
         "ORDER BY id LIMIT ?",
-    [SQL_ACME_DUE] = "SELECT " ACME_COLUMNS
-                     ", x'' FROM acme WHERE kind = ? AND due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
-    [SQL_ACME_DUE_OWNER] =
-        "SELECT tenant, owner FROM acme WHERE kind = ? AND due_at != 0 AND (tenant, owner) > (?, ?) "
+    [SQL_OBJECTS_DUE] =
+        "SELECT " OBJECT_COLUMNS
+        ", x'' FROM object WHERE kind = ? AND due_at != 0 AND due_at <= ? ORDER BY due_at LIMIT ?",
+    [SQL_OBJECTS_DUE_OWNER] =
+        "SELECT tenant, owner FROM object WHERE kind = ? AND due_at != 0 AND (tenant, owner) > (?, ?) "
         "ORDER BY tenant, owner LIMIT 1",
-    [SQL_ACME_DUE_OF] = "SELECT " ACME_COLUMNS
-                        ", x'' FROM acme WHERE kind = ? AND tenant = ? AND owner = ? AND due_at != 0 AND "
-                        "due_at <= ? ORDER BY due_at LIMIT ?",
-    [SQL_ACME_OLD] = "SELECT " ACME_COLUMNS
-                     ", x'' FROM acme WHERE keep_until != 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?",
+    [SQL_OBJECTS_DUE_OF] =
+        "SELECT " OBJECT_COLUMNS
+        ", x'' FROM object WHERE kind = ? AND tenant = ? AND owner = ? AND due_at != 0 AND "
+        "due_at <= ? ORDER BY due_at LIMIT ?",
+    [SQL_OBJECTS_OLD] =
+        "SELECT " OBJECT_COLUMNS
+        ", x'' FROM object WHERE keep_until != 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?",
 };

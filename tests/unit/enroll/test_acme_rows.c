@@ -128,7 +128,7 @@ static void test_authz__round_trip(void **state)
 
 static void test_read__corrupt(void **state)
 {
-    struct acme_row row = {.id = "x", .owner = "", .ref = "", .key = ""};
+    struct object_row row = {.id = "x", .owner = "", .ref = "", .key = ""};
     struct acme_account account;
     struct acme_order order;
     struct acme_authz authz;

@@ -144,7 +144,7 @@ static int64_t remembered_until(struct cmp_exchange *x)
 {
     struct effect e;
     assert_int_equal(cmp_transaction_effect(&e, x), TM_OK);
-    return e.u.acme.row.keep_until;
+    return e.u.object.row.keep_until;
 }
 
 static void test_cmp_revoke__hold_and_release(void **state)
@@ -158,8 +158,8 @@ static void test_cmp_revoke__hold_and_release(void **state)
     /* Released, it leaves nothing behind. */
     x = rr(h, CRL_REMOVE_FROM_CRL);
     assert_int_equal(row_of(h).revoked_at, 0);
-    struct store_read q = {.kind = READ_ACME,
-                           .acme_kind = ROW_CMP_HOLD,
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = OBJECT_CMP_HOLD,
                            .tenant = TENANT_DEFAULT,
                            .arena = h->a,
                            .name = arena_hex(h->a, SLICE_ARR(h->serial))};
@@ -252,13 +252,13 @@ static struct cmp_exchange *unconfirmed(struct holder *h, enum cmp_state state, 
 static struct cmp_transaction stored(struct cmp_exchange *x)
 {
     struct cmp_transaction t = {0};
-    struct store_read q = {.kind = READ_ACME,
-                           .acme_kind = ROW_CMP_TRANSACTION,
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = OBJECT_CMP_TRANSACTION,
                            .tenant = TENANT_DEFAULT,
                            .arena = x->a,
                            .name = x->t.row.id};
     assert_int_equal(store_read_now(house->store, &q), TM_OK);
-    assert_int_equal(cmp_transaction_read(&t, x->a, &q.acme[0]), TM_OK);
+    assert_int_equal(cmp_transaction_read(&t, x->a, &q.objects[0]), TM_OK);
     return t;
 }
 

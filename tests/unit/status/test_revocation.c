@@ -165,8 +165,11 @@ static void test_revocation_step__planned_then_canceled(void **state)
     (void)state;
     const char *const *v = some(2);
     struct revocation_order o = order_of(v, 2);
-    struct store_read w = {
-        .kind = READ_ACME, .tenant = TENANT_DEFAULT, .arena = arena, .acme_kind = ACME_WINDOW, .name = v[0]};
+    struct store_read w = {.kind = READ_OBJECT,
+                           .tenant = TENANT_DEFAULT,
+                           .arena = arena,
+                           .object_kind = OBJECT_ACME_WINDOW,
+                           .name = v[0]};
     struct diag diag = {0};
     o.after = 1000;
     struct revocation j = started(&o);

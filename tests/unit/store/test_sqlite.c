@@ -31,7 +31,7 @@ int main(void)
     failed += run("resources", suite_resources, suite_resources_n);
     failed += run("devices", suite_devices, suite_devices_n);
     failed += run("tokens", suite_tokens, suite_tokens_n);
-    failed += run("acme", suite_acme, suite_acme_n);
+    failed += run("objects", suite_objects, suite_objects_n);
     failed += run("retention", suite_retention, suite_retention_n);
     failed += run("concurrency", suite_concurrency, suite_concurrency_n);
     suite_directory_remove(path);

@@ -8,11 +8,11 @@ enum { DUE_OWNERS = 128, DUE_LOOKS = 4096 };
 
 static tm_err append(struct store_read *r, size_t *cap, struct query *q)
 {
-    TM_TRY(array_grow(&r->acme, r->n, cap, sizeof *r->acme, r->arena));
+    TM_TRY(array_grow(&r->objects, r->n, cap, sizeof *r->objects, r->arena));
     tm_err err = TM_OK;
-    r->acme[r->n] = (struct acme_row){
+    r->objects[r->n] = (struct object_row){
         .tenant = (tenant_id)column_int(q, 0),
-        .kind = (enum acme_kind)column_int(q, 1),
+        .kind = (enum object_kind)column_int(q, 1),
         .id = column_text(q, 2, r->arena, &err),
         .owner = column_text(q, 3, r->arena, &err),
         .key = column_text(q, 4, r->arena, &err),
@@ -41,37 +41,53 @@ static tm_err rows(struct store_read *r, struct query *q, size_t limit)
     return TM_OK;
 }
 
-tm_err read_acme(struct sqlite_store *s, struct reader *c, struct store_read *r)
+tm_err read_object(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
     struct query q;
     size_t limit = r->limit ? read_limit(r) : 1;
-    query_begin(&q, &c->db, r->name ? SQL_ACME_GET : r->name2 ? SQL_ACME_BY_KEY : SQL_ACME_BY_REF);
+    query_begin(&q, &c->db, r->name ? SQL_OBJECT_GET : r->name2 ? SQL_OBJECT_BY_KEY : SQL_OBJECT_BY_REF);
     query_int(&q, r->tenant);
-    query_int(&q, r->acme_kind);
+    query_int(&q, r->object_kind);
     query_text(&q, r->name ? r->name : r->name2 ? r->name2 : r->text);
     if (!r->name)
         query_int(&q, (int64_t)limit);
     TM_TRY(rows(r, &q, limit));
-    return r->n ? TM_OK : diag_fail(&r->diag, TM_ENOTFOUND, "store", "acme", "there is no such object");
+    return r->n ? TM_OK : diag_fail(&r->diag, TM_ENOTFOUND, "store", "object", "there is no such object");
 }
 
-tm_err read_acme_owned(struct sqlite_store *s, struct reader *c, struct store_read *r)
+/* One page in the order of ids. */
+static tm_err page(struct reader *c, struct store_read *r, int sql, const char *owner)
 {
     size_t limit = read_limit(r);
     char *after = arena_strndup(r->arena, r->after.n ? (const char *)r->after.p : "", r->after.n);
     if (!after)
         return TM_ENOMEM;
     struct query q;
-    query_begin(&q, &c->db, SQL_ACME_OWNED);
+    query_begin(&q, &c->db, sql);
     query_int(&q, r->tenant);
-    query_int(&q, r->acme_kind);
-    query_text(&q, r->name);
+    query_int(&q, r->object_kind);
+    if (owner)
+        query_text(&q, owner);
+    if (sql == SQL_OBJECTS_BY_STATUS)
+        query_int(&q, r->object_status);
     query_text(&q, after);
     query_int(&q, (int64_t)limit + 1);
     TM_TRY(rows(r, &q, limit));
     if (r->n)
-        r->page_next = slice_str(r->acme[r->n - 1].id);
+        r->page_next = slice_str(r->objects[r->n - 1].id);
     return TM_OK;
+}
+
+tm_err read_objects(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    if (r->object_status && r->object_kind < OBJECT_INDEXED_BY_STATUS)
+        return diag_fail(&r->diag, TM_EINVAL, "store", "object.status", "these are not found by status");
+    return page(c, r, r->object_status ? SQL_OBJECTS_BY_STATUS : SQL_OBJECTS, NULL);
+}
+
+tm_err read_objects_owned(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    return page(c, r, SQL_OBJECTS_OWNED, r->name);
 }
 
 /* Whose turn it is. */
@@ -85,8 +101,8 @@ static tm_err next_owner(struct turn *t, bool *ret_found, struct reader *c, stru
 {
     struct query q;
     tm_err err = TM_OK;
-    query_begin(&q, &c->db, SQL_ACME_DUE_OWNER);
-    query_int(&q, r->acme_kind);
+    query_begin(&q, &c->db, SQL_OBJECTS_DUE_OWNER);
+    query_int(&q, r->object_kind);
     query_int(&q, t->tenant);
     query_text(&q, t->owner);
     *ret_found = query_row(&q);
@@ -105,8 +121,8 @@ static tm_err due_of(struct store_read *r, size_t *cap, struct reader *c, const 
 {
     struct query q;
     tm_err err = TM_OK;
-    query_begin(&q, &c->db, SQL_ACME_DUE_OF);
-    query_int(&q, r->acme_kind);
+    query_begin(&q, &c->db, SQL_OBJECTS_DUE_OF);
+    query_int(&q, r->object_kind);
     query_int(&q, t->tenant);
     query_text(&q, t->owner);
     query_int(&q, r->window_start);
@@ -129,7 +145,7 @@ static tm_err in_turn(struct reader *c, struct store_read *r, size_t limit)
         memcpy(t.owner, slash + 1, n < sizeof t.owner ? n : sizeof t.owner - 1);
     }
     r->n = 0;
-    r->acme = NULL;
+    r->objects = NULL;
     for (size_t looks = 0; r->n + share <= limit && looks < DUE_LOOKS; looks++) {
         TM_TRY(next_owner(&t, &found, c, r));
         if (!found && around)
@@ -154,23 +170,23 @@ static tm_err in_turn(struct reader *c, struct store_read *r, size_t limit)
     return TM_OK;
 }
 
-tm_err read_acme_due(struct sqlite_store *s, struct reader *c, struct store_read *r)
+tm_err read_objects_due(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
     size_t limit = read_limit(r);
     struct query q;
-    query_begin(&q, &c->db, SQL_ACME_DUE);
-    query_int(&q, r->acme_kind);
+    query_begin(&q, &c->db, SQL_OBJECTS_DUE);
+    query_int(&q, r->object_kind);
     query_int(&q, r->window_start);
     query_int(&q, (int64_t)limit + 1);
     TM_TRY(rows(r, &q, limit));
     return r->more ? in_turn(c, r, limit) : TM_OK;
 }
 
-tm_err read_acme_old(struct sqlite_store *s, struct reader *c, struct store_read *r)
+tm_err read_objects_old(struct sqlite_store *s, struct reader *c, struct store_read *r)
 {
     size_t limit = read_limit(r);
     struct query q;
-    query_begin(&q, &c->db, SQL_ACME_OLD);
+    query_begin(&q, &c->db, SQL_OBJECTS_OLD);
     query_int(&q, r->window_start);
     query_int(&q, (int64_t)limit + 1);
     return rows(r, &q, limit);
