@@ -38,7 +38,7 @@ def test_a_deactivated_account_leaves(world):
     world.open("acme-leaving", retention="1h")
     c = world.client("acme-leaving")
     store = sqlite3.connect(f"file:{world.house.home}/store/touchmark.db?mode=ro", uri=True)
-    row = lambda: store.execute("SELECT keep_until FROM acme WHERE kind = 1 AND id = ?", (c.kid.rpartition("/")[2],)).fetchone()[0]
+    row = lambda: store.execute("SELECT keep_until FROM object WHERE kind = 1 AND id = ?", (c.kid.rpartition("/")[2],)).fetchone()[0]
     assert row() == 0
     c.post(c.kid, {"status": "deactivated"})
     assert 3000 < row() - time.time() < 3700

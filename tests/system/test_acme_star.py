@@ -143,7 +143,7 @@ def test_authorizations_are_gone(star):
     store = sqlite3.connect(f"{star.house.home}/store/touchmark.db", timeout=30)
     dropped = [url.rsplit("/", 1)[1] for url in order.value["authorizations"]]
     for authz in dropped:
-        assert store.execute("DELETE FROM acme WHERE id = ?", (authz,)).rowcount == 1
+        assert store.execute("DELETE FROM object WHERE id = ?", (authz,)).rowcount == 1
     store.commit()
     store.close()
     next_certificate(c, order, fetch(c, order)[1].serial_number)
