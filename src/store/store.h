@@ -154,6 +154,7 @@ enum object_kind {
     OBJECT_CMP_TRANSACTION = 24,   /* the CMP door's; due: its certificate is not confirmed */
     OBJECT_CMP_HOLD,               /* a certificate that its holder put on hold; id: serial, ref: when */
     OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
+    OBJECT_DISCOVERY_RUN = 56,     /* discover/run.h; owner: its Scan */
 };
 struct object_row {
     tenant_id tenant; /* of a row that was read */
