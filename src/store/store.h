@@ -37,6 +37,8 @@ struct cert_key {
 };
 
 struct cert_row {
+    uint64_t
+        arrival; /* of a row that was read: its number in the order in which the store's rows came, from 1 */
     uint8_t id
         [CERT_SERIAL_LEN]; /* issued here: the serial. Imported: expiry/time prefix with the top bit set, random rest */
     enum cert_source source;
@@ -269,6 +271,10 @@ enum store_read_kind {
     READ_CERTS_BY_KEY, /* exact look-up through the secondary index; newest first */
     READ_CERTS, /* page through the inventory by filter, ordered by id; goes on after `page_next` (rows that the filter passes over are
                             bounded, so that a page may be short or empty while there is more) */
+    READ_CERTS_ARRIVED, /* in the order in which they came, those after the arrival pos_from (0: from the beginning), at most limit. Goes on at
+                            pos_next, which is always set: who keeps it sees each row once. A page may be short or empty while there is
+                            more, and a row that retention has dropped meanwhile is not seen. With limit 1 and pos_from UINT64_MAX: where
+                            the order ends now */
     READ_REVOKED,   /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
     READ_RESOURCE,  /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
     READ_RESOURCES, /* kind ("" all); newest versions, deleted left out */
@@ -332,7 +338,7 @@ struct store_read {
     bool (*keep)(const void *arg, const uint8_t id[CERT_SERIAL_LEN]);
     const void *keep_arg;
     bool
-        states_only; /* READ_CERTS: ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
+        states_only; /* READ_CERTS(_ARRIVED): ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
     /* answer */
     tm_err err;
     struct diag diag;

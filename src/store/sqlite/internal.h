@@ -231,6 +231,7 @@ size_t read_limit(const struct store_read *r);
 tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_certs_by_key(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_certs(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_certs_arrived(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_counts(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_resource(struct sqlite_store *s, struct reader *c, struct store_read *r);

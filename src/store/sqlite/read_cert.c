@@ -43,6 +43,7 @@ static tm_err cert_from_row(struct cert_row *ret, struct query *q, struct arena 
 {
     tm_err err = TM_OK;
     struct cert_row row = {
+        .arrival = (uint64_t)column_int(q, COL_SEQ),
         .source = (enum cert_source)column_int(q, COL_SOURCE),
         .serial = column_blob(q, COL_SERIAL, a, &err),
         .authority = column_text(q, COL_AUTHORITY, a, &err),
@@ -87,7 +88,8 @@ static tm_err state_append(struct store_read *r, size_t *cap, struct query *q)
     TM_TRY(array_grow(&r->certs, r->n, cap, sizeof *r->certs, r->arena));
     struct cert_row *row = &r->certs[r->n];
     tm_err err = TM_OK;
-    *row = (struct cert_row){.source = (enum cert_source)column_int(q, COL_SOURCE),
+    *row = (struct cert_row){.arrival = (uint64_t)column_int(q, COL_SEQ),
+                             .source = (enum cert_source)column_int(q, COL_SOURCE),
                              .authority = "",
                              .profile = "",
                              .subject = "",
@@ -389,6 +391,43 @@ tm_err read_certs(struct sqlite_store *s, struct reader *c, struct store_read *r
         id_range_make(&range, &r->filter, imported);
         TM_TRY(scan_range(s, c, &x, &range));
     }
+    return TM_OK;
+}
+
+/* ---- in the order of arrival ---- */
+
+/* The number of the newest row; 0 without rows. */
+static tm_err newest_seq(uint64_t *ret, struct reader *c, struct diag *diag)
+{
+    struct query q;
+    query_begin(&q, &c->db, SQL_CERT_SEQ_MAX);
+    *ret = query_row(&q) ? (uint64_t)column_int(&q, 0) : 0;
+    return query_end(&q, diag);
+}
+
+tm_err read_certs_arrived(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    (void)s;
+    size_t limit = read_limit(r), cap = 0;
+    uint64_t newest, from = r->pos_from;
+    /* Asked before: what comes meanwhile is the next page's. */
+    TM_TRY(newest_seq(&newest, c, &r->diag));
+    r->pos_next = from == UINT64_MAX ? newest : from;
+    if (from >= newest)
+        return TM_OK;
+    uint64_t to = newest - from > SCAN_MAX ? from + SCAN_MAX : newest;
+    struct query q;
+    query_begin(&q, &c->db, SQL_CERT_ARRIVED);
+    query_int(&q, (int64_t)from);
+    query_int(&q, (int64_t)to);
+    query_int(&q, r->tenant);
+    query_int(&q, (int64_t)limit);
+    tm_err err = TM_OK;
+    while (err == TM_OK && query_row(&q))
+        err = r->states_only ? state_append(r, &cap, &q) : cert_append(r, &cap, &q);
+    TM_TRY(query_leave(&q, err, &r->diag));
+    r->pos_next = r->n == limit ? r->certs[r->n - 1].arrival : to;
+    r->more = r->pos_next < newest;
     return TM_OK;
 }
 

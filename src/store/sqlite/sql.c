@@ -44,6 +44,10 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_CERT_REVOKED_RANGE] =
         "SELECT " CERT_COLUMNS
         " FROM cert_status s CROSS JOIN cert c ON c.seq = s.seq WHERE s.tenant = ? AND s.id > ? AND s.id < ? ORDER BY s.id",
+    [SQL_CERT_ARRIVED] =
+        "SELECT " CERT_COLUMNS
+        " FROM cert c LEFT JOIN cert_status s ON s.tenant = c.tenant AND s.id = c.id WHERE c.seq > ? "
+        "AND c.seq <= ? AND c.tenant = ? ORDER BY c.seq LIMIT ?",
     [SQL_CERT_SEQ] = "SELECT seq FROM cert_id WHERE tenant = ? AND id = ?",
     [SQL_CERT_SEQ_MAX] = "SELECT max(seq) FROM cert",
     [SQL_CERT_SEQ_MIN] = "SELECT min(seq) FROM cert",

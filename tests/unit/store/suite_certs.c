@@ -340,6 +340,36 @@ static void test_cert_revoke__together_with_its_event(void **state)
     assert_int_equal(e[3].u.event.pos, 1);
 }
 
+static void test_read_certs_arrived__each_once_in_pages(void **state)
+{
+    struct suite *s = *state;
+    add_certs(s, 0, 5, SUITE_NOW + SUITE_YEAR);
+    struct effect foreign = suite_cert(s, TENANT_DEFAULT + 1, 90, SUITE_NOW + SUITE_YEAR);
+    assert_ok(commit1(s, &foreign));
+    add_certs(s, 5, 8, SUITE_NOW);
+    struct store_read r = {.kind = READ_CERTS_ARRIVED, .tenant = TENANT_DEFAULT, .limit = 3, .more = true};
+    size_t n = 0;
+    for (uint64_t before = 0; n == 0 || r.more; r.pos_from = r.pos_next) {
+        assert_ok(look(s, &r));
+        for (size_t i = 0; i < r.n; i++, n++) {
+            assert_string_equal(r.certs[i].subject, arena_printf(s->arena, "CN=Device %zu,O=Example", n));
+            assert_true(r.certs[i].arrival > before);
+            before = r.certs[i].arrival;
+        }
+    }
+    assert_int_equal(n, 8);
+    assert_ok(look(s, &r));
+    assert_int_equal(r.n, 0);
+    add_certs(s, 8, 9, SUITE_NOW + SUITE_YEAR);
+    assert_ok(look(s, &r));
+    assert_int_equal(r.n, 1);
+    struct store_read end = {
+        .kind = READ_CERTS_ARRIVED, .tenant = TENANT_DEFAULT, .limit = 1, .pos_from = UINT64_MAX};
+    assert_ok(look(s, &end));
+    assert_int_equal(end.n, 0);
+    assert_int_equal(end.pos_next, r.pos_next);
+}
+
 static void test_read_counts__expired(void **state)
 {
     struct suite *s = *state;
@@ -367,6 +397,7 @@ const struct CMUnitTest suite_certs[] = {
     SUITE_TEST(test_cert_revoke__conditions),
     SUITE_TEST(test_cert_revoke__together_with_its_event),
     SUITE_TEST(test_read_revoked__of_one_authority),
+    SUITE_TEST(test_read_certs_arrived__each_once_in_pages),
     SUITE_TEST(test_read_counts__expired),
 };
 SUITE_END(suite_certs);
