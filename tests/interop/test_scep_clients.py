@@ -141,7 +141,7 @@ def test_certmonger(house, helper, tmp_path):
     for name in ("CAS_DIR", "REQUESTS_DIR", "TMPDIR", "CONFIG_DIR", "LOCAL_CA_DIR"):
         (tmp_path / name).mkdir()
         state["CERTMONGER_" + name] = str(tmp_path / name)
-    done = subprocess.run(["certmonger", "-s", "-L", "-n", "-d", "1", "-c", f"sh {tmp_path}/steps"], env={**os.environ, **state}, stdin=subprocess.DEVNULL,
+    done = subprocess.run(["/usr/sbin/certmonger", "-s", "-L", "-n", "-d", "1", "-c", f"sh {tmp_path}/steps"], env={**os.environ, **state}, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, cwd=tmp_path)
     assert (tmp_path / "third.pem").exists(), done.stdout + house.log()
     first, second, third = (read(str(tmp_path / f"{n}.pem")) for n in ("first", "second", "third"))
