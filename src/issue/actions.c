@@ -1,4 +1,4 @@
-/* Revocation, approval and import: single actions with the pipeline's guarantees. */
+/* Revocation and approval: single actions with the pipeline's guarantees. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -295,101 +295,6 @@ tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation
     } else {
         *diag = q.diag;
     }
-    arena_free(a);
-    return e;
-}
-
-/* ---- import ---- */
-
-/* An inventory id for a certificate whose serial is not ours: our prefix form with the top bit set (store.h). */
-static tm_err foreign_id(uint8_t ret[CERT_SERIAL_LEN], int64_t not_after)
-{
-    serial_prefix(ret, not_after, clock_now());
-    ret[0] |= 0x80;
-    return random_bytes(ret + 6, CERT_SERIAL_LEN - 6);
-}
-
-/* What any certificate is found by, and its own serial, which is no id here. */
-static tm_err foreign_keys(const struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
-                           struct slice serial)
-{
-    struct cert_key *collected;
-    size_t n;
-    TM_TRY(cert_keys_collect(&collected, &n, a, c, ""));
-    struct cert_key *keys = arena_calloc(a, n + 1, sizeof *keys);
-    if (!keys)
-        return TM_ENOMEM;
-    keys[0] = (struct cert_key){.kind = CERT_KEY_FOREIGN_SERIAL, .value = serial};
-    if (n)
-        memcpy(keys + 1, collected, n * sizeof *keys);
-    *ret = keys;
-    *ret_n = n + 1;
-    return TM_OK;
-}
-
-static tm_err import(struct house *h, struct arena *a, tenant_id tenant, const struct cert *c, const char *by,
-                     uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag)
-{
-    struct effect effects[2] = {{.kind = EFFECT_CERT_ADD, .tenant = tenant}};
-    struct cert_row *row = &effects[0].u.cert.row;
-    TM_TRY(cert_row_from_cert(row, a, c));
-    struct store_read known = {.kind = READ_CERTS_BY_KEY,
-                               .tenant = tenant,
-                               .arena = a,
-                               .key = {.kind = CERT_KEY_FINGERPRINT, .value = SLICE_ARR(row->fingerprint)},
-                               .limit = 1};
-    tm_err e = store_read_now(h->store, &known);
-    if (e == TM_OK && known.n > 0) {
-        memcpy(ret_id, known.certs[0].id, CERT_SERIAL_LEN);
-        *ret_new = false;
-        return TM_OK;
-    }
-    if (e != TM_OK && e != TM_ENOTFOUND) {
-        *diag = known.diag;
-        return e;
-    }
-    TM_TRY(foreign_id(row->id, c->not_after));
-    struct buf issuer;
-    buf_init(&issuer, 16 << 10);
-    name_print_der(&issuer, c->issuer);
-    row->authority = arena_strdup(a, buf_str(&issuer));
-    buf_done(&issuer);
-    if (!row->authority)
-        return TM_ENOMEM;
-    row->source = CERT_IMPORTED;
-    row->profile = row->device = row->endpoint = "";
-    row->issued_at = clock_now_ms();
-    row->retention = RETAIN_FULL;
-    row->keep_until = TM_TIME_NEVER;
-    TM_TRY(foreign_keys(&effects[0].u.cert.keys, &effects[0].u.cert.n_keys, a, c, row->serial));
-    struct key_use use;
-    TM_TRY(key_use_find(&use, a, h, tenant, &c->spki, "", row->subject, diag));
-    if (use.elsewhere)
-        TM_TRY(key_use_mark(&effects[0], a, &c->spki));
-    struct event_field fields[] = {
-        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
-        {.key = "fingerprint", .kind = EVENT_HEX, .s = SLICE_ARR(row->fingerprint)},
-        {.key = "id", .kind = EVENT_HEX, .s = SLICE_ARR(row->id)},
-        {.key = "issuer", .kind = EVENT_STR, .s = slice_str(row->authority)},
-        {.key = "subject", .kind = EVENT_STR, .s = slice_str(row->subject)},
-        {0},
-    };
-    TM_TRY(certificate_event(&effects[1], a, tenant, "certificate.imported", row->id, fields));
-    TM_TRY(house_commit(h, effects, 2, diag));
-    memcpy(ret_id, row->id, CERT_SERIAL_LEN);
-    *ret_new = true;
-    return TM_OK;
-}
-
-tm_err issue_import(struct house *h, tenant_id tenant, struct slice der, const char *by,
-                    uint8_t ret_id[CERT_SERIAL_LEN], bool *ret_new, struct diag *diag)
-{
-    struct cert c;
-    TM_TRY(cert_parse(&c, der, diag));
-    struct arena *a = arena_new(0);
-    if (!a)
-        return TM_ENOMEM;
-    tm_err e = import(h, a, tenant, &c, by, ret_id, ret_new, diag);
     arena_free(a);
     return e;
 }

@@ -376,6 +376,7 @@ static tm_err add_trust_set(struct build *b, tenant_id tenant, const json_t *doc
     x->accept_expired = d.accept_expired;
     x->auto_register = d.auto_register;
     x->device_id_from = d.device_id;
+    x->is_public = d.issuers == 1;
     TM_TRY(parse_all(&x->anchors, &x->n_anchors, a, &d.anchors, "/anchors", diag));
     TM_TRY(parse_all(&x->intermediates, &x->n_intermediates, a, &d.intermediates, "/intermediates", diag));
     return list_add(&b->c->trust_sets, a, x);
@@ -716,6 +717,12 @@ size_t catalog_authorities(const struct catalog *c, const struct authority *cons
 {
     *ret = (const struct authority *const *)c->authorities.v;
     return c->authorities.n;
+}
+
+size_t catalog_trust_sets(const struct catalog *c, const struct trust_set *const **ret)
+{
+    *ret = (const struct trust_set *const *)c->trust_sets.v;
+    return c->trust_sets.n;
 }
 
 const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label)

@@ -93,6 +93,7 @@ struct trust_set {
     bool accept_expired; /* IDevIDs whose end date passed */
     enum { DEVICE_ID_SERIAL_NUMBER, DEVICE_ID_CN, DEVICE_ID_HW_MODULE, DEVICE_ID_FINGERPRINT } device_id_from;
     bool auto_register; /* an unknown device that proves itself is registered, state made */
+    bool is_public;     /* of public CAs, for telling issuers apart (issue/issuer.h); else vendors' */
 };
 
 struct endpoint {
@@ -146,6 +147,7 @@ const struct endpoint *catalog_endpoint(const struct catalog *c, enum door proto
 size_t catalog_endpoints_of(const struct endpoint **ret, const struct catalog *c, tenant_id t,
                             enum door protocol);
 const struct trust_set *catalog_trust_set(const struct catalog *c, tenant_id t, const char *name);
+size_t catalog_trust_sets(const struct catalog *c, const struct trust_set *const **ret); /* all tenants */
 const struct principal *catalog_principal(const struct catalog *c, tenant_id t, const char *name);
 /* Who comes with this certificate to tenant `t`: the house's principal for all tenants before the tenant's own, so that no tenant can
  * take another's place. NULL: nobody. */

@@ -1,6 +1,6 @@
 /* issue/key_use.h - who else has a certificate of a key, and was it ever reported as compromised?
  *
- * Layer 4, private to issue/. Reads the store, blocking. A key is known by more than its SPKI: an RSA key with another exponent has the same
+ * Layer 4. Reads the store, blocking. A key is known by more than its SPKI: an RSA key with another exponent has the same
  * private factors, so certificates of RSA keys are also indexed by the modulus alone (store.h, CERT_KEY_SPKI).
  *
  * A key may have been certified ten thousand times, so not all uses are looked at. What keeps the answer right: whoever gets a certificate

@@ -8,6 +8,7 @@
 
 enum { PEM_LIST_MAX = 256, PEM_TEXT_MAX = 64 << 10 };
 
+const char *const trust_set_issuer_names[] = {"vendor", "public", NULL};
 const char *const device_id_from_names[] = {"serial-number", "cn", "hardware-module", "fingerprint", NULL};
 const char *const principal_role_names[] = {"auditor", "operator", "owner", "admin", NULL};
 
@@ -261,6 +262,12 @@ const struct json_field trust_set_schema[] = {
      .names = device_id_from_names,
      .def = "serial-number",
      .doc = "where the device's identifier stands in its certificate"},
+    {.key = "issuers",
+     .kind = JSON_K_ENUM,
+     .offset = offsetof(struct trust_set_doc, issuers),
+     .names = trust_set_issuer_names,
+     .def = "vendor",
+     .doc = "what the inventory calls those who issued certificates below it"},
     {0},
 };
 

@@ -84,7 +84,7 @@ struct trust_set_doc {
     const char *kind, *name, *tenant, *title;
     struct json_strings anchors, intermediates; /* PEM each, one or more certificates */
     bool accept_expired, auto_register;
-    int device_id;
+    int device_id, issuers;
 };
 struct principal_doc {
     const char *kind, *name, *tenant, *title;
@@ -106,6 +106,7 @@ extern const char *const ocsp_unknown_names[]; /* "unknown", "unauthorized" */
 extern const struct json_field tenant_schema[], authority_schema[], endpoint_schema[], trust_set_schema[],
     principal_schema[];
 extern const char *const device_id_from_names[]; /* "serial-number", "cn", "hardware-module", "fingerprint" */
+extern const char *const trust_set_issuer_names[]; /* "vendor", "public" */
 extern const char *const principal_role_names[]; /* "auditor", "operator", "owner", "admin" */
 
 /* Every certificate of a list of PEM texts, as DER in `a`; at most `max`. `path` is the JSON pointer for errors. */

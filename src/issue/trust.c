@@ -120,6 +120,18 @@ tm_err trust_set_verify(const struct trust_set *t, const struct cert *leaf, cons
     return TM_OK;
 }
 
+bool trust_set_reaches(const struct trust_set *t, const struct cert *leaf, const struct slice *chain,
+                       size_t n_chain)
+{
+    struct trust_set any_time = *t;
+    any_time.accept_expired = true;
+    struct search s = {.set = &any_time, .now = leaf->not_before};
+    for (size_t i = 0; i < n_chain && s.n_presented < PRESENTED_MAX; i++)
+        if (cert_parse(&s.presented[s.n_presented], chain[i], NULL) == TM_OK)
+            s.n_presented++;
+    return is_anchor(&s, leaf) || reaches_anchor(&s, leaf, 0);
+}
+
 /* hwSerialNum of the first hardwareModuleName (RFC 4108 5) as text, or hex where it isn't text. */
 static tm_err hw_serial(const char **ret, struct arena *a, const struct cert *leaf)
 {

@@ -49,8 +49,8 @@ struct cert_row {
     const char *subject; /* RFC 4514 text */
     const char *device;  /* id; "" when none */
     const char *endpoint;
-    int door;
-    int64_t issued_at; /* unix ms */
+    int door; /* enum door; of one that was not issued here: enum issuer_class of issue/issuer.h */
+    int64_t issued_at; /* unix ms; of one that was not issued here: when it came in */
     int64_t not_before, not_after;
     uint8_t fingerprint[32], spki_hash[32];
     int retention;      /* enum retention of policy/profile.h */
@@ -156,6 +156,7 @@ enum object_kind {
     OBJECT_CMP_TRANSACTION = 24,   /* the CMP door's; due: its certificate is not confirmed */
     OBJECT_CMP_HOLD,               /* a certificate that its holder put on hold; id: serial, ref: when */
     OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
+    OBJECT_PLACE = 32,             /* inventory/place.h; key: its name, ref: the certificate there */
     OBJECT_DISCOVERY_RUN = 56,     /* discover/run.h; owner: its Scan */
 };
 struct object_row {
