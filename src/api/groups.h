@@ -20,6 +20,7 @@ extern const struct api_route revocation_api_routes[];
 extern const struct api_schema revocation_api_schemas[];
 extern const struct api_schema ocsp_api_schemas[];
 extern const struct api_route register_api_routes[];
+extern const struct api_route live_api_routes[];
 extern const struct api_route summary_api_routes[];
 extern const struct api_route describe_api_routes[];
 extern const struct api_route openapi_api_routes[];

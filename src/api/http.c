@@ -1,6 +1,7 @@
 /* The API over HTTP: one call a request, on a thread that may block; answers go back to the request's loop. */
 #include "api/api.h"
 #include "api/bulk.h"
+#include "api/live.h"
 #include "api/principal.h"
 #include "api/problem.h"
 #include "base/arena.h"
@@ -287,6 +288,16 @@ const struct http_route api_http_routes[] = {
      .listeners = API_LISTENERS,
      .body_max = SIZE_MAX,
      .metric = "api.bulk"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/api/v1/events/stream",
+     .handler = live_begin,
+     .listeners = API_LISTENERS,
+     .metric = "api.events"},
+    {.methods = HTTP_M_GET,
+     .pattern = "/api/v1/tenants/{tenant}/events/stream",
+     .handler = live_begin,
+     .listeners = API_LISTENERS,
+     .metric = "api.events"},
     {.methods = API_METHODS,
      .pattern = "/api/v1/{rest...}",
      .handler = handle,

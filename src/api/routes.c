@@ -25,6 +25,7 @@ const struct api_route *const api_routes[] = {
     trace_api_routes,
     ocsp_api_routes,
     revocation_api_routes,
+    live_api_routes,
     NULL,
 };
 

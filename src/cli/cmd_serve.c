@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "api/live.h"
 #include "authority/responder.h"
 #include "authority/tls.h"
 #include "base/arena.h"
@@ -237,6 +238,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     TM_TRY(reach_open(s->house));
     TM_TRY(revocation_open(s->house));
     TM_TRY(doors_open(s->house));
+    TM_TRY(live_start(s->house));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
     for (size_t i = 0; filter_jobs[i]; i++)
@@ -335,6 +337,7 @@ static void stop(struct serving *s)
         const char *lost = atomic_load(&s->lost), *why = lost ? lost : "signal";
         log_info(NULL, "stopping", LOG_S("why", why));
         tls_server_on_renewal(NULL, NULL);
+        live_stop(s->house); /* streams never end by themselves */
         http_server_stop(s->server, STOP_GRACE_MS);
         struct event_field fields[] = {{.key = "why", .kind = EVENT_STR, .s = slice_str(why)}, {0}};
         struct diag diag = {0};
@@ -350,12 +353,16 @@ static void stop(struct serving *s)
         status_close(s->house);
     }
     struct ocsp *ocsp = s->house ? ocsp_stop(s->house) : NULL;
+    struct live *live = s->house ? s->house->live : NULL;
+    if (s->house)
+        live_stop(s->house);
     if (s->house)
         doors_stop(s->house);
     house_close(s->house);
     ocsp_free(ocsp);
     revocation_free(revocations);
     reach_free(reach);
+    live_free(live);
     doors_close();
     trace_record_close();
     /* Requests refer to the server until the house's pools have ended. */

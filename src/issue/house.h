@@ -17,6 +17,7 @@ struct issue_request;
 struct issue_revocation;
 struct jobs;
 struct key_blocklist;
+struct live;
 struct ocsp;
 struct pool;
 struct reach;
@@ -80,6 +81,7 @@ struct house {
     /* Certificates have been revoked, durably, and on_status was told; it began at `at_ms`. NULL: nobody asks. */
     void (*on_revoked)(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
                        int64_t at_ms);
+    struct live *live;       /* who listens to events (api/live.h); NULL where nothing is served */
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;

@@ -164,7 +164,7 @@ VERBS = {
     "register show": ["listEvents"], "register key": ["getRegisterKey"],
 }
 # What no command asks for: machines and pages do.
-WITHOUT_COMMAND = {"getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary"}
+WITHOUT_COMMAND = {"getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents"}
 
 
 def test_every_command_has_its_operations(program, document):
