@@ -1,6 +1,6 @@
 /* CRLs: parse, iterate, and build the same list of entries again.
  * Dictionary: der
- * Parser: x509/crl.c -crl_build_*; x509/crl_stream.c
+ * Parser: x509/crl.c -crl_build_*; x509/crl_stream.c.
  *
  * What is read as it streams by is what is read from memory: the same verdict, the same entries, the same signature. */
 #include "base/buf.h"
