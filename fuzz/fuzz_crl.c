@@ -1,6 +1,7 @@
 /* CRLs: parse, iterate, and build the same list of entries again.
  * Dictionary: der
- * Parser: x509/crl.c -crl_build_*; x509/crl_stream.c.
+ * Parser: x509/crl.c x509/crl_stream.c -crl_build_* -plain_entry_write -entry_extensions_build -extensions_build -ext_open -ext_close
+ * -time_set -outer_head_write -put_point -put_head -number_check.
  *
  * What is read as it streams by is what is read from memory: the same verdict, the same entries, the same signature. */
 #include "base/buf.h"

@@ -1,6 +1,6 @@
 /* JSON text, bound to a schema that has one field of every kind. What is accepted must come through writing and reading
  * again unchanged, and what is bound as plain text must be what its document says.
- * Parsers: base/json.c, base/json_plain.c */
+ * Parser: base/json.c base/json_plain.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"

@@ -1,5 +1,5 @@
-/* What an RA's key is asked to sign: the first octet says whether a CMP answer, certificates to come or a PKIResponse follows. A signer that
- * knows one sealed root and one CA lets no other certificate out: what passes is taken apart again and looked at by its digest.
+/* What an RA's key is asked to sign: the first octet says whether a CMP answer, certificates to come, a PKIResponse, or signed attributes
+ * (two octets of their length before them, what they are about after them) follow. A signer that knows one sealed root and one CA lets no other certificate out: what passes is taken apart again and looked at by its digest.
  * Dictionary: der
  * Parser: keys/envelope_message.c keys/known.c:-known_new,-known_free x509/cmp_answer.c */
 #include "base/arena.h"
@@ -84,6 +84,16 @@ static tm_err ask_cms(const struct envelope *e, struct known *known, enum oid ty
     return err;
 }
 
+static tm_err ask_attributes(const struct envelope *e, struct known *known, struct slice s)
+{
+    if (s.n < 2)
+        return TM_EDENIED;
+    size_t n = (size_t)s.p[0] << 8 | s.p[1];
+    s = slice_sub(s, 2, s.n);
+    n = n < s.n ? n : s.n;
+    return envelope_check_cms(e, known, slice_sub(s, 0, n), slice_sub(s, n, s.n), NOW, NULL);
+}
+
 static tm_err know(struct known **ret)
 {
     static const char *anchors[] = {root_sha256};
@@ -106,7 +116,8 @@ static void judge(const struct envelope *e, struct known *known, unsigned kind, 
     size_t n = 0;
     tm_err err = kind == 0   ? envelope_check_cmp(e, known, s, NOW, NULL)
                  : kind == 1 ? ask_cms(e, known, OID_SIGNED_DATA, s)
-                             : ask_cms(e, known, OID_CT_PKI_RESPONSE, s);
+                 : kind == 2 ? ask_cms(e, known, OID_CT_PKI_RESPONSE, s)
+                             : ask_attributes(e, known, s);
     if (err != TM_OK && err != TM_EDENIED && err != TM_ENOMEM && err != TM_ECRYPTO)
         abort();
     if (err == TM_OK && kind == 0)
@@ -126,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .allow = data[0] & 0x80 ? 0 : 1u << SIGN_CMS | 1u << SIGN_CMP,
                                .max_path_len = -1};
     if (know(&known) == TM_OK)
-        judge(&e, known, data[0] % 3, slice_of(data + 1, size - 1));
+        judge(&e, known, data[0] & 3, slice_of(data + 1, size - 1));
     known_free(known);
     return 0;
 }
