@@ -91,6 +91,8 @@ tm_err foreign_add(struct effect *ret, struct arena *a, struct house *h, tenant_
     row->retention = RETAIN_FULL;
     row->keep_until = TM_TIME_NEVER;
     TM_TRY(foreign_keys(&ret->u.cert.keys, &ret->u.cert.n_keys, a, c, row->serial));
+    if (source == CERT_DISCOVERED)
+        return TM_OK; /* no use of its key (issue/key_use.h) */
     struct key_use use;
     TM_TRY(key_use_find(&use, a, h, tenant, &c->spki, "", row->subject, diag));
     return use.elsewhere ? key_use_mark(ret, a, &c->spki) : TM_OK;

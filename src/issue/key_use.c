@@ -41,7 +41,7 @@ static bool is_same(const struct asking *q, const struct cert_row *x)
 static void look_at(struct asking *q, const struct cert_row *x)
 {
     q->use->compromised |= x->revoked_at != 0 && x->reason == CRL_KEY_COMPROMISE;
-    if (!q->use->elsewhere && !is_same(q, x)) {
+    if (!q->use->elsewhere && x->source != CERT_DISCOVERED && !is_same(q, x)) {
         q->use->elsewhere = true;
         q->use->by = x->subject;
     }

@@ -6,7 +6,8 @@
  * A key may have been certified ten thousand times, so not all uses are looked at. What keeps the answer right: whoever gets a certificate
  * of a key that another has too, gets a mark into the index with it (key_use_mark()). As long as two have a certificate of the key, one of
  * them came later and is marked. So: a few uses are compared one by one; more are all one user's unless a mark is found; with a mark all are
- * gone through, up to KEY_USES_MAX, beyond which the key counts as shared. Compromised keys are names in the store, written with the
+ * gone through, up to KEY_USES_MAX, beyond which the key counts as shared. Certificates that were only met somewhere don't count: anybody can
+ * show one with another's public key in it, and could forbid it to its owner. Compromised keys are names in the store, written with the
  * revocation. */
 #pragma once
 #include "store/store.h"

@@ -49,7 +49,7 @@ struct cert_row {
     const char *subject; /* RFC 4514 text */
     const char *device;  /* id; "" when none */
     const char *endpoint;
-    int door; /* enum door; of one that was not issued here: enum issuer_class of issue/issuer.h */
+    int door;          /* enum door; of one that was not issued here: enum issuer_class of issue/issuer.h */
     int64_t issued_at; /* unix ms; of one that was not issued here: when it came in */
     int64_t not_before, not_after;
     uint8_t fingerprint[32], spki_hash[32];
