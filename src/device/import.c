@@ -1,5 +1,6 @@
 #include "device/import.h"
 #include "base/arena.h"
+#include "base/csv.h"
 #include "base/text.h"
 #include <string.h>
 
@@ -22,59 +23,9 @@ static bool begins(struct slice s, const char *prefix)
 
 /* ---- CSV ---- */
 
-/* A quoted cell; *ret_end is behind its closing quote. Two quotes stand for one. */
-static tm_err csv_quoted(struct slice *ret, size_t *ret_end, struct slice s, struct arena *a, uint64_t *line,
-                         struct diag *diag)
-{
-    size_t end = 1, n = 0;
-    while (end < s.n && end <= IMPORT_ROW_MAX && (s.p[end] != '"' || (end + 1 < s.n && s.p[end + 1] == '"')))
-        end += s.p[end] == '"' ? 2 : 1;
-    if (end >= s.n || end > IMPORT_ROW_MAX)
-        return diag_fail(diag, TM_EMALFORMED, "RFC 4180 2", "line", "a quoted cell has no end");
-    char *text = arena_alloc(a, end);
-    if (!text)
-        return TM_ENOMEM;
-    for (size_t i = 1; i < end; i++) {
-        i += s.p[i] == '"';
-        *line += s.p[i] == '\n';
-        text[n++] = (char)s.p[i];
-    }
-    *ret = slice_of(text, n);
-    *ret_end = end + 1;
-    return TM_OK;
-}
-
-/* One cell at the front of *s, unquoted into `a` where it is quoted; *ret_last when the row ends behind it. A quoted cell may hold line ends. */
-static tm_err csv_cell(struct slice *ret, struct slice *s, struct arena *a, bool *ret_last, uint64_t *line,
-                       struct diag *diag)
-{
-    size_t i = 0;
-    if (s->n && s->p[0] == '"') {
-        TM_TRY(csv_quoted(ret, &i, *s, a, line, diag));
-    } else {
-        while (i < s->n && s->p[i] != ',' && s->p[i] != '\n')
-            i++;
-        size_t n = i;
-        if (n && s->p[n - 1] == '\r')
-            n--;
-        *ret = slice_trim(slice_sub(*s, 0, n));
-    }
-    if (i < s->n && s->p[i] == '\r')
-        i++;
-    *ret_last = i == s->n || s->p[i] == '\n';
-    if (i < s->n && s->p[i] != ',' && s->p[i] != '\n')
-        return diag_fail(diag, TM_EMALFORMED, "RFC 4180 2", "line",
-                         "text behind the closing quote of a cell");
-    if (i < s->n && s->p[i] == '\n')
-        ++*line;
-    *s = slice_sub(*s, i + (i < s->n), s->n);
-    return TM_OK;
-}
-
 static void skip_line(struct device_import *im)
 {
-    const uint8_t *end = im->rest.n ? memchr(im->rest.p, '\n', im->rest.n) : NULL;
-    im->rest = end ? slice_sub(im->rest, (size_t)(end - im->rest.p) + 1, im->rest.n) : (struct slice){0};
+    csv_skip_line(&im->rest);
     im->next_line++;
 }
 
@@ -92,7 +43,7 @@ static tm_err csv_header(struct device_import *im, struct diag *diag)
         struct slice name;
         if (im->n_columns == IMPORT_COLUMNS_MAX)
             return diag_fail(diag, TM_ETOOBIG, NULL, "line", "at most %d columns", IMPORT_COLUMNS_MAX);
-        TM_TRY(csv_cell(&name, &header, NULL, &last, &im->next_line, diag));
+        TM_TRY(csv_cell(&name, &header, NULL, &last, &im->next_line, IMPORT_ROW_MAX, diag));
         if (!field_of(&none, name) && !begins(name, "tag.") && !begins(name, "identifier."))
             return diag_fail(
                 diag, TM_EINVAL, NULL, "line",
@@ -143,7 +94,7 @@ static tm_err csv_row(struct device_import *im, struct device_fields *ret, struc
     size_t n = 0;
     for (; !last && e == TM_OK && n < im->n_columns; n++) {
         struct slice cell;
-        e = csv_cell(&cell, &row, a, &last, &line, diag);
+        e = csv_cell(&cell, &row, a, &last, &line, IMPORT_ROW_MAX, diag);
         if (e == TM_OK)
             e = csv_set(ret, identifiers, tags, a, im->columns[n], cell, diag);
     }
