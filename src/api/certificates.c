@@ -12,14 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHAIN_MAX = 16,
-    IMPORT_MAX = 16 << 20,
-    SMALL_BODY = 8 << 10,
-    LIST_DEFAULT = 100,
-    LIST_MAX = 1000,
-    NAMES_SHOWN = 16
-};
+enum { CHAIN_MAX = 16, SMALL_BODY = 8 << 10, LIST_DEFAULT = 100, LIST_MAX = 1000, NAMES_SHOWN = 16 };
 
 static const char *const source_names[] = {"issued", "imported", "discovered"};
 
@@ -480,59 +473,6 @@ static tm_err release(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
-/* ---- import ---- */
-
-struct import_count {
-    size_t created, known, failed, n;
-};
-
-static void import_one(struct api_call *c, struct slice der, struct import_count *count)
-{
-    uint8_t id[CERT_SERIAL_LEN];
-    bool fresh = false;
-    struct diag why = {0};
-    tm_err e = issue_import(c->house, c->tenant->id, der, c->principal, id, &fresh, &why);
-    buf_printf(&c->out, "%s{\"index\":%zu", count->n ? "," : "", count->n);
-    count->n++;
-    if (e != TM_OK) {
-        count->failed++;
-        api_put_text(&c->out, "status", "failed");
-        api_put_text(&c->out, "detail", why.message);
-    } else {
-        fresh ? count->created++ : count->known++;
-        api_put_text(&c->out, "status", fresh ? "created" : "known");
-        buf_puts(&c->out, ",\"serial\":\"");
-        buf_put_hex(&c->out, SLICE_ARR(id));
-        buf_puts(&c->out, "\"");
-    }
-    buf_putc(&c->out, '}');
-}
-
-static tm_err import(struct api_call *c, struct diag *diag)
-{
-    struct import_count count = {0};
-    buf_puts(&c->out, "{\"items\":[");
-    if (c->body.n && c->body.p[0] == 0x30) {
-        import_one(c, c->body, &count);
-    } else {
-        struct arena *scratch = arena_new(0);
-        if (!scratch)
-            return TM_ENOMEM;
-        struct slice rest = c->body, der;
-        while (pem_next(&der, NULL, scratch, &rest, "CERTIFICATE") == TM_OK) {
-            import_one(c, der, &count);
-            arena_reset(scratch);
-        }
-        arena_free(scratch);
-    }
-    if (count.n == 0)
-        return diag_fail(diag, TM_EMALFORMED, "RFC 7468", "body",
-                         "there is no certificate: PEM blocks or one in DER");
-    buf_printf(&c->out, "],\"created\":%zu,\"known\":%zu,\"failed\":%zu}\n", count.created, count.known,
-               count.failed);
-    return TM_OK;
-}
-
 /* ---- what the document says ---- */
 
 static const struct api_field certificate_fields[] = {
@@ -566,25 +506,9 @@ static const struct api_field certificate_list_fields[] = {
     {"next?", "string", "what `after` is for the next page", API_SERIAL_EXAMPLE},
     {0},
 };
-static const struct api_field imported_fields[] = {
-    {"index", "integer", "place in the body, from 0", "0"},
-    {"status", "created|known|failed", NULL, "created"},
-    {"serial?", "hex", "its id in this inventory", API_SERIAL_EXAMPLE},
-    {"detail?", "string", "why it failed", "not a certificate"},
-    {0},
-};
-static const struct api_field import_result_fields[] = {
-    {"items", "[]ImportedCertificate", NULL, NULL},
-    {"created", "integer", NULL, "1"},
-    {"known", "integer", NULL, "0"},
-    {"failed", "integer", NULL, "0"},
-    {0},
-};
 const struct api_schema certificate_api_schemas[] = {
     {"Certificate", "one row of the inventory", certificate_fields, NULL, NULL},
     {"CertificateList", NULL, certificate_list_fields, NULL, NULL},
-    {"ImportedCertificate", NULL, imported_fields, NULL, NULL},
-    {"ImportResult", NULL, import_result_fields, NULL, NULL},
     {"Revocation", "why a certificate is taken back", NULL, revoke_schema,
      "{\"reason\":\"keyCompromise\",\"comment\":\"laptop lost\"}"},
     {0},
@@ -614,11 +538,6 @@ static const struct api_content certificate_forms[] = {
     {200, "application/pkcs7-mime", NULL, "certs-only PKCS#7"},
     {0},
 };
-static const struct api_content import_forms[] = {
-    {0, "application/x-pem-file", NULL, "PEM blocks"},
-    {0, "application/pkix-cert", NULL, "one certificate in DER"},
-    {0},
-};
 
 enum { SELVES = API_READERS | ROLE_OWNER, HANDS = ROLE_ADMIN | ROLE_OPERATOR | ROLE_OWNER };
 
@@ -626,10 +545,6 @@ const struct api_route certificate_api_routes[] = {
     {HTTP_M_GET, "/api/v1/certificates", SELVES, list, 0, "listCertificates",
      "Look certificates up by subject, cn, san, serial, fingerprint, spki or device, or page through them all",
      "certificates", NULL, "CertificateList", API_PAGED, list_query},
-    {HTTP_M_POST, "/api/v1/certificates/import", ROLE_ADMIN | ROLE_OPERATOR, import, IMPORT_MAX,
-     "importCertificates",
-     "Bring certificates of other issuers into the inventory: PEM blocks, or one in DER", "certificates",
-     NULL, "ImportResult", .takes = import_forms},
     {HTTP_M_GET, "/api/v1/certificates/{serial}", SELVES, get, 0, "getCertificate",
      "One certificate: JSON with PEM, or by Accept as DER, PEM chain or PKCS#7", "certificates", NULL,
      "Certificate", .gives = certificate_forms},

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/call.h"
+#include "cli/cert_import.h"
 #include "cli/commands.h"
 #include "cli/csr_in.h"
 #include "cli/pkcs12_out.h"
@@ -252,36 +253,6 @@ static int issue(struct cli *c)
     return whole && cli_write_file(c, cli_get(c, "out"), slice_str(whole), 0644) ? 0 : 1;
 }
 
-static int import(struct cli *c)
-{
-    long long created = 0, known = 0, failed = 0;
-    for (int i = 0; i < c->n_args; i++) {
-        struct slice bytes;
-        struct cli_reply r;
-        if (!cli_read_file(c, c->args[i], FILE_MAX, &bytes))
-            return 1;
-        const char *type = bytes.n && bytes.p[0] == 0x30 ? "application/pkix-cert" : "application/x-pem-file";
-        if (!cli_call_ok(c, "POST", "/api/v1/certificates/import", bytes, type, &r))
-            return 1;
-        created += json_integer_value(json_object_get(r.json, "created"));
-        known += json_integer_value(json_object_get(r.json, "known"));
-        failed += json_integer_value(json_object_get(r.json, "failed"));
-        size_t k;
-        const json_t *x;
-        json_array_foreach(json_object_get(r.json, "items"), k, x)
-        {
-            const char *detail = json_string_value(json_object_get(x, "detail"));
-            if (detail)
-                cli_fail(c, "%s: certificate %zu: %s", c->args[i], k + 1, detail);
-        }
-    }
-    json_t *sum = json_pack("{s:I,s:I,s:I}", "created", (json_int_t)created, "known", (json_int_t)known,
-                            "failed", (json_int_t)failed);
-    int bad = show_value(c, sum);
-    json_decref(sum);
-    return bad || failed ? 1 : 0;
-}
-
 /* ---- the table ---- */
 
 static const struct cli_option list_options[] = {
@@ -443,11 +414,17 @@ const struct command cert_commands[] = {
         .noun = "cert",
         .verb = "import",
         .summary = "take certificates of other CAs into the inventory",
-        .arguments = "FILE...",
-        .example = "touchmark cert import old-servers.pem",
+        .arguments = "FILE|DIRECTORY...",
+        .description =
+            "PEM, DER, PKCS#7, PKCS#12, Java keystores (JKS, JCEKS), kubeconfig and Kubernetes secrets (YAML, JSON), CSV with a column\n"
+            "\"certificate\", NDJSON with such a member. Directories are gone through; what holds no certificate there is passed over. Private keys\n"
+            "are never read. Each certificate gets one row, however often it is imported.",
+        .example = "touchmark cert import old-servers.pem\n"
+                   "touchmark cert import /etc/ssl keystore.jks --label inventory-2026",
+        .options = cert_import_options,
         .min_args = 1,
         .max_args = -1,
-        .run = import,
+        .run = cert_import,
     },
     {0},
 };
