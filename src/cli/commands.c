@@ -22,6 +22,7 @@ const struct command *const cli_commands[] = {
     register_commands,
     backup_commands,
     trace_commands,
+    discover_scan_commands,
     bench_commands,
     bench_acme_commands,
     bench_cmp_commands,

@@ -21,6 +21,7 @@ extern const struct command status_proxy_commands[];
 extern const struct command status_commands[];
 extern const struct command backup_commands[];
 extern const struct command trace_commands[];
+extern const struct command discover_scan_commands[];
 extern const struct command bench_commands[];
 extern const struct command bench_acme_commands[];
 extern const struct command bench_cmp_commands[];

@@ -158,6 +158,7 @@ VERBS = {
     "filter build": ["buildFilter"], "filter delta": ["buildFilter"], "filter info": ["getFilter", "listFilters"], "filter query": FILES_ONLY,
     "revocation list": ["listRevocations"], "revocation show": ["getRevocation"], "revocation approve": ["approveRevocation"],
     "revocation cancel": ["cancelRevocation"],
+    "discover scan": FILES_ONLY,
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
     "register erase": ["eraseEvent"],
