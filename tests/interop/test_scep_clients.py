@@ -137,7 +137,7 @@ def test_certmonger(house, helper, tmp_path):
              f"getcert request -c house -k {key} -f {cert} -N CN=certmonger -G rsa -g 2048 -L {secret} -w -v", f"cp {cert} {tmp_path}/first.pem",
              f"getcert resubmit -f {cert} -w -v", f"cp {cert} {tmp_path}/second.pem", f"getcert rekey -f {cert} -w -v", f"cp {cert} {tmp_path}/third.pem"]
     (tmp_path / "steps").write_text("set -e\n" + "\n".join(steps) + "\n")
-    state = {"HOME": str(tmp_path)}
+    state = {"HOME": str(tmp_path), "CERTMONGER_SYSTEM_LOCK_FILE": str(tmp_path / "lock")}
     for name in ("CAS_DIR", "REQUESTS_DIR", "TMPDIR", "CONFIG_DIR", "LOCAL_CA_DIR"):
         (tmp_path / name).mkdir()
         state["CERTMONGER_" + name] = str(tmp_path / name)
