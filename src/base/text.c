@@ -375,3 +375,31 @@ bool name_valid(struct slice s)
             return false;
     return true;
 }
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+bool stars_match(struct slice text, struct slice pattern)
+{
+    size_t t = 0, p = 0, star = SIZE_MAX, from = 0;
+    while (t < text.n) {
+        if (p < pattern.n && pattern.p[p] == '*') {
+            star = p++;
+            from = t;
+        } else if (p < pattern.n && lower(pattern.p[p]) == lower(text.p[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            /* The last star takes one octet more; earlier ones need not be tried again. */
+            p = star + 1;
+            t = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.n && pattern.p[p] == '*')
+        p++;
+    return p == pattern.n;
+}

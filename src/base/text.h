@@ -32,5 +32,8 @@ size_t utf8_step(struct slice s);
 /* Valid UTF-8 with no surrogates, overlongs or NUL. */
 bool utf8_valid(struct slice s);
 
+/* Is `text` like `pattern`, in which '*' stands for any run of octets? ASCII letters are alike in both cases. Time is at most the product
+ * of both lengths. */
+bool stars_match(struct slice text, struct slice pattern);
 /* A resource name: 1..63 of [a-z0-9-], starting and ending alphanumeric. */
 bool name_valid(struct slice s);

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "store/store.h"
+#include "x509/alg_name.h"
 #include "x509/general_name.h"
 #include <arpa/inet.h>
 
@@ -130,6 +131,24 @@ tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, c
     return TM_OK;
 }
 
+/* RFC 5280 6.1: self-issued, and not by another key of that name. */
+static bool is_self_signed(const struct cert *c)
+{
+    struct slice akid = cert_akid(c), ski = cert_ski(c);
+    return slice_eq(c->issuer, c->subject) && (akid.n == 0 || ski.n == 0 || slice_eq(akid, ski));
+}
+
+tm_err cert_row_describe(struct cert_row *row, struct arena *a, const struct cert *c)
+{
+    char key[ALG_NAME_LEN], sig[ALG_NAME_LEN];
+    spki_name(key, &c->spki);
+    sigalg_name(sig, &c->sigalg);
+    row->key_alg = arena_strdup(a, key);
+    row->sig_alg = arena_strdup(a, sig);
+    row->flags = (cert_is_ca(c) ? CERT_FLAG_CA : 0u) | (is_self_signed(c) ? CERT_FLAG_SELF_SIGNED : 0u);
+    return row->key_alg && row->sig_alg ? TM_OK : arena_err(a);
+}
+
 tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c)
 {
     struct cert_row row = {.authority = "", .profile = "", .device = "", .endpoint = ""};
@@ -145,6 +164,7 @@ tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct ce
     row.der = c->der;
     TM_TRY(sha256(row.fingerprint, c->der));
     TM_TRY(sha256(row.spki_hash, c->spki.der));
+    TM_TRY(cert_row_describe(&row, a, c));
     *ret = row;
     return TM_OK;
 }

@@ -36,9 +36,13 @@ struct cert_key {
     struct slice value;
 };
 
+enum cert_flag {
+    CERT_FLAG_CA = 1,          /* basicConstraints says so */
+    CERT_FLAG_SELF_SIGNED = 2, /* by its names and key identifiers */
+};
 struct cert_row {
-    uint64_t
-        arrival; /* of a row that was read: its number in the order in which the store's rows came, from 1 */
+    /* Of a row that was read: its number in the order in which the store's rows came, from 1. */
+    uint64_t arrival;
     uint8_t id
         [CERT_SERIAL_LEN]; /* issued here: the serial. Imported: expiry/time prefix with the top bit set, random rest */
     enum cert_source source;
@@ -53,9 +57,11 @@ struct cert_row {
     int64_t issued_at; /* unix ms; of one that was not issued here: when it came in */
     int64_t not_before, not_after;
     uint8_t fingerprint[32], spki_hash[32];
-    int retention;      /* enum retention of policy/profile.h */
-    int64_t keep_until; /* unix seconds: when retention may drop the row; TM_TIME_NEVER keeps it */
-    struct slice der;   /* empty under minimal and metadata retention */
+    const char *key_alg, *sig_alg; /* x509/alg_name.h; "": not known (a row of before, without its DER) */
+    unsigned flags;                /* enum cert_flag */
+    int retention;                 /* enum retention of policy/profile.h */
+    int64_t keep_until;            /* unix seconds: when retention may drop the row; TM_TIME_NEVER keeps it */
+    struct slice der;              /* empty under minimal and metadata retention */
     /* status, joined from its own table */
     int64_t revoked_at; /* 0: not revoked */
     int reason;         /* enum crl_reason */
@@ -265,6 +271,82 @@ struct store_txn {
     struct store_txn *next;
 };
 
+/* ---- questions about many certificates ---------------------------------------------------------------------------- */
+
+/* What a driver knows of every certificate without reading its row. */
+enum cert_column {
+    CERT_COLUMN_EXPIRES,  /* notAfter, unix s */
+    CERT_COLUMN_ISSUED,   /* unix s: when it was issued here; of others notBefore */
+    CERT_COLUMN_ADDED,    /* unix s: since when the inventory has it */
+    CERT_COLUMN_LIFETIME, /* s, notBefore to notAfter; beyond some 136 years all are one */
+    CERT_COLUMN_SOURCE,   /* enum cert_source */
+    CERT_COLUMN_REASON,   /* enum crl_reason; -1: not revoked */
+    CERT_COLUMN_DEVICE,   /* 1: a device has it; 0 */
+    CERT_COLUMN_ARRIVAL,  /* cert_row.arrival */
+    /* texts */
+    CERT_COLUMN_AUTHORITY,
+    CERT_COLUMN_PROFILE,
+    CERT_COLUMN_KEY,
+    CERT_COLUMN_SIGNATURE,
+    CERT_COLUMN_COUNT
+};
+
+enum cert_test_kind {
+    CERT_TEST_ALL,   /* of parts; true without any */
+    CERT_TEST_ANY,   /* of parts; false without any */
+    CERT_TEST_NOT,   /* parts[0] */
+    CERT_TEST_RANGE, /* a column that is a number: from..to, both inclusive */
+    CERT_TEST_TEXT,  /* a column that is a text */
+    CERT_TEST_FLAGS, /* all of these flags are set */
+    CERT_TEST_KEY, /* has this look-up key, exactly: through the secondary index. A serial is that of any certificate, also of our own */
+    CERT_TEST_NAME, /* has a name of key.kind (SUBJECT, CN, SAN) like `text`, an expression with stars; reads rows, so that what is
+                        looked through in one read is bounded. Alternative names only where the DER is kept */
+};
+struct cert_test {
+    enum cert_test_kind kind;
+    enum cert_column column;
+    int64_t from, to;
+    const char *text; /* compared after ASCII lower-casing */
+    bool stars;       /* '*' in it stands for any run of characters */
+    unsigned flags;
+    struct cert_key key;
+    const struct cert_test *parts;
+    size_t n;
+};
+enum { CERT_TEST_DEPTH = 24, CERT_TEST_NODES = 4096 };
+
+enum cert_order { CERT_NEWEST_FIRST, CERT_OLDEST_FIRST, CERT_EXPIRY_FIRST };
+enum cert_group {
+    CERT_GROUP_NONE, /* the number alone */
+    CERT_GROUP_AUTHORITY,
+    CERT_GROUP_PROFILE,
+    CERT_GROUP_KEY,
+    CERT_GROUP_SIGNATURE,
+    CERT_GROUP_SOURCE,       /* value: enum cert_source */
+    CERT_GROUP_STATUS,       /* value: enum cert_group_status, at `now` */
+    CERT_GROUP_EXPIRY_DAY,   /* value: unix s at which the day begins (UTC) */
+    CERT_GROUP_EXPIRY_WEEK,  /* the same of weeks, which begin on Monday */
+    CERT_GROUP_EXPIRY_MONTH, /* the same */
+    CERT_GROUP_ISSUED_DAY,   /* the same of CERT_COLUMN_ISSUED */
+    CERT_GROUP_LIFETIME,     /* value: the least s of its class, see cert_lifetime_classes */
+    CERT_GROUP_CLASS,        /* value: enum cert_group_class */
+};
+enum cert_group_status { CERT_STATUS_VALID, CERT_STATUS_EXPIRED, CERT_STATUS_REVOKED, CERT_STATUS_ON_HOLD };
+enum cert_group_class {
+    CERT_CLASS_OWN,
+    CERT_CLASS_OWN_CA,
+    CERT_CLASS_FOREIGN,
+    CERT_CLASS_FOREIGN_CA,
+    CERT_CLASS_SELF_SIGNED
+};
+/* 0, then the least of each class in s; ended by -1. */
+extern const int64_t cert_lifetime_classes[];
+struct cert_count {
+    const char *text; /* of the groups by a text */
+    int64_t value;    /* of the others */
+    uint64_t n;
+};
+
 /* ---- reads ------------------------------------------------------------------------------------------------------- */
 
 enum store_read_kind {
@@ -276,6 +358,10 @@ enum store_read_kind {
                             pos_next, which is always set: who keeps it sees each row once. A page may be short or empty while there is
                             more, and a row that retention has dropped meanwhile is not seen. With limit 1 and pos_from UINT64_MAX: where
                             the order ends now */
+    READ_CERTS_WHERE, /* those that pass `where`, in `order`; goes on after `page_next`. Knows what has been committed before it. A page may be
+                            short or empty while there is more. TM_EUNAVAIL while what it looks through is being built */
+    READ_CERTS_COUNTED, /* how many pass `where` (count), by `group` (counted, n). `more`: rows had to be read (CERT_TEST_NAME) and there
+                            were too many; what is told is of those that could be */
     READ_REVOKED,   /* of one authority: unexpired at filter.not_after_from, ordered by id; der left out */
     READ_RESOURCE,  /* kind, name; version 0: newest; TM_ENOTFOUND (also when deleted) */
     READ_RESOURCES, /* kind ("" all); newest versions, deleted left out */
@@ -338,6 +424,10 @@ struct store_read {
     /* READ_REVOKED: only those whose id passes, asked on the thread that reads; NULL: all. The others cost next to nothing. */
     bool (*keep)(const void *arg, const uint8_t id[CERT_SERIAL_LEN]);
     const void *keep_arg;
+    const struct cert_test *where; /* NULL: all */
+    enum cert_order order;
+    enum cert_group group;
+    int64_t now; /* for CERT_GROUP_STATUS */
     bool
         states_only; /* READ_CERTS(_ARRIVED): ids, serials, source, dates and states; texts and hashes may be left out, which spares half */
     /* answer */
@@ -346,6 +436,7 @@ struct store_read {
     size_t n;
     bool more;
     struct cert_row *certs;
+    struct cert_count *counted; /* the largest first; of groups by time in their order */
     struct resource_row *resources;
     struct device_row *devices;
     struct token_row *tokens;
@@ -390,6 +481,7 @@ struct store_stats {
     uint64_t queue; /* waiting now */
     uint64_t index_segments, index_tail;
     unsigned
+        columns_percent, /* below 100: READ_CERTS_WHERE and _COUNTED answer TM_EUNAVAIL until they have been built */
         index_percent; /* below 100: look-ups by key answer TM_EUNAVAIL until the index has been built again */
 };
 
@@ -448,5 +540,7 @@ uint16_t cert_id_month(int64_t not_after);
 /* The same where the row is filled already: what it holds is not worked out again. */
 tm_err cert_keys_of_row(struct cert_key **ret, size_t *ret_n, struct arena *a, const struct cert *c,
                         const struct cert_row *row);
-/* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, der. */
+/* Names of key and signature, and flags. */
+tm_err cert_row_describe(struct cert_row *row, struct arena *a, const struct cert *c);
+/* Fill a row from a parsed certificate (texts in `a`): subject, times, serial, hashes, key, signature, flags, der. */
 tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct cert *c);

@@ -37,7 +37,7 @@ static tm_err grow(void *array, size_t n, size_t *cap, size_t size)
 struct writer_mark writer_mark(const struct sqlite_store *s)
 {
     const struct writer *w = &s->w;
-    return (struct writer_mark){w->next_seq, w->n_entries, w->n_bumps, w->n_events, s->ids.n};
+    return (struct writer_mark){w->next_seq, w->n_entries, w->n_bumps, w->n_states, w->n_events, s->ids.n};
 }
 
 void writer_undo(struct sqlite_store *s, struct writer_mark mark)
@@ -49,6 +49,7 @@ void writer_undo(struct sqlite_store *s, struct writer_mark mark)
     w->next_seq = mark.next_seq;
     w->n_entries = mark.n_entries;
     w->n_bumps = mark.n_bumps;
+    w->n_states = mark.n_states;
 }
 
 tm_err writer_nomem(struct writer *w)
@@ -62,6 +63,14 @@ tm_err writer_bump(struct writer *w, tenant_id tenant, int bucket, int64_t n, in
     if (grow(&w->bumps, w->n_bumps, &w->cap_bumps, sizeof *w->bumps) != TM_OK)
         return writer_nomem(w);
     w->bumps[w->n_bumps++] = (struct bump){tenant, bucket, n, keep_min};
+    return TM_OK;
+}
+
+tm_err writer_state(struct writer *w, uint64_t seq, uint8_t status)
+{
+    if (grow(&w->states, w->n_states, &w->cap_states, sizeof *w->states) != TM_OK)
+        return writer_nomem(w);
+    w->states[w->n_states++] = (struct status_change){.seq = seq, .status = status};
     return TM_OK;
 }
 
@@ -156,7 +165,8 @@ tm_err writer_commit(struct sqlite_store *s, struct diag *diag)
     }
     ids_committed(&s->ids);
     index_append(s, w->entries, w->n_entries, w->next_seq - 1);
-    w->n_entries = w->n_bumps = w->n_events = 0;
+    columns_committed(s, w->states, w->n_states, w->next_seq - 1);
+    w->n_entries = w->n_bumps = w->n_states = w->n_events = 0;
     return TM_OK;
 }
 
@@ -554,6 +564,7 @@ void writer_done(struct writer *w)
     free(w->next_pos);
     free(w->entries);
     free(w->bumps);
+    free(w->states);
     free(w->events);
     *w = (struct writer){0};
 }

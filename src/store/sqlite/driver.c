@@ -121,6 +121,7 @@ static tm_err open_parts(struct sqlite_store *s, struct diag *diag)
         TM_TRY(take_lock(s, diag));
     TM_TRY(open_writer(s, diag));
     TM_TRY(index_open(s, s->w.next_seq - 1, diag));
+    TM_TRY(columns_open(s, s->w.next_seq - 1, diag));
     TM_TRY(pool_new(&s->read_pool, "read", s->config.read_threads ? s->config.read_threads : READ_THREADS));
     if (s->config.read_only)
         return TM_OK;
@@ -135,6 +136,7 @@ static void sqlite_close(struct store *base)
     pool_free(s->read_pool);
     if (s->w.db.h && !s->config.read_only)
         TM_IGNORE(writer_settle(s, NULL));
+    columns_close(s);
     index_close(s);
     wal_stop(s);
     readers_done(s);
@@ -152,6 +154,7 @@ static void sqlite_close(struct store *base)
     pthread_mutex_destroy(&s->index.lock);
     pthread_cond_destroy(&s->index.wake);
     pthread_rwlock_destroy(&s->index.files);
+    columns_done(&s->columns);
     free(s->dir);
     free(s);
 }
@@ -189,6 +192,7 @@ static tm_err sqlite_open(struct store **ret, const struct store_config *c, stru
     pthread_rwlock_init(&s->index.files, &fair);
     pthread_rwlockattr_destroy(&fair);
     s->index.dir = -1;
+    columns_init(&s->columns);
     tm_err err = open_parts(s, diag);
     if (err != TM_OK) {
         sqlite_close(&s->base);
@@ -218,6 +222,7 @@ static void sqlite_stats(struct store *base, struct store_stats *ret)
                                                         : (unsigned)(ix->covered * 100 / ix->tail_from);
     pthread_mutex_unlock(&s->index.lock);
     pthread_rwlock_rdlock(&s->index.files);
+    ret->columns_percent = columns_percent(&s->columns);
     ret->index_segments = s->index.n_segments;
     pthread_rwlock_unlock(&s->index.files);
 }
@@ -247,6 +252,9 @@ static tm_err sqlite_check(struct store *base, struct diag *diag)
     tm_err err = quick_check(&db, diag);
     db_close(&db);
     TM_TRY(err);
+    err = columns_check(s, diag);
+    if (err == TM_ECORRUPT)
+        return err;
     err = index_check(&s->index);
     if (err == TM_ECORRUPT && !s->config.read_only) {
         index_broken(&s->index);

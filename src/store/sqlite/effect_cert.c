@@ -69,6 +69,9 @@ static tm_err cert_add(struct sqlite_store *s, struct effect *e, struct diag *di
     query_int(&q, keep);
     query_blob(&q, slice_of(blob, blob_n));
     query_blob(&q, row->der);
+    query_text(&q, row->key_alg);
+    query_text(&q, row->sig_alg);
+    query_int(&q, row->flags);
     query_row(&q);
     TM_TRY(query_end(&q, diag));
 
@@ -133,6 +136,7 @@ static tm_err cert_revoke(struct sqlite_store *s, struct effect *e, struct diag 
         }
     }
     TM_TRY(query_end(&from, diag));
+    TM_TRY(writer_state(&s->w, s->w.revoke_seq, (uint8_t)(STATUS_REVOKED + e->u.cert.row.reason)));
     return s->w.status_known ? TM_OK : writer_bump(&s->w, e->tenant, BUCKET_REVOKED, 1, TM_TIME_NEVER);
 }
 
@@ -144,6 +148,7 @@ static tm_err cert_unrevoke(struct sqlite_store *s, struct effect *e, struct dia
     query_blob(&q, SLICE_ARR(e->u.cert.row.id));
     query_row(&q);
     TM_TRY(query_end(&q, diag));
+    TM_TRY(writer_state(&s->w, s->w.revoke_seq, STATUS_LIVE));
     return writer_bump(&s->w, e->tenant, BUCKET_REVOKED, -1, TM_TIME_NEVER);
 }
 

@@ -103,6 +103,7 @@ static tm_err drop_row(struct sqlite_store *s, struct expiry *x, const struct ex
 {
     int changes;
     TM_TRY(run_int(&s->w.db, SQL_CERT_DROP, row->seq, diag));
+    TM_TRY(writer_state(&s->w, (uint64_t)row->seq, STATUS_GONE));
     TM_TRY(drop_by_id(s, SQL_CERT_ID_DROP, x->tenant, row->id, &changes, diag));
     TM_TRY(drop_by_id(s, SQL_STATUS_DROP, x->tenant, row->id, &changes, diag));
     if (changes > 0)
@@ -235,8 +236,10 @@ tm_err sqlite_expire(struct store *base, int64_t now, uint64_t *ret_removed, str
     struct expiry x = {.now = now, .bucket = -1};
     struct commit_job job = {.run = expire_slice, .arg = &x};
     tm_err err = committer_job(s, &job, diag);
-    if (x.removed)
+    if (x.removed) {
         index_trim(s);
+        columns_trim(s);
+    }
     if (err == TM_OK && ret_removed)
         *ret_removed = x.removed;
     return err;

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/clock.h"
 #include "store/sqlite/cert_keys.h"
+#include "store/sqlite/columns.h"
 #include "store/sqlite/db.h"
 #include "store/sqlite/ids.h"
 #include "store/sqlite/index.h"
@@ -45,6 +46,8 @@ struct writer {
     size_t n_entries, cap_entries;
     struct bump *bumps;
     size_t n_bumps, cap_bumps;
+    struct status_change *states; /* of rows: revoked, released, gone */
+    size_t n_states, cap_states;
     tenant_id *events; /* whose position was taken */
     size_t n_events, cap_events;
     /* From the check of a revocation to its application. */
@@ -60,7 +63,7 @@ struct writer {
 
 struct writer_mark {
     uint64_t next_seq;
-    size_t n_entries, n_bumps, n_events, n_ids;
+    size_t n_entries, n_bumps, n_states, n_events, n_ids;
 };
 
 struct sqlite_store;
@@ -136,6 +139,7 @@ struct sqlite_store {
     struct pool *read_pool;
     struct row_cache rows;
     struct index index;
+    struct columns columns;
 };
 
 static inline struct sqlite_store *sqlite_store_of(struct store *s)
@@ -165,6 +169,8 @@ tm_err writer_seq(struct sqlite_store *s, tenant_id tenant, const uint8_t id[CER
 /* The next place in a tenant's log. */
 tm_err writer_position(struct writer *w, tenant_id tenant, uint64_t *ret);
 tm_err writer_entries(struct writer *w, uint64_t seq, const uint64_t *hashes, size_t n);
+/* A row is revoked, released or gone: STATUS_*. */
+tm_err writer_state(struct writer *w, uint64_t seq, uint8_t status);
 tm_err writer_bump(struct writer *w, tenant_id tenant, int bucket, int64_t n, int64_t keep_min);
 tm_err committer_start(struct sqlite_store *s);
 void committer_stop(struct sqlite_store *s);
@@ -231,6 +237,8 @@ size_t read_limit(const struct store_read *r);
 tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_certs_by_key(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_certs(struct sqlite_store *s, struct reader *c, struct store_read *r);
+tm_err read_certs_where(struct sqlite_store *s, struct reader *c, struct store_read *r); /* read_where.c */
+tm_err read_certs_counted(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_certs_arrived(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read *r);
 tm_err read_counts(struct sqlite_store *s, struct reader *c, struct store_read *r);

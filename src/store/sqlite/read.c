@@ -83,6 +83,8 @@ static tm_err (*const read_table[])(struct sqlite_store *, struct reader *, stru
     [READ_CERT] = read_cert,
     [READ_CERTS_BY_KEY] = read_certs_by_key,
     [READ_CERTS] = read_certs,
+    [READ_CERTS_WHERE] = read_certs_where,
+    [READ_CERTS_COUNTED] = read_certs_counted,
     [READ_CERTS_ARRIVED] = read_certs_arrived,
     [READ_REVOKED] = read_revoked,
     [READ_RESOURCE] = read_resource,

@@ -1,3 +1,4 @@
+#include "store/sqlite/read_cert.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "store/sqlite/internal.h"
@@ -11,70 +12,56 @@ enum {
 
 /* ---- rows ---- */
 
-/* The order of CERT_COLUMNS. */
-enum column {
-    COL_SEQ,
-    COL_TENANT,
-    COL_ID,
-    COL_SOURCE,
-    COL_SERIAL,
-    COL_AUTHORITY,
-    COL_PROFILE,
-    COL_PROFILE_VERSION,
-    COL_SUBJECT,
-    COL_DEVICE,
-    COL_ENDPOINT,
-    COL_DOOR,
-    COL_ISSUED_AT,
-    COL_NOT_BEFORE,
-    COL_NOT_AFTER,
-    COL_FINGERPRINT,
-    COL_SPKI_HASH,
-    COL_RETENTION,
-    COL_KEEP_UNTIL,
-    COL_KEYS,
-    COL_DER,
-    COL_REVOKED_AT,
-    COL_REASON,
-    COL_INVALID_SINCE
-};
+/* A row of before it was written down: what its DER says. */
+static tm_err describe(struct cert_row *row, struct query *q, struct arena *a)
+{
+    struct cert c;
+    if (row->key_alg[0] || cert_parse(&c, column_slice(q, CERT_AT_DER), NULL) != TM_OK)
+        return TM_OK;
+    return cert_row_describe(row, a, &c);
+}
 
 static tm_err cert_from_row(struct cert_row *ret, struct query *q, struct arena *a, bool with_der)
 {
     tm_err err = TM_OK;
     struct cert_row row = {
-        .arrival = (uint64_t)column_int(q, COL_SEQ),
-        .source = (enum cert_source)column_int(q, COL_SOURCE),
-        .serial = column_blob(q, COL_SERIAL, a, &err),
-        .authority = column_text(q, COL_AUTHORITY, a, &err),
-        .profile = column_text(q, COL_PROFILE, a, &err),
-        .profile_version = column_int(q, COL_PROFILE_VERSION),
-        .subject = column_text(q, COL_SUBJECT, a, &err),
-        .device = column_text(q, COL_DEVICE, a, &err),
-        .endpoint = column_text(q, COL_ENDPOINT, a, &err),
-        .door = (int)column_int(q, COL_DOOR),
-        .issued_at = column_int(q, COL_ISSUED_AT),
-        .not_before = column_int(q, COL_NOT_BEFORE),
-        .not_after = column_int(q, COL_NOT_AFTER),
-        .retention = (int)column_int(q, COL_RETENTION),
-        .keep_until = column_int(q, COL_KEEP_UNTIL),
-        .revoked_at = column_int(q, COL_REVOKED_AT),
-        .reason = (int)column_int(q, COL_REASON),
-        .invalid_since = column_int(q, COL_INVALID_SINCE),
+        .arrival = (uint64_t)column_int(q, CERT_AT_SEQ),
+        .source = (enum cert_source)column_int(q, CERT_AT_SOURCE),
+        .serial = column_blob(q, CERT_AT_SERIAL, a, &err),
+        .authority = column_text(q, CERT_AT_AUTHORITY, a, &err),
+        .profile = column_text(q, CERT_AT_PROFILE, a, &err),
+        .profile_version = column_int(q, CERT_AT_PROFILE_VERSION),
+        .subject = column_text(q, CERT_AT_SUBJECT, a, &err),
+        .device = column_text(q, CERT_AT_DEVICE, a, &err),
+        .endpoint = column_text(q, CERT_AT_ENDPOINT, a, &err),
+        .door = (int)column_int(q, CERT_AT_DOOR),
+        .issued_at = column_int(q, CERT_AT_ISSUED_AT),
+        .not_before = column_int(q, CERT_AT_NOT_BEFORE),
+        .not_after = column_int(q, CERT_AT_NOT_AFTER),
+        .retention = (int)column_int(q, CERT_AT_RETENTION),
+        .keep_until = column_int(q, CERT_AT_KEEP_UNTIL),
+        .revoked_at = column_int(q, CERT_AT_REVOKED_AT),
+        .reason = (int)column_int(q, CERT_AT_REASON),
+        .invalid_since = column_int(q, CERT_AT_INVALID_SINCE),
+        .key_alg = column_text(q, CERT_AT_KEY_ALG, a, &err),
+        .sig_alg = column_text(q, CERT_AT_SIG_ALG, a, &err),
+        .flags = (unsigned)column_int(q, CERT_AT_FLAGS),
     };
-    column_octets(q, COL_ID, row.id, sizeof row.id);
-    column_octets(q, COL_FINGERPRINT, row.fingerprint, sizeof row.fingerprint);
-    column_octets(q, COL_SPKI_HASH, row.spki_hash, sizeof row.spki_hash);
+    if (err == TM_OK)
+        err = describe(&row, q, a);
+    column_octets(q, CERT_AT_ID, row.id, sizeof row.id);
+    column_octets(q, CERT_AT_FINGERPRINT, row.fingerprint, sizeof row.fingerprint);
+    column_octets(q, CERT_AT_SPKI_HASH, row.spki_hash, sizeof row.spki_hash);
     if (row.serial.n == 0)
-        row.serial = column_blob(q, COL_ID, a, &err);
+        row.serial = column_blob(q, CERT_AT_ID, a, &err);
     if (with_der)
-        row.der = column_blob(q, COL_DER, a, &err);
+        row.der = column_blob(q, CERT_AT_DER, a, &err);
     if (err == TM_OK)
         *ret = row;
     return err;
 }
 
-static tm_err cert_append(struct store_read *r, size_t *cap, struct query *q)
+tm_err cert_append(struct store_read *r, size_t *cap, struct query *q)
 {
     TM_TRY(array_grow(&r->certs, r->n, cap, sizeof *r->certs, r->arena));
     TM_TRY(cert_from_row(&r->certs[r->n], q, r->arena, r->with_der));
@@ -88,20 +75,23 @@ static tm_err state_append(struct store_read *r, size_t *cap, struct query *q)
     TM_TRY(array_grow(&r->certs, r->n, cap, sizeof *r->certs, r->arena));
     struct cert_row *row = &r->certs[r->n];
     tm_err err = TM_OK;
-    *row = (struct cert_row){.arrival = (uint64_t)column_int(q, COL_SEQ),
-                             .source = (enum cert_source)column_int(q, COL_SOURCE),
+    *row = (struct cert_row){.arrival = (uint64_t)column_int(q, CERT_AT_SEQ),
+                             .source = (enum cert_source)column_int(q, CERT_AT_SOURCE),
                              .authority = "",
                              .profile = "",
                              .subject = "",
                              .device = "",
                              .endpoint = "",
-                             .issued_at = column_int(q, COL_ISSUED_AT),
-                             .not_before = column_int(q, COL_NOT_BEFORE),
-                             .not_after = column_int(q, COL_NOT_AFTER),
-                             .revoked_at = column_int(q, COL_REVOKED_AT),
-                             .reason = (int)column_int(q, COL_REASON)};
-    column_octets(q, COL_ID, row->id, sizeof row->id);
-    row->serial = column_blob(q, column_slice(q, COL_SERIAL).n ? COL_SERIAL : COL_ID, r->arena, &err);
+                             .key_alg = "",
+                             .sig_alg = "",
+                             .issued_at = column_int(q, CERT_AT_ISSUED_AT),
+                             .not_before = column_int(q, CERT_AT_NOT_BEFORE),
+                             .not_after = column_int(q, CERT_AT_NOT_AFTER),
+                             .revoked_at = column_int(q, CERT_AT_REVOKED_AT),
+                             .reason = (int)column_int(q, CERT_AT_REASON)};
+    column_octets(q, CERT_AT_ID, row->id, sizeof row->id);
+    row->serial =
+        column_blob(q, column_slice(q, CERT_AT_SERIAL).n ? CERT_AT_SERIAL : CERT_AT_ID, r->arena, &err);
     r->n += err == TM_OK;
     return err;
 }
@@ -150,19 +140,24 @@ tm_err read_cert(struct sqlite_store *s, struct reader *c, struct store_read *r)
 
 /* ---- by key ---- */
 
-static bool row_matches(struct sqlite_store *s, struct query *q, const struct store_read *r)
+bool cert_row_has_key(struct sqlite_store *s, struct query *q, tenant_id tenant, const struct cert_key *key)
 {
     struct cert_key_columns columns = {
-        .subject = column_slice(q, COL_SUBJECT),
-        .device = column_slice(q, COL_DEVICE),
-        .serial = column_slice(q, COL_SERIAL),
-        .fingerprint = column_slice(q, COL_FINGERPRINT),
-        .spki_hash = column_slice(q, COL_SPKI_HASH),
+        .subject = column_slice(q, CERT_AT_SUBJECT),
+        .device = column_slice(q, CERT_AT_DEVICE),
+        .serial = column_slice(q, CERT_AT_SERIAL),
+        .fingerprint = column_slice(q, CERT_AT_FINGERPRINT),
+        .spki_hash = column_slice(q, CERT_AT_SPKI_HASH),
     };
     if (columns.serial.n == 0)
-        columns.serial = column_slice(q, COL_ID);
-    return (tenant_id)column_int(q, COL_TENANT) == r->tenant &&
-           cert_keys_match(&s->hash_key, r->tenant, &columns, column_slice(q, COL_KEYS), &r->key);
+        columns.serial = column_slice(q, CERT_AT_ID);
+    return (tenant_id)column_int(q, CERT_AT_TENANT) == tenant &&
+           cert_keys_match(&s->hash_key, tenant, &columns, column_slice(q, CERT_AT_KEYS), key);
+}
+
+static bool row_matches(struct sqlite_store *s, struct query *q, const struct store_read *r)
+{
+    return cert_row_has_key(s, q, r->tenant, &r->key);
 }
 
 static tm_err seq_of(uint64_t *ret, struct sqlite_store *s, struct reader *c, const struct store_read *r,
@@ -237,13 +232,13 @@ static bool text_is(struct query *q, int column, const char *wanted)
 
 static bool row_passes(struct query *q, const struct cert_filter *f)
 {
-    int64_t not_after = column_int(q, COL_NOT_AFTER);
-    bool revoked = column_int(q, COL_REVOKED_AT) != 0;
-    return text_is(q, COL_AUTHORITY, f->authority) && text_is(q, COL_PROFILE, f->profile) &&
-           text_is(q, COL_DEVICE, f->device) && (!f->not_after_from || not_after >= f->not_after_from) &&
+    int64_t not_after = column_int(q, CERT_AT_NOT_AFTER);
+    bool revoked = column_int(q, CERT_AT_REVOKED_AT) != 0;
+    return text_is(q, CERT_AT_AUTHORITY, f->authority) && text_is(q, CERT_AT_PROFILE, f->profile) &&
+           text_is(q, CERT_AT_DEVICE, f->device) && (!f->not_after_from || not_after >= f->not_after_from) &&
            (!f->not_after_to || not_after <= f->not_after_to) &&
            (f->revoked < 0 || revoked == (f->revoked == 1)) &&
-           (f->source < 0 || column_int(q, COL_SOURCE) == f->source);
+           (f->source < 0 || column_int(q, CERT_AT_SOURCE) == f->source);
 }
 
 /* Ids begin with the month of expiry, those of imported certificates with the top bit set besides: a filter by expiry is two ranges. */
@@ -280,7 +275,7 @@ static tm_err scan_row(struct scan *x, struct query *q)
         return TM_OK;
     }
     x->budget--;
-    column_octets(q, COL_ID, x->last, sizeof x->last);
+    column_octets(q, CERT_AT_ID, x->last, sizeof x->last);
     x->any = true;
     if (!passes)
         return TM_OK;
@@ -303,7 +298,7 @@ static tm_err scan_merge(struct scan *x, struct reader *c, struct query *q, cons
     tm_err err = TM_OK;
     size_t at = 0;
     for (bool row = query_row(q); err == TM_OK && !x->r->more && (row || at < n);) {
-        struct slice id = row ? column_slice(q, COL_ID) : (struct slice){0};
+        struct slice id = row ? column_slice(q, CERT_AT_ID) : (struct slice){0};
         int order = !row ? 1 : at == n ? -1 : slice_cmp(id, SLICE_ARR(newest[at].id));
         if (order > 0) {
             err = scan_seq(x, c, newest[at++].seq);
@@ -365,7 +360,7 @@ static tm_err certs_of_device(struct sqlite_store *s, struct reader *c, struct s
         query_begin(&q, &c->db, SQL_CERT_BY_SEQ);
         query_int(&q, (int64_t)seqs[i]);
         if (query_row(&q) && row_matches(s, &q, r) && row_passes(&q, &r->filter) &&
-            slice_cmp(column_slice(&q, COL_ID), r->after) > 0)
+            slice_cmp(column_slice(&q, CERT_AT_ID), r->after) > 0)
             err = cert_append(r, &cap, &q);
         err = query_leave(&q, err, &r->diag);
     }
@@ -462,6 +457,8 @@ tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read 
                                  .subject = "",
                                  .device = "",
                                  .endpoint = "",
+                                 .key_alg = "",
+                                 .sig_alg = "",
                                  .serial = column_blob(&q, 1, r->arena, &err),
                                  .not_after = column_int(&q, 2),
                                  .revoked_at = column_int(&q, 3),

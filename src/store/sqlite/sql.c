@@ -5,7 +5,7 @@
     "c.seq, c.tenant, c.id, c.source, c.serial, c.authority, c.profile, c.profile_version, "                 \
     "c.subject, c.device, c.endpoint, c.door, c.issued_at, c.not_before, c.not_after, "                      \
     "c.fingerprint, c.spki_hash, c.retention, c.keep_until, c.keys, c.der, s.revoked_at, "                   \
-    "s.reason, s.invalid_since"
+    "s.reason, s.invalid_since, c.key_alg, c.sig_alg, c.flags"
 #define RESOURCE_COLUMNS "kind, name, version, deleted, json, updated_at, updated_by"
 #define DEVICE_COLUMNS                                                                                       \
     "id, serial, model, vendor, owner, place, batch, state, identifiers, tags, created_at, "                 \
@@ -28,8 +28,9 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_CERT_IDS] = "SELECT seq, tenant, id FROM cert WHERE seq > ? ORDER BY seq",
     [SQL_CERT_ADD] = "INSERT INTO cert (seq, tenant, id, source, serial, authority, profile, "
                      "profile_version, subject, device, endpoint, door, issued_at, not_before, "
-                     "not_after, fingerprint, spki_hash, retention, keep_until, keys, der) VALUES (?, "
-                     "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "not_after, fingerprint, spki_hash, retention, keep_until, keys, der, key_alg, "
+                     "sig_alg, flags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                     "?, ?, ?, ?, ?, ?)",
     [SQL_CERT_BY_SEQ] =
         "SELECT " CERT_COLUMNS
         " FROM cert c LEFT JOIN cert_status s ON s.tenant = c.tenant AND s.id = c.id WHERE c.seq ="
@@ -48,6 +49,12 @@ const char *const sql_text[SQL_COUNT] = {
         "SELECT " CERT_COLUMNS
         " FROM cert c LEFT JOIN cert_status s ON s.tenant = c.tenant AND s.id = c.id WHERE c.seq > ? "
         "AND c.seq <= ? AND c.tenant = ? ORDER BY c.seq LIMIT ?",
+    [SQL_CERT_FOR_COLUMNS] =
+        "SELECT seq, tenant, source, authority, profile, device <> '', issued_at, not_before, not_after, "
+        "keep_until, key_alg, sig_alg, flags, CASE key_alg WHEN '' THEN der ELSE x'' END FROM cert "
+        "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+    [SQL_CERT_SEQS] = "SELECT seq FROM cert WHERE seq > ? AND seq <= ? ORDER BY seq",
+    [SQL_STATUS_ALL] = "SELECT seq, reason FROM cert_status",
     [SQL_CERT_SEQ] = "SELECT seq FROM cert_id WHERE tenant = ? AND id = ?",
     [SQL_CERT_SEQ_MAX] = "SELECT max(seq) FROM cert",
     [SQL_CERT_SEQ_MIN] = "SELECT min(seq) FROM cert",

@@ -234,6 +234,29 @@ static void test_name_valid__cases(void **state)
     assert_false(name_valid(SLICE_LIT("a/../b")));
 }
 
+static void test_stars_match__cases(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *pattern;
+        bool like;
+    } cases[] = {
+        {"", "", true},
+        {"", "*", true},
+        {"a", "", false},
+        {"abc", "ABC", true},
+        {"abc", "a*c", true},
+        {"abc", "a*b", false},
+        {"abc", "*", true},
+        {"abc", "***", true},
+        {"aXbXc", "*x*x*", true},
+        {"aXb", "*x*x*", false},
+        {"mississippi", "*iss*ip*", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(stars_match(slice_str(cases[i].text), slice_str(cases[i].pattern)), cases[i].like);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,7 +265,7 @@ int main(void)
         cmocka_unit_test(test_base64_decode__tolerant), cmocka_unit_test(test_base64_decode__refused),
         cmocka_unit_test(test_pem__there_and_back),     cmocka_unit_test(test_pem_next__lax),
         cmocka_unit_test(test_pem_next__refused),       cmocka_unit_test(test_utf8_valid__cases),
-        cmocka_unit_test(test_name_valid__cases),
+        cmocka_unit_test(test_name_valid__cases),       cmocka_unit_test(test_stars_match__cases),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -27,6 +27,7 @@ int main(void)
     char *path = suite_directory();
     place.config.path = path;
     int failed = run("certs", suite_certs, suite_certs_n);
+    failed += run("columns", suite_columns, suite_columns_n);
     failed += run("log", suite_log, suite_log_n);
     failed += run("resources", suite_resources, suite_resources_n);
     failed += run("devices", suite_devices, suite_devices_n);

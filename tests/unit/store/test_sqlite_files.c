@@ -228,6 +228,58 @@ static unsigned index_file(struct suite *s, unsigned n, char **ret)
     return (unsigned)files;
 }
 
+static uint64_t counted(struct suite *s, const struct cert_test *where)
+{
+    struct store_read r = {.kind = READ_CERTS_COUNTED, .tenant = 1, .where = where};
+    for (int i = 0; i < 400; i++) {
+        tm_err err = look(s, &r);
+        if (err == TM_OK)
+            return r.count;
+        assert_int_equal(err, TM_EUNAVAIL);
+        usleep(25000);
+    }
+    fail_msg("the columns are not built");
+    return 0;
+}
+
+/* Two whole blocks and a part of one, through what may happen to their files. */
+static void test_columns__lost_damaged_or_of_another(void **state)
+{
+    struct suite *s = *state;
+    const struct cert_test odd = {.kind = CERT_TEST_TEXT, .column = CERT_COLUMN_PROFILE, .text = "odd"};
+    add_certs(s, 0, MANY);
+    assert_int_equal(counted(s, NULL), MANY);
+    assert_int_equal(counted(s, &odd), MANY / 2);
+    assert_ok(s->store->driver->check(s->store, NULL));
+    const char *file = arena_printf(s->arena, "%s/00000000", path_of(s, "columns"));
+    const char *names = arena_printf(s->arena, "%s/names", path_of(s, "columns"));
+    suite_reopen(s);
+    assert_int_equal(counted(s, &odd), MANY / 2);
+
+    for (off_t at = 0; at < size_of(file); at += size_of(file) / 9) {
+        close_store(s);
+        overwrite(file, at, 64);
+        open_store(s);
+        TM_IGNORE(s->store->driver->check(s->store, NULL));
+        assert_int_equal(counted(s, &odd), MANY / 2);
+        assert_int_equal(counted(s, NULL), MANY);
+    }
+    close_store(s);
+    assert_int_equal(truncate(names, 30), 0);
+    open_store(s);
+    assert_int_equal(counted(s, &odd), MANY / 2);
+    close_store(s);
+    assert_int_equal(truncate(file, size_of(file) / 3), 0);
+    open_store(s);
+    assert_int_equal(counted(s, &odd), MANY / 2);
+    close_store(s);
+    suite_directory_remove(path_of(s, "columns"));
+    open_store(s);
+    add_certs(s, MANY, MANY + 1000);
+    assert_int_equal(counted(s, NULL), MANY + 1000);
+    assert_int_equal(counted(s, &odd), MANY / 2 + 500);
+}
+
 /* Damage that a look-up meets: the data and the filters of every segment. */
 static void test_index__damaged(void **state)
 {
@@ -577,6 +629,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SUITE_TEST(test_index__segments_and_merges),
         SUITE_TEST(test_index__look_ups_while_it_grows),
+        SUITE_TEST(test_columns__lost_damaged_or_of_another),
         SUITE_TEST(test_index__lost),
         SUITE_TEST(test_index__damaged),
         SUITE_TEST(test_index__torn_or_missing_file),
