@@ -6,23 +6,18 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "enroll/outbound/lookup.h"
 #include "enroll/outbound/reach.h"
 #include "enroll/outbound/response.h"
 #include "enroll/scep/hook.h"
 #include "issue/scep_settings.h"
-#include <netdb.h>
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { LATE_MAX = 32, PAUSE_NS = 200000000 };
 
 static atomic_bool ending;
 
@@ -46,116 +41,27 @@ static tm_err unavailable(struct exchange *x, const char *why)
 
 /* ---- getting there ---- */
 
-/* A question to the machine's resolver. It can't be taken back once a thread of the C library works on it: one whose answer comes too late
- * stays until it has come. */
-struct question {
-    struct gaicb cb;
-    struct addrinfo hints;
-    char host[256];
-    struct question *next;
-};
-static pthread_mutex_t late_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct question *late;
-
-static void question_free(struct question *q)
-{
-    if (q->cb.ar_result)
-        freeaddrinfo(q->cb.ar_result);
-    free(q);
-}
-
-/* Let go of those that have ended. True: there are few enough left. */
-static bool late_sweep(void)
-{
-    size_t n = 0;
-    pthread_mutex_lock(&late_mutex);
-    for (struct question **at = &late; *at;) {
-        struct question *q = *at;
-        if (gai_error(&q->cb) == EAI_INPROGRESS) {
-            at = &q->next;
-            n++;
-            continue;
-        }
-        *at = q->next;
-        question_free(q);
-    }
-    pthread_mutex_unlock(&late_mutex);
-    return n < LATE_MAX;
-}
-
-static void give_up(struct question *q)
-{
-    if (gai_cancel(&q->cb) != EAI_NOTCANCELED) {
-        question_free(q);
-        return;
-    }
-    pthread_mutex_lock(&late_mutex);
-    q->next = late;
-    late = q;
-    pthread_mutex_unlock(&late_mutex);
-}
-
-static bool is_over(const struct exchange *x)
-{
-    return atomic_load(&ending) || clock_mono_ns() >= x->reach.deadline_ns;
-}
-
-/* *ret is the caller's to free. */
-static tm_err resolve(struct exchange *x, struct question **ret)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_NS};
-    if (!late_sweep())
-        return unavailable(x, "names are not resolved here any more; the machine's resolver hangs");
-    struct question *q = calloc(1, sizeof *q);
-    if (!q)
-        return TM_ENOMEM;
-    memccpy(q->host, x->to.host, 0, sizeof q->host - 1);
-    q->hints = (struct addrinfo){.ai_socktype = SOCK_STREAM};
-    q->cb = (struct gaicb){.ar_name = q->host, .ar_request = &q->hints};
-    struct gaicb *list[] = {&q->cb};
-    int rc = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
-    if (rc != 0) {
-        free(q);
-        return rc == EAI_MEMORY ? TM_ENOMEM : unavailable(x, "its name can't be resolved now");
-    }
-    while ((rc = gai_error(&q->cb)) == EAI_INPROGRESS && !is_over(x))
-        gai_suspend((const struct gaicb *const *)list, 1, &pause);
-    if (rc == EAI_INPROGRESS) {
-        give_up(q);
-        return unavailable(x, "its name does not resolve in time");
-    }
-    if (rc != 0) {
-        question_free(q);
-        return unavailable(x, "its name does not resolve");
-    }
-    *ret = q;
-    return TM_OK;
-}
-
 static tm_err addresses(struct exchange *x, struct address *v, size_t *ret_n)
 {
-    struct question *q = NULL;
-    size_t n = 0;
-    tm_err e = resolve(x, &q);
-    if (e != TM_OK || !q)
-        return e;
-    for (const struct addrinfo *i = q->cb.ar_result; i && n < REACH_ADDRESSES_MAX; i = i->ai_next) {
-        struct address one = {0};
-        if (i->ai_family == AF_INET)
-            one = address_from_v4(
-                (const uint8_t *)&((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr);
-        else if (i->ai_family == AF_INET6)
-            one = address_from_v6(
-                (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)i->ai_addr)->sin6_addr);
-        else
-            continue;
-        if (reach_allowed(x->reach.networks, &one))
-            v[n++] = one;
+    size_t n = 0, allowed = 0;
+    switch (lookup_addresses(v, REACH_ADDRESSES_MAX, &n, x->to.host, &x->reach)) {
+    case TM_OK:
+        break;
+    case TM_ENOMEM:
+        return TM_ENOMEM;
+    case TM_ETIMEOUT:
+        return unavailable(x, "its name does not resolve in time");
+    case TM_EUNAVAIL:
+        return unavailable(x, "names are not resolved here any more; the machine's resolver hangs");
+    default:
+        return unavailable(x, "its name does not resolve");
     }
-    question_free(q);
-    *ret_n = n;
-    return n ? TM_OK
-             : unavailable(x, "it is at an address that is not public and in no network that is named");
+    for (size_t i = 0; i < n; i++)
+        if (reach_allowed(x->reach.networks, &v[i]))
+            v[allowed++] = v[i];
+    *ret_n = allowed;
+    return allowed ? TM_OK
+                   : unavailable(x, "it is at an address that is not public and in no network that is named");
 }
 
 static bool trust(struct exchange *x)

@@ -77,18 +77,6 @@ static void test_scep_hook_judge__refusals(void **state)
 
 /* ---- the way there ---- */
 
-/* getaddrinfo_a() resolves in a thread that libc makes for itself, without the sanitizer's knowing, in which it then crashes. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREADS_OF_LIBC_CRASH 1
-#endif
-#endif
-#ifdef THREADS_OF_LIBC_CRASH
-#define NOT_UNDER_TSAN() skip()
-#else
-#define NOT_UNDER_TSAN() ((void)0)
-#endif
-
 static const struct scep_settings *settings(const char *url)
 {
     static const char *const networks[] = {"127.0.0.0/8", "::1/128"};
@@ -113,7 +101,6 @@ static void test_scep_hook_post__names_of_the_machine(void **state)
 {
     struct diag diag;
     (void)state;
-    NOT_UNDER_TSAN();
     /* Nobody listens on port 1, but the name of the hosts file was resolved. */
     assert_int_equal(post(&diag, "https://localhost:1/"), TM_EUNAVAIL);
     assert_non_null(strstr(diag.message, "connected"));
@@ -127,7 +114,6 @@ static void test_scep_hook_post__ends_when_the_server_stops(void **state)
 {
     struct diag diag;
     (void)state;
-    NOT_UNDER_TSAN();
     /* One that listens and says nothing. */
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof at;
