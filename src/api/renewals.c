@@ -1,8 +1,9 @@
-/* Asking holders to renew now: what ACME clients are told by renewal information (RFC 9773) for a set of certificates. */
+/* Asking holders to renew now: what they are told by renewal information (RFC 9773) for a set of certificates, whatever protocol they came by. */
 #include "api/selection.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "issue/renewal.h"
 #include "register/register.h"
 #include <inttypes.h>
 #include <string.h>
@@ -28,49 +29,20 @@ static const struct json_field renewal_schema[] = {
     {0},
 };
 
-/* ---- one certificate ---- */
-
-static tm_err window_state(struct slice *ret, struct arena *a, const struct renewal_doc *d)
-{
-    struct buf b;
-    buf_init(&b, 8192);
-    buf_printf(&b, "{\"start\":%" PRId64 ",\"end\":%" PRId64, d->start, d->start + d->spread);
-    if (d->explanation[0]) {
-        buf_puts(&b, ",\"explanation\":");
-        buf_put_json_string(&b, slice_str(d->explanation));
-    }
-    buf_putc(&b, '}');
-    tm_err e = buf_err(&b) == TM_OK ? arena_copy(ret, a, buf_slice(&b)) : buf_err(&b);
-    buf_done(&b);
-    return e;
-}
-
-static tm_err window_effect(struct effect *ret, struct api_call *c, const struct renewal_doc *d,
-                            const struct cert_row *row)
-{
-    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = c->tenant->id, .expected_version = -1};
-    struct object_row *r = &ret->u.object.row;
-    r->kind = OBJECT_ACME_WINDOW;
-    r->id = arena_hex(c->arena, SLICE_ARR(row->id));
-    r->owner = r->key = r->ref = "";
-    r->created_at = clock_now();
-    r->keep_until = row->not_after < TM_TIME_NEVER ? row->not_after : 0;
-    TM_TRY(r->id ? window_state(&r->state, c->arena, d) : TM_ENOMEM);
-    return TM_OK;
-}
-
 /* One page of certificates, with one event that lists them. */
 static tm_err commit(struct api_call *c, const struct renewal_doc *d, const struct cert_row *const *rows,
                      size_t n, struct diag *diag)
 {
     struct effect *effects = arena_calloc(c->arena, n + 1, sizeof *effects);
+    const struct renewal_window w = {
+        .start = d->start, .end = d->start + d->spread, .explanation = d->explanation};
     struct buf list;
     struct slice body;
     if (!effects)
         return TM_ENOMEM;
     buf_init(&list, 64 << 10);
     for (size_t i = 0; i < n; i++) {
-        TM_TRY(window_effect(&effects[i], c, d, rows[i]));
+        TM_TRY(renewal_window_put(&effects[i], c->arena, c->tenant->id, rows[i], "", &w));
         buf_printf(&list, "%s\"%s\"", i ? "," : "[", effects[i].u.object.row.id);
     }
     buf_putc(&list, ']');
@@ -154,7 +126,7 @@ const struct api_schema renewal_api_schemas[] = {
 
 const struct api_route renewal_api_routes[] = {
     {HTTP_M_POST, "/api/v1/renewals", ROLE_ADMIN | ROLE_OPERATOR, ask, BODY_MAX, "askForRenewal",
-     "Ask the holders of certificates to renew: the window that ACME clients are told (RFC 9773) is moved",
+     "Ask the holders of certificates to renew: the window that renewal information (RFC 9773) tells them is moved",
      "certificates", "RenewalRequest", "Renewal"},
     {0},
 };

@@ -381,8 +381,8 @@ const struct command cert_commands[] = {
         .summary = "ask the holders of certificates to renew early",
         .arguments = "[SERIAL...]",
         .description =
-            "Moves the window in which ACME clients are told to renew (RFC 9773): of the certificates named, or of all that\n"
-            "--authority, --profile and --device choose together.",
+            "Moves the window in which their holders are told to renew (RFC 9773), by ACME or at /renewal-info: of the certificates\n"
+            "named, or of all that --authority, --profile and --device choose together.",
         .example = "touchmark cert renew-now --profile enterprise-tls-47d --spread 6h",
         .options = renew_now_options,
         .max_args = 100,

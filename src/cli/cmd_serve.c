@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/config.h"
 #include "enroll/door.h"
+#include "enroll/renewal_info.h"
 #include "http/server.h"
 #include "issue/house.h"
 #include "issue/jobs.h"
@@ -147,6 +148,7 @@ static void collect_routes(struct serving *s)
     s->routes[n++] = status_routes;
     s->routes[n++] = filter_routes;
     s->routes[n++] = ocsp_routes;
+    s->routes[n++] = renewal_info_routes;
     s->routes[n++] = admin_routes;
     s->routes[n++] = console_routes;
     s->routes[n] = NULL;

@@ -1,11 +1,9 @@
 /* A planned revocation: holders are asked to renew first, and it is seen who has. */
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "issue/house.h"
+#include "issue/renewal.h"
 #include "status/revocation_impl.h"
-#include <inttypes.h>
 #include <string.h>
 
 enum { CANDIDATES_MAX = 100 };
@@ -14,29 +12,10 @@ enum { CANDIDATES_MAX = 100 };
 tm_err revocation_window(struct effect *ret, struct arena *a, const struct revocation *j,
                          const struct cert_row *row)
 {
-    struct buf b;
-    int64_t start = j->begun_ms / 1000, end = start + (j->deadline - start) * 3 / 4;
-    buf_init(&b, 8192);
-    buf_printf(&b, "{\"start\":%" PRId64 ",\"end\":%" PRId64, start, end > start ? end : start + 1);
-    if (j->explanation[0]) {
-        buf_puts(&b, ",\"explanation\":");
-        buf_put_json_string(&b, slice_str(j->explanation));
-    }
-    buf_putc(&b, '}');
-    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = j->tenant, .expected_version = -1};
-    struct object_row *w = &ret->u.object.row;
-    *w = (struct object_row){.kind = OBJECT_ACME_WINDOW,
-                             .id = arena_hex(a, SLICE_ARR(row->id)),
-                             .owner = j->id,
-                             .key = "",
-                             .ref = "",
-                             .created_at = clock_now(),
-                             .keep_until = row->not_after < TM_TIME_NEVER ? row->not_after : 0};
-    tm_err e = w->id ? buf_err(&b) : TM_ENOMEM;
-    if (e == TM_OK)
-        e = arena_copy(&w->state, a, buf_slice(&b));
-    buf_done(&b);
-    return e;
+    int64_t start = j->begun_ms / 1000;
+    struct renewal_window w = {
+        .start = start, .end = start + (j->deadline - start) * 3 / 4, .explanation = j->explanation};
+    return renewal_window_put(ret, a, j->tenant, row, j->id, &w);
 }
 
 tm_err revocation_windows_drop(bool *ret_more, struct arena *a, struct house *h, const struct revocation *j,
@@ -45,7 +24,7 @@ tm_err revocation_windows_drop(bool *ret_more, struct arena *a, struct house *h,
     struct store_read q = {.kind = READ_OBJECTS_OWNED,
                            .tenant = j->tenant,
                            .arena = a,
-                           .object_kind = OBJECT_ACME_WINDOW,
+                           .object_kind = OBJECT_RENEWAL_WINDOW,
                            .name = j->id,
                            .limit = REVOCATION_PAGE};
     tm_err e = store_read_now(h->store, &q);

@@ -154,7 +154,7 @@ enum object_kind {
     OBJECT_ACME_ACCOUNT = 1,
     OBJECT_ACME_ORDER,
     OBJECT_ACME_AUTHZ,
-    OBJECT_ACME_WINDOW,            /* of renewal; id: serial */
+    OBJECT_RENEWAL_WINDOW,         /* issue/renewal.h; id: serial */
     OBJECT_ACME_STAR_CERT,         /* a certificate of an order that renews itself; id: serial */
     OBJECT_SCEP_TRANSACTION = 16,  /* the SCEP door's, kept the same way; key: of its one-time challenge */
     OBJECT_REVOCATION,             /* jobs of status/revocation.h; key: of the request */

@@ -290,7 +290,16 @@ class Client:
         try:
             connection.request(method, self.path + "?" + query, body, {"Content-Type": "application/x-pki-message"} if body else {})
             r = connection.getresponse()
+            self.link = r.headers["Link"]
             return r.status, r.headers["Content-Type"], r.read()
+        finally:
+            connection.close()
+
+    def http(self, path):
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
         finally:
             connection.close()
 

@@ -2,6 +2,7 @@
 import base64
 import email
 import http.client
+import json
 import re
 import shutil
 import ssl
@@ -142,6 +143,32 @@ def test_simplereenroll(house, openssl, factory):
     assert reply.status == 200, reply
     renewed, _ = certificates(openssl, reply, "renewed.pem")
     assert subject(openssl, renewed) == subject(openssl, cert) and serial(openssl, renewed) != serial(openssl, cert)
+
+
+def test_renewal_info__without_acme(house, openssl, factory):
+    """Answers name where to ask when to renew (RFC 9773); an operator's word is heard there."""
+    birth, birth_key = factory.idevid("est-window")
+    csr = openssl.csr("est-window", "/serialNumber=est-window")
+    reply = post(house, openssl, "/devices/simpleenroll", csr, cert=birth, key=birth_key)
+    link = re.fullmatch(r'<(/renewal-info/[\w.-]+)>; rel="renewal-info"', reply.headers["Link"])
+    assert link, reply.headers["Link"]
+    cert, _ = certificates(openssl, reply, "est-window.pem")
+    key = openssl.file("est-window.key")
+    before = house.plain(link.group(1))
+    assert before.status == 200 and before.headers["Content-Type"] == "application/json" and int(before.headers["Retry-After"]) > 3600
+    window = json.loads(before.body)["suggestedWindow"]
+    row = house.api("GET", "/certificates/" + serial(openssl, cert)).json
+    assert row["not_before"] < window["start"] < window["end"] <= row["not_after"]
+    # A device that looks for CA certificates now and then, showing its own, is told where.
+    assert house.request("GET", EST + "/devices/cacerts", cert=cert, key=key).headers["Link"] == reply.headers["Link"]
+    assert house.request("GET", EST + "/devices/cacerts").headers["Link"] is None
+    house.cli("cert", "renew-now", serial(openssl, cert), "--spread", "1h", "--explanation", "https://status.example.org/1")
+    moved = json.loads(house.plain(link.group(1)).body)
+    assert moved["suggestedWindow"]["end"] < window["start"] and moved["explanationURL"] == "https://status.example.org/1"
+    assert house.plain("/renewal-info/nonsense").status == 400
+    assert house.plain("/renewal-info/AAAA.AAAA").status == 404
+    known = link.group(1).rsplit(".", 1)
+    assert house.plain(known[0] + "." + base64.urlsafe_b64encode(b"\x01" * 16).decode().rstrip("=")).status == 404
 
 
 def test_simplereenroll__revoked(house, openssl, factory):

@@ -79,6 +79,9 @@ def test_enroll(house, client, key, how):
     challenge = token(house, "CN=" + cn)
     reply = client.enroll(key, cn, challenge, transaction="t-" + cn, **how)
     cert = client.open(reply, key)[0]
+    assert client.link.endswith('; rel="renewal-info"')
+    window = json.loads(client.http(client.link[1:client.link.index(">")]))["suggestedWindow"]
+    assert window["start"] < window["end"] <= cert.not_valid_after.isoformat() + "Z"
     assert cert.subject.rfc4514_string() == "CN=" + cn and cert.public_key() == key.public_key() or \
         cert.public_key().public_numbers() == key.public_key().public_numbers()
     for transaction in ("t-" + cn, None):

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "enroll/est/est.h"
+#include "enroll/renewal_info.h"
 #include "keys/key.h"
 #include "x509/cms/certs_only.h"
 #include <openssl/crypto.h>
@@ -52,9 +53,10 @@ void est_reply_error(struct http_request *r, tm_err e, const char *rule, const c
     buf_done(&b);
 }
 
-void est_reply_base64(struct http_request *r, const char *type, struct slice der)
+void est_reply_base64(struct http_request *r, const char *type, struct slice der, const char *link)
 {
-    static const struct http_header headers[] = {{"Content-Transfer-Encoding", "base64"}, {NULL, NULL}};
+    const struct http_header headers[] = {
+        {"Content-Transfer-Encoding", "base64"}, {link ? "Link" : NULL, link}, {NULL, NULL}};
     struct buf b;
     buf_init(&b, 2 * ANSWER_MAX);
     buf_put_base64(&b, der, BASE64_STD,
@@ -95,10 +97,12 @@ static void put_part(struct buf *b, const char *boundary, const char *type, stru
 }
 
 /* RFC 7030 4.4.2: the key, then its certificate. */
-static void reply_parts(struct http_request *r, const char *type, struct slice key, struct slice certs)
+static void reply_parts(struct http_request *r, const char *type, struct slice key, struct slice certs,
+                        const char *link)
 {
     static const char boundary[] = "touchmark-est-serverkeygen"; /* '-' is not of base64's alphabet */
-    static const struct http_header headers[] = {{"Cache-Control", "no-store"}, {NULL, NULL}};
+    const struct http_header headers[] = {
+        {"Cache-Control", "no-store"}, {link ? "Link" : NULL, link}, {NULL, NULL}};
     struct buf b;
     buf_init(&b, ANSWER_MAX);
     /* Whole from the beginning: growing would leave copies of the key behind. */
@@ -119,16 +123,16 @@ static void reply_parts(struct http_request *r, const char *type, struct slice k
     buf_done(&b);
 }
 
-static void reply_key(struct est_exchange *x, struct slice certs)
+static void reply_key(struct est_exchange *x, struct slice certs, const char *link)
 {
     if (x->seal.wanted) {
         reply_parts(x->request, "application/pkcs7-mime; smime-type=server-generated-key", x->seal.message,
-                    certs);
+                    certs, link);
         return;
     }
     struct secret pkcs8 = {0};
     if (key_export_pkcs8(&pkcs8, x->key) == TM_OK)
-        reply_parts(x->request, "application/pkcs8", secret_slice(&pkcs8), certs);
+        reply_parts(x->request, "application/pkcs8", secret_slice(&pkcs8), certs, link);
     else
         est_reply_error(x->request, TM_ENOMEM, NULL, NULL);
     secret_done(&pkcs8);
@@ -137,14 +141,16 @@ static void reply_key(struct est_exchange *x, struct slice certs)
 /* RFC 7030 4.2.3: certs-only with the issued certificate alone; the chain is what /cacerts gives. */
 static void reply_issued(struct est_exchange *x)
 {
+    char text[RENEWAL_LINK_MAX];
+    const char *link = renewal_info_link(text, x->catalog, x->issue.cert) ? text : NULL;
     struct buf der;
     buf_init(&der, ANSWER_MAX);
     if (certs_only_build(&der, &x->issue.cert, 1, NULL, 0) != TM_OK)
         est_reply_error(x->request, TM_ENOMEM, NULL, NULL);
     else if (x->op == EST_KEYGEN)
-        reply_key(x, buf_slice(&der));
+        reply_key(x, buf_slice(&der), link);
     else
-        est_reply_base64(x->request, "application/pkcs7-mime; smime-type=certs-only", buf_slice(&der));
+        est_reply_base64(x->request, "application/pkcs7-mime; smime-type=certs-only", buf_slice(&der), link);
     buf_done(&der);
 }
 

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "enroll/ca_bundle.h"
 #include "enroll/endpoint.h"
+#include "enroll/renewal_info.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
 #include <string.h>
@@ -22,6 +23,13 @@ static void no_endpoint(struct http_request *r)
     est_reply_error(r, TM_ENOTFOUND, "endpoint.unknown", "there is no open EST endpoint of this name");
 }
 
+/* A device that shows its certificate whenever it looks for new CA certificates learns where to ask for its own; NULL: it has none of ours. */
+static const char *link_of_shown(char out[RENEWAL_LINK_MAX], const struct catalog *c,
+                                 const struct http_request *r)
+{
+    return renewal_info_link(out, c, r->client_cert) ? out : NULL;
+}
+
 /* ---- CA certificates ---- */
 
 static void get_cacerts(struct http_request *r)
@@ -30,6 +38,7 @@ static void get_cacerts(struct http_request *r)
     struct catalog *c = house_catalog(h);
     const struct endpoint *e = find_endpoint(c, r);
     struct slice v[CA_BUNDLE_MAX];
+    char text[RENEWAL_LINK_MAX];
     size_t n = e ? ca_bundle(v, c, e) : 0;
     struct buf der;
     buf_init(&der, ANSWER_MAX);
@@ -40,7 +49,7 @@ static void get_cacerts(struct http_request *r)
     else if (certs_only_build(&der, v, n, NULL, 0) != TM_OK)
         est_reply_error(r, TM_ENOMEM, NULL, NULL);
     else
-        est_reply_base64(r, "application/pkcs7-mime", buf_slice(&der));
+        est_reply_base64(r, "application/pkcs7-mime", buf_slice(&der), link_of_shown(text, c, r));
     buf_done(&der);
     catalog_unref(c);
 }
@@ -53,6 +62,7 @@ static void get_csrattrs(struct http_request *r)
     struct catalog *c = house_catalog(h);
     const struct endpoint *e = find_endpoint(c, r);
     const struct profile *p = e && e->n_profiles > 0 ? catalog_profile(c, e->tenant, e->profiles[0]) : NULL;
+    char text[RENEWAL_LINK_MAX];
     struct buf der;
     buf_init(&der, ANSWER_MAX);
     if (!e)
@@ -62,7 +72,7 @@ static void get_csrattrs(struct http_request *r)
     else if (profile_csrattrs(&der, p, e->require_channel_binding) != TM_OK)
         est_reply_error(r, TM_ENOMEM, NULL, NULL);
     else
-        est_reply_base64(r, "application/csrattrs", buf_slice(&der));
+        est_reply_base64(r, "application/csrattrs", buf_slice(&der), link_of_shown(text, c, r));
     buf_done(&der);
     catalog_unref(c);
 }

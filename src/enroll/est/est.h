@@ -82,5 +82,5 @@ void est_answer_refused(struct task *t);
 void est_reply_cmc(struct http_request *r, int status, unsigned retry_after, struct slice der);
 /* One line of text, with the headers that belong to the status. */
 void est_reply_error(struct http_request *r, tm_err e, const char *rule, const char *reason);
-/* base64 of `der`. */
-void est_reply_base64(struct http_request *r, const char *type, struct slice der);
+/* base64 of `der`. `link`: where to ask when to renew (enroll/renewal_info.h); NULL: nowhere. */
+void est_reply_base64(struct http_request *r, const char *type, struct slice der, const char *link);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "enroll/renewal_info.h"
 #include "enroll/scep/scep.h"
 #include "issue/message.h"
 #include "keys/cms.h"
@@ -29,6 +30,7 @@ tm_err scep_certs(struct slice *ret, struct scep_exchange *x, struct slice cert)
 {
     struct slice v[2] = {cert, x->authority->der};
     struct buf der;
+    x->given = cert;
     buf_init(&der, ANSWER_MAX);
     tm_err e = certs_only_build(&der, v, 2, NULL, 0);
     if (e == TM_OK)
@@ -166,8 +168,11 @@ static void answered(struct task *t)
 {
     struct scep_exchange *x = TM_CONTAINER(t, struct scep_exchange, answered);
     struct catalog *c = x->catalog;
+    char link[RENEWAL_LINK_MAX];
+    bool linked = x->err == TM_OK && renewal_info_link(link, c, x->given);
+    const struct http_header headers[] = {{linked ? "Link" : NULL, link}, {NULL, NULL}};
     if (x->http_status == 200)
-        http_reply(x->request, 200, "application/x-pki-message", x->reply, NULL);
+        http_reply(x->request, 200, "application/x-pki-message", x->reply, headers);
     else
         scep_reply_text(x->request, x->http_status,
                         x->http_status == 500   ? "something went wrong here; the log has the reason"

@@ -53,6 +53,7 @@ struct scep_exchange {
     bool fail_set;
     int http_status; /* of the answer; 200 with `reply` */
     struct slice reply;
+    struct slice given; /* the certificate in it, DER */
 };
 
 extern const struct door_descriptor scep_door;

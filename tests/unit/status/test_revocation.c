@@ -168,7 +168,7 @@ static void test_revocation_step__planned_then_canceled(void **state)
     struct store_read w = {.kind = READ_OBJECT,
                            .tenant = TENANT_DEFAULT,
                            .arena = arena,
-                           .object_kind = OBJECT_ACME_WINDOW,
+                           .object_kind = OBJECT_RENEWAL_WINDOW,
                            .name = v[0]};
     struct diag diag = {0};
     o.after = 1000;
