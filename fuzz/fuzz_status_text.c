@@ -1,5 +1,6 @@
 /* Paths of tiles, dates and entity tags as clients write them.
- * Parser: status/tile_path.c status/conditional.c:http_date_parse,etag_listed */
+ * Parser: status/tile_path.c http/date.c:http_date_parse status/conditional.c:etag_listed */
+#include "http/date.h"
 #include "status/conditional.h"
 #include "status/tile_path.h"
 #include <stdio.h>

@@ -125,9 +125,7 @@ tm_err offline_bundle_sign_csr(struct ca_signed *ret, struct arena *a, struct of
 
 static const char *serial_hex(struct offline_bundle *b, struct slice serial)
 {
-    while (serial.n > 1 && serial.p[0] == 0)
-        serial = slice_sub(serial, 1, serial.n);
-    return arena_hex(b->a, serial);
+    return arena_hex(b->a, serial_magnitude(serial));
 }
 
 static bool listed(const json_t *list, const char *serial)

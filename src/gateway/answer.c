@@ -21,8 +21,7 @@ static void consider(struct gateway_answer *best, struct gateway_answer a)
  * it, which may be earlier. 0: nobody knows. */
 static int64_t issued_at(struct slice serial, int64_t not_before)
 {
-    while (serial.n && serial.p[0] == 0)
-        serial = slice_sub(serial, 1, serial.n);
+    serial = serial_magnitude(serial);
     if (serial.n != CERT_SERIAL_LEN)
         return not_before;
     const uint8_t *p = serial.p;
@@ -82,14 +81,10 @@ static int serial_compare(const uint8_t *a, const uint8_t *b)
 
 static bool listed(const struct gateway_object *crl, struct slice serial)
 {
-    uint8_t wanted[CERT_SERIAL_MAX] = {0};
+    uint8_t wanted[CERT_SERIAL_MAX];
     size_t from = 0, to = crl->n_serials;
-    while (serial.n && serial.p[0] == 0)
-        serial = slice_sub(serial, 1, serial.n);
-    if (serial.n > sizeof wanted)
+    if (!serial_pad(wanted, sizeof wanted, serial))
         return false;
-    if (serial.n)
-        memcpy(wanted + sizeof wanted - serial.n, serial.p, serial.n);
     while (from < to) {
         size_t middle = from + (to - from) / 2;
         int order = serial_compare(crl->serials + middle * CERT_SERIAL_MAX, wanted);

@@ -79,18 +79,6 @@ static int serial_order(const void *a, const void *b)
     return memcmp(a, b, CERT_SERIAL_MAX);
 }
 
-static bool serial_pad(uint8_t out[CERT_SERIAL_MAX], struct slice s)
-{
-    while (s.n && s.p[0] == 0)
-        s = slice_sub(s, 1, s.n);
-    if (s.n > CERT_SERIAL_MAX)
-        return false;
-    memset(out, 0, CERT_SERIAL_MAX);
-    if (s.n)
-        memcpy(out + CERT_SERIAL_MAX - s.n, s.p, s.n);
-    return true;
-}
-
 static tm_err index_crl(struct gateway_object *o, const struct crl *c, struct diag *diag)
 {
     struct crl_iter it;
@@ -108,7 +96,7 @@ static tm_err index_crl(struct gateway_object *o, const struct crl *c, struct di
                 return cap > SERIALS_MAX ? TM_ETOOBIG : TM_ENOMEM;
             o->serials = grown;
         }
-        if (serial_pad(o->serials + o->n_serials * CERT_SERIAL_MAX, entry.serial))
+        if (serial_pad(o->serials + o->n_serials * CERT_SERIAL_MAX, CERT_SERIAL_MAX, entry.serial))
             o->n_serials++;
     }
     if (e != TM_ENOTFOUND)

@@ -40,11 +40,6 @@ struct entry {
     uint8_t *octets; /* the answer, and behind it the request that it was given for */
 };
 
-/* How CertIDs name an authority (RFC 6960 4.1.1): digests of its name and of its public key's bits. */
-struct issuer_hashes {
-    uint8_t name_sha1[20], key_sha1[20], name_sha256[SHA256_LEN], key_sha256[SHA256_LEN];
-};
-
 struct ocsp_cache {
     pthread_mutex_t lock;
     struct entry *entries; /* open addressing, a power of two */
@@ -52,7 +47,7 @@ struct ocsp_cache {
     bool changed;
     atomic_uint_fast64_t paused_until_ns;
     X509 *cas[GATEWAY_AUTHORITIES_MAX];
-    struct issuer_hashes hashes[GATEWAY_AUTHORITIES_MAX];
+    struct ocsp_issuer issuers[GATEWAY_AUTHORITIES_MAX];
 };
 
 /* ---- questions ---- */
@@ -66,14 +61,6 @@ struct question {
     bool fresh;              /* there is a nonce: a kept answer is second best */
 };
 
-static bool is_issuer(const struct issuer_hashes *h, const struct ocsp_id *id)
-{
-    return (id->hash == OID_SHA1 && slice_eq(id->name_hash, SLICE_ARR(h->name_sha1)) &&
-            slice_eq(id->key_hash, SLICE_ARR(h->key_sha1))) ||
-           (id->hash == OID_SHA256 && slice_eq(id->name_hash, SLICE_ARR(h->name_sha256)) &&
-            slice_eq(id->key_hash, SLICE_ARR(h->key_sha256)));
-}
-
 /* TM_EMALFORMED; TM_ENOTFOUND: of an authority that is not answered for. */
 static tm_err question_parse(struct question *q, const struct gateway *g, struct slice der)
 {
@@ -86,7 +73,7 @@ static tm_err question_parse(struct question *q, const struct gateway *g, struct
     q->fresh = request.nonce.n != 0;
     TM_TRY(sha256(q->key, q->id));
     for (size_t i = 0; i < g->n_authorities; i++)
-        if (is_issuer(&g->ocsp->hashes[i], &request.ids[0])) {
+        if (ocsp_issuer_is(&g->ocsp->issuers[i], &request.ids[0])) {
             q->authority = &g->authorities[i];
             q->index = i;
             return TM_OK;
@@ -391,19 +378,11 @@ void ocsp_get(struct http_request *r)
 
 /* ---- open, save, close ---- */
 
-static tm_err hashes_make(struct issuer_hashes *h, const struct cert *ca)
-{
-    TM_TRY(sha1(h->name_sha1, ca->subject));
-    TM_TRY(sha1(h->key_sha1, ca->spki.key));
-    TM_TRY(sha256(h->name_sha256, ca->subject));
-    return sha256(h->key_sha256, ca->spki.key);
-}
-
 static tm_err authority_add(struct ocsp_cache *c, size_t i, const struct cert *ca)
 {
     const unsigned char *p = ca->der.p;
     c->cas[i] = d2i_X509(NULL, &p, (long)ca->der.n);
-    return c->cas[i] ? hashes_make(&c->hashes[i], ca) : TM_ECRYPTO;
+    return c->cas[i] ? ocsp_issuer_make(&c->issuers[i], ca) : TM_ECRYPTO;
 }
 
 /* The file: request and answer in turn, each behind its length in 4 octets, least significant first. All is verified anew. */

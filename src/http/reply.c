@@ -1,5 +1,6 @@
 /* Answers: the head, whole bodies, chunks. */
 #include "base/clock.h"
+#include "http/date.h"
 #include "http/internal.h"
 #include <assert.h>
 #include <stdio.h>
@@ -24,13 +25,7 @@ static const char *date_line(struct loop *l)
     int64_t now = clock_now();
     if (now == l->date_at)
         return l->date;
-    static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun",
-                                    "Mon", "Tue", "Wed"}; /* 1970 began on a Thursday */
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    struct civil_time c = civil_from_unix(now);
-    snprintf(l->date, sizeof l->date, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[now / 86400 % 7],
-             c.day % 100, months[c.month - 1], c.year % 10000, c.hour % 100, c.minute % 100, c.second % 100);
+    http_date_format(l->date, now);
     l->date_at = now;
     return l->date;
 }

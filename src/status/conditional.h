@@ -24,10 +24,6 @@ struct representation {
  * request's loop. */
 void representation_reply(struct http_request *r, const struct representation *v);
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" into out[30] (RFC 9110 5.6.7). */
-void http_date_format(char out[30], int64_t t);
-/* That form only; the two obsolete ones and nonsense are TM_EMALFORMED. */
-tm_err http_date_parse(int64_t *ret, const char *text);
 /* One range of a Range header, of a body of `size` octets: *ret_from, *ret_n. TM_ENOTFOUND: it lies outside. TM_EUNSUPPORTED: none, several, or not understood, which is
  * answered with the whole (RFC 9110 14.2). */
 tm_err http_range_parse(uint64_t *ret_from, uint64_t *ret_n, const char *text, uint64_t size);

@@ -162,9 +162,7 @@ static tm_err count_missing(size_t *ret, struct house *h, const struct authority
         bool found = false;
         crl_iter_init(&it, c, diag);
         while (!found && crl_next(&it, &y) == TM_OK) {
-            struct slice s =
-                y.serial.n > 1 && y.serial.p[0] == 0 ? slice_sub(y.serial, 1, y.serial.n) : y.serial;
-            found = slice_eq(s, r.certs[i].serial);
+            found = slice_eq(serial_magnitude(y.serial), r.certs[i].serial);
         }
         *ret += !found;
     }
@@ -285,13 +283,11 @@ tm_err crl_series_publish(struct house *h, const struct authority *x, bool *ret_
         return e;
     uint8_t hash[SHA256_LEN];
     TM_TRY(sha256(hash, c->tbs));
-    struct crl_record rec = {.number = crl_number(c),
+    struct crl_record rec = {.number = serial_magnitude(crl_number(c)),
                              .this_update = c->this_update,
                              .next_update = c->next_update,
                              .der = c->der,
                              .tbs_hash = hash};
-    while (rec.number.n > 1 && rec.number.p[0] == 0)
-        rec.number = slice_sub(rec.number, 1, rec.number.n);
     TM_TRY(count_entries(&rec.entries, c, diag));
     TM_TRY(crl_record(h, x, &rec, a, diag));
     *ret_published = true;

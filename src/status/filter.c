@@ -250,9 +250,7 @@ static tm_err put(struct making *m, const uint8_t digest[SHA256_LEN], struct dia
     }
     for (int i = 0; i < 8; i++)
         number[i] = (uint8_t)(m->head.number >> (56 - 8 * i));
-    struct slice magnitude = SLICE_ARR(number);
-    while (magnitude.n > 1 && magnitude.p[0] == 0)
-        magnitude = slice_sub(magnitude, 1, magnitude.n);
+    struct slice magnitude = serial_magnitude(SLICE_ARR(number));
     snprintf(about, sizeof about, "filter/%s", m->d->name);
     struct event_field fields[] = {
         {.key = "digest", .kind = EVENT_HEX, .s = slice_of(digest, SHA256_LEN)},

@@ -56,13 +56,9 @@ struct walk {
 
 static bool padded(uint8_t out[TMF_SERIAL_LEN], struct slice serial)
 {
-    while (serial.n && serial.p[0] == 0)
-        serial = slice_sub(serial, 1, serial.n);
-    if (serial.n == 0 || serial.n > TMF_SERIAL_LEN)
-        return false; /* the reader calls those not covered */
-    memset(out, 0, TMF_SERIAL_LEN);
-    memcpy(out + TMF_SERIAL_LEN - serial.n, serial.p, serial.n);
-    return true;
+    struct slice magnitude = serial_magnitude(serial);
+    /* The reader calls zero and longer ones not covered. */
+    return magnitude.n && magnitude.p[0] && serial_pad(out, TMF_SERIAL_LEN, magnitude);
 }
 
 static bool was_revoked(const struct walk *k, const struct cert_row *row)

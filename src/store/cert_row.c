@@ -155,9 +155,7 @@ tm_err cert_row_from_cert(struct cert_row *ret, struct arena *a, const struct ce
     struct slice subject;
     TM_TRY(subject_text(&subject, a, c));
     row.subject = subject.n ? (const char *)subject.p : "";
-    row.serial = c->serial;
-    while (row.serial.n > 1 && row.serial.p[0] == 0)
-        row.serial = slice_sub(row.serial, 1, row.serial.n - 1);
+    row.serial = serial_magnitude(c->serial);
     row.not_before = c->not_before;
     row.not_after = c->not_after;
     row.keep_until = TM_TIME_NEVER;

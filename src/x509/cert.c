@@ -33,6 +33,34 @@ static tm_err validity_read(struct cert *c, struct der_reader *tbs)
     return der_end(&seq);
 }
 
+struct slice serial_magnitude(struct slice contents)
+{
+    while (contents.n > 1 && contents.p[0] == 0)
+        contents = slice_sub(contents, 1, contents.n);
+    return contents;
+}
+
+bool serial_pad(uint8_t *out, size_t size, struct slice contents)
+{
+    struct slice m = serial_magnitude(contents);
+    if (m.n > size)
+        return false;
+    memset(out, 0, size);
+    if (m.n)
+        memcpy(out + size - m.n, m.p, m.n);
+    return true;
+}
+
+struct slice serial_contents(uint8_t *room, struct slice magnitude)
+{
+    struct slice m = serial_magnitude(magnitude);
+    size_t pad = m.n && m.p[0] & 0x80 ? 1 : 0;
+    room[0] = 0;
+    if (m.n)
+        memcpy(room + pad, m.p, m.n);
+    return slice_of(room, m.n + pad);
+}
+
 static tm_err serial_read(struct slice *ret, struct der_reader *tbs)
 {
     TM_TRY(der_read_integer(tbs, ret));

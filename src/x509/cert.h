@@ -53,5 +53,12 @@ struct tbs_cert {
  * second-to-be-first octet needs it; callers use serials with a non-zero first octet. */
 tm_err tbs_cert_build(struct buf *out, const struct tbs_cert *t, size_t *ret_serial_offset);
 
+/* Contents of an INTEGER without the octets that only keep it from reading as negative; zero stays one octet. */
+struct slice serial_magnitude(struct slice contents);
+/* The same filled up in front: an id of the inventory, where it is one of ours. False, and nothing is written, for one that is too long. */
+bool serial_pad(uint8_t *out, size_t size, struct slice contents);
+/* INTEGER contents of a magnitude of at most `n` octets, in n + 1 octets of room. */
+struct slice serial_contents(uint8_t *room, struct slice magnitude);
+
 /* SEQUENCE { tbs, sigalg, BIT STRING signature }: certificates, CRLs and requests alike. Appended. */
 tm_err signed_assemble(struct buf *out, struct slice tbs, struct slice sigalg, struct slice signature);

@@ -1,7 +1,9 @@
 #include "x509/ocsp.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "der/builder.h"
 #include "der/reader.h"
+#include "x509/cert.h"
 #include "x509/crl.h"
 #include "x509/ext.h"
 
@@ -124,6 +126,23 @@ tm_err ocsp_request_parse(struct ocsp_request *ret, struct slice der, struct dia
     }
     TM_TRY(der_end(&seq));
     return der_end(&r);
+}
+
+tm_err ocsp_issuer_make(struct ocsp_issuer *ret, const struct cert *ca)
+{
+    TM_TRY(sha1(ret->name_sha1, ca->subject));
+    TM_TRY(sha1(ret->key_sha1, ca->spki.key));
+    TM_TRY(sha256(ret->name_sha256, ca->subject));
+    return sha256(ret->key_sha256, ca->spki.key);
+}
+
+bool ocsp_issuer_is(const struct ocsp_issuer *i, const struct ocsp_id *id)
+{
+    if (id->hash == OID_SHA1)
+        return slice_eq(id->name_hash, SLICE_ARR(i->name_sha1)) &&
+               slice_eq(id->key_hash, SLICE_ARR(i->key_sha1));
+    return id->hash == OID_SHA256 && slice_eq(id->name_hash, SLICE_ARR(i->name_sha256)) &&
+           slice_eq(id->key_hash, SLICE_ARR(i->key_sha256));
 }
 
 tm_err ocsp_id_build(struct buf *out, const struct ocsp_id *id)

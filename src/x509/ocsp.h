@@ -6,6 +6,7 @@
 #include "der/oid.h"
 #include <stdbool.h>
 struct buf;
+struct cert;
 
 enum { OCSP_REQUEST_MAX = 16 << 10, OCSP_IDS_MAX = 16, OCSP_NONCE_MAX = 128, OCSP_SERIAL_MAX = 20 };
 
@@ -39,6 +40,12 @@ struct ocsp_request {
 tm_err ocsp_request_parse(struct ocsp_request *ret, struct slice der, struct diag *diag);
 /* A request for one certificate with SHA-256 (RFC 9919) or SHA-1 hashes of its issuer; nonce may be empty. Appended. */
 tm_err ocsp_request_build(struct buf *out, const struct ocsp_id *id, struct slice nonce);
+/* How CertIDs name an authority (RFC 6960 4.1.1): digests of its name and of its public key's bits. */
+struct ocsp_issuer {
+    uint8_t name_sha1[20], key_sha1[20], name_sha256[32], key_sha256[32];
+};
+tm_err ocsp_issuer_make(struct ocsp_issuer *ret, const struct cert *ca);
+bool ocsp_issuer_is(const struct ocsp_issuer *i, const struct ocsp_id *id);
 /* CertID TLV from its parts (der is not read). Appended. */
 tm_err ocsp_id_build(struct buf *out, const struct ocsp_id *id);
 

@@ -134,12 +134,6 @@ static void fingerprint_fact(struct print_sink *s, struct slice der)
         print_hex(s, "sha256", "SHA-256", SLICE_ARR(hash));
 }
 
-/* A serial number without the octet that only keeps it from reading as negative. */
-static struct slice unpadded(struct slice serial)
-{
-    return serial.n > 1 && serial.p[0] == 0 ? slice_sub(serial, 1, serial.n) : serial;
-}
-
 /* How long a span is, the way people say it: both ends belong to it (RFC 5280 4.1.2.5). */
 static const char *span_text(char out[48], int64_t from, int64_t to)
 {
@@ -164,7 +158,7 @@ void print_cert(struct print_sink *s, struct arena *a, const struct cert *c)
     print_object(s, "certificate", cert_is_ca(c) ? "CA certificate" : "Certificate");
     name_fact(s, "subject", "Subject", c->subject);
     name_fact(s, "issuer", "Issuer", c->issuer);
-    print_hex(s, "serial", "Serial", unpadded(c->serial));
+    print_hex(s, "serial", "Serial", serial_magnitude(c->serial));
     if (c->version != 3 || s->json)
         print_number(s, "version", "Version", c->version, "");
     print_time(s, "notBefore", "Valid from", c->not_before, "");
@@ -237,7 +231,7 @@ void print_csr(struct print_sink *s, struct arena *a, const struct csr *c)
 static void entry_text(struct buf *out, const struct crl_entry *e)
 {
     char at[21];
-    buf_put_hex(out, unpadded(e->serial));
+    buf_put_hex(out, serial_magnitude(e->serial));
     clock_format_rfc3339(at, e->revoked_at);
     buf_printf(out, "  %s  %s", at, crl_reason_names[e->reason]);
     if (e->invalid_since) {
@@ -252,7 +246,7 @@ static void entry_json(struct buf *out, const struct crl_entry *e)
 {
     char at[21];
     buf_puts(out, "{\"serial\": \"");
-    buf_put_hex(out, unpadded(e->serial));
+    buf_put_hex(out, serial_magnitude(e->serial));
     clock_format_rfc3339(at, e->revoked_at);
     buf_printf(out, "\", \"revokedAt\": \"%s\", \"reason\": \"%s\"", at, crl_reason_names[e->reason]);
     if (e->invalid_since) {

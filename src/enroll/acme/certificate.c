@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "enroll/acme/star.h"
+#include "http/date.h"
 #include "status/conditional.h"
 #include <string.h>
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/date.h"
 #include "status/conditional.h"
 #include "status/tile_path.h"
 #include <cmocka.h>
