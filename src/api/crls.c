@@ -126,7 +126,8 @@ static tm_err import_series(struct api_call *c, struct diag *diag)
 
 static const struct api_field crl_fields[] = {
     {"authority", "string", NULL, "issuing-ca"},
-    {"list", "string", "full, delta, indirect, or a shard such as 16-3", "full"},
+    {"list", "string",
+     "full, delta, indirect, a shard such as 16-3, or of a profile: profile-web, profile-web.delta", "full"},
     {"number", "integer", "RFC 5280 5.2.3", "1795246262804"},
     {"this_update", "time?", NULL, NULL},
     {"next_update", "time?", NULL, NULL},
@@ -153,7 +154,9 @@ const struct api_schema crl_api_schemas[] = {
 };
 static const struct api_field crl_query[] = {
     {"pem", "true|1", "the list itself as well", "1"},
-    {"list", "string", "full when left out; delta, indirect, or a shard such as 16-3", "delta"},
+    {"list", "string",
+     "full when left out; delta, indirect, a shard such as 16-3, or of a profile: profile-web, profile-web.delta",
+     "delta"},
     {0}};
 static const struct api_content series_bodies[] = {
     {0, "application/x-pem-file", NULL, "PEM blocks \"X509 CRL\""},

@@ -39,8 +39,7 @@ static tm_err choose_profile(struct issue_request *ret, struct arena *a, const s
     const char *in_query = api_query(c, "endpoint"), *profile_in_query = api_query(c, "profile");
     const char *name = d->endpoint[0] ? d->endpoint : in_query ? in_query : "rest";
     const char *profile = d->profile[0] ? d->profile : profile_in_query;
-    const char *label =
-        c->tenant->id == TENANT_DEFAULT ? name : arena_printf(a, "%s.%s", c->tenant->name, name);
+    const char *label = catalog_endpoint_label(a, c->tenant, name);
     if (!label)
         return TM_ENOMEM;
     const struct endpoint *e = catalog_endpoint(c->catalog, DOOR_REST, label);

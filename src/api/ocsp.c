@@ -64,7 +64,7 @@ static tm_err answer(struct api_call *c, struct diag *diag)
                          "this certificate was not issued here; its issuer answers for it");
     const char *hash = api_query(c, "hash");
     struct ocsp_answer *a;
-    TM_TRY(ocsp_answer_get(&a, c->house, x, q.id, hash && strcmp(hash, "sha1") == 0, diag));
+    TM_TRY(ocsp_answer_get(&a, c->house, x, q.id, hash && strcmp(hash, "sha1") == 0, OCSP_OWN, diag));
     c->answer_type = "application/ocsp-response";
     buf_put(&c->out, a->der, a->n);
     ocsp_answer_unref(a);

@@ -105,9 +105,7 @@ static tm_err check_door(struct api_call *c, struct token_doc *d, struct diag *d
     const struct endpoint *only = NULL;
     size_t n = catalog_endpoints_of(&only, c->catalog, c->tenant->id, (enum door)door);
     if (d->endpoint[0]) {
-        const char *label = c->tenant->id == TENANT_DEFAULT
-                                ? d->endpoint
-                                : arena_printf(c->arena, "%s.%s", c->tenant->name, d->endpoint);
+        const char *label = catalog_endpoint_label(c->arena, c->tenant, d->endpoint);
         if (!label)
             return TM_ENOMEM;
         if (!catalog_endpoint(c->catalog, (enum door)door, label))

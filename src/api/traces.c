@@ -29,8 +29,7 @@ static const struct json_field recording_schema[] = {
 static tm_err find_endpoint(const struct trace_protocol **ret, const char **ret_label, struct api_call *c,
                             const char *name, struct diag *diag)
 {
-    bool standard = strcmp(c->tenant->name, "default") == 0;
-    const char *label = standard ? name : arena_printf(c->arena, "%s.%s", c->tenant->name, name);
+    const char *label = catalog_endpoint_label(c->arena, c->tenant, name);
     if (!label)
         return TM_ENOMEM;
     for (size_t i = 0; trace_protocols[i]; i++) {

@@ -158,7 +158,7 @@ static void put_ocsp(struct buf *out, struct house *h)
     ocsp_state(h, &st);
     head(out, "ocsp_answers_total", "counter",
          "OCSP answers: from memory, signed anew, from memory though store or signer are out (stale), signed "
-         "ahead, and those that say nothing of a certificate.");
+         "ahead (presigned), for the house itself (own), and those that say nothing of a certificate.");
     for (size_t i = 0; i < OCSP_COUNT; i++)
         buf_printf(out, "touchmark_ocsp_answers_total{from=\"%s\"} %llu\n", ocsp_count_names[i],
                    (unsigned long long)st.counts[i]);

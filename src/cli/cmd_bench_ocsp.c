@@ -148,8 +148,8 @@ static tm_err requests(struct bench_ocsp *b, const struct authority *x, const st
     tm_err e = b->fresh && b->kept && b->once ? TM_OK : TM_ENOMEM;
     for (size_t i = 0; i < n && e == TM_OK; i++) {
         struct ocsp_id id = {.hash = OID_SHA256,
-                             .name_hash = SLICE_ARR(x->ocsp.name_sha256),
-                             .key_hash = SLICE_ARR(x->ocsp.issuer_key_sha256),
+                             .name_hash = SLICE_ARR(x->ocsp.issuer.name_sha256),
+                             .key_hash = SLICE_ARR(x->ocsp.issuer.key_sha256),
                              .serial = SLICE_ARR(rows[i].id)};
         uint8_t nonce[32];
         struct buf der;

@@ -72,7 +72,7 @@ static int publish(struct cli *c)
 }
 
 static const struct cli_option show_options[] = {
-    {"list", 0, "NAME", "delta, or a shard such as 16-3 (full)", false},
+    {"list", 0, "NAME", "delta, indirect, a shard such as 16-3, or of a profile: profile-web (full)", false},
     {"pem", 0, NULL, "the list itself", false},
     {"out", 'O', "FILE", "with --pem: where to; standard output else", false},
     {0},

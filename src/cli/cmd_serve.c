@@ -350,10 +350,9 @@ static void stop(struct serving *s)
     filter_stop();
     struct reach *reach = s->house ? s->house->reach : NULL;
     struct revocations *revocations = s->house ? s->house->revocations : NULL;
-    if (s->house) {
+    if (s->house)
         revocation_stop(s->house);
-        status_close(s->house);
-    }
+    struct status *status = s->house ? status_stop(s->house) : NULL;
     struct ocsp *ocsp = s->house ? ocsp_stop(s->house) : NULL;
     struct live *live = s->house ? s->house->live : NULL;
     if (s->house)
@@ -362,6 +361,7 @@ static void stop(struct serving *s)
         doors_stop(s->house);
     house_close(s->house);
     ocsp_free(ocsp);
+    status_free(status);
     revocation_free(revocations);
     reach_free(reach);
     live_free(live);

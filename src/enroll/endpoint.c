@@ -1,5 +1,4 @@
 #include "enroll/endpoint.h"
-#include "base/arena.h"
 #include "issue/catalog.h"
 #include "policy/profile.h"
 
@@ -14,7 +13,7 @@ const struct endpoint *endpoint_of_tenant(const struct catalog *c, struct arena 
                                           enum door protocol, const char *name)
 {
     const struct tenant *owner = catalog_tenant_by_id(c, t);
-    return endpoint_open(c, protocol, owner ? arena_printf(a, "%s.%s", owner->name, name) : NULL);
+    return endpoint_open(c, protocol, owner ? catalog_endpoint_label(a, owner, name) : NULL);
 }
 
 const char *endpoint_offers(const struct endpoint *e, struct slice profile)

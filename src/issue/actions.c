@@ -48,7 +48,8 @@ static tm_err read_cert(struct cert_row *ret, struct arena *a, struct house *h, 
 /* The row's new state, the event that says so, and the key where others have it; *n grows by as many. */
 enum { REVOCATION_EFFECTS = 3 };
 static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, tenant_id tenant,
-                         const struct issue_revocation *v, const struct issue_reasons *why, int64_t now)
+                         const struct issue_revocation *v, const char *list, const struct issue_reasons *why,
+                         int64_t now)
 {
     const struct cert_row *row = v->row;
     struct effect *ret = effects + *n;
@@ -56,6 +57,7 @@ static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, ten
     ret[0].u.cert.row.revoked_at = now;
     ret[0].u.cert.row.reason = v->reason;
     ret[0].u.cert.row.invalid_since = v->invalid_since;
+    ret[0].u.cert.row.list = list;
     struct event_field fields[] = {
         {.key = "authority", .kind = EVENT_STR, .s = slice_str(row->authority)},
         {.key = "by", .kind = EVENT_STR, .s = slice_str(why->by ? why->by : "")},
@@ -79,13 +81,27 @@ static tm_err revocation(struct effect *effects, size_t *n, struct arena *a, ten
     return TM_OK;
 }
 
+/* The profile whose own list a certificate names, or ""; in `a`. */
+static const char *list_of(struct house *h, struct arena *a, tenant_id tenant, const struct cert_row *row)
+{
+    struct catalog *c = house_catalog(h);
+    const struct authority *x = catalog_authority(c, tenant, row->authority);
+    unsigned count, k;
+    const struct authority_list *l =
+        x ? authority_own_list(&count, &k, x, row->profile, crl_issued_at(row->id)) : NULL;
+    const char *name = l ? arena_strdup(a, l->profile) : "";
+    catalog_unref(c);
+    return name;
+}
+
 /* It is durable that a certificate was released: answers about it are old now, lists are to be made, and whether a CA issues is part of the
  * catalog. The catalog comes last: where it can't be made, all others know all the same. */
-static tm_err told(struct house *h, tenant_id tenant, const char *authority, const uint8_t *serial,
-                   struct diag *diag)
+static tm_err told(struct house *h, tenant_id tenant, const char *authority, const char *list,
+                   const uint8_t *serial, unsigned heap, struct diag *diag)
 {
     if (h->on_status)
-        h->on_status(h, tenant, authority, serial);
+        h->on_status(h, tenant, authority, list, serial);
+    under_way_end(&h->under_way, heap);
     jobs_kick(h->jobs, "crl.publish");
     struct catalog *c = house_catalog(h);
     bool ca = catalog_authority_by_serial(c, tenant, serial) != NULL;
@@ -100,13 +116,15 @@ static bool is_reason(int reason)
 }
 
 /* The same of certificates that were revoked. */
-static tm_err told_all(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
-                       int64_t at_ms, struct diag *diag)
+static tm_err told_all(struct house *h, tenant_id tenant, const struct issue_revocation *v,
+                       const char *const *lists, size_t n, int64_t at_ms, unsigned heap, struct diag *diag)
 {
     for (size_t i = 0; i < n && h->on_status; i++)
-        h->on_status(h, tenant, v[i].row->authority, v[i].row->id);
+        h->on_status(h, tenant, v[i].row->authority, lists[i], v[i].row->id);
     if (h->on_revoked && n)
         h->on_revoked(h, tenant, v, n, at_ms);
+    /* Before the lists are made: what is under way is not counted as being on them. */
+    under_way_end(&h->under_way, heap);
     if (n)
         jobs_kick(h->jobs, "crl.publish");
     struct catalog *c = house_catalog(h);
@@ -123,19 +141,30 @@ tm_err issue_revoke_set(struct house *h, tenant_id tenant, const struct issue_re
 {
     struct arena *a = arena_new(0);
     struct effect *effects = a ? arena_calloc(a, REVOCATION_EFFECTS * n + n_also + 1, sizeof *effects) : NULL;
-    tm_err e = effects ? TM_OK : TM_ENOMEM;
+    const char **lists = effects ? arena_calloc(a, n + 1, sizeof *lists) : NULL;
+    tm_err e = lists ? TM_OK : TM_ENOMEM;
+    unsigned heap = under_way_begin(&h->under_way);
     int64_t now = clock_now(), at_ms = why->at_ms ? why->at_ms : clock_now_ms();
     size_t n_effects = 0;
-    for (size_t i = 0; i < n && e == TM_OK; i++)
-        e = is_reason(v[i].reason) ? revocation(effects, &n_effects, a, tenant, &v[i], why, now)
-                                   : diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
-                                               "not a reason that a certificate can be revoked for");
+    for (size_t i = 0; i < n && e == TM_OK; i++) {
+        lists[i] = list_of(h, a, tenant, v[i].row);
+        if (!lists[i])
+            e = TM_ENOMEM;
+        else
+            e = is_reason(v[i].reason) ? revocation(effects, &n_effects, a, tenant, &v[i], lists[i], why, now)
+                                       : diag_fail(diag, TM_EINVAL, "RFC 5280 5.3.1", "reason",
+                                                   "not a reason that a certificate can be revoked for");
+    }
     for (size_t i = 0; i < n_also && e == TM_OK; i++)
         effects[n_effects++] = also[i];
     if (e == TM_OK && n_effects)
         e = house_commit(h, effects, n_effects, diag);
+    if (e == TM_OK)
+        e = told_all(h, tenant, v, lists, n, at_ms, heap, diag);
+    else
+        under_way_end(&h->under_way, heap);
     arena_free(a);
-    return e == TM_OK ? told_all(h, tenant, v, n, at_ms, diag) : e;
+    return e;
 }
 
 tm_err issue_revoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN], int reason,
@@ -188,7 +217,11 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
         return TM_ENOMEM;
     struct cert_row row;
     struct effect effects[2] = {0};
+    unsigned heap = under_way_begin(&h->under_way);
+    const char *list = "";
     tm_err e = read_cert(&row, a, h, tenant, serial, diag);
+    if (e == TM_OK && !(list = list_of(h, a, tenant, &row)))
+        e = TM_ENOMEM;
     if (e == TM_OK && (!row.revoked_at || row.reason != CRL_CERTIFICATE_HOLD))
         e = diag_fail(diag, TM_ECONFLICT, "RFC 5280 5.3.1", "serial",
                       "only a certificate on hold can be released");
@@ -205,7 +238,9 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
     if (e == TM_OK)
         e = house_commit(h, effects, 2, diag);
     if (e == TM_OK)
-        e = told(h, tenant, row.authority, serial, diag);
+        e = told(h, tenant, row.authority, list, serial, heap, diag);
+    else
+        under_way_end(&h->under_way, heap);
     arena_free(a);
     return e;
 }

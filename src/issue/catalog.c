@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "issue/authority_lists.h"
 #include "keys/signer.h"
 #include "policy/profile.h"
 #include <assert.h>
@@ -181,11 +182,7 @@ static tm_err add_ocsp(struct build *b, struct authority *x, const struct author
                                  .lifetime = d->ocsp.lifetime,
                                  .presign = d->ocsp.presign.v,
                                  .n_presign = d->ocsp.presign.n};
-    struct slice bits = x->cert.spki.key;
-    TM_TRY(sha1(o->name_sha1, x->cert.subject));
-    TM_TRY(sha1(o->issuer_key_sha1, bits));
-    TM_TRY(sha256(o->name_sha256, x->cert.subject));
-    TM_TRY(sha256(o->issuer_key_sha256, bits));
+    TM_TRY(ocsp_issuer_make(&o->issuer, &x->cert));
     const struct signer_key *k = b->signer && o->key[0] ? signer_key_find(b->signer, o->key) : NULL;
     if (k && k->env.allow != 1u << SIGN_OCSP)
         return diag_fail(diag, TM_EINVAL, NULL, "/ocsp/key",
@@ -221,14 +218,6 @@ static tm_err add_shards(struct build *b, struct authority *x)
     return TM_OK;
 }
 
-unsigned authority_shard(unsigned *ret_count, const struct authority *x, int64_t issued)
-{
-    *ret_count = 0;
-    for (size_t i = 0; i < x->n_shards && x->shards[i].from <= issued; i++)
-        *ret_count = x->shards[i].count;
-    return *ret_count ? (unsigned)((uint64_t)issued % *ret_count) : 0;
-}
-
 static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
 {
     struct arena *a = b->c->arena;
@@ -249,6 +238,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     x->crl_lifetime = d.crl.lifetime;
     x->crl_every = d.crl.every;
     x->crl_delta = d.crl.delta;
+    x->crl_on_revocation = d.crl.on_revocation;
     x->shards_wanted = (unsigned)d.crl.shards;
     x->crl_issuer = d.crl.issuer;
     TM_TRY(add_shards(b, x));
@@ -587,6 +577,42 @@ static tm_err list_indirect(struct build *b, struct authority *x)
     return TM_OK;
 }
 
+/* Does it issue certificates of this profile, as far as the documents say? */
+static bool issues(const struct catalog *c, const struct authority *x, const struct compiled_profile *p)
+{
+    if (strcmp(profile_authority(p->profile), x->name) == 0)
+        return true;
+    for (size_t i = 0; i < c->endpoints.n; i++) {
+        const struct endpoint *e = c->endpoints.v[i];
+        if (e->tenant != x->tenant || strcmp(e->authority, x->name) != 0)
+            continue;
+        for (size_t k = 0; k < e->n_profiles; k++)
+            if (strcmp(e->profiles[k], p->name) == 0)
+                return true;
+    }
+    return false;
+}
+
+static tm_err add_lists(struct build *b, struct authority *x)
+{
+    const struct catalog *c = b->c;
+    struct profile_crl own;
+    size_t wanted = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < c->profiles.n; i++) {
+            const struct compiled_profile *p = c->profiles.v[i];
+            if (p->tenant != x->tenant || !profile_own_crl(&own, p->profile) || !issues(c, x, p))
+                continue;
+            wanted++;
+            if (pass)
+                authority_list_want(x, p->name, &own);
+        }
+        if (!pass)
+            TM_TRY(authority_lists_read(x, b->store, c->arena, wanted));
+    }
+    return TM_OK;
+}
+
 static tm_err authorities_listed(struct build *b)
 {
     struct authority **v = (struct authority **)b->c->authorities.v;
@@ -620,14 +646,16 @@ tm_err catalog_build(struct catalog **ret, struct store *s, const struct signer 
         e = authorities_revoked(&b, diag);
     if (e == TM_OK)
         e = authorities_listed(&b);
+    list_sort(&c->profiles);
+    list_sort(&c->endpoints);
+    for (size_t i = 0; i < c->authorities.n && e == TM_OK; i++)
+        e = add_lists(&b, c->authorities.v[i]);
     if (e != TM_OK) {
         catalog_unref(c);
         return e;
     }
     if (c->n_tenants > 1)
         qsort(c->tenants, c->n_tenants, sizeof *c->tenants, tenant_order);
-    list_sort(&c->profiles);
-    list_sort(&c->endpoints);
     list_sort(&c->trust_sets);
     list_sort(&c->principals);
     *ret = c;
@@ -744,6 +772,11 @@ const struct endpoint *catalog_endpoint(const struct catalog *c, enum door proto
     }
     const struct endpoint *e = list_find(&c->endpoints, tenant, label);
     return e && e->protocol == protocol ? e : NULL;
+}
+
+const char *catalog_endpoint_label(struct arena *a, const struct tenant *t, const char *name)
+{
+    return t->id == TENANT_DEFAULT ? name : arena_printf(a, "%s.%s", t->name, name);
 }
 
 size_t catalog_endpoints_of(const struct endpoint **ret, const struct catalog *c, tenant_id t,

@@ -8,6 +8,7 @@
 #include "issue/resources.h"
 #include "store/store.h"
 #include "x509/cert.h"
+#include "x509/ocsp.h"
 struct catalog;
 struct profile;
 struct signer;
@@ -25,6 +26,16 @@ struct tenant {
     const char *name, *title;
     bool disabled;
     int64_t approve_revocations_above; /* four eyes for more certificates at once; 0: never */
+};
+
+struct authority_list {
+    const char *profile;
+    unsigned wanted; /* as its document says: how many; 0: none. What holds is `shards` */
+    struct authority_shards *
+        shards; /* into how many the certificates of this profile are spread by their time of issue; 0: they name the authority's */
+    size_t n_shards;
+    int64_t lifetime, every, delta; /* seconds */
+    bool on_revocation;
 };
 
 struct authority {
@@ -47,12 +58,15 @@ struct authority {
     struct slice *links; /* of a root: between its key and its predecessor's (RFC 9810 4.4), DER */
     size_t n_links;
     int64_t crl_delta;      /* seconds; 0: no delta CRLs */
+    bool crl_on_revocation; /* false: lists are made by the clock alone */
     unsigned shards_wanted; /* as its document says; what holds is `shards` */
     struct authority_shards {
         int64_t from; /* unix seconds; up to the next one's */
         unsigned count;
     } *shards; /* authority_shard(): into how many CRLs its certificates are spread by their time of issue */
     size_t n_shards;
+    struct authority_list *lists; /* of profiles that have CRLs of their own here, or had */
+    size_t n_lists;
     const char *
         crl_issuer; /* the authority whose indirect CRL its document wants named in what it issues; "" none */
     const struct authority
@@ -75,13 +89,27 @@ struct authority {
         const char *const *presign; /* names of profiles */
         size_t n_presign;
         /* This CA as CertIDs name it (RFC 6960 4.1.1) */
-        uint8_t name_sha1[20], issuer_key_sha1[20], name_sha256[32], issuer_key_sha256[32];
+        struct ocsp_issuer issuer;
     } ocsp;
 };
 
 /* Which CRL names a certificate that was issued at this time, as its serial says: of *ret_count the one returned; 0: the whole one. The time of
  * issue decides, so that nothing need be kept with a certificate, and a change of the number moves no certificate. */
 unsigned authority_shard(unsigned *ret_count, const struct authority *x, int64_t issued);
+/* The same of a profile's own; NULL: those issued then name the authority's. */
+const struct authority_list *authority_own_list(unsigned *ret_count, unsigned *ret_k,
+                                                const struct authority *x, const char *profile,
+                                                int64_t issued);
+/* What stands before ".crl" in the address that a certificate of this profile, issued then, names: "full", "16-3", "profile-web", "profile-web.4-0". */
+enum { CRL_LIST_NAME_MAX = 96 };
+void authority_list_name(char out[CRL_LIST_NAME_MAX], const struct authority *x, const char *profile,
+                         int64_t issued);
+/* Octets 2 to 5 of a serial of ours are its time of issue. */
+static inline int64_t crl_issued_at(const uint8_t *serial)
+{
+    return (int64_t)((uint32_t)serial[2] << 24 | (uint32_t)serial[3] << 16 | (uint32_t)serial[4] << 8 |
+                     serial[5]);
+}
 
 struct trust_set {
     tenant_id tenant;
@@ -143,6 +171,8 @@ const struct authority *catalog_authority_by_key_id(const struct catalog *c,
 size_t catalog_authorities(const struct catalog *c, const struct authority *const **ret); /* all tenants */
 /* `label` is "<name>" in the default tenant or "<tenant>.<name>" (DESIGN 7). */
 const struct endpoint *catalog_endpoint(const struct catalog *c, enum door protocol, const char *label);
+/* The label of a tenant's endpoint, in `a`; NULL: no memory. */
+const char *catalog_endpoint_label(struct arena *a, const struct tenant *t, const char *name);
 /* How many open endpoints of a protocol the tenant has; *ret is one of them, untouched when there is none. */
 size_t catalog_endpoints_of(const struct endpoint **ret, const struct catalog *c, tenant_id t,
                             enum door protocol);

@@ -7,12 +7,13 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/key_use.h"
-#include <stdio.h>
+#include "policy/profile.h"
 #include <string.h>
 
 enum { SUBJECT_CERTS_LOOKED_AT = 200 };
 
-static tm_err authority_facts(struct facts *f, struct issue_request *r, const struct authority *x)
+static tm_err authority_facts(struct facts *f, struct issue_request *r, const struct authority *x,
+                              const struct profile *p)
 {
     f->authority.name = x->name;
     f->authority.subject = x->cert.subject;
@@ -39,12 +40,11 @@ static tm_err authority_facts(struct facts *f, struct issue_request *r, const st
             return TM_OK;
         }
     }
-    /* The serial begins with this very time: from it anyone finds the shard again. */
-    unsigned count, k = authority_shard(&count, x, f->now);
-    if (!count)
+    /* The serial begins with this very time: from it anyone finds the list again. */
+    char list[CRL_LIST_NAME_MAX];
+    authority_list_name(list, x, profile_name(p), f->now);
+    if (strcmp(list, "full") == 0)
         return TM_OK;
-    char list[32];
-    snprintf(list, sizeof list, "%u-%u", count, k);
     const char *url = house_crl_list_url(r->arena, r->house, x, list);
     if (!url)
         return TM_ENOMEM;
@@ -226,7 +226,7 @@ tm_err facts_gather(struct facts *f, struct issue_request *r, const struct catal
     f->now = clock_now();
     f->approved = r->approved;
     f->approved_by = r->approved_by;
-    TM_TRY(authority_facts(f, r, authority));
+    TM_TRY(authority_facts(f, r, authority, p));
     TM_TRY(predecessor_facts(f, r, diag));
     TM_TRY(device_facts(f, r, p, ret_device, diag));
     TM_TRY(quota_facts(f, r, p, diag));

@@ -221,6 +221,7 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->on_lost = c->on_lost;
     h->on_lost_arg = c->on_lost_arg;
     h->started_at = clock_now();
+    under_way_init(&h->under_way);
     h->catalog_lock = lock_new();
     h->reload_lock = lock_new();
     h->resource_lock = lock_new();
@@ -240,11 +241,12 @@ void house_close(struct house *h)
     if (!h)
         return;
     jobs_stop(h->jobs);
-    h->jobs = NULL;
-    /* What runs in the pools may still want the store and the signer. */
+    /* What runs in the pools may still want the store and the signer, and kick jobs. */
     pool_free(h->crypto);
     pool_free(h->blocking);
     h->crypto = h->blocking = NULL;
+    jobs_free(h->jobs);
+    h->jobs = NULL;
     struct diag diag = {0};
     if (h->reg && h->mode != HOUSE_READ) {
         if (refusals_flush(h, &diag) != TM_OK || house_sequence(h, &diag) != TM_OK)
@@ -258,6 +260,7 @@ void house_close(struct house *h)
     signer_free(h->signer);
     catalog_unref(atomic_load(&h->catalog_now));
     key_blocklist_free(h->blocklist);
+    under_way_done(&h->under_way);
     lock_free(h->catalog_lock);
     lock_free(h->reload_lock);
     lock_free(h->resource_lock);

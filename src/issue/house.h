@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "base/task.h"
 #include "issue/catalog.h"
+#include "issue/under_way.h"
 #include "policy/enrollment.h"
 #include "store/store.h"
 #include <stdatomic.h>
@@ -71,10 +72,12 @@ struct house {
     struct acme *acme; /* the ACME door's: nonces, validations; NULL where nothing is served */
     /* What a door does before a request of its own is issued that had to be approved; NULL: nothing. */
     tm_err (*resume[DOOR_COUNT])(struct issue_request *r, struct diag *diag);
-    struct status *status; /* what status/publish.h keeps in memory; NULL where nothing is served */
-    struct ocsp *ocsp;     /* what status/ocsp.h keeps in memory; NULL where nothing is served */
-    /* A certificate has been revoked or released, durably: whoever keeps answers about it drops them. NULL: nobody does. */
-    void (*on_status)(struct house *h, tenant_id tenant, const char *authority,
+    struct status *status;      /* what status/publish.h keeps in memory; NULL where nothing is served */
+    struct ocsp *ocsp;          /* what status/ocsp.h keeps in memory; NULL where nothing is served */
+    struct under_way under_way; /* revocations; whoever publishes asks it until when it knows all */
+    /* A certificate has been revoked or released, durably: whoever keeps answers about it drops them. `list`: the profile whose own list it names, or
+     * "". NULL: nobody does. */
+    void (*on_status)(struct house *h, tenant_id tenant, const char *authority, const char *list,
                       const uint8_t id[CERT_SERIAL_LEN]);
     struct reach *reach;             /* what status/reach.h measures; NULL where nothing is served */
     struct revocations *revocations; /* the thread of status/revocation.h; NULL where nothing is served */

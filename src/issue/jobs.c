@@ -125,10 +125,12 @@ void jobs_kick(struct jobs *j, const char *name)
 {
     if (!j)
         return;
+    uint64_t now = clock_mono_ns();
     pthread_mutex_lock(&j->lock);
+    /* Not before all others: one that is kicked without end would be the only one to run. */
     for (size_t i = 0; i < j->n; i++)
-        if (strcmp(j->slots[i].job->name, name) == 0)
-            j->slots[i].due_ns = 0;
+        if (strcmp(j->slots[i].job->name, name) == 0 && j->slots[i].due_ns > now)
+            j->slots[i].due_ns = now;
     pthread_cond_signal(&j->wake);
     pthread_mutex_unlock(&j->lock);
 }
@@ -142,6 +144,12 @@ void jobs_stop(struct jobs *j)
     pthread_cond_signal(&j->wake);
     pthread_mutex_unlock(&j->lock);
     pthread_join(j->thread, NULL);
+}
+
+void jobs_free(struct jobs *j)
+{
+    if (!j)
+        return;
     pthread_cond_destroy(&j->wake);
     pthread_mutex_destroy(&j->lock);
     free(j);

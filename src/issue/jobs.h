@@ -22,10 +22,11 @@ extern const struct job objects_job; /* objects.c */
 tm_err jobs_start(struct jobs **ret, struct house *h);
 /* Add further jobs (rooms above this one); from any thread, also while it runs. */
 tm_err jobs_add(struct jobs *j, const struct job *job);
-/* Run it at once, out of turn (e.g. publish a CRL after a revocation). Returns without waiting. */
+/* Run it out of turn (e.g. publish a CRL after a revocation), behind those whose time has come before. Returns without waiting. */
 void jobs_kick(struct jobs *j, const char *name);
-/* Waits for the running job. */
+/* Waits for the running job; no other begins. It may still be kicked, in vain, until it is freed. */
 void jobs_stop(struct jobs *j);
+void jobs_free(struct jobs *j);
 
 struct job_state {
     const char *name;

@@ -50,6 +50,7 @@ struct authority_doc {
         int64_t lifetime, every, delta; /* delta 0: none */
         int64_t shards;                 /* 0: none */
         const char *issuer;             /* "" none */
+        bool on_revocation;
     } crl;
     struct {
         const char *crl, *ca, *ocsp;

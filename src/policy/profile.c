@@ -76,6 +76,18 @@ bool profile_tells_of_revocation(const struct profile *p)
     return p->doc.revocation.model != REVOCATION_NONE;
 }
 
+bool profile_own_crl(struct profile_crl *ret, const struct profile *p)
+{
+    if (!p->doc.revocation.crl.seen)
+        return false;
+    *ret = (struct profile_crl){.lifetime = p->doc.revocation.crl.lifetime,
+                                .every = p->doc.revocation.crl.every,
+                                .delta = p->doc.revocation.crl.delta,
+                                .shards = (unsigned)p->doc.revocation.crl.shards,
+                                .on_revocation = p->doc.revocation.crl.on_revocation};
+    return true;
+}
+
 bool profile_needs_approval(const struct profile *p)
 {
     return p->doc.approval.required;

@@ -32,8 +32,15 @@ int64_t profile_renew_before(const struct profile *p, int64_t not_before,
                              int64_t not_after); /* instant when renewal should begin */
 bool profile_needs_approval(const struct profile *p);
 bool profile_tells_of_revocation(const struct profile *p); /* else a certificate's end is its revocation */
-bool profile_needs_caa(const struct profile *p);           /* must e.caa be looked up? */
-bool profile_honours_times(const struct profile *p);       /* do times in a request count? */
+/* A revocation list of its own; false: its certificates name their authority's. */
+struct profile_crl {
+    int64_t lifetime, every, delta; /* seconds; 0: the authority's, of delta: none */
+    unsigned shards;
+    bool on_revocation;
+};
+bool profile_own_crl(struct profile_crl *ret, const struct profile *p);
+bool profile_needs_caa(const struct profile *p);     /* must e.caa be looked up? */
+bool profile_honours_times(const struct profile *p); /* do times in a request count? */
 bool profile_needs_device(const struct profile *p);
 bool profile_allows_door(const struct profile *p, int door);
 struct general_name;

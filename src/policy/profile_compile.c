@@ -449,6 +449,26 @@ static tm_err custom_compile(struct profile *p, struct diag *diag)
     return TM_OK;
 }
 
+/* A list that no certificate names would be there for nobody. */
+static tm_err own_crl_check(const struct profile_doc *d, struct diag *diag)
+{
+    if (!d->revocation.crl.seen)
+        return TM_OK;
+    if (d->revocation.model == REVOCATION_NONE)
+        return BAD(diag, "/revocation/crl", "contradicts revocation.model none");
+    if (!d->extensions.cdp)
+        return BAD(diag, "/revocation/crl", "needs extensions.cdp, for the certificates have to name it");
+    if (d->revocation.crl.lifetime && d->revocation.crl.lifetime < 60)
+        return BAD(diag, "/revocation/crl/lifetime", "must not be shorter than a minute");
+    if (d->revocation.crl.every && d->revocation.crl.every < 10)
+        return BAD(diag, "/revocation/crl/every", "must not be shorter than ten seconds");
+    if (d->revocation.crl.lifetime && d->revocation.crl.every > d->revocation.crl.lifetime)
+        return BAD(diag, "/revocation/crl/every", "a CRL would end before its successor is published");
+    if (d->revocation.crl.delta && d->revocation.crl.shards > 1)
+        return BAD(diag, "/revocation/crl/delta", "goes without shards");
+    return TM_OK;
+}
+
 static tm_err extensions_compile(struct profile *p, struct diag *diag)
 {
     struct profile_doc *d = &p->doc;
@@ -543,6 +563,7 @@ tm_err profile_compile(struct profile *p, struct diag *diag)
     TM_TRY(usage_compile(p, diag));
     TM_TRY(extensions_compile(p, diag));
     TM_TRY(renewal_compile(p, diag));
+    TM_TRY(own_crl_check(&p->doc, diag));
     p->uses_caller = any_template_uses(p, SOURCE_CALLER);
     return TM_OK;
 }

@@ -151,6 +151,12 @@ struct profile_doc {
     struct {
         int model;
         unsigned reasons;
+        struct {
+            bool seen;
+            int64_t lifetime, every, delta; /* 0: the authority's */
+            int64_t shards;
+            bool on_revocation;
+        } crl;
     } revocation;
 
     struct {

@@ -282,6 +282,24 @@ static const struct json_field approval_schema[] = {
     END,
 };
 
+static const struct json_field own_crl_schema[] = {
+    SUB(revocation.crl, "lifetime", lifetime, JSON_K_DURATION,
+        "nextUpdate - thisUpdate of the list; 0s: as the authority has it", .def = "0s", .min = 0,
+        .max = INT64_C(315360000)),
+    SUB(revocation.crl, "every", every, JSON_K_DURATION,
+        "how often a new one is published although nothing changed; 0s: as the authority has it", .def = "0s",
+        .min = 0, .max = INT64_C(31536000)),
+    SUB(revocation.crl, "delta", delta, JSON_K_DURATION,
+        "publish a delta CRL so often and after each revocation, the complete one only by `every`; 0s: none",
+        .def = "0s", .min = 0, .max = INT64_C(2592000)),
+    SUB(revocation.crl, "on-revocation", on_revocation, JSON_K_BOOL,
+        "a new one as soon as something was revoked; false: by the clock alone", .def = "true"),
+    SUB(revocation.crl, "shards", shards, JSON_K_INT,
+        "certificates issued from now on name one of so many lists; 1: they have one", .def = "1", .min = 1,
+        .max = 128),
+    END,
+};
+
 static const struct json_field revocation_schema[] = {
     SUB(revocation, "model", model, JSON_K_ENUM,
         "crl: the authority's CRL; none: the lifetime is the revocation mechanism", .names = revocations,
@@ -290,6 +308,9 @@ static const struct json_field revocation_schema[] = {
         .def =
             "unspecified,keyCompromise,affiliationChanged,superseded,cessationOfOperation,privilegeWithdrawn",
         .min = 1),
+    SUB(revocation, "crl", crl, JSON_K_OBJECT,
+        "a list of its own for the certificates of this profile, which name it; {} for one like the authority's",
+        .sub = own_crl_schema, SEEN(revocation, crl)),
     END,
 };
 

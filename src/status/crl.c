@@ -139,65 +139,66 @@ static tm_err sign_and_record(struct crl_making *m, struct sign_op *op, struct d
 
 /* ---- when ---- */
 
-/* A delta is due by its own period, and holds for two of them. */
-static int64_t period_of(const struct crl_making *m)
-{
-    return m->scope->delta ? m->x->crl_delta > 60 ? m->x->crl_delta : 60 : m->x->crl_every;
-}
+enum what {
+    KEEP,   /* the list that there is says it all */
+    MERGED, /* made from the one that there is */
+    ANEW,   /* to be made from the inventory */
+};
 
-/* Whether a list is to be made, and made it is. Regular ones are read from the store anew; between them what was revoked or released since is put into the one
+/* Whether a list is to be made, and how. Regular ones are read from the store anew; between them what was revoked or released since is put into the one
  * that there is, as long as this process knows what that was. */
-static tm_err make_if_time(bool *ret, struct crl_making *m, enum crl_when when, struct diag *diag)
+static tm_err choose(enum what *ret, struct crl_making *m, enum crl_when when, struct diag *diag)
 {
     const struct crl_row *last = m->last;
-    *ret = true;
+    const struct crl_scope *s = m->scope;
+    bool differs;
+    *ret = ANEW;
     if (when == CRL_NOW || !last || (crl_row_is_file(last) && !crl_row_there(m->h, last)))
-        return crl_make(m, diag);
-    int64_t due = last->this_update + period_of(m);
+        return TM_OK;
+    int64_t due = last->this_update + s->every;
     if (due > last->next_update - 60)
         due = last->next_update - 60;
-    if (m->this_update >= due)
-        return crl_make(m, diag);
-    *ret = false;
+    if (clock_now() >= due)
+        return TM_OK;
+    *ret = KEEP;
     if (when == CRL_WHEN_DUE) {
-        status_due_set(m->h, m->x, m->scope->name, period_of(m), due);
+        status_due_set(m->h, m->x, s->name, s->every, due);
         return TM_OK;
     }
-    bool known = m->dirty && !m->dirty->all && !m->scope->delta && !m->scope->indirect &&
-                 status_published_last(m->h, m->x, m->scope->name) == crl_number_value(last->number);
+    bool known = m->dirty && !m->dirty->all && !s->delta && !s->indirect &&
+                 status_published_last(m->h, m->x, s->name) == crl_number_value(last->number);
     if (known) {
-        tm_err e = crl_make_merged(ret, m, diag);
+        tm_err e = crl_make_merged(&differs, m, diag);
+        *ret = e == TM_OK && differs ? MERGED : KEEP;
         if (e != TM_EUNSUPPORTED)
             return e;
         crl_making_reset(m);
     }
-    TM_TRY(crl_changed(ret, m, diag));
+    TM_TRY(crl_changed(&differs, m, diag));
     crl_making_reset(m);
-    return *ret ? crl_make(m, diag) : TM_OK;
+    *ret = differs ? ANEW : KEEP;
+    return TM_OK;
 }
 
-/* Complete and delta share one sequence of numbers (RFC 5280 5.2.4). Neither number nor thisUpdate goes back, also after a clock that was set
- * back: the number grows, thisUpdate stands still until the clock has come there again. */
+/* A complete list and its delta share one sequence of numbers (RFC 5280 5.2.4), which does not go back, also after a clock that was set back. */
 static tm_err choose_number(struct crl_making *m)
 {
     struct crl_row other = {0};
+    char pair[CRL_LIST_NAME_MAX];
     m->number = clock_now_ms();
-    m->as_of_ms = m->dirty ? m->dirty->taken_ms : m->number;
-    m->this_update = m->number / 1000;
+    m->as_of_ms = under_way_as_of(&m->h->under_way);
     if (m->last && crl_number_value(m->last->number) >= m->number)
         m->number = crl_number_value(m->last->number) + 1;
-    if (m->last && m->last->this_update > m->this_update)
-        m->this_update = m->last->this_update;
-    if (!m->x->crl_delta || m->scope->count || m->scope->indirect)
-        return TM_OK;
-    tm_err e = crl_current_of(&other, m->a, m->h, m->x, m->scope->delta ? "full" : "delta");
-    if (e != TM_OK && e != TM_ENOTFOUND)
-        return e;
-    if (e == TM_OK && crl_number_value(other.number) >= m->number)
-        m->number = crl_number_value(other.number) + 1;
-    if (e == TM_OK && m->scope->delta && other.this_update > m->this_update)
-        m->this_update = other.this_update;
+    if (m->scope->delta || m->scope->has_delta) {
+        crl_scope_pair(pair, m->scope);
+        tm_err e = crl_current_of(&other, m->a, m->h, m->x, pair);
+        if (e != TM_OK && e != TM_ENOTFOUND)
+            return e;
+        if (e == TM_OK && crl_number_value(other.number) >= m->number)
+            m->number = crl_number_value(other.number) + 1;
+    }
     m->base = other;
+    crl_making_date(m);
     return TM_OK;
 }
 
@@ -213,10 +214,13 @@ static void note_clock(const struct crl_making *m)
                                              {.kind = LOG_FIELD_END}});
 }
 
-static tm_err publish(struct crl_making *m, enum crl_when when, bool *ret_published, struct diag *diag)
+/* ---- one list ---- */
+
+static tm_err prepare(enum what *ret, struct crl_making *m, enum crl_when when, struct diag *diag)
 {
     struct crl_row *row = arena_calloc(m->a, 1, sizeof *row);
     tm_err e = row ? crl_current_of(row, m->a, m->h, m->x, m->scope->name) : TM_ENOMEM;
+    *ret = KEEP;
     m->last = e == TM_OK ? row : NULL;
     if (e == TM_OK || e == TM_ENOTFOUND)
         e = choose_number(m);
@@ -224,43 +228,106 @@ static tm_err publish(struct crl_making *m, enum crl_when when, bool *ret_publis
         return diag_fail(diag, e, NULL, NULL, "the last CRL of %s can't be read", m->x->name);
     if (m->scope->delta && m->base.number.n == 0)
         return TM_OK; /* nothing yet that it could be a delta to */
-    int64_t life =
-        m->scope->delta && 2 * period_of(m) < m->x->crl_lifetime ? 2 * period_of(m) + 60 : m->x->crl_lifetime;
-    int64_t end = m->this_update + life;
-    m->next_update = end < m->x->cert.not_after ? end : m->x->cert.not_after;
     if (m->next_update <= m->this_update)
         return TM_OK; /* the CA has expired: nobody asks any more */
-    bool now;
-    TM_TRY(make_if_time(&now, m, when, diag));
-    if (!now)
-        return TM_OK;
+    return choose(ret, m, when, diag);
+}
+
+static tm_err finish(struct crl_making *m, struct diag *diag)
+{
     note_clock(m);
     struct sign_op *op = arena_calloc(m->a, 1, sizeof *op);
     if (!op)
         return TM_ENOMEM;
     TM_TRY(house_signing_begin(m->h, diag));
-    e = sign_and_record(m, op, diag);
+    tm_err e = sign_and_record(m, op, diag);
     house_signing_end(m->h);
-    TM_TRY(e);
-    *ret_published = true;
-    return TM_OK;
-}
-
-static tm_err publish_scope(struct house *h, const struct authority *x, const struct crl_scope *s,
-                            enum crl_when when, const struct crl_dirty *dirty, bool *ret_published,
-                            struct diag *diag)
-{
-    struct arena *a = arena_new(CRL_DER_MAX);
-    if (!a)
-        return TM_ENOMEM;
-    struct crl_making m = {
-        .h = h, .x = x, .scope = s, .dirty = dirty, .a = a, .begun_ns = clock_mono_ns(), .out = {.fd = -1}};
-    tm_err e = x->offline ? crl_series_publish(h, x, ret_published, a, diag)
-                          : publish(&m, when, ret_published, diag);
-    crl_out_done(&m.out);
-    arena_free(a);
     return e;
 }
+
+static struct crl_making *making_new(struct house *h, const struct authority *x, const struct crl_scope *s,
+                                     const struct crl_dirty *dirty)
+{
+    struct arena *a = arena_new(CRL_DER_MAX);
+    struct crl_making *m = a ? arena_calloc(a, 1, sizeof *m) : NULL;
+    if (!m) {
+        arena_free(a);
+        return NULL;
+    }
+    *m = (struct crl_making){
+        .h = h, .x = x, .scope = s, .dirty = dirty, .a = a, .begun_ns = clock_mono_ns(), .out = {.fd = -1}};
+    return m;
+}
+
+static void making_free(struct crl_making *m)
+{
+    if (!m)
+        return;
+    crl_out_done(&m->out);
+    arena_free(m->a);
+}
+
+/* ---- several that are made in one walk through the inventory ---- */
+
+enum { GROUP_MAX = 16 };
+struct group {
+    struct crl_making *v[GROUP_MAX];
+    size_t n;
+    tm_err first; /* what went wrong first, and why */
+    struct diag *diag;
+    bool any;
+};
+
+static void note(struct group *g, tm_err e)
+{
+    if (e != TM_OK && g->first == TM_OK)
+        g->first = e;
+}
+
+static struct diag *diag_of(const struct group *g)
+{
+    return g->first == TM_OK ? g->diag : NULL;
+}
+
+static void group_publish(struct group *g)
+{
+    tm_err e = g->n ? crl_make(g->v, g->n, diag_of(g)) : TM_OK;
+    note(g, e);
+    for (size_t i = 0; i < g->n; i++) {
+        tm_err done = e == TM_OK ? finish(g->v[i], diag_of(g)) : e;
+        note(g, done);
+        g->any |= done == TM_OK;
+        making_free(g->v[i]);
+    }
+    g->n = 0;
+}
+
+/* *ret_made: it is published. One that others can be made along with waits for them in the group, if it may. */
+static void publish_scope(struct group *g, struct house *h, const struct authority *x,
+                          const struct crl_scope *s, enum crl_when when, const struct crl_dirty *dirty,
+                          bool may_wait, bool *ret_made)
+{
+    enum what what = KEEP;
+    *ret_made = false;
+    struct crl_making *m = making_new(h, x, s, dirty);
+    tm_err e = m ? prepare(&what, m, when, diag_of(g)) : TM_ENOMEM;
+    if (e == TM_OK && what == ANEW && may_wait && s->count && !s->delta && !s->has_delta) {
+        if (g->n == GROUP_MAX)
+            group_publish(g);
+        g->v[g->n++] = m;
+        return;
+    }
+    if (e == TM_OK && what == ANEW)
+        e = crl_make(&m, 1, diag_of(g));
+    if (e == TM_OK && what != KEEP)
+        e = finish(m, diag_of(g));
+    note(g, e);
+    *ret_made = e == TM_OK && what != KEEP;
+    g->any |= *ret_made;
+    making_free(m);
+}
+
+/* ---- all of an authority ---- */
 
 static bool of_scope(const struct crl_dirty_id *d, const struct authority *x, const struct crl_scope *s)
 {
@@ -269,7 +336,7 @@ static bool of_scope(const struct crl_dirty_id *d, const struct authority *x, co
     for (size_t i = 0; s->indirect && i < x->n_crl_for; i++)
         if (strcmp(d->authority, x->crl_for[i]->name) == 0)
             return true;
-    return !s->indirect && strcmp(d->authority, x->name) == 0 && crl_scope_has(s, x, d->id);
+    return !s->indirect && strcmp(d->authority, x->name) == 0 && crl_scope_has(s, x, d->id, d->list);
 }
 
 static bool is_dirty(const struct crl_dirty *d, const struct authority *x, const struct crl_scope *s)
@@ -280,50 +347,71 @@ static bool is_dirty(const struct crl_dirty *d, const struct authority *x, const
     return !d || d->all;
 }
 
-/* What a revocation changes: its shard, and the delta or, where there is none, the complete one; and the list of several issuers. */
-static enum crl_when when_of(enum crl_when when, const struct authority *x, const struct crl_scope *s,
-                             const struct crl_dirty *dirty)
+/* What a revocation changes: its shard or its profile's list, and the complete one, or the deltas to them where there are such; and the list of several
+ * issuers. Not those that are made by the clock alone. */
+static enum crl_when when_of(struct house *h, const struct authority *x, const struct crl_scope *s,
+                             enum crl_when when, const struct crl_dirty *dirty)
 {
-    bool complete = !s->count && !s->delta && !s->indirect;
-    if (when == CRL_WHEN_CHANGED && ((complete && x->crl_delta) || !is_dirty(dirty, x, s)))
-        return CRL_WHEN_DUE;
-    return when;
+    if (when == CRL_WHEN_CHANGED) {
+        bool dirty_here = is_dirty(dirty, x, s);
+        if (dirty_here && !crl_scope_follows(s)) {
+            status_outdated(h, x, s->name);
+            when = CRL_WHEN_DUE;
+        } else if (!dirty_here) {
+            when = CRL_WHEN_DUE;
+        } else if (!s->count && !s->delta && !s->indirect && x->n_shards && dirty && !dirty->all &&
+                   status_put_off(h, x, s->name)) {
+            when = CRL_WHEN_DUE; /* with shards nobody waits for the complete one */
+        }
+    }
+    return when == CRL_WHEN_DUE && status_put_off_over(h, x, s->name) ? CRL_NOW : when;
+}
+
+static void publish_scopes(struct group *g, struct house *h, const struct authority *x,
+                           const struct crl_scope *v, size_t n, enum crl_when when,
+                           const struct crl_dirty *dirty)
+{
+    struct crl_dirty found = {.taken_ms = dirty ? dirty->taken_ms : 0};
+    bool looked = false, complete = false;
+    if (when == CRL_WHEN_CHANGED && dirty && dirty->all && n > 1) {
+        tm_err e = crl_look(&found, h, x, v, n, diag_of(g));
+        note(g, e);
+        looked = e == TM_OK && !found.all;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct crl_scope *s = &v[i];
+        const struct crl_dirty *changes = looked && !s->delta && !s->indirect ? &found : dirty;
+        /* A complete one makes the delta to the one before it useless. */
+        enum crl_when w = s->delta && complete ? CRL_NOW : when_of(h, x, s, when, changes);
+        complete = false;
+        status_seen(h, x, s->name);
+        if (w == CRL_WHEN_DUE && clock_now() < status_due_at(h, x, s->name, s->every))
+            continue;
+        publish_scope(g, h, x, s, w, changes, true, &complete);
+    }
+    group_publish(g);
+    free(found.v);
 }
 
 static tm_err publish_authority(struct house *h, const struct authority *x, enum crl_when when,
                                 const struct crl_dirty *dirty, bool *ret_published, struct diag *diag)
 {
     struct crl_scope *v = calloc(CRL_SCOPES_MAX, sizeof *v);
+    struct group g = {.diag = diag};
     if (!v)
         return TM_ENOMEM;
-    size_t n = x->offline ? 1 : crl_scopes(v, CRL_SCOPES_MAX, x);
-    if (x->offline)
-        v[0] = (struct crl_scope){.name = "full"};
-    tm_err first = TM_OK;
-    bool any = false, complete = false;
-    for (size_t i = 0; i < n; i++) {
-        bool published = false;
-        /* A complete one makes the delta to the one before it useless. */
-        enum crl_when w = v[i].delta && complete ? CRL_NOW : when_of(when, x, &v[i], dirty);
-        /* With shards nobody waits for the complete one. */
-        bool whole = !v[i].count && !v[i].delta && !v[i].indirect;
-        if (w == CRL_WHEN_CHANGED && whole && x->n_shards && dirty && !dirty->all &&
-            status_put_off(h, x, v[i].name))
-            w = CRL_WHEN_DUE;
-        if (w == CRL_WHEN_DUE && status_put_off_over(h, x, v[i].name))
-            w = CRL_NOW;
-        if (w == CRL_WHEN_DUE && !x->offline &&
-            clock_now() < status_due_at(h, x, v[i].name, v[i].delta ? x->crl_delta : x->crl_every))
-            continue;
-        tm_err e = publish_scope(h, x, &v[i], w, dirty, &published, first == TM_OK ? diag : NULL);
-        if (e != TM_OK && first == TM_OK)
-            first = e;
-        any |= published;
-        complete |= published && !v[i].count && !v[i].delta && !v[i].indirect;
+    status_make_begin(h);
+    if (x->offline) {
+        struct arena *a = arena_new(CRL_DER_MAX);
+        g.first = a ? crl_series_publish(h, x, &g.any, a, diag) : TM_ENOMEM;
+        arena_free(a);
+    } else {
+        publish_scopes(&g, h, x, v, crl_scopes(v, CRL_SCOPES_MAX, x), when, dirty);
     }
+    status_make_end(h);
     free(v);
-    *ret_published = any;
-    return first;
+    *ret_published = g.any;
+    return g.first;
 }
 
 tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when when, bool *ret_published,
@@ -339,10 +427,14 @@ tm_err crl_publish(struct house *h, const struct authority *x, enum crl_when whe
 tm_err crl_publish_list(struct house *h, const struct authority *x, const char *list, struct diag *diag)
 {
     struct crl_scope s;
-    bool published;
-    if (crl_scope_parse(&s, list) != TM_OK)
-        return diag_fail(diag, TM_EINVAL, NULL, NULL, "there is no CRL \"%s\"", list);
-    return publish_scope(h, x, &s, CRL_NOW, NULL, &published, diag);
+    struct group g = {.diag = diag};
+    bool made;
+    if (x->offline || crl_scope_find(&s, x, list) != TM_OK)
+        return diag_fail(diag, TM_EINVAL, NULL, NULL, "\"%s\" has no CRL \"%s\"", x->name, list);
+    status_make_begin(h);
+    publish_scope(&g, h, x, &s, CRL_NOW, NULL, false, &made);
+    status_make_end(h);
+    return g.first;
 }
 
 static tm_err publish_all(struct house *h, enum crl_when when, const struct crl_dirty *dirty,
@@ -363,6 +455,7 @@ static tm_err publish_all(struct house *h, enum crl_when when, const struct crl_
         }
     }
     catalog_unref(cat);
+    status_drop_unseen(h);
     return first;
 }
 
@@ -373,25 +466,37 @@ tm_err crl_publish_all(struct house *h, enum crl_when when, struct diag *diag)
 
 /* ---- jobs ---- */
 
-/* Only the shards that something was revoked in; what could not be published is looked at again. */
+/* Only the lists that something was revoked in; what could not be published is tried again. */
 static tm_err publish_dirty(struct house *h, struct diag *diag)
 {
     struct crl_dirty dirty;
     status_dirty_take(h, &dirty);
     tm_err e = publish_all(h, CRL_WHEN_CHANGED, &dirty, diag);
-    if (e != TM_OK)
-        status_dirty_all(h);
-    else
+    if (e == TM_OK) {
+        status_dirty_done(h);
         reach_lists_looked(h, dirty.taken_ms);
+    } else {
+        status_dirty_back(h, &dirty);
+    }
     free(dirty.v);
     return e;
 }
 
+/* What the documents ask for and can't have stands in nobody's way. */
 static tm_err publish_due(struct house *h, struct diag *diag)
 {
-    TM_TRY(crl_shards_follow(h, diag));
-    TM_TRY(crl_issuers_follow(h, diag));
-    return status_first_look(h) ? publish_dirty(h, diag) : crl_publish_all(h, CRL_WHEN_DUE, diag);
+    struct diag why = {0};
+    tm_err (*const follow[])(struct house *, struct diag *) = {crl_shards_follow, crl_lists_follow,
+                                                               crl_issuers_follow};
+    tm_err first = TM_OK;
+    for (size_t i = 0; i < sizeof follow / sizeof *follow; i++) {
+        tm_err e = follow[i](h, first == TM_OK ? diag : NULL);
+        first = first == TM_OK ? e : first;
+    }
+    tm_err e = status_dirty_waits(h) ? publish_dirty(h, &why) : crl_publish_all(h, CRL_WHEN_DUE, &why);
+    if (first == TM_OK && e != TM_OK)
+        *diag = why;
+    return first == TM_OK ? e : first;
 }
 
 static tm_err publish_changed(struct house *h, struct diag *diag)

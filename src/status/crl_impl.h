@@ -2,6 +2,7 @@
 #pragma once
 #include "status/crl.h"
 #include "x509/crl.h"
+struct crl_scope;
 
 /* A CRL that is signed and to be recorded. */
 struct crl_record {
@@ -52,12 +53,18 @@ int64_t status_published_last(struct house *h, const struct authority *x, const 
 bool status_put_off(struct house *h, const struct authority *x, const char *scope);
 /* One that was put off, and whose time has come. */
 bool status_put_off_over(struct house *h, const struct authority *x, const char *scope);
+bool status_is_put_off(struct house *h, const struct authority *x, const char *scope);
+/* Something has changed that it does not say, and is not made for: what this process knows of it is not enough to add to it. */
+void status_outdated(struct house *h, const struct authority *x, const char *scope);
+/* There is such a list; what is remembered of all others goes with status_drop_unseen(). */
+void status_seen(struct house *h, const struct authority *x, const char *scope);
+void status_drop_unseen(struct house *h);
 
 /* What was revoked or released and has not been looked at since. */
 enum { CRL_DIRTY_MAX = 20000 };
 struct crl_dirty_id {
     tenant_id tenant;
-    char authority[64];
+    char authority[64], list[64]; /* list: the profile whose own one it names, or "" */
     uint8_t id[CERT_SERIAL_LEN];
 };
 struct crl_dirty {
@@ -66,8 +73,23 @@ struct crl_dirty {
     size_t n, cap;
     struct crl_dirty_id *v; /* of who took it: free() */
 };
-void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id);
+/* False: from now on it is all. */
+bool crl_dirty_add(struct crl_dirty *d, tenant_id tenant, const char *authority, const char *list,
+                   const uint8_t *id);
+void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const char *list,
+                      const uint8_t *id);
 void status_dirty_take(struct house *h, struct crl_dirty *ret);
-void status_dirty_all(struct house *h);
-/* True once a process that serves: what was revoked while none ran has to be looked for. */
-bool status_first_look(struct house *h);
+/* It could not be published: to be taken again, after a pause that grows as long as it fails. */
+void status_dirty_back(struct house *h, struct crl_dirty *d);
+void status_dirty_done(struct house *h);
+/* Is there something that may be tried? */
+bool status_dirty_waits(struct house *h);
+
+/* Around the making of lists: two threads of a process would make the same one twice, and sign what can't be published. */
+void status_make_begin(struct house *h);
+void status_make_end(struct house *h);
+
+/* Which of these lists say another thing than the inventory does, found in one walk through it, whatever their number: what differs is added
+ * to `found`. What one of them says is known to this process from then on. Lists that there are none of yet are left alone. */
+tm_err crl_look(struct crl_dirty *found, struct house *h, const struct authority *x,
+                const struct crl_scope *scopes, size_t n, struct diag *diag);

@@ -1,5 +1,6 @@
 #include "status/crl_listing.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include <string.h>
 
 enum { PAGE = 2000 };
@@ -10,6 +11,9 @@ tm_err crl_listing_open(struct crl_listing *l, struct house *h, const struct aut
     *l = (struct crl_listing){
         .h = h, .scope = scope, .ends_from = ends_from, .self = x, .n = 1, .page = arena_new(0)};
     l->of = &l->self;
+    /* Nothing names it yet. */
+    if (crl_scope_since(scope, x) > clock_now())
+        l->i = l->n;
     if (scope->indirect) {
         l->of = x->crl_for;
         l->n = x->n_crl_for;
@@ -23,10 +27,10 @@ void crl_listing_close(struct crl_listing *l)
     l->page = NULL;
 }
 
-static bool of_scope(const void *arg, const uint8_t id[CERT_SERIAL_LEN])
+static bool of_scope(const void *arg, const uint8_t id[CERT_SERIAL_LEN], const char *list)
 {
     const struct crl_listing *l = arg;
-    return crl_scope_has(l->scope, l->self, id);
+    return crl_scope_has(l->scope, l->self, id, list);
 }
 
 static tm_err next_page(struct crl_listing *l, struct diag *diag)
@@ -82,15 +86,10 @@ static tm_err next_row(struct crl_listing *l, const struct cert_row **ret, struc
 
 bool crl_entry_of_row(struct crl_entry *ret, uint8_t octets[CERT_SERIAL_MAX + 1], const struct cert_row *row)
 {
-    struct slice magnitude = row->serial;
-    while (magnitude.n > 1 && magnitude.p[0] == 0)
-        magnitude = slice_sub(magnitude, 1, magnitude.n);
+    struct slice magnitude = serial_magnitude(row->serial);
     if (magnitude.n == 0 || magnitude.n > CERT_SERIAL_MAX)
         return false;
-    size_t pad = magnitude.p[0] & 0x80 ? 1 : 0;
-    octets[0] = 0;
-    memcpy(octets + pad, magnitude.p, magnitude.n);
-    *ret = (struct crl_entry){.serial = slice_of(octets, magnitude.n + pad),
+    *ret = (struct crl_entry){.serial = serial_contents(octets, magnitude),
                               .revoked_at = row->revoked_at,
                               .reason = row->reason,
                               .invalid_since = row->invalid_since};
@@ -112,9 +111,7 @@ tm_err crl_listing_next(struct crl_listing *l, struct crl_entry *ret, struct dia
 
 int crl_serial_cmp(struct slice a, struct slice b)
 {
-    while (a.n > 1 && a.p[0] == 0)
-        a = slice_sub(a, 1, a.n);
-    while (b.n > 1 && b.p[0] == 0)
-        b = slice_sub(b, 1, b.n);
+    a = serial_magnitude(a);
+    b = serial_magnitude(b);
     return a.n != b.n ? (a.n < b.n ? -1 : 1) : memcmp(a.p, b.p, a.n);
 }

@@ -24,6 +24,11 @@ tm_err crl_listing_open(struct crl_listing *l, struct house *h, const struct aut
                         const struct crl_scope *scope, int64_t ends_from);
 /* The next entry, with the issuer at the first of each other than the list's own; borrows until the next call. TM_ENOTFOUND at the end. */
 tm_err crl_listing_next(struct crl_listing *l, struct crl_entry *ret, struct diag *diag);
+/* What it was made from. */
+static inline const struct cert_row *crl_listing_row(const struct crl_listing *l)
+{
+    return &l->r.certs[l->row - 1];
+}
 void crl_listing_close(struct crl_listing *l);
 
 /* A row as an entry, whose serial lies in `octets`. False for a serial that no list can name. */

@@ -11,6 +11,19 @@ void crl_making_reset(struct crl_making *m)
     m->n = 0;
 }
 
+/* No later than what it covers; nor does it go back, also after a clock that was set back: then it stands still until the clock has come there again. */
+void crl_making_date(struct crl_making *m)
+{
+    int64_t end = m->x->cert.not_after;
+    m->this_update = m->as_of_ms / 1000;
+    if (m->last && m->last->this_update > m->this_update)
+        m->this_update = m->last->this_update;
+    if (m->scope->delta && m->base.this_update > m->this_update)
+        m->this_update = m->base.this_update;
+    m->next_update = m->this_update + m->scope->lifetime;
+    m->next_update = m->next_update < end ? m->next_update : end;
+}
+
 static tm_err put(struct crl_making *m, const struct crl_entry *e, struct diag *diag)
 {
     m->n++;
@@ -32,19 +45,23 @@ static tm_err begin(struct crl_making *m, struct diag *diag)
                         .akid = x->key_id,
                         .number = SLICE_ARR(m->number_octets),
                         .indirect = s->indirect};
-    bool own = s->count || s->indirect;
-    const char *url = house_crl_list_url(m->a, m->h, x, own ? s->name : "delta");
-    if (!url)
+    char named[CRL_LIST_NAME_MAX], delta[CRL_LIST_NAME_MAX];
+    crl_scope_named(named, s);
+    crl_scope_pair(delta, s);
+    const char *url = house_crl_list_url(m->a, m->h, x, named[0] ? named : "full"),
+               *delta_url = house_crl_list_url(m->a, m->h, x, delta);
+    if (!url || !delta_url)
         return TM_ENOMEM;
-    if (own && !url[0])
+    if (named[0] && !url[0])
         return diag_fail(diag, TM_EINVAL, NULL, x->name, "the CRL %s of \"%s\" has lost its address", s->name,
                          x->name);
-    if (own)
-        t.idp_url = url; /* the very name in its certificates (RFC 5280 6.3.3 b 2 i) */
-    else if (s->delta)
+    if (named[0])
+        t.idp_url =
+            url; /* the very name in its certificates (RFC 5280 6.3.3 b 2 i), of a delta too (5.2.4) */
+    if (s->delta)
         t.base = m->base.number;
-    else if (x->crl_delta && url[0])
-        t.freshest_url = url;
+    else if (s->has_delta && delta_url[0])
+        t.freshest_url = delta_url;
     crl_out_begin(&m->out, m->h->crl_dir, sign_alg_streams(x->sig_alg), &t);
     return TM_OK;
 }
@@ -57,6 +74,26 @@ static int64_t ends_from(const struct crl_making *m)
     if (m->scope->delta)
         return m->base.this_update;
     return m->last ? m->last->this_update : m->this_update;
+}
+
+/* One walk for all of them. */
+static tm_err put_each(struct crl_making *const *v, size_t n, struct diag *diag)
+{
+    const struct crl_scope all = {.name = "full"};
+    struct crl_listing l;
+    struct crl_entry entry;
+    int64_t from = INT64_MAX;
+    for (size_t i = 0; i < n; i++)
+        from = ends_from(v[i]) < from ? ends_from(v[i]) : from;
+    tm_err e = crl_listing_open(&l, v[0]->h, v[0]->x, &all, from);
+    while (e == TM_OK && (e = crl_listing_next(&l, &entry, diag)) == TM_OK) {
+        const struct cert_row *row = crl_listing_row(&l);
+        for (size_t i = 0; i < n && e == TM_OK; i++)
+            if (row->not_after >= ends_from(v[i]) && crl_scope_has(v[i]->scope, v[i]->x, row->id, row->list))
+                e = put(v[i], &entry, diag);
+    }
+    crl_listing_close(&l);
+    return e == TM_ENOTFOUND ? TM_OK : e;
 }
 
 static tm_err put_all(struct crl_making *m, struct diag *diag)
@@ -76,10 +113,9 @@ static tm_err put_all(struct crl_making *m, struct diag *diag)
 static tm_err was_released(bool *ret, struct crl_making *m, const struct crl_entry *was, struct arena *a)
 {
     *ret = false;
-    if (was->reason != CRL_CERTIFICATE_HOLD || was->serial.n > CERT_SERIAL_LEN)
-        return TM_OK;
     struct store_read r = {.kind = READ_CERT, .tenant = m->x->tenant, .arena = a};
-    memcpy(r.id + CERT_SERIAL_LEN - was->serial.n, was->serial.p, was->serial.n);
+    if (was->reason != CRL_CERTIFICATE_HOLD || !serial_pad(r.id, sizeof r.id, was->serial))
+        return TM_OK;
     tm_err e = store_read_now(m->h->store, &r);
     if (e == TM_OK && r.n)
         *ret = !r.certs[0].revoked_at && r.certs[0].not_after >= ends_from(m);
@@ -161,11 +197,23 @@ static tm_err make_delta(struct crl_making *m, struct diag *diag)
     return compare(m, &m->base, ends_from(m), put_change, diag);
 }
 
-tm_err crl_make(struct crl_making *m, struct diag *diag)
+static tm_err make_one(struct crl_making *m, struct diag *diag)
 {
     TM_TRY(begin(m, diag));
     TM_TRY(m->scope->delta ? make_delta(m, diag) : put_all(m, diag));
     return crl_out_end(&m->out, diag);
+}
+
+tm_err crl_make(struct crl_making *const *v, size_t n, struct diag *diag)
+{
+    if (n == 1)
+        return make_one(v[0], diag);
+    for (size_t i = 0; i < n; i++)
+        TM_TRY(begin(v[i], diag));
+    TM_TRY(put_each(v, n, diag));
+    for (size_t i = 0; i < n; i++)
+        TM_TRY(crl_out_end(&v[i]->out, diag));
+    return TM_OK;
 }
 
 /* Several issuers: entry by entry. */
@@ -193,7 +241,7 @@ static tm_err delta_changed(bool *ret, struct crl_making *m, struct diag *diag)
 {
     struct crl now, then;
     *ret = true;
-    TM_TRY(crl_make(m, diag));
+    TM_TRY(make_one(m, diag));
     if (m->out.fd >= 0 || crl_row_is_file(m->last))
         return TM_OK;
     TM_TRY(crl_parse_tbs(&now, m->out.tbs, diag));
@@ -239,7 +287,7 @@ static tm_err read_changes(struct change **ret, size_t *ret_n, struct crl_making
     for (size_t i = 0; i < m->dirty->n && e == TM_OK; i++) {
         const struct crl_dirty_id *d = &m->dirty->v[i];
         if (d->tenant != m->x->tenant || strcmp(d->authority, m->x->name) != 0 ||
-            !crl_scope_has(m->scope, m->x, d->id))
+            !crl_scope_has(m->scope, m->x, d->id, d->list))
             continue;
         struct store_read r = {.kind = READ_CERT, .tenant = d->tenant, .arena = a};
         memcpy(r.id, d->id, sizeof r.id);
@@ -305,6 +353,9 @@ tm_err crl_make_merged(bool *ret_changed, struct crl_making *m, struct diag *dia
     size_t n;
     struct crl_in in;
     *ret_changed = false;
+    /* It covers what the one before does, and what had been told when the changes were taken. */
+    m->as_of_ms = m->dirty->taken_ms;
+    crl_making_date(m);
     TM_TRY(read_changes(&v, &n, m));
     TM_TRY(begin(m, diag));
     TM_TRY(crl_in_open(&in, m->h, m->last, diag));

@@ -16,7 +16,7 @@
 
 enum { DATA_MAX = 64 << 10, CLOCK_BACK_MAX = 86000 };
 
-const char *const ocsp_count_names[OCSP_COUNT] = {"cache",   "fresh",        "stale",     "presigned",
+const char *const ocsp_count_names[OCSP_COUNT] = {"cache",   "fresh",        "stale",     "presigned", "own",
                                                   "unknown", "unauthorized", "malformed", "try-later"};
 
 void ocsp_count(struct ocsp *o, enum ocsp_count what)
@@ -37,10 +37,10 @@ void ocsp_state(struct house *h, struct ocsp_state *ret)
 
 /* ---- opening and closing ---- */
 
-static void on_status(struct house *h, tenant_id tenant, const char *authority,
+static void on_status(struct house *h, tenant_id tenant, const char *authority, const char *list,
                       const uint8_t id[CERT_SERIAL_LEN])
 {
-    status_dirty_put(h, tenant, authority, id);
+    status_dirty_put(h, tenant, authority, list, id);
     ocsp_cache_forget(h->ocsp->cache, tenant, id);
 }
 
@@ -184,29 +184,6 @@ void ocsp_free(struct ocsp *o)
 
 /* ---- a question ---- */
 
-static bool is_issuer(const struct authority *x, const struct ocsp_id *id)
-{
-    const struct authority_ocsp *o = &x->ocsp;
-    if (id->hash == OID_SHA1)
-        return slice_eq(id->name_hash, SLICE_ARR(o->name_sha1)) &&
-               slice_eq(id->key_hash, SLICE_ARR(o->issuer_key_sha1));
-    return id->hash == OID_SHA256 && slice_eq(id->name_hash, SLICE_ARR(o->name_sha256)) &&
-           slice_eq(id->key_hash, SLICE_ARR(o->issuer_key_sha256));
-}
-
-/* An id in the inventory: the serial without its sign octet, filled up in front. False for one that is too long to be ours. */
-static bool inventory_id(uint8_t out[CERT_SERIAL_LEN], struct slice serial)
-{
-    while (serial.n && serial.p[0] == 0)
-        serial = slice_sub(serial, 1, serial.n);
-    if (serial.n > CERT_SERIAL_LEN)
-        return false;
-    memset(out, 0, CERT_SERIAL_LEN);
-    if (serial.n)
-        memcpy(out + CERT_SERIAL_LEN - serial.n, serial.p, serial.n);
-    return true;
-}
-
 /* thisUpdate never goes back, also where the clock does (within what the signer takes for today). */
 static int64_t steady_now(struct ocsp *o)
 {
@@ -227,16 +204,16 @@ bool ocsp_query_begin(struct ocsp_query *q, struct house *h, const struct ocsp_r
     q->catalog = house_catalog(h);
     size_t n = catalog_authorities(q->catalog, &v);
     for (size_t i = 0; i < n && !q->x; i++)
-        if (is_issuer(v[i], &request->ids[0]))
+        if (ocsp_issuer_is(&v[i]->ocsp.issuer, &request->ids[0]))
             q->x = v[i];
     /* One answer has one signer. */
     for (size_t i = 1; i < request->n && q->x; i++)
-        if (!is_issuer(q->x, &request->ids[i]))
+        if (!ocsp_issuer_is(&q->x->ocsp.issuer, &request->ids[i]))
             return false;
     q->now = steady_now(h->ocsp);
     if (!q->x || !q->x->ocsp.key[0] || sha256(q->key, request->ids[0].der) != TM_OK)
         return false;
-    if (!inventory_id(q->cert, request->ids[0].serial))
+    if (!serial_pad(q->cert, sizeof q->cert, request->ids[0].serial))
         memset(q->cert, 0, sizeof q->cert);
     return true;
 }
@@ -259,7 +236,7 @@ static tm_err look_up(struct ocsp_single *ret, struct ocsp_query *q, const struc
                                 .status = OCSP_UNKNOWN,
                                 .this_update = q->now,
                                 .next_update = q->now + q->x->ocsp.lifetime};
-    tm_err e = inventory_id(r.id, id->serial) ? store_read_now(q->house->store, &r) : TM_ENOTFOUND;
+    tm_err e = serial_pad(r.id, sizeof r.id, id->serial) ? store_read_now(q->house->store, &r) : TM_ENOTFOUND;
     if (e == TM_ENOTFOUND) {
         q->known = false;
         return TM_OK;
@@ -371,20 +348,17 @@ void ocsp_query_done(struct ocsp_query *q)
 static tm_err question(struct ocsp_request *ret, struct arena *a, const struct authority *x,
                        const uint8_t cert[CERT_SERIAL_LEN], bool with_sha1)
 {
-    const struct authority_ocsp *o = &x->ocsp;
+    const struct ocsp_issuer *o = &x->ocsp.issuer;
     uint8_t *serial = arena_calloc(a, 1, CERT_SERIAL_LEN + 1);
     if (!serial)
         return TM_ENOMEM;
-    memcpy(serial + 1, cert, CERT_SERIAL_LEN);
-    struct slice contents = slice_of(serial, CERT_SERIAL_LEN + 1);
-    while (contents.n > 1 && contents.p[0] == 0 && !(contents.p[1] & 0x80))
-        contents = slice_sub(contents, 1, contents.n);
+    struct slice contents = serial_contents(serial, slice_of(cert, CERT_SERIAL_LEN));
     struct ocsp_id *id = &ret->ids[0];
     *id = (struct ocsp_id){
         .hash = with_sha1 ? OID_SHA1 : OID_SHA256,
         .null = true,
         .name_hash = with_sha1 ? SLICE_ARR(o->name_sha1) : SLICE_ARR(o->name_sha256),
-        .key_hash = with_sha1 ? SLICE_ARR(o->issuer_key_sha1) : SLICE_ARR(o->issuer_key_sha256),
+        .key_hash = with_sha1 ? SLICE_ARR(o->key_sha1) : SLICE_ARR(o->key_sha256),
         .serial = contents,
     };
     ret->n = 1;
@@ -397,7 +371,7 @@ static tm_err question(struct ocsp_request *ret, struct arena *a, const struct a
     return e;
 }
 
-static tm_err answer(struct ocsp_answer **ret, struct ocsp_query *q, struct diag *diag)
+static tm_err answer(struct ocsp_answer **ret, struct ocsp_query *q, enum ocsp_count as, struct diag *diag)
 {
     struct ocsp *o = q->house->ocsp;
     if (ocsp_query_cached(q)) {
@@ -417,12 +391,13 @@ static tm_err answer(struct ocsp_answer **ret, struct ocsp_query *q, struct diag
         e = ocsp_query_finish(ret, q);
     house_signing_end(q->house);
     if (e == TM_OK)
-        ocsp_count(o, OCSP_PRESIGNED);
+        ocsp_count(o, as);
     return e;
 }
 
 tm_err ocsp_answer_get(struct ocsp_answer **ret, struct house *h, const struct authority *x,
-                       const uint8_t cert[CERT_SERIAL_LEN], bool with_sha1, struct diag *diag)
+                       const uint8_t cert[CERT_SERIAL_LEN], bool with_sha1, enum ocsp_count as,
+                       struct diag *diag)
 {
     struct arena *a = arena_new(0);
     struct ocsp_query *q = a ? arena_calloc(a, 1, sizeof *q) : NULL;
@@ -431,7 +406,7 @@ tm_err ocsp_answer_get(struct ocsp_answer **ret, struct house *h, const struct a
     if (e == TM_OK) {
         q->arena = a;
         e = ocsp_query_begin(q, h, request) && h->signer
-                ? answer(ret, q, diag)
+                ? answer(ret, q, as, diag)
                 : diag_fail(diag, TM_EUNAVAIL, "authority.ocsp", NULL,
                             "nobody answers OCSP for \"%s\"; \"touchmark ca ocsp %s\" makes a key for it",
                             x->name, x->name);

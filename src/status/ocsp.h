@@ -23,19 +23,12 @@ void ocsp_free(struct ocsp *o);
 
 extern const struct http_route ocsp_routes[];
 
-/* An answer about one certificate of this authority, signed now or kept; with SHA-256, or SHA-1, in its CertID. Blocking. A reference for the
- * caller. TM_EUNAVAIL with rule "authority.ocsp" where nobody answers for it. */
-tm_err ocsp_answer_get(struct ocsp_answer **ret, struct house *h, const struct authority *x,
-                       const uint8_t cert[CERT_SERIAL_LEN], bool sha1, struct diag *diag);
-
-/* "ocsp.record": entries of the signer's chain; "ocsp.presign": answers for the profiles that authorities name. NULL-terminated. */
-extern const struct job *const ocsp_jobs[];
-
 enum ocsp_count {
-    OCSP_FROM_CACHE, /* signed before, and still young */
-    OCSP_FRESH,      /* signed for this request */
-    OCSP_STALE,      /* signed before, due to be signed again, which store or signer did not let */
-    OCSP_PRESIGNED,
+    OCSP_FROM_CACHE,     /* signed before, and still young */
+    OCSP_FRESH,          /* signed for this request */
+    OCSP_STALE,          /* signed before, due to be signed again, which store or signer did not let */
+    OCSP_PRESIGNED,      /* signed before anybody asked */
+    OCSP_OWN,            /* signed for the house: the API, the measuring of revocations */
     OCSP_UNKNOWN_SERIAL, /* signed "unknown" or unsigned "unauthorized" about what was never issued */
     OCSP_NOT_OURS,       /* "unauthorized": no such CA here, or nobody answers for it */
     OCSP_MALFORMED,
@@ -43,6 +36,15 @@ enum ocsp_count {
     OCSP_COUNT
 };
 extern const char *const ocsp_count_names[OCSP_COUNT];
+
+/* An answer about one certificate of this authority, signed now or kept; with SHA-256, or SHA-1, in its CertID. Blocking. A reference for the
+ * caller. `as`: what a signed one is counted as. TM_EUNAVAIL with rule "authority.ocsp" where nobody answers for it. */
+tm_err ocsp_answer_get(struct ocsp_answer **ret, struct house *h, const struct authority *x,
+                       const uint8_t cert[CERT_SERIAL_LEN], bool sha1, enum ocsp_count as, struct diag *diag);
+
+/* "ocsp.record": entries of the signer's chain; "ocsp.presign": answers for the profiles that authorities name. NULL-terminated. */
+extern const struct job *const ocsp_jobs[];
+
 struct ocsp_state {
     uint64_t counts[OCSP_COUNT];
     struct ocsp_cache_stats cache;

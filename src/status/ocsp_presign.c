@@ -39,7 +39,7 @@ static tm_err sign_both(struct house *h, const struct authority *x, const struct
 {
     for (int sha1 = 0; sha1 < 2; sha1++) {
         struct ocsp_answer *a;
-        TM_TRY(ocsp_answer_get(&a, h, x, row->id, sha1 == 1, diag));
+        TM_TRY(ocsp_answer_get(&a, h, x, row->id, sha1 == 1, OCSP_PRESIGNED, diag));
         ocsp_answer_unref(a);
     }
     return TM_OK;

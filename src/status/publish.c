@@ -10,6 +10,7 @@
 #include "status/crl_file.h"
 #include "status/crl_impl.h"
 #include "status/scope.h"
+#include "status/status_impl.h"
 #include "status/tile_path.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,48 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENTRIES_MAX = 256, DUES_MAX = 4096, CRL_MAX_AGE = 3600, READ_ARENA = 512 << 20 };
-
-/* A CRL as it is served, shared by the cache and the replies under way. */
-struct blob {
-    atomic_uint refs;
-    tenant_id tenant;
-    char authority[64];
-    char ski[64]; /* hex */
-    char scope[16];
-    char etag[40];
-    int64_t this_update, next_update;
-    uint64_t used; /* for eviction */
-    int fd;        /* of a list that is too long for memory, `size` octets; -1 */
-    uint64_t size;
-    size_t n;
-    uint8_t der[];
-};
-
-/* The next regular CRL of an authority. */
-struct due {
-    tenant_id tenant;
-    char authority[64], scope[16];
-    int64_t every, at;
-    int64_t number; /* of the last one that was published here; 0: none */
-    bool put_off;
-    uint64_t made_ns, took_ns;
-};
-
-struct status {
-    pthread_mutex_t lock;
-    pthread_cond_t idle;
-    struct blob *entries[ENTRIES_MAX];
-    size_t n, octets;
-    uint64_t clock, generation;
-    unsigned in_flight;
-    bool closing;
-    bool looked;
-    struct due due[DUES_MAX];
-    size_t n_due;
-    struct crl_dirty dirty;
-    uint64_t all_ns; /* when all was last looked at */
-};
+enum { CRL_MAX_AGE = 3600, READ_ARENA = 512 << 20 };
 
 static void blob_unref(struct blob *b)
 {
@@ -120,200 +80,13 @@ void status_forget(struct house *h, const struct authority *x)
     pthread_mutex_unlock(&s->lock);
 }
 
-static struct due *find_due(struct status *s, const struct authority *x, const char *scope)
-{
-    for (size_t i = 0; i < s->n_due; i++)
-        if (s->due[i].tenant == x->tenant && strcmp(s->due[i].scope, scope) == 0 &&
-            strcmp(s->due[i].authority, x->name) == 0)
-            return &s->due[i];
-    return NULL;
-}
-
-int64_t status_due_at(struct house *h, const struct authority *x, const char *scope, int64_t every)
-{
-    struct status *s = h->status;
-    if (!s)
-        return 0;
-    pthread_mutex_lock(&s->lock);
-    const struct due *d = find_due(s, x, scope);
-    /* Another period since: what is remembered says nothing. */
-    int64_t at = d && d->every == every ? d->at : 0;
-    pthread_mutex_unlock(&s->lock);
-    return at;
-}
-
-static struct due *add_due(struct status *s, const struct authority *x, const char *scope)
-{
-    struct due *d = find_due(s, x, scope);
-    if (!d && s->n_due < DUES_MAX) {
-        d = &s->due[s->n_due++];
-        d->tenant = x->tenant;
-        snprintf(d->authority, sizeof d->authority, "%s", x->name);
-        snprintf(d->scope, sizeof d->scope, "%s", scope);
-    }
-    return d;
-}
-
-void status_published(struct house *h, const struct authority *x, const char *scope, int64_t number,
-                      uint64_t took_ns)
-{
-    struct status *s = h->status;
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
-    struct due *d = add_due(s, x, scope);
-    if (d) {
-        d->number = number;
-        d->every = 0; /* when it is due again is to be worked out */
-        d->put_off = false;
-        d->made_ns = clock_mono_ns();
-        d->took_ns = took_ns;
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* What is made in a moment is never put off. */
-static bool too_soon(const struct due *d)
-{
-    static const uint64_t moment_ns = 20000000;
-    return d->took_ns >= moment_ns && clock_mono_ns() - d->made_ns < 20 * d->took_ns;
-}
-
-bool status_put_off(struct house *h, const struct authority *x, const char *scope)
-{
-    struct status *s = h->status;
-    if (!s)
-        return false;
-    pthread_mutex_lock(&s->lock);
-    struct due *d = find_due(s, x, scope);
-    bool put_off = d && too_soon(d);
-    if (put_off) {
-        d->put_off = true;
-        d->number = 0; /* what changed meanwhile is not known any more */
-    }
-    pthread_mutex_unlock(&s->lock);
-    return put_off;
-}
-
-bool status_put_off_over(struct house *h, const struct authority *x, const char *scope)
-{
-    struct status *s = h->status;
-    if (!s)
-        return false;
-    pthread_mutex_lock(&s->lock);
-    const struct due *d = find_due(s, x, scope);
-    bool over = d && d->put_off && !too_soon(d);
-    pthread_mutex_unlock(&s->lock);
-    return over;
-}
-
-int64_t status_published_last(struct house *h, const struct authority *x, const char *scope)
-{
-    struct status *s = h->status;
-    if (!s)
-        return 0;
-    pthread_mutex_lock(&s->lock);
-    const struct due *d = find_due(s, x, scope);
-    int64_t number = d ? d->number : 0;
-    pthread_mutex_unlock(&s->lock);
-    return number;
-}
-
-void status_due_set(struct house *h, const struct authority *x, const char *scope, int64_t every, int64_t at)
-{
-    struct status *s = h->status;
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
-    struct due *d = add_due(s, x, scope);
-    if (d) {
-        d->every = every;
-        d->at = at;
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* ---- what was revoked or released since it was last published ---- */
-
-static bool dirty_room(struct crl_dirty *d)
-{
-    if (d->n < d->cap)
-        return true;
-    size_t cap = d->cap ? 2 * d->cap : 64;
-    struct crl_dirty_id *v = d->n < CRL_DIRTY_MAX ? realloc(d->v, cap * sizeof *v) : NULL;
-    if (!v)
-        return false;
-    d->v = v;
-    d->cap = cap;
-    return true;
-}
-
-void status_dirty_put(struct house *h, tenant_id tenant, const char *authority, const uint8_t *id)
-{
-    struct status *s = h->status;
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
-    struct crl_dirty *d = &s->dirty;
-    if (!d->all && dirty_room(d)) {
-        struct crl_dirty_id *x = &d->v[d->n++];
-        x->tenant = tenant;
-        snprintf(x->authority, sizeof x->authority, "%s", authority);
-        memcpy(x->id, id, sizeof x->id);
-    } else {
-        d->all = true;
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-/* All is looked at each hour, whoever says what has changed: what another process did, nobody has told this one. */
-void status_dirty_take(struct house *h, struct crl_dirty *ret)
-{
-    static const uint64_t all_every = UINT64_C(3500) * 1000000000;
-    struct status *s = h->status;
-    uint64_t now = clock_mono_ns();
-    int64_t now_ms = clock_now_ms();
-    *ret = (struct crl_dirty){.all = true, .taken_ms = now_ms};
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
-    *ret = s->dirty;
-    ret->taken_ms = now_ms;
-    s->dirty = (struct crl_dirty){0};
-    ret->all |= s->all_ns == 0 || now - s->all_ns > all_every;
-    if (ret->all)
-        s->all_ns = now;
-    pthread_mutex_unlock(&s->lock);
-}
-
-void status_dirty_all(struct house *h)
-{
-    struct status *s = h->status;
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->lock);
-    s->dirty.all = true;
-    pthread_mutex_unlock(&s->lock);
-}
-
-bool status_first_look(struct house *h)
-{
-    struct status *s = h->status;
-    if (!s)
-        return false;
-    pthread_mutex_lock(&s->lock);
-    bool first = !s->looked;
-    s->looked = true;
-    pthread_mutex_unlock(&s->lock);
-    return first;
-}
-
 tm_err status_open(struct house *h)
 {
     struct status *s = calloc(1, sizeof *s);
     if (!s)
         return TM_ENOMEM;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->making, NULL);
     pthread_cond_init(&s->idle, NULL);
     s->dirty.all = true; /* what was revoked while nobody served */
     h->status = s;
@@ -321,20 +94,27 @@ tm_err status_open(struct house *h)
     return TM_OK;
 }
 
-void status_close(struct house *h)
+struct status *status_stop(struct house *h)
 {
     struct status *s = h->status;
     if (!s)
-        return;
+        return NULL;
     pthread_mutex_lock(&s->lock);
     s->closing = true;
     while (s->in_flight)
         pthread_cond_wait(&s->idle, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    return s;
+}
+
+void status_free(struct status *s)
+{
+    if (!s)
+        return;
     while (s->n)
         drop_entry(s, s->n - 1);
-    pthread_mutex_unlock(&s->lock);
-    h->status = NULL;
     pthread_cond_destroy(&s->idle);
+    pthread_mutex_destroy(&s->making);
     pthread_mutex_destroy(&s->lock);
     free(s->dirty.v);
     free(s);
@@ -352,7 +132,7 @@ struct work {
     /* CRLs */
     struct blob *blob;
     uint64_t generation;
-    char scope[16];
+    char scope[CRL_LIST_NAME_MAX];
     /* the register */
     tenant_id tenant;
     unsigned level, width;
@@ -605,15 +385,14 @@ static void crl_reply(struct work *w)
     blob_reply(w->r, w->blob);
 }
 
-/* "full.crl", "delta.crl", "16-3.crl" */
-static bool scope_of(char out[16], const char *file)
+/* "full.crl", "delta.crl", "16-3.crl", "profile-web.crl" */
+static bool scope_of(char out[CRL_LIST_NAME_MAX], const char *file)
 {
     size_t n = strlen(file);
-    struct crl_scope s;
-    if (n < 5 || n - 4 >= sizeof s.name || strcmp(file + n - 4, ".crl") != 0)
+    if (n < 5 || n - 4 >= CRL_LIST_NAME_MAX || strcmp(file + n - 4, ".crl") != 0)
         return false;
-    snprintf(out, 16, "%.*s", (int)(n - 4), file);
-    return crl_scope_parse(&s, out) == TM_OK;
+    snprintf(out, CRL_LIST_NAME_MAX, "%.*s", (int)(n - 4), file);
+    return crl_scope_name_valid(out);
 }
 
 static void get_crl(struct http_request *r)

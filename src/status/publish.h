@@ -7,11 +7,14 @@
 #include "base/err.h"
 #include "http/server.h"
 struct house;
+struct status;
 
 enum { STATUS_CACHE_MAX = 64 << 20, STATUS_ENTRY_MAX = 16 << 20 };
 
-/* Before the server starts; status_close() after it has ended. */
+/* Before the server starts. status_stop() after it has ended: waits for what is under way, answers nothing more; jobs and pools may still look in
+ * until the house is closed, so that its result is freed after that. */
 tm_err status_open(struct house *h);
-void status_close(struct house *h);
+struct status *status_stop(struct house *h);
+void status_free(struct status *s);
 
 extern const struct http_route status_routes[]; /* ended by a NULL pattern */

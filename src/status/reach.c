@@ -5,6 +5,7 @@
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "policy/profile.h"
+#include "status/crl_impl.h"
 #include "status/filter.h"
 #include "status/ocsp.h"
 #include "status/revocation.h"
@@ -44,11 +45,11 @@ static struct metric *const reach_metrics[] = {&effect_seconds, NULL};
 struct waiting {
     tenant_id tenant;
     enum reach_model model;
-    char authority[NAME_MAX_LEN], scope[NAME_MAX_LEN]; /* scope: of a shard, or the name of a filter */
-    int64_t first_ms;                                  /* when the first of them began */
-    int64_t last_ms;                                   /* when the last of them was durable */
-    int64_t issued;                                    /* the newest certificate's, unix seconds */
-    uint8_t cert[CERT_SERIAL_LEN];                     /* the last */
+    char authority[NAME_MAX_LEN], scope[CRL_LIST_NAME_MAX]; /* scope: name of the list, or of the filter */
+    int64_t first_ms;                                       /* when the first of them began */
+    int64_t last_ms;                                        /* when the last of them was durable */
+    int64_t issued;                                         /* the newest certificate's, unix seconds */
+    uint8_t cert[CERT_SERIAL_LEN];                          /* the last */
     uint64_t n;
 };
 
@@ -150,21 +151,30 @@ static bool is_about(const struct filter_def *d, const char *authority)
     return false;
 }
 
+/* Does the list of its profile that it names have a delta? */
+static bool own_delta(const struct authority *x, const struct cert_row *row)
+{
+    unsigned count, k;
+    const struct authority_list *l = authority_own_list(&count, &k, x, row->profile, crl_issued_at(row->id));
+    return l && count == 1 && l->delta;
+}
+
 static unsigned models_of(const struct catalog *cat, const struct filters *f, tenant_id tenant,
                           const struct cert_row *row)
 {
     const struct authority *x = catalog_authority(cat, tenant, row->authority);
     const struct profile *p = catalog_profile(cat, tenant, row->profile);
-    unsigned models = 0, count = 0;
+    unsigned models = 0;
+    char list[CRL_LIST_NAME_MAX];
     if (p && !profile_tells_of_revocation(p))
         models |= 1u << REACH_EXPIRY;
     if (!x)
         return models;
     models |= 1u << REACH_CRL;
-    authority_shard(&count, x, crl_issued_at(row->id));
-    if (count)
+    authority_list_name(list, x, row->profile, crl_issued_at(row->id));
+    if (strcmp(list, "full") != 0)
         models |= 1u << REACH_SHARD;
-    if (x->crl_delta && !x->offline)
+    if ((x->crl_delta && !x->offline) || own_delta(x, row))
         models |= 1u << REACH_DELTA;
     if (x->ocsp.key[0] && x->ocsp.cert.der.n)
         models |= 1u << REACH_OCSP;
@@ -191,6 +201,15 @@ tm_err reach_models(unsigned *ret, struct house *h, tenant_id tenant, const stru
 
 /* ---- revoked ---- */
 
+static void add_if(struct reach *r, struct waiting *w, unsigned models, enum reach_model model,
+                   const char *scope)
+{
+    w->model = model;
+    snprintf(w->scope, sizeof w->scope, "%s", scope);
+    if (models & 1u << model)
+        add(r, w);
+}
+
 static void wait_for(struct reach *r, const struct catalog *cat, const struct filters *f, tenant_id tenant,
                      const struct cert_row *row, unsigned models, int64_t at, int64_t now)
 {
@@ -203,18 +222,20 @@ static void wait_for(struct reach *r, const struct catalog *cat, const struct fi
         metric_observe(&effect_seconds, METRIC_LABELS(reach_model_names[REACH_EXPIRY]),
                        left > 0 ? (uint64_t)left : 0);
     }
-    static const enum reach_model plain[] = {REACH_CRL, REACH_DELTA, REACH_OCSP};
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        w.model = plain[i];
-        if (models & 1u << w.model)
-            add(r, &w);
-    }
+    add_if(r, &w, models, REACH_OCSP, "");
+    add_if(r, &w, models, REACH_CRL, "full");
     const struct authority *x = catalog_authority(cat, tenant, row->authority);
-    if (x && models & 1u << REACH_SHARD) {
-        unsigned count, k = authority_shard(&count, x, w.issued);
-        w.model = REACH_SHARD;
-        snprintf(w.scope, sizeof w.scope, "%u-%u", count, k);
-        add(r, &w);
+    if (x) {
+        char list[CRL_LIST_NAME_MAX];
+        authority_list_name(list, x, row->profile, w.issued);
+        add_if(r, &w, models, REACH_SHARD, list);
+        if (x->crl_delta)
+            add_if(r, &w, models, REACH_DELTA, "delta");
+        if (own_delta(x, row)) {
+            char delta[CRL_LIST_NAME_MAX];
+            snprintf(delta, sizeof delta, "profile-%.63s.delta", row->profile);
+            add_if(r, &w, models, REACH_DELTA, delta);
+        }
     }
     w.model = REACH_FILTER;
     for (size_t i = 0; i < f->n && models & 1u << REACH_FILTER; i++)
@@ -263,26 +284,30 @@ void reach_again(struct house *h, tenant_id tenant, const struct cert_row *row, 
 
 /* ---- published ---- */
 
+static bool is_of_list(const struct waiting *w)
+{
+    return w->model == REACH_CRL || w->model == REACH_SHARD || w->model == REACH_DELTA;
+}
+
 void reach_list(struct house *h, const struct authority *x, const char *scope, int64_t as_of_ms)
 {
     struct reach *r = h->reach;
     if (!r)
         return;
-    bool full = strcmp(scope, "full") == 0, delta = strcmp(scope, "delta") == 0, any = false;
-    enum reach_model model = full ? REACH_CRL : delta ? REACH_DELTA : REACH_SHARD;
+    bool any = false;
     int64_t now = clock_now_ms();
     pthread_mutex_lock(&r->lock);
     for (size_t i = r->n; i-- > 0;) {
         const struct waiting *w = &r->v[i];
-        if (w->model == model && w->tenant == x->tenant && w->last_ms <= as_of_ms &&
-            strcmp(w->authority, x->name) == 0 && (model != REACH_SHARD || strcmp(w->scope, scope) == 0)) {
+        if (is_of_list(w) && w->tenant == x->tenant && w->last_ms <= as_of_ms &&
+            strcmp(w->authority, x->name) == 0 && strcmp(w->scope, scope) == 0) {
             settle(r, i, now);
             any = true;
         }
     }
     pthread_mutex_unlock(&r->lock);
     if (any)
-        revocation_wake(h);
+        revocation_said(h);
 }
 
 void reach_lists_looked(struct house *h, int64_t as_of_ms)
@@ -297,10 +322,9 @@ void reach_lists_looked(struct house *h, int64_t as_of_ms)
     for (size_t i = r->n; i-- > 0;) {
         const struct waiting *w = &r->v[i];
         const struct authority *x = catalog_authority(cat, w->tenant, w->authority);
-        /* Beside a delta the complete list is made by the clock alone; that of an offline CA comes from elsewhere. */
-        bool looked =
-            x && !x->offline &&
-            (w->model == REACH_SHARD || w->model == REACH_DELTA || (w->model == REACH_CRL && !x->crl_delta));
+        /* Some lists are made by the clock alone, as the complete one beside a delta, some later; that of an offline CA comes from elsewhere. */
+        bool looked = x && !x->offline && is_of_list(w) && crl_list_follows(x, w->scope) &&
+                      !status_is_put_off(h, x, w->scope);
         if (looked && w->last_ms <= as_of_ms) {
             settle(r, i, now);
             any = true;
@@ -311,7 +335,7 @@ void reach_lists_looked(struct house *h, int64_t as_of_ms)
     pthread_mutex_unlock(&r->lock);
     catalog_unref(cat);
     if (any)
-        revocation_wake(h);
+        revocation_said(h);
 }
 
 void reach_filter(struct house *h, tenant_id tenant, const char *name, int64_t as_of_ms, int64_t issued)
@@ -328,7 +352,7 @@ void reach_filter(struct house *h, tenant_id tenant, const char *name, int64_t a
             settle(r, i, now);
     }
     pthread_mutex_unlock(&r->lock);
-    revocation_wake(h);
+    revocation_said(h);
 }
 
 /* ---- OCSP: an answer is made when somebody asks ---- */
@@ -342,7 +366,7 @@ static enum asked ask(struct house *h, const struct waiting *w)
     struct ocsp_answer *answer = NULL;
     struct ocsp_response parsed;
     struct diag diag = {0};
-    tm_err e = x ? ocsp_answer_get(&answer, h, x, w->cert, false, &diag) : TM_ENOTFOUND;
+    tm_err e = x ? ocsp_answer_get(&answer, h, x, w->cert, false, OCSP_OWN, &diag) : TM_ENOTFOUND;
     enum asked got = ASKED_LATER;
     if (e == TM_OK && ocsp_response_parse(&parsed, slice_of(answer->der, answer->n), NULL) == TM_OK)
         got = parsed.status == OCSP_REVOKED ? ASKED_SAYS_SO : ASKED_NOT_REVOKED;
@@ -364,16 +388,17 @@ static size_t take_to_ask(struct reach *r, struct waiting *ret)
     return n;
 }
 
-bool reach_ask(struct house *h)
+enum reach_asked reach_ask(struct house *h)
 {
     struct reach *r = h->reach;
     struct waiting v[ASK_MAX];
     bool later = false;
-    size_t n = r && h->ocsp ? take_to_ask(r, v) : 0;
+    size_t n = r && h->ocsp ? take_to_ask(r, v) : 0, answered = 0;
     for (size_t k = 0; k < n; k++) {
         enum asked got = ask(h, &v[k]);
         int64_t now = clock_now_ms();
         later |= got == ASKED_LATER;
+        answered += got != ASKED_LATER;
         pthread_mutex_lock(&r->lock);
         for (size_t i = 0; i < r->n && got != ASKED_LATER; i++) {
             /* One that grew meanwhile is asked about again. */
@@ -387,7 +412,9 @@ bool reach_ask(struct house *h)
         }
         pthread_mutex_unlock(&r->lock);
     }
-    return later;
+    if (answered)
+        revocation_said(h);
+    return later ? REACH_ASK_LATER : n == ASK_MAX && answered ? REACH_ASK_MORE : REACH_ASKED;
 }
 
 /* ---- what came of it ---- */

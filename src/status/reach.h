@@ -31,14 +31,19 @@ void reach_free(struct reach *r);
 tm_err reach_models(unsigned *ret, struct house *h, tenant_id tenant, const struct cert_row *const *rows,
                     size_t n, struct diag *diag);
 
-/* A list of this authority is durable that was made from the state at `as_of_ms`. `scope`: "full", "delta", "16-3". */
+/* A list of this authority is durable that was made from the state at `as_of_ms`. `scope`: its name (status/scope.h). */
 void reach_list(struct house *h, const struct authority *x, const char *scope, int64_t as_of_ms);
-/* All lists that a revocation changes were looked at since then: those that were not made anew say it already. */
+/* All lists that follow revocations were looked at since then: those that were not made anew say it already. */
 void reach_lists_looked(struct house *h, int64_t as_of_ms);
 /* A filter is durable that is about these authorities' certificates issued until `issued` (unix seconds). */
 void reach_filter(struct house *h, tenant_id tenant, const char *name, int64_t as_of_ms, int64_t issued);
-/* Ask the responder about what was revoked and not asked about yet. True while some could not be answered. */
-bool reach_ask(struct house *h);
+/* Ask the responder about some of what was revoked and not asked about yet. */
+enum reach_asked {
+    REACH_ASKED,
+    REACH_ASK_MORE,  /* there are others */
+    REACH_ASK_LATER, /* some could not be answered */
+};
+enum reach_asked reach_ask(struct house *h);
 
 /* Is everything said in this model that the authority's revocations until `upto_ms` were? Then *ret_ms is when (unix ms). */
 bool reach_done(struct house *h, tenant_id tenant, const char *authority, enum reach_model model,

@@ -408,6 +408,7 @@ struct revocations {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool woken;
+    bool said; /* something that was revoked has been published: jobs that wait for it may have ended */
     atomic_bool stop;
 };
 
@@ -467,7 +468,7 @@ static void sooner(struct revocations *r, int64_t at_ms)
 }
 
 /* Everything that is due, in turn, until there is nothing more; how long until then. */
-static int64_t work(struct revocations *r)
+static int64_t work(struct revocations *r, bool said)
 {
     struct house *h = r->h;
     if (r->next_ms <= clock_now_ms())
@@ -477,19 +478,27 @@ static int64_t work(struct revocations *r)
         struct store_read q = {.kind = READ_OBJECTS_DUE,
                                .arena = a,
                                .object_kind = OBJECT_REVOCATION,
-                               .window_start = clock_now_ms(),
+                               .window_start = said ? INT64_MAX : clock_now_ms(),
                                .limit = DUE_MAX};
         more = false;
         tm_err e = a ? store_read_now(h->store, &q) : TM_ENOMEM;
         for (size_t i = 0; e == TM_OK && i < q.n && !has_to_stop(h); i++) {
             bool again;
             int64_t next = 0;
+            const struct object_row *row = &q.objects[i];
+            if (row->due_at > clock_now_ms() && !(said && row->status == REVOCATION_SPREADS)) {
+                sooner(r, row->due_at);
+                continue;
+            }
             TM_IGNORE(step(h, q.objects[i].tenant, q.objects[i].id, &again, &next));
             more |= again;
             sooner(r, next);
         }
         arena_free(a);
-        if (reach_ask(h))
+        said = false;
+        enum reach_asked asked = reach_ask(h);
+        more |= asked == REACH_ASK_MORE;
+        if (asked == REACH_ASK_LATER)
             sooner(r, clock_now_ms() + IDLE_MS / 5);
     }
     int64_t now = clock_now_ms(), wait = r->next_ms < now + IDLE_MS ? r->next_ms - now : IDLE_MS;
@@ -501,9 +510,10 @@ static void *run(void *arg)
     struct revocations *r = arg;
     pthread_mutex_lock(&r->lock);
     while (!atomic_load(&r->stop)) {
-        r->woken = false;
+        bool said = r->said;
+        r->woken = r->said = false;
         pthread_mutex_unlock(&r->lock);
-        int64_t ms = work(r);
+        int64_t ms = work(r, said);
         pthread_mutex_lock(&r->lock);
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
@@ -569,6 +579,17 @@ void revocation_wake(struct house *h)
         return;
     pthread_mutex_lock(&r->lock);
     r->woken = true;
+    pthread_cond_signal(&r->cond);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void revocation_said(struct house *h)
+{
+    struct revocations *r = h->revocations;
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->woken = r->said = true;
     pthread_cond_signal(&r->cond);
     pthread_mutex_unlock(&r->lock);
 }

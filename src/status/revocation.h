@@ -147,3 +147,5 @@ void revocation_stop(struct house *h);
 void revocation_free(struct revocations *r);
 /* There may be something to do. From any thread. */
 void revocation_wake(struct house *h);
+/* The same: something that was revoked is said by what is published now. */
+void revocation_said(struct house *h);

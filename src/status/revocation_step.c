@@ -238,21 +238,25 @@ static tm_err again(struct arena *a, struct house *h, const struct revocation *j
     return TM_OK;
 }
 
-static bool look(struct house *h, struct revocation *j)
+/* *ret_news: some of it is said that was not. True: all of it is. */
+static bool look(struct house *h, struct revocation *j, bool *ret_news)
 {
     struct revocation_effect *v = j->effects.v;
     bool all = true;
+    *ret_news = false;
     for (size_t i = 0; i < j->effects.n; i++)
         for (unsigned m = 0; m < REACH_MODELS; m++) {
             int64_t ms;
             if (!(v[i].models & 1u << m) || v[i].took[m] >= 0)
                 continue;
             if (m == REACH_EXPIRY)
-                v[i].took[m] = v[i].until * 1000 - v[i].last_ms;
-            else if (reach_done(h, j->tenant, v[i].authority, (enum reach_model)m, v[i].last_ms, &ms))
-                v[i].took[m] = ms > v[i].last_ms ? ms - v[i].last_ms : 0;
-            else
+                ms = v[i].until * 1000;
+            else if (!reach_done(h, j->tenant, v[i].authority, (enum reach_model)m, v[i].last_ms, &ms)) {
                 all = false;
+                continue;
+            }
+            v[i].took[m] = ms > v[i].last_ms ? ms - v[i].last_ms : 0;
+            *ret_news = true;
         }
     return all;
 }
@@ -262,11 +266,14 @@ static tm_err spread(struct arena *a, struct house *h, struct revocation *j, str
     if (!h->reach)
         return TM_OK; /* nothing is published while nobody serves */
     int64_t now = clock_now_ms(), since = now > j->revoked_ms ? now - j->revoked_ms : 0;
-    if (j->seen_by != revocation_process(h)) {
+    bool first = j->seen_by != revocation_process(h), news;
+    if (first) {
         TM_TRY(again(a, h, j, diag));
         j->seen_by = revocation_process(h);
     }
-    bool all = look(h, j) || since > SPREAD_DAYS * 86400000ll;
+    bool all = look(h, j, &news) || since > SPREAD_DAYS * 86400000ll;
+    if (!all && !news && !first && j->next_ms > now)
+        return TM_OK; /* it was only that something of somebody else's was said */
     struct buf b;
     struct slice effects;
     j->why = "";

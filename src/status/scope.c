@@ -3,63 +3,191 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "issue/authority_lists.h"
 #include "issue/house.h"
 #include "register/register.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CHANGES_MAX = 64, CHANGE_LEN = 12, NOTICE = 60 };
 
-static bool had_before(const struct authority *x, size_t i)
+static bool had_before(const struct authority_shards *v, size_t i)
 {
     for (size_t j = 0; j < i; j++)
-        if (x->shards[j].count == x->shards[i].count)
+        if (v[j].count == v[i].count)
             return true;
     return false;
 }
 
+/* ---- which there are ---- */
+
+struct scopes {
+    struct crl_scope *v;
+    size_t n, max;
+};
+
+static struct crl_scope *add(struct scopes *to, const struct crl_scope *s, const char *stem)
+{
+    if (to->n == to->max)
+        return NULL;
+    struct crl_scope *x = &to->v[to->n++];
+    *x = *s;
+    if (s->delta)
+        snprintf(x->name, sizeof x->name, "%s%s", stem, stem[0] ? ".delta" : "delta");
+    else if (s->count > 1 || (s->count && !s->list))
+        snprintf(x->name, sizeof x->name, "%s%s%u-%u", stem, stem[0] ? "." : "", s->count % 1000,
+                 s->k % 1000);
+    else
+        snprintf(x->name, sizeof x->name, "%s", stem[0] ? stem : s->indirect ? "indirect" : "full");
+    return x;
+}
+
+/* One that is complete and, where it has one, its delta, which is due by its own period and holds for two of them. */
+static void add_pair(struct scopes *to, struct crl_scope s, int64_t delta, const char *stem)
+{
+    s.has_delta = delta != 0;
+    add(to, &s, stem);
+    if (!delta)
+        return;
+    s.has_delta = false;
+    s.delta = true;
+    s.every = delta > 60 ? delta : 60;
+    s.lifetime = 2 * s.every < s.lifetime ? 2 * s.every + 60 : s.lifetime;
+    add(to, &s, stem);
+}
+
+static void add_own(struct scopes *to, const struct authority_list *l)
+{
+    char stem[CRL_LIST_NAME_MAX];
+    struct crl_scope s = {
+        .list = l, .every = l->every, .lifetime = l->lifetime, .on_revocation = l->on_revocation};
+    snprintf(stem, sizeof stem, "profile-%.63s", l->profile);
+    for (size_t i = l->n_shards; i-- > 0;) {
+        s.count = l->shards[i].count;
+        for (s.k = 0; s.k < s.count && !had_before(l->shards, i); s.k++)
+            add_pair(to, s, s.count == 1 ? l->delta : 0, stem);
+    }
+}
+
 size_t crl_scopes(struct crl_scope *ret, size_t max, const struct authority *x)
 {
-    size_t n = 0;
-    for (size_t i = x->n_shards; i-- > 0;)
-        for (unsigned k = 0; k < x->shards[i].count && !had_before(x, i) && n + 3 < max; k++) {
-            ret[n] = (struct crl_scope){.count = x->shards[i].count, .k = k};
-            snprintf(ret[n].name, sizeof ret[n].name, "%u-%u", x->shards[i].count % 1000, k % 1000);
-            n++;
-        }
-    if (x->n_crl_for)
-        ret[n++] = (struct crl_scope){.name = "indirect", .indirect = true};
-    ret[n++] = (struct crl_scope){.name = "full"};
-    if (x->crl_delta)
-        ret[n++] = (struct crl_scope){.name = "delta", .delta = true};
-    return n;
+    struct scopes to = {.v = ret, .max = max < 3 ? 0 : max - 3};
+    struct crl_scope s = {
+        .every = x->crl_every, .lifetime = x->crl_lifetime, .on_revocation = x->crl_on_revocation};
+    for (size_t i = x->n_shards; i-- > 0;) {
+        s.count = x->shards[i].count;
+        for (s.k = 0; s.k < s.count && !had_before(x->shards, i); s.k++)
+            add(&to, &s, "");
+    }
+    for (size_t i = 0; i < x->n_lists; i++)
+        add_own(&to, &x->lists[i]);
+    to.max = max;
+    s.count = s.k = 0;
+    if (x->n_crl_for) {
+        s.indirect = true;
+        add(&to, &s, "");
+        s.indirect = false;
+    }
+    add_pair(&to, s, x->crl_delta, "");
+    return to.n;
 }
 
-tm_err crl_scope_parse(struct crl_scope *ret, const char *name)
+tm_err crl_scope_find(struct crl_scope *ret, const struct authority *x, const char *name)
 {
-    struct crl_scope s = {.delta = strcmp(name, "delta") == 0, .indirect = strcmp(name, "indirect") == 0};
+    struct crl_scope *v = calloc(CRL_SCOPES_MAX, sizeof *v);
+    if (!v)
+        return TM_ENOMEM;
+    size_t n = crl_scopes(v, CRL_SCOPES_MAX, x), i = 0;
+    while (i < n && strcmp(v[i].name, name) != 0)
+        i++;
+    if (i < n)
+        *ret = v[i];
+    free(v);
+    return i < n ? TM_OK : TM_ENOTFOUND;
+}
+
+/* "16-3", spelt in one way. */
+static bool shard_name_valid(const char *name)
+{
+    unsigned count, k;
     int end = 0;
     char again[16];
-    if (!s.delta && !s.indirect && strcmp(name, "full") != 0) {
-        if (sscanf(name, "%3u-%3u%n", &s.count, &s.k, &end) != 2 || name[end] || s.k >= s.count ||
-            s.count > AUTHORITY_SHARDS_MAX)
-            return TM_EINVAL;
-        snprintf(again, sizeof again, "%u-%u", s.count, s.k);
-        if (strcmp(again, name) != 0) /* one spelling a shard */
-            return TM_EINVAL;
-    }
-    snprintf(s.name, sizeof s.name, "%s", name);
-    *ret = s;
-    return TM_OK;
+    if (sscanf(name, "%3u-%3u%n", &count, &k, &end) != 2 || name[end] || k >= count ||
+        count > AUTHORITY_SHARDS_MAX)
+        return false;
+    snprintf(again, sizeof again, "%u-%u", count, k);
+    return strcmp(again, name) == 0;
 }
 
-bool crl_scope_has(const struct crl_scope *s, const struct authority *x, const uint8_t *serial)
+bool crl_scope_name_valid(const char *name)
+{
+    static const char own[] = "profile-";
+    if (strcmp(name, "full") == 0 || strcmp(name, "delta") == 0 || strcmp(name, "indirect") == 0)
+        return true;
+    if (strncmp(name, own, sizeof own - 1) != 0)
+        return shard_name_valid(name);
+    const char *profile = name + sizeof own - 1, *dot = strchr(profile, '.');
+    size_t n = dot ? (size_t)(dot - profile) : strlen(profile);
+    return name_valid(slice_of(profile, n)) &&
+           (!dot || strcmp(dot, ".delta") == 0 || (strcmp(dot, ".1-0") != 0 && shard_name_valid(dot + 1)));
+}
+
+bool crl_scope_has(const struct crl_scope *s, const struct authority *x, const uint8_t *serial,
+                   const char *list)
 {
     unsigned count, k;
     if (!s->count)
         return true;
+    if (s->list)
+        return strcmp(list, s->list->profile) == 0 &&
+               authority_own_list(&count, &k, x, list, crl_issued_at(serial)) && count == s->count &&
+               k == s->k;
+    if (list[0])
+        return false;
     k = authority_shard(&count, x, crl_issued_at(serial));
     return count == s->count && k == s->k;
+}
+
+int64_t crl_scope_since(const struct crl_scope *s, const struct authority *x)
+{
+    const struct authority_shards *v = s->list ? s->list->shards : x->shards;
+    size_t n = s->list ? s->list->n_shards : x->n_shards;
+    for (size_t i = 0; s->count && i < n; i++)
+        if (v[i].count == s->count)
+            return v[i].from;
+    return 0;
+}
+
+void crl_scope_pair(char out[CRL_LIST_NAME_MAX], const struct crl_scope *s)
+{
+    if (s->list)
+        snprintf(out, CRL_LIST_NAME_MAX, "profile-%.63s%s", s->list->profile, s->delta ? "" : ".delta");
+    else
+        snprintf(out, CRL_LIST_NAME_MAX, "%s", s->delta ? "full" : "delta");
+}
+
+void crl_scope_named(char out[CRL_LIST_NAME_MAX], const struct crl_scope *s)
+{
+    out[0] = '\0';
+    if (s->delta && s->list)
+        crl_scope_pair(out, s);
+    else if (s->count || s->indirect)
+        snprintf(out, CRL_LIST_NAME_MAX, "%s", s->name);
+}
+
+bool crl_list_follows(const struct authority *x, const char *name)
+{
+    static const char own[] = "profile-";
+    size_t m = sizeof own - 1;
+    for (size_t i = 0; i < x->n_lists && strncmp(name, own, m) == 0; i++) {
+        const struct authority_list *l = &x->lists[i];
+        size_t n = strlen(l->profile);
+        if (strncmp(name + m, l->profile, n) == 0 && (name[m + n] == '\0' || name[m + n] == '.'))
+            return l->on_revocation && (name[m + n] || !l->delta);
+    }
+    return x->crl_on_revocation && !(x->crl_delta && strcmp(name, "full") == 0);
 }
 
 /* ---- following the document ---- */
@@ -81,13 +209,13 @@ static void put_change(uint8_t *p, int64_t from, unsigned count)
 /* With so many shards from now on, would all scopes that certificates name still have their list? */
 static bool room_for(const struct authority *x, unsigned wanted)
 {
-    size_t n = 2; /* full, delta */
+    size_t n = 0;
     bool met = false;
     for (size_t i = 0; i < x->n_shards; i++) {
-        n += had_before(x, i) ? 0 : x->shards[i].count;
+        n += had_before(x->shards, i) ? 0 : x->shards[i].count;
         met = met || x->shards[i].count == wanted;
     }
-    return n + (met ? 0 : wanted) <= CRL_SCOPES_MAX;
+    return n + (met ? 0 : wanted) <= CRL_SHARDS_MAX;
 }
 
 static tm_err follow(struct house *h, struct arena *a, const struct authority *x, struct diag *diag)
@@ -141,17 +269,118 @@ tm_err crl_shards_follow(struct house *h, struct diag *diag)
     struct catalog *cat = house_catalog(h);
     const struct authority *const *v;
     size_t n = catalog_authorities(cat, &v), changed = 0;
-    tm_err e = TM_OK;
-    for (size_t i = 0; i < n && e == TM_OK; i++) {
+    tm_err first = TM_OK;
+    for (size_t i = 0; i < n; i++) {
         if (v[i]->offline || follows(v[i]))
             continue;
         struct arena *a = arena_new(0);
-        e = a ? follow(h, a, v[i], diag) : TM_ENOMEM;
+        tm_err e = a ? follow(h, a, v[i], first == TM_OK ? diag : NULL) : TM_ENOMEM;
         arena_free(a);
-        changed++;
+        changed += e == TM_OK;
+        first = first == TM_OK ? e : first;
     }
     catalog_unref(cat);
-    return e == TM_OK && changed ? house_reload(h, diag) : e;
+    tm_err e = changed ? house_reload(h, diag) : TM_OK;
+    return first == TM_OK ? e : first;
+}
+
+/* ---- lists of profiles ---- */
+
+static unsigned lists_now(const struct authority_list *l)
+{
+    return l->n_shards ? l->shards[l->n_shards - 1].count : 0;
+}
+
+/* So many lists, with the deltas, are there because certificates name them, or would. */
+static bool room_for_own(const struct authority *x, const struct authority_list *wanted)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < x->n_lists; i++) {
+        const struct authority_list *l = &x->lists[i];
+        for (size_t k = 0; k < l->n_shards; k++)
+            n += had_before(l->shards, k) ? 0 : l->shards[k].count + 1;
+        n += l == wanted ? l->wanted + 1 : 0;
+    }
+    return n <= CRL_OWN_MAX;
+}
+
+static tm_err follow_list(struct house *h, struct arena *a, const struct authority *x,
+                          const struct authority_list *l, struct diag *diag)
+{
+    int64_t from = clock_now() + NOTICE, last = l->n_shards ? l->shards[l->n_shards - 1].from : 0;
+    from = from > last ? from : last + 1;
+    const char *url = house_crl_list_url(a, h, x, "1-0");
+    if (!url)
+        return TM_ENOMEM;
+    if (l->wanted && !url[0])
+        return diag_fail(
+            diag, TM_EINVAL, NULL, "/revocation/crl",
+            "urls.crl of \"%s\" does not end in full.crl: a list of \"%s\" would have no address", x->name,
+            l->profile);
+    if (l->wanted && !room_for_own(x, l))
+        return diag_fail(diag, TM_ETOOBIG, NULL, "/revocation/crl",
+                         "certificates of \"%s\" name so many lists of profiles already that those of \"%s\" "
+                         "are too many",
+                         x->name, l->profile);
+    struct buf lines;
+    buf_init(&lines, 128 << 10);
+    struct event_field fields[] = {
+        {.key = "authority", .kind = EVENT_STR, .s = slice_str(x->name)},
+        {.key = "from", .kind = EVENT_INT, .i = from},
+        {.key = "profile", .kind = EVENT_STR, .s = slice_str(l->profile)},
+        {.key = "shards", .kind = EVENT_INT, .i = l->wanted},
+        {0},
+    };
+    struct effect v[2] = {{.kind = EFFECT_META_PUT, .tenant = x->tenant}};
+    struct slice body;
+    const char *about = arena_printf(a, "authority/%s", x->name);
+    tm_err e = authority_lists_line(&lines, x, h->store, a, l, from, diag);
+    v[0].u.meta.name = arena_printf(a, "crl-lists/%s", x->name);
+    v[0].u.meta.value = buf_slice(&lines);
+    if (e == TM_OK && !(about && v[0].u.meta.name))
+        e = TM_ENOMEM;
+    if (e == TM_OK)
+        e = register_event_body(&body, a, fields);
+    if (e == TM_OK)
+        e = register_event_effect(&v[1], a, x->tenant, "authority.crl-list", about, body, clock_now_ms());
+    if (e == TM_OK)
+        e = house_commit(h, v, 2, diag);
+    buf_done(&lines);
+    if (e == TM_OK)
+        log_info(NULL, "crl.list", LOG_S("authority", x->name), LOG_S("profile", l->profile),
+                 LOG_I("shards", l->wanted), LOG_I("from", from));
+    return e;
+}
+
+/* One that can't follow does not stand in the way of the others. */
+static tm_err follow_lists_of(struct house *h, const struct authority *x, size_t *changed, struct diag *diag)
+{
+    tm_err first = TM_OK;
+    for (size_t i = 0; i < x->n_lists; i++) {
+        if (lists_now(&x->lists[i]) == x->lists[i].wanted)
+            continue;
+        struct arena *a = arena_new(0);
+        tm_err e = a ? follow_list(h, a, x, &x->lists[i], first == TM_OK ? diag : NULL) : TM_ENOMEM;
+        arena_free(a);
+        *changed += e == TM_OK;
+        first = first == TM_OK ? e : first;
+    }
+    return first;
+}
+
+tm_err crl_lists_follow(struct house *h, struct diag *diag)
+{
+    struct catalog *cat = house_catalog(h);
+    const struct authority *const *v;
+    size_t n = catalog_authorities(cat, &v), changed = 0;
+    tm_err first = TM_OK;
+    for (size_t i = 0; i < n; i++) {
+        tm_err e = v[i]->offline ? TM_OK : follow_lists_of(h, v[i], &changed, first == TM_OK ? diag : NULL);
+        first = first == TM_OK ? e : first;
+    }
+    catalog_unref(cat);
+    tm_err e = changed ? house_reload(h, diag) : TM_OK;
+    return first == TM_OK ? e : first;
 }
 
 /* ---- lists of several issuers ---- */

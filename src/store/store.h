@@ -67,6 +67,8 @@ struct cert_row {
     int reason;         /* enum crl_reason */
     int64_t
         invalid_since; /* unix seconds: since when it is known or suspected to be bad (invalidityDate); 0: not said */
+    /* EFFECT_CERT_REVOKE and READ_REVOKED alone: the profile whose own revocation list the certificate names; "" or NULL: its authority's */
+    const char *list;
 };
 
 struct device_row {
@@ -421,8 +423,8 @@ struct store_read {
     struct slice after; /* page: continue after this id (cert id octets, or text) */
     size_t limit;       /* 0: 100; at most 10000 */
     bool with_der;
-    /* READ_REVOKED: only those whose id passes, asked on the thread that reads; NULL: all. The others cost next to nothing. */
-    bool (*keep)(const void *arg, const uint8_t id[CERT_SERIAL_LEN]);
+    /* READ_REVOKED: only those whose id and list pass, asked on the thread that reads; NULL: all. The others cost next to nothing. */
+    bool (*keep)(const void *arg, const uint8_t id[CERT_SERIAL_LEN], const char *list);
     const void *keep_arg;
     const struct cert_test *where; /* NULL: all */
     enum cert_order order;

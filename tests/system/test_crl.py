@@ -71,6 +71,27 @@ def test_crl__parts(house, openssl):
     assert house.plain(url, headers={"If-Modified-Since": whole.headers["Last-Modified"]}).status == 304
 
 
+def test_crl__of_a_profile(house, openssl):
+    """A list of its own, by its own clock; that certificates name it from a minute later on is in the unit tests and the history."""
+    doc = {k: v for k, v in house.cli_json("get", "profile", "server-internal-1y").items() if k != "version"} | {"name": "crl-own"}
+    for wrong, where in (({"crl": {"every": "2d", "lifetime": "1d"}}, "/revocation/crl/every"),
+                         ({"crl": {"delta": "1h", "shards": 2}}, "/revocation/crl/delta"),
+                         ({"crl": {}, "model": "none"}, "/revocation/crl")):
+        assert where in house.cli("apply", "-f", write(openssl, doc | {"revocation": wrong}), ok=False).stderr
+    house.cli("apply", "-f", write(openssl, doc | {"revocation": {"crl": {"lifetime": "3d", "every": "6h", "delta": "1h"}}}))
+    ca = openssl.text("x509", "-in", export(house, openssl, "issuing-ca"), "-noout", "-ext", "subjectKeyIdentifier")
+    ski = "".join(re.findall(r"\b[0-9A-F]{2}\b", ca)).lower()
+    body, text = wait_for_list(house, openssl, f"/crl/{ski}/profile-crl-own.crl", "Issuing Distribution Point: critical")
+    assert f"/crl/{ski}/profile-crl-own.crl" in text and f"/crl/{ski}/profile-crl-own.delta.crl" in text
+    shown = house.cli_json("crl", "show", "issuing-ca", "--list", "profile-crl-own")
+    assert shown["revoked"] == 0 and shown["url"].endswith("/profile-crl-own.crl")
+    _, delta = wait_for_list(house, openssl, f"/crl/{ski}/profile-crl-own.delta.crl", "Delta CRL Indicator: critical")
+    assert f"/crl/{ski}/profile-crl-own.crl" in delta
+    assert house.plain(f"/crl/{ski}/profile-nobody.crl").status == 404
+    events = json.loads(house.cli("register", "show", "--type", "authority.crl-list", "-o", "json").stdout)
+    assert [e["body"]["shards"] for e in events if e["body"]["profile"] == "crl-own"] == [1]
+
+
 def test_crl__indirect(new_house, openssl):
     """The device CA's certificates name a list that the issuing CA signs, with the issuer of each entry in it."""
     house = new_house("indirect")

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from conftest import House
 
-SECONDS = 120  # a deadline for a machine that is busy with other things
+SECONDS = 60  # a deadline for a machine that is busy with other things
 
 
 def csr_of(name, key=None):

@@ -58,7 +58,7 @@ class History:
         self.ends = {}  # serial text: unix seconds
         self.held = []
         self.authorities = ["issuing-ca"]
-        self.profiles = ["history", "history-brief"]
+        self.profiles = ["history", "history-brief", "history-own", "history-clock"]
         self.shards = 0
         self.n = 0
 
@@ -164,8 +164,7 @@ class History:
             serial = int(text, 16)
             looked += 1
             for name, (entries, second) in crls[register.of[serial]].items():
-                part = re.fullmatch(r"(\d+)-(\d+)", name)
-                if part:
+                if re.fullmatch(r"(\d+)-(\d+)|profile-.*", name):
                     if serial in entries:
                         compare(name, serial, "revoked", second)
                 else:
@@ -183,7 +182,8 @@ class History:
     def crls(self, ski):
         """Of each list the serials that are revoked by it, and its date; the delta with the complete one that it is to."""
         found, full = {}, None
-        for name in ["full", "delta"] + [f"{n}-{k}" for n in (2, 3, 5) for k in range(n)]:
+        own = ["profile-history-own.2-0", "profile-history-own.2-1", "profile-history-clock"]
+        for name in ["full", "delta"] + [f"{n}-{k}" for n in (2, 3, 5) for k in range(n)] + own:
             reply = self.house.plain(f"/crl/{ski}/{name}.crl")
             if reply.status != 200:
                 continue
@@ -301,6 +301,10 @@ def run(house, program, tmp_path, seed, steps, rounds, roll):
     add_profile(house, "history", authority="issuing-ca")
     add_profile(house, "history-brief", authority="issuing-ca", lifetime={"default": f"{SHORT_LIFE}s", "max": f"{SHORT_LIFE}s", "min": "1s"},
                 renewal={"before": "33%"})
+    # From a minute on its certificates name lists of their own.
+    add_profile(house, "history-own", authority="issuing-ca", revocation={"crl": {"every": "1m", "lifetime": "1h", "shards": 2}})
+    add_profile(house, "history-clock", authority="issuing-ca",
+                revocation={"crl": {"every": "20s", "lifetime": "1h", "on-revocation": False}})
     h.respread()
     h.issue("history", 8)
     h.issue("history-brief", 3)

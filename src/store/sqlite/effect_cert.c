@@ -128,6 +128,7 @@ static tm_err cert_revoke(struct sqlite_store *s, struct effect *e, struct diag 
         query_int(&q, e->u.cert.row.revoked_at);
         query_int(&q, e->u.cert.row.reason);
         query_int(&q, e->u.cert.row.invalid_since);
+        query_text(&q, e->u.cert.row.list ? e->u.cert.row.list : "");
         query_row(&q);
         tm_err err = query_end(&q, diag);
         if (err != TM_OK) {

@@ -443,7 +443,7 @@ tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read 
         uint8_t id[CERT_SERIAL_LEN] = {0};
         if (r->keep)
             column_octets(&q, 0, id, sizeof id);
-        if (r->keep && !r->keep(r->keep_arg, id))
+        if (r->keep && !r->keep(r->keep_arg, id, (const char *)sqlite3_column_text(q.st, 6)))
             continue;
         r->more = r->n == limit;
         if (r->more)
@@ -463,7 +463,8 @@ tm_err read_revoked(struct sqlite_store *s, struct reader *c, struct store_read 
                                  .not_after = column_int(&q, 2),
                                  .revoked_at = column_int(&q, 3),
                                  .reason = (int)column_int(&q, 4),
-                                 .invalid_since = column_int(&q, 5)};
+                                 .invalid_since = column_int(&q, 5),
+                                 .list = column_text(&q, 6, r->arena, &err)};
         column_octets(&q, 0, row->id, sizeof row->id);
         if (row->serial.n == 0)
             row->serial = column_blob(&q, 0, r->arena, &err);

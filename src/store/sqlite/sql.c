@@ -68,12 +68,12 @@ const char *const sql_text[SQL_COUNT] = {
     [SQL_STATUS_GET] = "SELECT revoked_at, reason FROM cert_status WHERE tenant = ? AND id = ?",
     [SQL_STATUS_PUT] =
         "INSERT INTO cert_status (tenant, id, seq, authority, serial, not_after, revoked_at, "
-        "reason, invalid_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO "
+        "reason, invalid_since, list) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO "
         "UPDATE SET revoked_at = excluded.revoked_at, reason = excluded.reason, "
         "invalid_since = excluded.invalid_since",
     [SQL_STATUS_DROP] = "DELETE FROM cert_status WHERE tenant = ? AND id = ?",
     [SQL_STATUS_OF_AUTHORITY] =
-        "SELECT id, serial, not_after, revoked_at, reason, invalid_since FROM cert_status INDEXED BY "
+        "SELECT id, serial, not_after, revoked_at, reason, invalid_since, list FROM cert_status INDEXED BY "
         "cert_status_by_authority WHERE tenant = ? AND authority = ? AND id > ? AND "
         "not_after >= ? ORDER BY id LIMIT ?",
     [SQL_COUNTER_ADD] = "INSERT INTO counter (tenant, bucket, n, keep_min) VALUES (?, ?, ?, ?) ON "

@@ -86,9 +86,10 @@ static int teardown(void **state)
     (void)state;
     clock_fix(0);
     http_server_stop(server, 1000);
-    status_close(house);
+    struct status *status = status_stop(house);
     catalog_unref(catalog);
     house_close(house);
+    status_free(status);
     http_server_free(server);
     arena_free(arena);
     free_home();
@@ -187,10 +188,10 @@ static void test_crl_file__merged(void **state)
     CHECK_OK(issue_revoke(house, TENANT_DEFAULT, ids[N - 100], CRL_SUPERSEDED, "tester", "", NULL, &diag),
              diag);
     CHECK_OK(issue_unrevoke(house, TENANT_DEFAULT, ids[7], "tester", &diag), diag);
-    status_dirty_put(house, TENANT_DEFAULT, ca->name, ids[N - 100]);
-    status_dirty_put(house, TENANT_DEFAULT, ca->name, ids[7]);
-    status_dirty_put(house, TENANT_DEFAULT, ca->name, ids[0]);
-    status_dirty_put(house, TENANT_DEFAULT, ca->name, ids[0]);
+    status_dirty_put(house, TENANT_DEFAULT, ca->name, "", ids[N - 100]);
+    status_dirty_put(house, TENANT_DEFAULT, ca->name, "", ids[7]);
+    status_dirty_put(house, TENANT_DEFAULT, ca->name, "", ids[0]);
+    status_dirty_put(house, TENANT_DEFAULT, ca->name, "", ids[0]);
     const struct job *job = status_jobs[1];
     assert_string_equal(job->name, "crl.publish");
     struct crl_row before = current();
@@ -206,7 +207,7 @@ static void test_crl_file__merged(void **state)
     CHECK_OK(crl_parse(&anew, octets_of(&again), &diag), diag);
     assert_true(slice_eq(merged.entries, anew.entries));
     /* Told of something that has not changed: nothing is published. */
-    status_dirty_put(house, TENANT_DEFAULT, ca->name, ids[5]);
+    status_dirty_put(house, TENANT_DEFAULT, ca->name, "", ids[5]);
     CHECK_OK(job->run(house, &diag), diag);
     row = current();
     assert_string_equal(row.file, again.file);

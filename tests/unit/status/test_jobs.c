@@ -2,6 +2,7 @@
 #include "issue/jobs.h"
 #include "status/publish.h"
 #include "unit/authority/home_test.h"
+#include <stdatomic.h>
 #include <time.h>
 
 static bool on_crl(struct house *h, struct arena *a, const struct authority *x,
@@ -69,15 +70,59 @@ static void test_status_jobs__revocation_is_published(void **state)
     assert_string_equal(diag.rule, "envelope.allow");
     key_free(k);
     catalog_unref(cat);
-    status_close(h);
+    struct status *status = status_stop(h);
     house_close(h);
+    status_free(status);
     arena_free(a);
+}
+
+static atomic_uint busy, other;
+
+static tm_err busy_run(struct house *h, struct diag *diag)
+{
+    (void)diag;
+    atomic_fetch_add(&busy, 1);
+    jobs_kick(h->jobs, "test.busy");
+    return TM_OK;
+}
+
+static tm_err other_run(struct house *h, struct diag *diag)
+{
+    (void)h;
+    (void)diag;
+    atomic_fetch_add(&other, 1);
+    return TM_OK;
+}
+
+/* A job that is kicked without end is not the only one to run, wherever it stands. */
+static void test_jobs_kick__in_turn(void **state)
+{
+    static const struct job first = {.name = "test.busy", .period_ms = 3600000, .run = busy_run},
+                            second = {.name = "test.other", .period_ms = 10, .run = other_run};
+    struct diag diag = {0};
+    struct house *h = NULL;
+    struct house_config c = {.home = in_test("home"),
+                             .mode = HOUSE_SERVE,
+                             .passphrase = &home_passphrase,
+                             .public_base = home.public_base,
+                             .origin = home.origin};
+    (void)state;
+    CHECK_OK(house_open(&h, &c, &diag), diag);
+    CHECK_OK(jobs_add(h->jobs, &first), diag);
+    CHECK_OK(jobs_add(h->jobs, &second), diag);
+    jobs_kick(h->jobs, "test.busy");
+    for (int i = 0; i < 400 && atomic_load(&other) < 3; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    assert_true(atomic_load(&busy) > 3);
+    assert_true(atomic_load(&other) >= 3);
+    house_close(h);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_jobs__revocation_is_published),
+        cmocka_unit_test(test_jobs_kick__in_turn),
     };
     return cmocka_run_group_tests(tests, home_setup, home_teardown);
 }

@@ -71,8 +71,8 @@ static int teardown(void **state)
 static struct ocsp_id id_of(const struct authority *x, const uint8_t serial[CERT_SERIAL_LEN])
 {
     return (struct ocsp_id){.hash = OID_SHA256,
-                            .name_hash = SLICE_ARR(x->ocsp.name_sha256),
-                            .key_hash = SLICE_ARR(x->ocsp.issuer_key_sha256),
+                            .name_hash = SLICE_ARR(x->ocsp.issuer.name_sha256),
+                            .key_hash = SLICE_ARR(x->ocsp.issuer.key_sha256),
                             .serial = slice_of(serial, CERT_SERIAL_LEN)};
 }
 

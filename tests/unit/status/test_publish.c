@@ -35,9 +35,10 @@ static int teardown(void **state)
 {
     (void)state;
     http_server_stop(server, 1000);
-    status_close(house);
+    struct status *status = status_stop(house);
     catalog_unref(catalog);
     house_close(house);
+    status_free(status);
     http_server_free(server);
     arena_free(arena);
     free_home();
