@@ -107,11 +107,49 @@ static bool declared(const struct api_route *r, const char *name)
 /* A filter that is misspelt must not quietly list everything. */
 static tm_err check_query(const struct api_route *r, const struct api_call *c, struct diag *diag)
 {
-    for (const struct http_param *p = c->query; p && p->name; p++)
+    for (const struct http_param *p = c->query; p && p->name && !(r->flags & API_ANY_QUERY); p++)
         if (!declared(r, p->name))
             return diag_fail(diag, TM_EINVAL, NULL, "query",
                              "there is no parameter \"%s\" here; see %s in /api/v1/openapi.json", p->name,
                              r->id);
+    return TM_OK;
+}
+
+/* "certificates:read", "devices:write", "*:read": a tag of the API's document, or all; who may write may read. */
+bool api_scope_allows(const struct api_call *c, const char *tag, enum http_method method)
+{
+    if (!c->scopes || !c->scopes[0])
+        return true;
+    size_t n = strlen(tag);
+    for (const char *s = c->scopes; *s;) {
+        size_t len = strcspn(s, ","), colon = strcspn(s, ":,");
+        bool named = (colon == 1 && *s == '*') || (colon == n && memcmp(s, tag, n) == 0);
+        bool writes = len - colon == sizeof ":write" - 1 && memcmp(s + colon, ":write", len - colon) == 0;
+        if (named && (writes || method == HTTP_M_GET))
+            return true;
+        s += len + (s[len] == ',');
+    }
+    return false;
+}
+
+static tm_err may_call(const struct api_route *r, const struct api_call *c, struct diag *diag)
+{
+    if (!r->roles)
+        return TM_OK;
+    if (!c->principal && c->refused != TM_OK) {
+        *diag = c->why_refused;
+        return c->refused;
+    }
+    if (!(c->roles & (r->roles | ROLE_HOUSE_ADMIN)))
+        return diag_fail(diag, c->principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
+                         c->principal ? "your roles in this tenant do not allow this"
+                                      : "authenticate with a token or a client certificate, or sign in");
+    if (!api_scope_allows(c, r->tag, r->method))
+        return diag_fail(diag, TM_EFORBIDDEN, "token.scope", NULL, "this token is not for %s of %s",
+                         r->method == HTTP_M_GET ? "reading" : "changes", r->tag);
+    if ((r->flags & API_SESSION) && !c->session)
+        return diag_fail(diag, TM_EFORBIDDEN, "session.needed", NULL,
+                         "this is for people who have signed in, not for tokens and certificates");
     return TM_OK;
 }
 
@@ -123,10 +161,7 @@ static tm_err dispatch(struct api_call *c, struct diag *diag)
                          "this path does not take this method; see /api/v1/openapi.json");
     if (!r)
         return diag_fail(diag, TM_ENOTFOUND, NULL, "path", "there is no such path; see /api/v1/openapi.json");
-    if (r->roles && !(c->roles & (r->roles | ROLE_HOUSE_ADMIN)))
-        return diag_fail(diag, c->principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
-                         c->principal ? "your roles in this tenant do not allow this"
-                                      : "authenticate with a token or a client certificate");
+    TM_TRY(may_call(r, c, diag));
     TM_TRY(check_query(r, c, diag));
     if (c->body.n > r->body_max)
         return diag_fail(diag, TM_ETOOBIG, NULL, "body", "at most %zu octets here", r->body_max);

@@ -13,6 +13,7 @@
 
 struct arena;
 struct house;
+struct session;
 
 enum api_role { ROLE_AUDITOR = 1, ROLE_OPERATOR = 2, ROLE_OWNER = 4, ROLE_ADMIN = 8, ROLE_HOUSE_ADMIN = 16 };
 extern const char *const api_role_names[]; /* "auditor", "operator", "owner", "admin", "house-admin"; NULL */
@@ -22,9 +23,15 @@ struct api_call {
     struct catalog *catalog;
     struct arena *arena;
     const char *request_id;
-    const char *principal; /* name, for events; "local:<uid>" over the admin socket */
-    unsigned roles;        /* bit set of enum api_role in `tenant` */
-    const char *owner_of;  /* for ROLE_OWNER: whose devices */
+    const char *principal;         /* name, for events; "local:<uid>" over the admin socket */
+    unsigned roles;                /* bit set of enum api_role in `tenant` */
+    const char *owner_of;          /* for ROLE_OWNER: whose devices */
+    const char *scopes;            /* of its token: "certificates:read,devices:write"; NULL or "" no limit */
+    const char *only_tenant;       /* the same: the one tenant; NULL or "" no limit */
+    const struct session *session; /* by which the caller is known; NULL: otherwise */
+    const char *csrf;              /* the token of that session */
+    tm_err refused; /* why a session that was shown does not count: for routes that need somebody */
+    struct diag why_refused;
     const struct tenant *tenant;
     enum http_method method;
     const char *path; /* "/api/v1/…" without the tenant prefix */
@@ -32,14 +39,17 @@ struct api_call {
     struct slice body;
     const char *content_type, *accept, *idempotency_key, *if_match;
     const char *peer;
+    const char *host, *origin, *agent; /* header fields of those names; NULL where absent */
 
     /* answer */
-    int status;              /* 200 unless set */
-    const char *answer_type; /* "application/json" unless set */
-    struct buf out;          /* the body; owned by the dispatcher */
-    const char *location;    /* Location header */
-    int64_t etag;            /* version as ETag; 0: none */
-    unsigned allow;          /* with status 405: the methods that the path takes */
+    int status;                /* 200 unless set */
+    const char *answer_type;   /* "application/json" unless set */
+    struct buf out;            /* the body; owned by the dispatcher */
+    const char *location;      /* Location header */
+    int64_t etag;              /* version as ETag; 0: none */
+    unsigned allow;            /* with status 405: the methods that the path takes */
+    const char *set_cookie[2]; /* values of Set-Cookie; NULL none */
+    int64_t retry_after;       /* seconds; 0: none */
     /* Streaming answers: when the dispatcher can stream, `write` is set; handlers with long lists use it instead of `out`. */
     tm_err (*write)(struct api_call *c, struct slice data);
     void *write_arg;
@@ -75,6 +85,9 @@ enum {
     API_ETAG = 16,         /* answers carry an ETag */
     API_LOCATION = 32,     /* answers carry a Location */
     API_LOCAL = 64,        /* over the admin socket only */
+    API_ANY_QUERY = 128,   /* parameters that are not declared are passed over: others write them */
+    API_SESSION = 256,     /* by a session alone, not by a token or a certificate */
+    API_COOKIE = 512,      /* answers may carry a Set-Cookie */
 };
 
 struct api_route {
@@ -106,6 +119,8 @@ tm_err api_query_int(int64_t *ret, const struct api_call *c, const char *name, i
                      struct diag *diag);
 /* Begin a call from an HTTP request: catalog reference (catalog_unref() it), tenant, caller. Reads the store. */
 tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *diag);
+/* Do the scopes of the caller's token let it do this to routes of a tag? */
+bool api_scope_allows(const struct api_call *c, const char *tag, enum http_method method);
 /* Find the route, check roles, run it, turn an error into a problem document. Always leaves a complete answer. */
 void api_dispatch(struct api_call *c);
 /* The routes as the HTTP server wants them (auth by bearer token, client certificate or unix socket peer, then api_dispatch in the blocking pool). */

@@ -8,6 +8,8 @@ extern const struct api_route certificate_api_routes[];
 extern const struct api_route import_api_routes[];
 extern const struct api_schema import_api_schemas[];
 extern const struct api_route token_api_routes[];
+extern const struct api_route session_api_routes[], account_api_routes[], user_api_routes[];
+extern const struct api_schema session_api_schemas[], account_api_schemas[], user_api_schemas[];
 extern const struct api_route renewal_api_routes[];
 extern const struct api_schema renewal_api_schemas[];
 extern const struct api_route filter_api_routes[];
@@ -54,6 +56,9 @@ void api_put_bool(struct buf *out, const char *key, bool value);
 void api_put_next(struct buf *out, const struct store_read *q, bool hex);
 /* Does Accept name this media type? */
 bool api_accepts(const struct api_call *c, const char *type);
+/* Scopes of an API token as they are kept, "certificates:read,devices:write", in the call's arena. TM_EINVAL. */
+tm_err token_scopes(const char **ret, struct api_call *c, const struct json_strings *scopes,
+                    struct diag *diag);
 /* One inventory row as an object; `pem` adds the certificate itself. */
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
 /* A serial or inventory id in hex. */

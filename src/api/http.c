@@ -152,14 +152,21 @@ static void answer(struct task *t)
         end_stream(x);
         return;
     }
-    char etag[32];
-    struct http_header headers[6] = {{"Cache-Control", "no-store"}};
+    char etag[32], retry[24];
+    struct http_header headers[10] = {{"Cache-Control", "no-store"}};
     size_t n = 1;
     if (c->location)
         headers[n++] = (struct http_header){"Location", c->location};
     if (c->etag) {
         snprintf(etag, sizeof etag, "\"%lld\"", (long long)c->etag);
         headers[n++] = (struct http_header){"ETag", etag};
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (c->set_cookie[i])
+            headers[n++] = (struct http_header){"Set-Cookie", c->set_cookie[i]};
+    if (c->retry_after) {
+        snprintf(retry, sizeof retry, "%lld", (long long)c->retry_after);
+        headers[n++] = (struct http_header){"Retry-After", retry};
     }
     const char *allow = c->status == 405 ? allow_text(r->arena, c->allow) : NULL;
     if (allow && allow[0])
@@ -194,10 +201,15 @@ tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *di
     c->idempotency_key = http_request_header(r, "Idempotency-Key");
     c->if_match = http_request_header(r, "If-Match");
     c->peer = r->peer;
+    c->host = http_request_header(r, "Host");
+    c->origin = http_request_header(r, "Origin");
+    c->agent = http_request_header(r, "User-Agent");
     TM_TRY(api_tenant_from_path(c, r->path, diag));
     struct api_credentials who = {
         .authorization = http_request_header(r, "Authorization"),
         .client_cert = r->client_cert,
+        .cookie = http_request_header(r, "Cookie"),
+        .csrf = http_request_header(r, "X-Touchmark-CSRF"),
     };
     if (strncmp(r->peer, "unix:", 5) == 0) {
         who.local = arena_printf(c->arena, "local:%s", r->peer + 5);

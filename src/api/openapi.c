@@ -145,8 +145,8 @@ static bool can_answer(const struct api_route *r, int status)
         return r->method != HTTP_M_GET;
     case 413:
         return r->body_max > 0;
-    case 403:
-        return r->roles != 0;
+    case 403: /* of those that are for everybody, the ones that browsers use */
+        return r->roles != 0 || r->method != HTTP_M_GET;
     default:
         return status >= 400;
     }

@@ -1,6 +1,9 @@
 #include "api/principal.h"
+#include "api/place.h"
 #include "base/arena.h"
 #include "base/digest.h"
+#include "identity/session.h"
+#include "identity/token_use.h"
 #include "issue/house.h"
 #include "issue/issue.h"
 #include <string.h>
@@ -48,7 +51,18 @@ static unsigned roles_from_list(const char *list)
     return bits;
 }
 
-static void adopt(struct api_call *c, const struct principal *p, const char *limit)
+/* What a token gives less than its principal has. */
+static void limit(struct api_call *c, const char *roles, const char *scopes, const char *only_tenant)
+{
+    if (roles && roles[0])
+        c->roles &= roles_from_list(roles);
+    if (only_tenant && only_tenant[0] && strcmp(only_tenant, c->tenant->name) != 0)
+        c->roles = 0;
+    c->scopes = scopes;
+    c->only_tenant = only_tenant;
+}
+
+static void adopt(struct api_call *c, const struct principal *p)
 {
     unsigned bits = 0;
     for (size_t i = 0; i < p->n_roles; i++)
@@ -56,8 +70,6 @@ static void adopt(struct api_call *c, const struct principal *p, const char *lim
     /* An administrator of the house in every tenant may also make tenants. */
     if (p->all_tenants && (bits & ROLE_ADMIN))
         bits |= ROLE_HOUSE_ADMIN;
-    if (limit && limit[0])
-        bits &= roles_from_list(limit);
     if (p->tenant != c->tenant->id && !p->all_tenants)
         bits = 0;
     c->principal = p->name;
@@ -71,7 +83,20 @@ static tm_err by_token(struct api_call *c, const char *authorization, struct dia
     if (strncasecmp(authorization, "bearer ", 7) != 0)
         return diag_fail(diag, TM_EAUTH, "api.scheme", "Authorization",
                          "use \"Authorization: Bearer <token>\"");
-    struct slice token = slice_trim(slice_str(authorization + 7));
+    struct token_grant g;
+    const struct principal *p;
+    tenant_id home;
+    const char *id;
+    TM_TRY(api_token(&g, &p, &home, &id, c, slice_trim(slice_str(authorization + 7)), diag));
+    adopt(c, p);
+    limit(c, g.roles, g.scopes, g.only_tenant);
+    token_used(c->house, home, id, c->peer);
+    return TM_OK;
+}
+
+tm_err api_token(struct token_grant *ret, const struct principal **ret_principal, tenant_id *ret_home,
+                 const char **ret_id, const struct api_call *c, struct slice token, struct diag *diag)
+{
     const uint8_t *dot = token.n ? memchr(token.p, '.', token.n) : NULL;
     if (!dot)
         return diag_fail(diag, TM_EAUTH, "token.form", "Authorization", "a token has the form <id>.<secret>");
@@ -82,17 +107,99 @@ static tm_err by_token(struct api_call *c, const char *authorization, struct dia
     const tenant_id homes[2] = {TENANT_HOUSE, c->tenant->id};
     tm_err e = TM_EAUTH;
     for (size_t i = 0; i < 2 && e == TM_EAUTH; i++) {
-        char *name, *roles;
-        e = token_principal(&name, &roles, c->arena, c->house, homes[i], id, secret, diag);
+        e = token_principal(ret, c->arena, c->house, homes[i], id, secret, diag);
         if (e != TM_OK)
             continue;
-        const struct principal *p = catalog_principal(c->catalog, homes[i], name);
-        if (!p || p->disabled)
+        *ret_principal = catalog_principal(c->catalog, homes[i], ret->principal);
+        if (!*ret_principal || (*ret_principal)->disabled)
             return diag_fail(diag, TM_EAUTH, "principal.disabled", "Authorization",
                              "the principal of this token is gone or disabled");
-        adopt(c, p, roles);
+        *ret_home = homes[i];
+        *ret_id = id;
     }
     return e;
+}
+
+/* ---- sessions ---- */
+
+/* Whom another provider vouches for is nobody here but what it said at sign-in. */
+static void adopt_external(struct api_call *c, const struct session *s)
+{
+    c->principal = s->principal;
+    c->owner_of = s->owner_of;
+    c->roles = roles_from_list(s->roles);
+    if (s->all_tenants && s->tenant == TENANT_HOUSE && (c->roles & ROLE_ADMIN))
+        c->roles |= ROLE_HOUSE_ADMIN;
+    bool by_house = s->tenant == TENANT_HOUSE && (s->all_tenants || s->only_tenant[0]);
+    if (s->tenant != c->tenant->id && !by_house)
+        c->roles = 0;
+    limit(c, NULL, s->scopes, s->only_tenant);
+}
+
+tm_err api_adopt_session(struct api_call *c, const struct session *s, struct diag *diag)
+{
+    if (s->external) {
+        adopt_external(c, s);
+    } else {
+        const struct principal *p = catalog_principal(c->catalog, s->tenant, s->principal);
+        if (!p || p->disabled)
+            return diag_fail(diag, TM_EAUTH, "principal.disabled", NULL,
+                             "this principal is gone or disabled");
+        adopt(c, p);
+        limit(c, s->roles, s->scopes, s->only_tenant);
+    }
+    c->session = s;
+    return TM_OK;
+}
+
+/* RFC 9110 9.2.1. What changes something has to come from the house's own page, and with what only that page knows. */
+static tm_err check_request(const struct api_call *c, const char *wanted, const char *shown,
+                            struct diag *diag)
+{
+    if (c->method == HTTP_M_GET)
+        return TM_OK;
+    if (!c->origin)
+        return diag_fail(diag, TM_EFORBIDDEN, "session.origin", "Origin",
+                         "a request of a session that changes something says its Origin");
+    TM_TRY(api_same_origin(c, diag));
+    if (!shown || !slice_ct_eq(slice_str(shown), slice_str(wanted)))
+        return diag_fail(diag, TM_EFORBIDDEN, "session.csrf", "X-Touchmark-CSRF",
+                         "the header X-Touchmark-CSRF has to hold what the session's \"csrf\" says");
+    return TM_OK;
+}
+
+/* A session that does not count makes the caller nobody, so that signing in anew goes on; who needs somebody hears why. */
+static tm_err by_session(struct api_call *c, const struct api_credentials *who, struct diag *diag)
+{
+    char csrf[SESSION_CSRF_TEXT];
+    struct session *s = arena_calloc(c->arena, 1, sizeof *s);
+    if (!s)
+        return TM_ENOMEM;
+    tm_err e = session_find(s, csrf, c->arena, c->house, who->cookie, diag);
+    if (e == TM_ENOTFOUND) {
+        diag_clear(diag);
+        return e;
+    }
+    if (e == TM_OK)
+        e = check_request(c, csrf, who->csrf, diag);
+    if (e == TM_OK)
+        e = api_adopt_session(c, s, diag);
+    if (e != TM_OK && tm_err_class(e) != TM_CLASS_DENIED)
+        return e;
+    if (e == TM_OK) {
+        c->csrf = arena_strdup(c->arena, csrf);
+        return c->csrf ? TM_OK : TM_ENOMEM;
+    }
+    c->refused = e;
+    c->why_refused = *diag;
+    diag_clear(diag);
+    return TM_OK;
+}
+
+const struct principal *api_principal_named(const struct api_call *c, const char *name)
+{
+    const struct principal *p = catalog_principal(c->catalog, c->tenant->id, name);
+    return p || !(c->roles & ROLE_HOUSE_ADMIN) ? p : catalog_principal(c->catalog, TENANT_HOUSE, name);
 }
 
 tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, struct diag *diag)
@@ -107,12 +214,17 @@ tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, s
     }
     if (who->authorization)
         return by_token(c, who->authorization, diag);
+    if (who->cookie) {
+        tm_err e = by_session(c, who, diag);
+        if (e != TM_ENOTFOUND)
+            return e;
+    }
     if (who->client_cert.n == 0)
         return TM_OK;
     uint8_t fp[SHA256_LEN];
     TM_TRY(sha256(fp, who->client_cert));
     const struct principal *p = catalog_principal_by_cert(c->catalog, c->tenant->id, fp);
     if (p && !p->disabled)
-        adopt(c, p, NULL);
+        adopt(c, p);
     return TM_OK;
 }

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "identity/user.h"
 #include "issue/house.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,16 @@ static tm_err kind_wanted(const struct resource_kind **ret, tenant_id *ret_tenan
     if (!*ret)
         return diag_fail(
             diag, TM_ENOTFOUND, NULL, "kind",
-            "there is no such kind of resource; there are tenants, authorities, profiles, endpoints, trust-sets, principals");
+            "there is no such kind of resource; there are tenants, authorities, profiles, endpoints, trust-sets, principals, filters, identity-providers");
     *ret_tenant = (*ret)->house_wide ? TENANT_HOUSE : c->tenant->id;
     if (!api_query(c, "house"))
         return TM_OK;
-    if (strcmp((*ret)->kind, "Principal") != 0)
-        return diag_fail(diag, TM_EINVAL, NULL, "house", "only principals are the house's or a tenant's");
+    if (strcmp((*ret)->kind, "Principal") != 0 && strcmp((*ret)->kind, "IdentityProvider") != 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "house",
+                         "only principals and identity providers are the house's or a tenant's");
     if (!(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "house",
-                         "only an administrator of the house may see or change its principals");
+                         "only an administrator of the house may see or change what is the house's");
     *ret_tenant = TENANT_HOUSE;
     return TM_OK;
 }
@@ -178,6 +180,11 @@ static tm_err check_place(const struct api_call *c, const struct resource_kind *
     if (all && strcmp(k->kind, "Principal") == 0 && tenant != TENANT_HOUSE)
         return diag_fail(diag, TM_EINVAL, NULL, "/all-tenants",
                          "only a principal of the house acts in all tenants: put it with ?house=1");
+    /* Otherwise an administrator of a tenant could have the house look around in its own network. */
+    if (strcmp(k->kind, "IdentityProvider") == 0 && json_array_size(json_object_get(doc, "networks")) &&
+        !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/networks",
+                         "only an administrator of the house may let it go to networks that are not public");
     return TM_OK;
 }
 
@@ -310,6 +317,9 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     TM_TRY(check_unneeded(c, tenant, k->kind, api_param(c, "name"), diag));
     TM_TRY(
         house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));
+    /* Who gets the name later is somebody else. */
+    if (strcmp(k->kind, "Principal") == 0)
+        TM_TRY(user_forget(c->house, tenant, api_param(c, "name"), c->principal, diag));
     c->status = 204;
     return TM_OK;
 }

@@ -3,16 +3,18 @@
 #include "api/schemas.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "identity/token_use.h"
 #include "issue/issue.h"
 #include "issue/resources.h"
 #include "x509/general_name.h"
 #include <string.h>
 
-enum { TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
+enum { SCOPES_MAX = 32, TOKEN_BODY = 64 << 10, NAMES_MAX = 100, TTL_MAX = 400 * 86400 };
 
 struct token_doc {
     const char *type, *door, *endpoint, *profile, *device, *principal;
-    struct json_strings names, roles;
+    const char *only_tenant;
+    struct json_strings names, roles, scopes;
     int64_t ttl, uses;
     int64_t count, first; /* of a batch */
 };
@@ -46,6 +48,15 @@ const struct json_field token_schema[] = {
                .doc = "api: who it acts as"),
     JSON_FIELD(struct token_doc, roles, JSON_K_STRINGS, .max = 5,
                .doc = "api: only these of the principal's roles"),
+    JSON_FIELD(struct token_doc, scopes, JSON_K_STRINGS, .max = SCOPES_MAX,
+               .doc = "api: only these parts of the API, by the tags of its document: \"certificates:read\", "
+                      "\"devices:write\", \"*:read\"; writing takes reading with it"),
+    {.key = "tenant",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct token_doc, only_tenant),
+     .max = 63,
+     .def = "",
+     .doc = "api: only in this tenant"},
     {0},
 };
 const struct json_field token_batch_schema[] = {
@@ -57,9 +68,11 @@ const struct json_field token_batch_schema[] = {
     {0},
 };
 
-static void put_token(struct buf *out, const struct token_row *t)
+static void put_token(struct api_call *c, const struct token_row *t)
 {
-    int64_t now = clock_now();
+    struct buf *out = &c->out;
+    const char *peer;
+    int64_t now = clock_now(), used_at;
     buf_puts(out, "{\"id\":");
     buf_put_json_string(out, slice_str(t->id));
     api_put_text(out, "status",
@@ -76,6 +89,11 @@ static void put_token(struct buf *out, const struct token_row *t)
     }
     api_put_time(out, "created_at", t->created_at);
     api_put_text(out, "created_by", t->created_by);
+    if (t->max_uses == INT64_MAX &&
+        token_last_use(&used_at, &peer, c->arena, c->house, c->tenant->id, t->id) == TM_OK) {
+        api_put_time(out, "used_at", used_at);
+        api_put_text(out, "used_from", peer);
+    }
     buf_putc(out, '}');
 }
 
@@ -88,7 +106,7 @@ static tm_err list(struct api_call *c, struct diag *diag)
     buf_puts(&c->out, "{\"items\":[");
     for (size_t i = 0; i < q.n; i++) {
         buf_puts(&c->out, i ? "," : "");
-        put_token(&c->out, &q.tokens[i]);
+        put_token(c, &q.tokens[i]);
     }
     api_put_next(&c->out, &q, false);
     return TM_OK;
@@ -156,6 +174,57 @@ static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, st
     return TM_OK;
 }
 
+static bool tag_known(const char *tag, size_t n)
+{
+    for (const struct api_route *const *group = api_routes; *group; group++)
+        for (const struct api_route *r = *group; r->pattern; r++)
+            if (strlen(r->tag) == n && memcmp(r->tag, tag, n) == 0)
+                return true;
+    return n == 1 && *tag == '*';
+}
+
+tm_err token_scopes(const char **ret, struct api_call *c, const struct json_strings *scopes,
+                    struct diag *diag)
+{
+    struct buf b;
+    buf_init(&b, SCOPES_MAX * 64);
+    for (size_t i = 0; i < scopes->n; i++) {
+        const char *s = scopes->v[i];
+        size_t n = strcspn(s, ":");
+        if (!tag_known(s, n) || (strcmp(s + n, ":read") != 0 && strcmp(s + n, ":write") != 0)) {
+            buf_done(&b);
+            return diag_fail(diag, TM_EINVAL, NULL, "/scopes",
+                             "\"%s\" is not a tag of the API's document with :read or :write behind it", s);
+        }
+        buf_printf(&b, "%s%s", i ? "," : "", s);
+    }
+    tm_err e = buf_err(&b);
+    if (e == TM_OK) {
+        *ret = arena_strdup(c->arena, buf_str(&b));
+        e = *ret ? TM_OK : TM_ENOMEM;
+    }
+    buf_done(&b);
+    return e;
+}
+
+/* What the token that asks is limited to, the one that it makes is limited to as well. */
+static tm_err narrow(struct token_spec *s, struct api_call *c, const struct token_doc *d, struct diag *diag)
+{
+    bool scoped = c->scopes && c->scopes[0];
+    TM_TRY(token_scopes(&s->scopes, c, &d->scopes, diag));
+    s->only_tenant = d->only_tenant;
+    if (s->only_tenant[0] && !catalog_tenant(c->catalog, s->only_tenant))
+        return diag_fail(diag, TM_EINVAL, NULL, "/tenant", "there is no tenant \"%s\"", s->only_tenant);
+    if (scoped && s->scopes[0] && strcmp(s->scopes, c->scopes) != 0)
+        return diag_fail(diag, TM_EFORBIDDEN, "token.scope", "/scopes",
+                         "you are limited to %s yourself, and so is what you make", c->scopes);
+    if (scoped)
+        s->scopes = c->scopes;
+    if (c->only_tenant && c->only_tenant[0])
+        s->only_tenant = c->only_tenant;
+    return TM_OK;
+}
+
 static tm_err fill_spec(struct token_spec *ret, struct api_call *c, struct token_doc *d, struct diag *diag)
 {
     if (d->door[0])
@@ -206,6 +275,7 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, struct token
     buf_init(&roles, 1024);
     for (size_t i = 0; i < d->roles.n; i++)
         buf_printf(&roles, "%s%s", i ? "," : "", d->roles.v[i]);
+    TM_TRY(narrow(ret, c, d, diag));
     ret->principal = d->principal;
     ret->roles = arena_strdup(c->arena, buf_str(&roles));
     buf_done(&roles);
@@ -285,7 +355,7 @@ static tm_err get(struct api_call *c, struct diag *diag)
     if (e == TM_ENOTFOUND)
         return diag_fail(diag, e, NULL, "id", "there is no token \"%s\"", q.name);
     TM_TRY(e);
-    put_token(&c->out, &q.tokens[0]);
+    put_token(c, &q.tokens[0]);
     buf_putc(&c->out, '\n');
     return TM_OK;
 }
@@ -309,6 +379,8 @@ static const struct api_field token_fields[] = {
     {"max_uses?", "integer", NULL, "1"},
     {"created_at", "time?", NULL, NULL},
     {"created_by", "string", NULL, "admin"},
+    {"used_at?", "time", "of an API token: its last use, to some minutes", NULL},
+    {"used_from?", "string", "from where", "192.0.2.7"},
     {0},
 };
 static const struct api_field token_list_fields[] = {

@@ -384,6 +384,8 @@ static tm_err make(struct making *m, struct diag *diag)
     TM_TRY(make_endpoints(m, diag));
     step(m, 80, "admin credential");
     TM_TRY(make_admin(m, diag));
+    if (m->c->also)
+        TM_TRY(m->c->also(m->c->also_arg, m->h, diag));
     step(m, 85, "TLS certificate");
     TM_TRY(make_tls(m, diag));
     step(m, 92, "first CRLs and checkpoint");

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 struct arena;
+struct house;
 
 struct init_config {
     const char *home;         /* must not exist, or be an empty directory; TM_ECONFLICT else */
@@ -31,7 +32,10 @@ struct init_config {
     const char *const *server_names; /* further DNS names and IP addresses of the listeners' certificate */
     size_t n_server_names;
     struct slice factory_anchors; /* PEM: trust set "factory" for devices' birth certificates; empty: none */
-    bool demo_ports;              /* listeners on free loopback ports (port 0), for tests and the demo */
+    /* Once there is an administrator: more that the caller wants made in the same house. NULL: nothing. */
+    tm_err (*also)(void *arg, struct house *h, struct diag *diag);
+    void *also_arg;
+    bool demo_ports; /* listeners on free loopback ports (port 0), for tests and the demo */
 };
 
 /* Strings live in the caller's arena. */

@@ -164,6 +164,7 @@ static struct house *open_house(struct cli *c, int mode)
         .passphrase_file = file,
         .public_base = config.public_base,
         .origin = config.origin,
+        .console_origin = config.console_origin,
         .crypto_threads = (unsigned)config.crypto_threads,
         .weak_keys = config.weak_keys && config.weak_keys[0] ? config.weak_keys : NULL,
     };

@@ -7,16 +7,19 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/yaml.h"
+#include "identity/user.h"
+#include "issue/house.h"
 #include "policy/profile.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { NAMES_MAX = 64, ANCHORS_MAX = 4 << 20, PERCENT = 100 };
+enum { INVITE_SECONDS = 2 * 86400, NAMES_MAX = 64, ANCHORS_MAX = 4 << 20, PERCENT = 100 };
 
 struct making {
     struct cli *cli;
+    char invite[USER_INVITE_TEXT];
     struct cli_progress bar;
     struct secret passphrase, root_passphrase;
 };
@@ -27,6 +30,18 @@ static void on_progress(void *arg, int percent, const char *step)
     if (m->bar.on && percent > 0)
         cli_progress_step(&m->bar, (uint64_t)percent);
     (void)step;
+}
+
+/* The administrator's way in, once: whoever holds the token has no need of it, and it ends by itself. */
+static tm_err invite_admin(void *arg, struct house *h, struct diag *diag)
+{
+    struct making *m = arg;
+    struct user u;
+    int64_t until;
+    TM_TRY(house_reload(h, diag));
+    TM_TRY(user_ensure(&u, m->cli->arena, h, TENANT_HOUSE, "admin", diag));
+    return invite_make(m->invite, m->cli->arena, h, TENANT_HOUSE, "admin", INVITE_SECONDS, "init", &until,
+                       diag);
 }
 
 /* Asked twice on a terminal; without one, and without another source, one is generated. */
@@ -99,6 +114,8 @@ static bool fill(struct making *m, struct init_config *ic)
         .root_key = cli_get(c, "root-key"),
         .ca_key = cli_get(c, "ca-key"),
         .demo_ports = cli_has(c, "demo-ports"),
+        .also = invite_admin,
+        .also_arg = m,
     };
     const char **names = arena_calloc(c->arena, NAMES_MAX, sizeof *names);
     if (!names)
@@ -142,12 +159,14 @@ static bool write_profiles(struct cli *c, const char *home)
     return true;
 }
 
-static void print_json(const struct init_result *r)
+static void print_json(const struct init_result *r, const char *invite)
 {
     json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "home", r->home, "config", r->config_file,
                           "public_base", r->public_base, "origin", r->origin, "root_fingerprint",
                           r->root_fingerprint, "root_bundle", r->root_bundle ? r->root_bundle : "",
                           "admin_token_file", r->admin_token_file ? r->admin_token_file : "");
+    if (o)
+        json_object_set_new(o, "invite", json_string(invite));
     if (o && r->register_vkey)
         json_object_set_new(o, "register_vkey", json_string(r->register_vkey));
     if (o)
@@ -162,7 +181,8 @@ static const char listening_everywhere[] =
 static const char listening_local[] =
     "Listeners          on 127.0.0.1 and free ports, which run/ports.json names\n";
 
-static void print_result(const struct init_result *r, const char *listening, bool assumed_base, bool next)
+static void print_result(const struct init_result *r, const char *invite, const char *console,
+                         const char *listening, bool assumed_base, bool next)
 {
     printf("A house in %s\n\n", r->home);
     printf("Root fingerprint (SHA-256)\n  %s\n\nAuthorities\n", r->root_fingerprint);
@@ -176,6 +196,10 @@ static void print_result(const struct init_result *r, const char *listening, boo
     }
     printf("\nPublic base        %s\nRegister           %s\nAdmin token        %s\n", r->public_base,
            r->origin, r->admin_token_file ? r->admin_token_file : "");
+    printf(
+        "First sign-in      %s/#/welcome?invite=%s\n                   good once, within two days; another: "
+        "touchmark user invite admin\n",
+        console, invite);
     if (r->passphrase_file)
         printf("Passphrase         %s\n", r->passphrase_file);
     if (r->root_bundle)
@@ -217,9 +241,11 @@ static int init(struct cli *c)
     if (status == 0 && !write_profiles(c, result.home))
         status = 1;
     if (status == 0 && c->output == OUTPUT_JSON)
-        print_json(&result);
+        print_json(&result, m.invite);
     else if (status == 0)
-        print_result(&result, cli_has(c, "demo-ports") ? listening_local : listening_everywhere,
+        print_result(&result, m.invite,
+                     cli_has(c, "demo-ports") ? "https://localhost:(console port)" : "https://localhost:9443",
+                     cli_has(c, "demo-ports") ? listening_local : listening_everywhere,
                      !cli_has(c, "public-base") && !cli_has(c, "demo-ports"), !cli_has(c, "no-next"));
     return status;
 }

@@ -224,6 +224,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
         .passphrase_file = s->passphrase_file,
         .public_base = s->config.public_base,
         .origin = s->config.origin,
+        .console_origin = s->config.console_origin,
         .crypto_threads = (unsigned)s->config.crypto_threads,
         .weak_keys = s->config.weak_keys[0] ? s->config.weak_keys : NULL,
         .on_lost = house_lost,

@@ -51,6 +51,9 @@ static json_t *request(struct cli *c)
             json_object_set_new(doc, texts[i], json_string(cli_get(c, texts[i])));
     add_many(c, doc, "name", "names");
     add_many(c, doc, "roles", "roles");
+    add_many(c, doc, "scope", "scopes");
+    if (cli_has(c, "only-tenant"))
+        json_object_set_new(doc, "tenant", json_string(cli_get(c, "only-tenant")));
     int64_t uses;
     if (!cli_get_number(c, "uses", 1, 1, 1000000, &uses)) {
         json_decref(doc);
@@ -200,8 +203,9 @@ static int create(struct cli *c)
 static int list(struct cli *c)
 {
     static const struct show_column columns[] = {
-        {"ID", "id"},       {"STATUS", "status"}, {"EXPIRES", "expires_at"}, {"USES", "uses"},
-        {"OF", "max_uses"}, {"BY", "created_by"}, {"CLAIMS", "claims"},      {0}};
+        {"ID", "id"},         {"STATUS", "status"}, {"EXPIRES", "expires_at"},
+        {"USES", "uses"},     {"OF", "max_uses"},   {"USED", "used_at"},
+        {"BY", "created_by"}, {"CLAIMS", "claims"}, {0}};
     return show_list(c, "/api/v1/tokens", "after", columns, 0);
 }
 
@@ -284,6 +288,9 @@ static const struct cli_option create_options[] = {
     {"name", 0, "NAME", "enrollment: a name it may ask for: DNS:..., IP:..., CN=...", true},
     {"principal", 0, "NAME", "API: who it acts as", false},
     {"roles", 0, "ROLE,...", "API: only these of the principal's roles", true},
+    {"scope", 0, "TAG:read|write",
+     "API: only this part, by the tags of the API's document, such as certificates:read", true},
+    {"only-tenant", 0, "NAME", "API: only in this tenant", false},
     {"ttl", 0, "DURATION", "how long it lives (1d)", false},
     {"uses", 0, "N", "how often it may be used (1)", false},
     {"count", 0, "N", "make so many, into the file of --out; {n} in --name and --device is the number",

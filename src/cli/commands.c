@@ -12,6 +12,7 @@ const struct command *const cli_commands[] = {
     revocation_commands,
     request_commands,
     token_commands,
+    user_commands,
     device_commands,
     ca_commands,
     ca_offline_commands,

@@ -8,6 +8,7 @@ extern const struct command resource_commands[];
 extern const struct command cert_commands[];
 extern const struct command profile_commands[];
 extern const struct command token_commands[];
+extern const struct command user_commands[];
 extern const struct command request_commands[];
 extern const struct command ca_commands[];
 extern const struct command ca_offline_commands[];

@@ -138,6 +138,14 @@ const struct json_field config_schema[] = {
          "address under which CRLs and CA certificates are found for decades: a plain http:// name on port 80"},
     JSON_FIELD(struct config, origin, JSON_K_STRING, .max = 200, .required = true,
                .doc = "name of the register; never changes"),
+    {.key = "console-origin",
+     .kind = JSON_K_STRING,
+     .offset = offsetof(struct config, console_origin),
+     .max = 260,
+     .def = "",
+     .doc =
+         "https:// address that people open the console by, and their passkeys are for; as each request names it "
+         "when left out"},
     JSON_FIELD(struct config, store, JSON_K_OBJECT, .sub = store_schema),
     JSON_FIELD(struct config, signer, JSON_K_OBJECT, .sub = signer_schema),
     JSON_FIELD(struct config, listen, JSON_K_OBJECT, .sub = listen_schema),
@@ -187,6 +195,15 @@ static tm_err read_text(struct slice *ret, struct arena *a, const char *path, st
     return TM_OK;
 }
 
+/* As a browser says it in Origin: scheme, name and port alone. */
+static tm_err check_console_origin(const char *s, struct diag *diag)
+{
+    if (!s[0] || (strncmp(s, "https://", 8) == 0 && s[8] && !strpbrk(s + 8, "/?#@ ")))
+        return TM_OK;
+    return diag_fail(diag, TM_EINVAL, NULL, "/console-origin",
+                     "write https://console.example.org or https://console.example.org:9443");
+}
+
 tm_err config_load(struct config *ret, struct arena *a, const char *home, struct diag *diag)
 {
     const char *path = arena_printf(a, "%s/touchmark.yaml", home);
@@ -206,6 +223,8 @@ tm_err config_load(struct config *ret, struct arena *a, const char *home, struct
         return diag_fail(diag, TM_EINVAL, NULL, NULL, "%s: must hold exactly one document", path);
     }
     e = json_bind(ret, config_schema, docs[0].value, "", a, &why);
+    if (e == TM_OK)
+        e = check_console_origin(ret->console_origin, &why);
     if (e != TM_OK) {
         struct yaml_mark m = yaml_mark_find(&docs[0], why.field);
         e = diag_fail(diag, e, NULL, NULL, "%s:%u:%u: %s: %s", path, m.line, m.column, why.field,

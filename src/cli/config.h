@@ -17,6 +17,7 @@ struct config_listener {
 struct config {
     const char *public_base; /* "http://pki.example.org" */
     const char *origin;
+    const char *console_origin; /* "https://console.example.org"; "": as it is asked for */
     struct {
         const char *driver, *path;
     } store;

@@ -216,6 +216,7 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->mode = c->mode;
     h->home = strdup(c->home);
     h->public_base = strdup(c->public_base ? c->public_base : "");
+    h->console_origin = strdup(c->console_origin ? c->console_origin : "");
     h->origin = strdup(c->origin ? c->origin : "touchmark");
     h->passphrase_file = c->passphrase_file ? strdup(c->passphrase_file) : NULL;
     h->on_lost = c->on_lost;
@@ -225,8 +226,8 @@ tm_err house_open(struct house **ret, const struct house_config *c, struct diag 
     h->catalog_lock = lock_new();
     h->reload_lock = lock_new();
     h->resource_lock = lock_new();
-    bool whole =
-        h->home && h->public_base && h->origin && h->catalog_lock && h->reload_lock && h->resource_lock;
+    bool whole = h->home && h->public_base && h->console_origin && h->origin && h->catalog_lock &&
+                 h->reload_lock && h->resource_lock;
     tm_err e = whole ? open_parts(h, c, diag) : TM_ENOMEM;
     if (e != TM_OK) {
         house_close(h);
@@ -268,6 +269,7 @@ void house_close(struct house *h)
     free(h->origin);
     free(h->crl_dir);
     free(h->public_base);
+    free(h->console_origin);
     free(h->home);
     free(h);
 }

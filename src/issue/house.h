@@ -46,6 +46,8 @@ struct house_config {
     const char *passphrase_file;     /* where the signer may read it again after a crash; NULL: it may not */
     const char *public_base;         /* "http://pki.example.org": goes into AIA and CDP */
     const char *origin;              /* register origin */
+    const char *
+        console_origin; /* "https://console.example.org": where people sign in; NULL or "": what they ask for */
     const char
         *weak_keys; /* lists of bad keys, a file or a directory; NULL: <home>/weak-keys where it exists */
     unsigned crypto_threads;   /* 0: one a core */
@@ -61,7 +63,8 @@ struct house {
     enum house_mode mode;
     char *public_base;
     char *origin;
-    char *crl_dir; /* where lists that are too long for the store's rows lie (status/crl_file.h) */
+    char *console_origin; /* "" where it follows from each request */
+    char *crl_dir;        /* where lists that are too long for the store's rows lie (status/crl_file.h) */
     struct store *store;
     struct signer *signer;
     struct reg *reg;

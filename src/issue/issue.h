@@ -125,6 +125,7 @@ struct token_spec {
     int64_t max_uses; /* 1 by default */
     /* An API token instead: who it acts as, and a comma-separated subset of the principal\'s roles ("" all of them). */
     const char *principal, *roles;
+    const char *scopes, *only_tenant; /* of an API token: what else it is limited to; NULL or "" nothing */
     bool
         external; /* the key of an external account for ACME instead (RFC 8555 7.3.4): the secret is its HMAC key */
     bool
@@ -155,11 +156,19 @@ tm_err token_external(struct caller *ret, char **ret_profile, uint8_t ret_key[32
 /* The same for a secret that MACs are made with: *ret_secret is its text, wiped by the caller. */
 tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, struct arena *a, struct house *h,
                  tenant_id tenant, const char *endpoint, const char *id, struct diag *diag);
-/* Check an API token "<id>.<secret>": who it acts as and the roles it is limited to ("" all of the principal's). */
-tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
-                       tenant_id tenant, const char *id, struct slice secret, struct diag *diag);
+/* What an API token gives: who it acts as, and what it is limited to ("" all that the principal has): roles, scopes such as
+ * "certificates:read", one tenant. */
+struct token_grant {
+    const char *principal, *roles, *scopes, *only_tenant;
+};
+/* Check an API token "<id>.<secret>". */
+tm_err token_principal(struct token_grant *ret, struct arena *a, struct house *h, tenant_id tenant,
+                       const char *id, struct slice secret, struct diag *diag);
 tm_err token_revoke(struct house *h, tenant_id tenant, const char *id, const char *by, struct diag *diag);
 
 /* ---- refusals before the pipeline: unauthenticated ones are counted and recorded in windows (DESIGN 2.3) ------------------ */
 void refusal_note(struct house *h, tenant_id tenant, enum door door, const char *endpoint, const char *peer,
                   const char *rule, const char *detail);
+/* The same under another event's name, a constant: "session.refused". */
+void refusal_note_as(struct house *h, const char *type, tenant_id tenant, enum door door,
+                     const char *endpoint, const char *peer, const char *rule, const char *detail);

@@ -14,6 +14,7 @@
 enum { REFUSAL_GROUPS = 512 };
 
 struct group {
+    const char *type; /* of the event */
     tenant_id tenant;
     enum door door;
     char endpoint[64], peer[64], rule[64], detail[160];
@@ -45,35 +46,35 @@ void refusals_free(struct refusals *r)
     free(r);
 }
 
-static struct group *find(struct refusals *r, tenant_id tenant, enum door door, const char *endpoint,
-                          const char *peer, const char *rule)
+static struct group *find(struct refusals *r, const char *type, tenant_id tenant, enum door door,
+                          const char *endpoint, const char *peer, const char *rule)
 {
     for (size_t i = 0; i < r->n; i++) {
         struct group *g = &r->v[i];
-        if (g->tenant == tenant && g->door == door && strcmp(g->peer, peer) == 0 &&
-            strcmp(g->rule, rule) == 0 && strcmp(g->endpoint, endpoint) == 0)
+        if (g->tenant == tenant && g->door == door && strcmp(g->type, type) == 0 &&
+            strcmp(g->peer, peer) == 0 && strcmp(g->rule, rule) == 0 && strcmp(g->endpoint, endpoint) == 0)
             return g;
     }
     return NULL;
 }
 
 /* A group for these five, or the catch-all of the table's last places: peer "*". */
-static struct group *group_for(struct refusals *r, tenant_id tenant, enum door door, const char *endpoint,
-                               const char *peer, const char *rule)
+static struct group *group_for(struct refusals *r, const char *type, tenant_id tenant, enum door door,
+                               const char *endpoint, const char *peer, const char *rule)
 {
-    struct group *g = find(r, tenant, door, endpoint, peer, rule);
+    struct group *g = find(r, type, tenant, door, endpoint, peer, rule);
     if (g)
         return g;
     if (r->n >= REFUSAL_GROUPS - 64) {
         peer = "*";
-        g = find(r, tenant, door, endpoint, peer, rule);
+        g = find(r, type, tenant, door, endpoint, peer, rule);
         if (g)
             return g;
         if (r->n == REFUSAL_GROUPS)
             return &r->v[REFUSAL_GROUPS - 1];
     }
     g = &r->v[r->n++];
-    *g = (struct group){.tenant = tenant, .door = door};
+    *g = (struct group){.type = type, .tenant = tenant, .door = door};
     snprintf(g->endpoint, sizeof g->endpoint, "%s", endpoint);
     snprintf(g->peer, sizeof g->peer, "%s", peer);
     snprintf(g->rule, sizeof g->rule, "%s", rule);
@@ -94,6 +95,12 @@ static void put_cut(char *ret, size_t size, const char *text)
 void refusal_note(struct house *h, tenant_id tenant, enum door door, const char *endpoint, const char *peer,
                   const char *rule, const char *detail)
 {
+    refusal_note_as(h, "enrollment.refused", tenant, door, endpoint, peer, rule, detail);
+}
+
+void refusal_note_as(struct house *h, const char *type, tenant_id tenant, enum door door,
+                     const char *endpoint, const char *peer, const char *rule, const char *detail)
+{
     char e[64], p[64], u[64];
     snprintf(e, sizeof e, "%s", endpoint ? endpoint : "");
     snprintf(p, sizeof p, "%s", peer ? peer : "");
@@ -101,7 +108,7 @@ void refusal_note(struct house *h, tenant_id tenant, enum door door, const char 
     struct refusals *r = h->refusals;
     int64_t now = clock_now_ms();
     pthread_mutex_lock(&r->lock);
-    struct group *g = group_for(r, tenant, door, e, p, u);
+    struct group *g = group_for(r, type, tenant, door, e, p, u);
     if (g->count++ == 0)
         g->first = now;
     g->last = now;
@@ -111,7 +118,7 @@ void refusal_note(struct house *h, tenant_id tenant, enum door door, const char 
 
 static tm_err record(struct house *h, const struct group *g, struct diag *diag)
 {
-    log_info(NULL, "enrollment.refused", LOG_S("door", door_names[g->door]), LOG_S("endpoint", g->endpoint),
+    log_info(NULL, g->type, LOG_S("door", door_names[g->door]), LOG_S("endpoint", g->endpoint),
              LOG_S("peer", g->peer), LOG_S("rule", g->rule), LOG_I("count", (int64_t)g->count));
     struct event_field fields[] = {
         {.key = "count", .kind = EVENT_INT, .i = (int64_t)g->count},
@@ -126,7 +133,7 @@ static tm_err record(struct house *h, const struct group *g, struct diag *diag)
     };
     char subject[160];
     snprintf(subject, sizeof subject, "endpoint/%s", g->endpoint);
-    return house_event(h, g->tenant, "enrollment.refused", subject, fields, diag);
+    return house_event(h, g->tenant, g->type, subject, fields, diag);
 }
 
 tm_err refusals_flush(struct house *h, struct diag *diag)

@@ -482,6 +482,14 @@ static tm_err check_filter(struct arena *a, const json_t *doc, struct diag *diag
     return TM_OK;
 }
 
+static tm_err check_provider(struct arena *a, const json_t *doc, struct diag *diag)
+{
+    struct provider_doc d = {0};
+    TM_TRY(json_bind(&d, provider_schema, doc, "", a, diag));
+    TM_TRY(check_name(d.name, diag));
+    return provider_check(&d, diag);
+}
+
 static tm_err check_profile(struct arena *a, const json_t *doc, struct diag *diag)
 {
     (void)a;
@@ -540,6 +548,12 @@ const struct resource_kind resource_kinds[] = {
      .schema = filter_schema,
      .size = sizeof(struct filter_doc),
      .check = check_filter},
+    {.kind = "IdentityProvider",
+     .plural = "identity-providers",
+     .title = "an OpenID Connect provider that people sign in by",
+     .schema = provider_schema,
+     .size = sizeof(struct provider_doc),
+     .check = check_provider},
     {0},
 };
 

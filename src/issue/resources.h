@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "issue/acme_settings.h"
 #include "issue/cmp_settings.h"
+#include "issue/provider_settings.h"
 #include "issue/scep_settings.h"
 #include "policy/enrollment.h"
 struct arena;
@@ -23,7 +24,7 @@ struct resource_kind {
     tm_err (*check)(struct arena *a, const json_t *doc, struct diag *diag);
 };
 extern const struct resource_kind resource_kinds
-    []; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter */
+    []; /* ended by a NULL kind: Tenant, Authority, Profile, Endpoint, TrustSet, Principal, Filter, IdentityProvider … */
 const struct resource_kind *resource_kind_find(const char *kind_or_plural);
 
 enum { AUTHORITY_SHARDS_MAX = 128, LINKS_MAX = 8 };

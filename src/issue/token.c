@@ -39,6 +39,10 @@ static tm_err claims_make(const char **ret, struct arena *a, const struct token_
         put_string(&b, "type", "api");
         put_string(&b, "principal", s->principal);
         put_string(&b, "roles", s->roles);
+        if (s->scopes && s->scopes[0])
+            put_string(&b, "scopes", s->scopes);
+        if (s->only_tenant && s->only_tenant[0])
+            put_string(&b, "tenant", s->only_tenant);
     } else {
         put_string(&b, "type", s->external ? "external" : s->mac ? "mac" : "enrollment");
         put_string(&b, "endpoint", s->endpoint);
@@ -340,24 +344,35 @@ tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, stru
     return e;
 }
 
-tm_err token_principal(char **ret_principal, char **ret_roles, struct arena *a, struct house *h,
-                       tenant_id tenant, const char *id, struct slice secret, struct diag *diag)
+static tm_err grant_member(const char **ret, struct arena *a, const json_t *doc, const char *name)
+{
+    const char *text = json_string_value(json_object_get(doc, name));
+    *ret = arena_strdup(a, text ? text : "");
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+tm_err token_principal(struct token_grant *ret, struct arena *a, struct house *h, tenant_id tenant,
+                       const char *id, struct slice secret, struct diag *diag)
 {
     struct token_row t;
     TM_TRY(token_check(&t, a, h, tenant, id, secret, diag));
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, slice_str(t.claims), 64 << 10, diag));
     const char *type = json_string_value(json_object_get(doc, "type"));
-    const char *principal = json_string_value(json_object_get(doc, "principal"));
-    const char *roles = json_string_value(json_object_get(doc, "roles"));
-    tm_err e = TM_OK;
-    if (!type || strcmp(type, "api") != 0 || !principal)
-        e = diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an API token");
-    if (e == TM_OK) {
-        *ret_principal = arena_strdup(a, principal);
-        *ret_roles = arena_strdup(a, roles ? roles : "");
-        e = *ret_principal && *ret_roles ? TM_OK : TM_ENOMEM;
-    }
+    struct token_grant g;
+    tm_err e = type && strcmp(type, "api") == 0 && json_is_string(json_object_get(doc, "principal"))
+                   ? TM_OK
+                   : diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an API token");
+    if (e == TM_OK)
+        e = grant_member(&g.principal, a, doc, "principal");
+    if (e == TM_OK)
+        e = grant_member(&g.roles, a, doc, "roles");
+    if (e == TM_OK)
+        e = grant_member(&g.scopes, a, doc, "scopes");
+    if (e == TM_OK)
+        e = grant_member(&g.only_tenant, a, doc, "tenant");
+    if (e == TM_OK)
+        *ret = g;
     json_decref(doc);
     return e;
 }

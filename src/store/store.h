@@ -165,6 +165,13 @@ enum object_kind {
     OBJECT_CMP_HOLD,               /* a certificate that its holder put on hold; id: serial, ref: when */
     OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
     OBJECT_PLACE = 32,             /* inventory/place.h; key: its name, ref: the certificate there */
+    OBJECT_USER = 48,              /* src/identity: id: a principal's name, key: its handle */
+    OBJECT_SESSION,                /* owner: the principal */
+    OBJECT_CREDENTIAL,             /* a passkey; owner: the principal */
+    OBJECT_INVITE,                 /* id: the principal */
+    OBJECT_DEVICE_GRANT,    /* a login of the command line; id: hash of the device code, key: user code */
+    OBJECT_PROVIDER_SECRET, /* id: the identity provider's name */
+    OBJECT_TOKEN_USE,       /* id: the API token's */
     OBJECT_DISCOVERY_RUN = 56,     /* discover/run.h; owner: its Scan */
 };
 struct object_row {

@@ -149,6 +149,9 @@ VERBS = {
     "cert hold": ["revokeCertificate"], "ocsp show": ["getOcsp"], "ocsp answer": ["getOcspAnswer"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
     "token create": ["createToken", "createTokens"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
+    "user list": ["listUsers"], "user show": ["getUser"], "user credentials": ["getUser"], "user invite": ["inviteUser"], "user withdraw": ["withdrawInvite"],
+    "user disable": ["setUserState"], "user enable": ["setUserState"], "user sessions": ["listSessions", "endUsersSessions"],
+    "user remove-credential": ["removeUsersPasskey", "removeUsersPassword"],
     "request list": ["listRequests"], "request show": ["getRequest"], "request approve": ["approveRequest"],
     "request reject": ["rejectRequest"],
     "device register": ["putDevice"], "device import": ["importDevices"], "device list": ["listDevices"], "device show": ["getDevice"],
@@ -165,7 +168,8 @@ VERBS = {
     "register show": ["listEvents"], "register key": ["getRegisterKey"],
 }
 # What no command asks for: machines and pages do.
-WITHOUT_COMMAND = {"getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents"}
+WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents"}
 
 
 def test_every_command_has_its_operations(program, document):

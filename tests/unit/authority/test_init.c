@@ -179,14 +179,14 @@ static void test_house_init__admin_token(void **state)
     struct arena *a = arena_new(0);
     struct diag diag = {0};
     struct secret s;
-    char *principal, *roles;
+    struct token_grant grant;
     CHECK_OK(secret_read_file(&s, home.admin_token_file, &diag), diag);
     char *dot = strchr((char *)s.p, '.');
     assert_non_null(dot);
     *dot = '\0';
-    CHECK_OK(token_principal(&principal, &roles, a, h, TENANT_HOUSE, (char *)s.p, slice_str(dot + 1), &diag),
-             diag);
-    assert_string_equal(principal, "admin");
+    CHECK_OK(token_principal(&grant, a, h, TENANT_HOUSE, (char *)s.p, slice_str(dot + 1), &diag), diag);
+    assert_string_equal(grant.principal, "admin");
+    assert_string_equal(grant.scopes, "");
     secret_done(&s);
     arena_free(a);
     house_close(h);
