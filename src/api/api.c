@@ -116,7 +116,7 @@ static tm_err check_query(const struct api_route *r, const struct api_call *c, s
 }
 
 /* "certificates:read", "devices:write", "*:read": a tag of the API's document, or all; who may write may read. */
-bool api_scope_allows(const struct api_call *c, const char *tag, enum http_method method)
+static bool scope_allows(const struct api_call *c, const char *tag, enum http_method method)
 {
     if (!c->scopes || !c->scopes[0])
         return true;
@@ -132,21 +132,28 @@ bool api_scope_allows(const struct api_call *c, const char *tag, enum http_metho
     return false;
 }
 
-static tm_err may_call(const struct api_route *r, const struct api_call *c, struct diag *diag)
+tm_err api_may(const struct api_call *c, unsigned roles, const char *tag, enum http_method method,
+               struct diag *diag)
 {
-    if (!r->roles)
-        return TM_OK;
     if (!c->principal && c->refused != TM_OK) {
         *diag = c->why_refused;
         return c->refused;
     }
-    if (!(c->roles & (r->roles | ROLE_HOUSE_ADMIN)))
+    if (!(c->roles & (roles | ROLE_HOUSE_ADMIN)))
         return diag_fail(diag, c->principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
                          c->principal ? "your roles in this tenant do not allow this"
                                       : "authenticate with a token or a client certificate, or sign in");
-    if (!api_scope_allows(c, r->tag, r->method))
+    if (!scope_allows(c, tag, method))
         return diag_fail(diag, TM_EFORBIDDEN, "token.scope", NULL, "this token is not for %s of %s",
-                         r->method == HTTP_M_GET ? "reading" : "changes", r->tag);
+                         method == HTTP_M_GET ? "reading" : "changes", tag);
+    return TM_OK;
+}
+
+static tm_err may_call(const struct api_route *r, const struct api_call *c, struct diag *diag)
+{
+    if (!r->roles)
+        return TM_OK;
+    TM_TRY(api_may(c, r->roles, r->tag, r->method, diag));
     if ((r->flags & API_SESSION) && !c->session)
         return diag_fail(diag, TM_EFORBIDDEN, "session.needed", NULL,
                          "this is for people who have signed in, not for tokens and certificates");

@@ -119,8 +119,10 @@ tm_err api_query_int(int64_t *ret, const struct api_call *c, const char *name, i
                      struct diag *diag);
 /* Begin a call from an HTTP request: catalog reference (catalog_unref() it), tenant, caller. Reads the store. */
 tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *diag);
-/* Do the scopes of the caller's token let it do this to routes of a tag? */
-bool api_scope_allows(const struct api_call *c, const char *tag, enum http_method method);
+/* May the caller do this: has it one of the roles, and do the scopes of its token let it, which are by tag and reading or writing? TM_EAUTH,
+ * TM_EFORBIDDEN. For routes outside the dispatcher, which asks by itself. */
+tm_err api_may(const struct api_call *c, unsigned roles, const char *tag, enum http_method method,
+               struct diag *diag);
 /* Find the route, check roles, run it, turn an error into a problem document. Always leaves a complete answer. */
 void api_dispatch(struct api_call *c);
 /* The routes as the HTTP server wants them (auth by bearer token, client certificate or unix socket peer, then api_dispatch in the blocking pool). */

@@ -394,15 +394,8 @@ static void open_stream(struct task *t)
 {
     struct bulk *b = TM_CONTAINER(t, struct bulk, open);
     b->err = api_call_open(&b->call, b->request, &b->diag);
-    if (b->err == TM_OK && !b->call.principal && b->call.refused != TM_OK) {
-        b->err = b->call.refused;
-        b->diag = b->call.why_refused;
-    }
-    if (b->err == TM_OK && !api_scope_allows(&b->call, "certificates", HTTP_M_POST))
-        b->err = diag_fail(&b->diag, TM_EFORBIDDEN, "token.scope", NULL, "this token is not for enrollment");
-    if (b->err == TM_OK && !(b->call.roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN)))
-        b->err = diag_fail(&b->diag, b->call.principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
-                           "bulk enrollment needs role operator or admin");
+    if (b->err == TM_OK)
+        b->err = api_may(&b->call, ROLE_ADMIN | ROLE_OPERATOR, "certificates", HTTP_M_POST, &b->diag);
     executor_post(http_request_executor(b->request), &b->opened);
 }
 

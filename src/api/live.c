@@ -38,7 +38,7 @@ struct stream {
     tenant_id tenant;
     char *tenant_name, *principal, *owner_of;
     unsigned roles;
-    char *authorization, *local; /* to be asked again; wiped with the stream */
+    char *authorization, *cookie, *local; /* to be asked again; wiped with the stream */
     uint8_t *client_cert;
     size_t client_cert_n;
     uint64_t pos; /* the next event to tell */
@@ -101,6 +101,7 @@ static void stream_unref(struct stream *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     wipe(s->authorization);
+    wipe(s->cookie);
     free(s->tenant_name);
     free(s->principal);
     free(s->owner_of);
@@ -356,10 +357,13 @@ static struct told *tell(struct look *k, const struct stream *s, uint64_t size)
 /* Is the caller still who it was, and may it still read? Its roles may have changed. */
 static bool still_may(struct look *k, struct stream *s)
 {
-    struct api_call c = {.house = k->live->house, .arena = k->arena, .request_id = ""};
+    struct api_call c = {
+        .house = k->live->house, .arena = k->arena, .request_id = "", .method = HTTP_M_GET, .peer = ""};
     struct diag diag = {0};
     const struct api_credentials who = {.local = s->local,
                                         .authorization = s->authorization,
+                                        .cookie = s->cookie,
+                                        .looking = true,
                                         .client_cert = slice_of(s->client_cert, s->client_cert_n)};
     c.catalog = house_catalog(k->live->house);
     c.tenant = catalog_tenant(c.catalog, s->tenant_name);
@@ -605,7 +609,8 @@ static tm_err keep_caller(struct stream *s, const struct api_call *c, const stru
     const char *local = strncmp(r->peer, "unix:", 5) == 0 ? c->principal : NULL;
     bool ok = keep(&s->tenant_name, c->tenant->name) && keep(&s->principal, c->principal) &&
               keep(&s->owner_of, c->owner_of ? c->owner_of : "") && keep(&s->local, local) &&
-              keep(&s->authorization, http_request_header(r, "Authorization"));
+              keep(&s->authorization, http_request_header(r, "Authorization")) &&
+              keep(&s->cookie, http_request_header(r, "Cookie"));
     if (ok && r->client_cert.n) {
         s->client_cert = malloc(r->client_cert.n);
         ok = s->client_cert != NULL;
@@ -623,10 +628,8 @@ static void ask(struct task *t)
     struct http_request *r = s->request;
     int64_t now = now_ms();
     o->err = api_call_open(&o->call, r, &o->diag);
-    if (o->err == TM_OK && !(o->call.roles & (STREAM_ROLES | ROLE_HOUSE_ADMIN)))
-        o->err = diag_fail(&o->diag, o->call.principal ? TM_EFORBIDDEN : TM_EAUTH, "role", NULL,
-                           o->call.principal ? "your roles in this tenant do not allow this"
-                                             : "authenticate with a token or a client certificate");
+    if (o->err == TM_OK)
+        o->err = api_may(&o->call, STREAM_ROLES, "register", HTTP_M_GET, &o->diag);
     if (o->err == TM_OK && r->query && r->query->name)
         o->err = diag_fail(&o->diag, TM_EINVAL, NULL, "query", "there is no parameter \"%s\" here",
                            r->query->name);

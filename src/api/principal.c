@@ -78,7 +78,7 @@ static void adopt(struct api_call *c, const struct principal *p)
 }
 
 /* "Bearer <id>.<secret>"; the token lives in the house or in the tenant. */
-static tm_err by_token(struct api_call *c, const char *authorization, struct diag *diag)
+static tm_err by_token(struct api_call *c, const char *authorization, bool looking, struct diag *diag)
 {
     if (strncasecmp(authorization, "bearer ", 7) != 0)
         return diag_fail(diag, TM_EAUTH, "api.scheme", "Authorization",
@@ -90,7 +90,8 @@ static tm_err by_token(struct api_call *c, const char *authorization, struct dia
     TM_TRY(api_token(&g, &p, &home, &id, c, slice_trim(slice_str(authorization + 7)), diag));
     adopt(c, p);
     limit(c, g.roles, g.scopes, g.only_tenant);
-    token_used(c->house, home, id, c->peer);
+    if (!looking)
+        token_used(c->house, home, id, c->peer);
     return TM_OK;
 }
 
@@ -175,7 +176,7 @@ static tm_err by_session(struct api_call *c, const struct api_credentials *who, 
     struct session *s = arena_calloc(c->arena, 1, sizeof *s);
     if (!s)
         return TM_ENOMEM;
-    tm_err e = session_find(s, csrf, c->arena, c->house, who->cookie, diag);
+    tm_err e = session_find(s, csrf, c->arena, c->house, who->cookie, !who->looking, diag);
     if (e == TM_ENOTFOUND) {
         diag_clear(diag);
         return e;
@@ -213,7 +214,7 @@ tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, s
         return TM_OK;
     }
     if (who->authorization)
-        return by_token(c, who->authorization, diag);
+        return by_token(c, who->authorization, who->looking, diag);
     if (who->cookie) {
         tm_err e = by_session(c, who, diag);
         if (e != TM_ENOTFOUND)

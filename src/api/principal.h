@@ -10,6 +10,7 @@ struct api_credentials {
     const char *authorization; /* header value, or NULL */
     struct slice client_cert;  /* DER, or empty */
     const char *cookie, *csrf; /* header values, or NULL */
+    bool looking;              /* the house asks again for itself: that is no use of a session or token */
 };
 
 /* Split "/api/v1/tenants/<tenant>/…" into tenant and the bare path; fills c->tenant and c->path. TM_ENOTFOUND for an unknown tenant. */

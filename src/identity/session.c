@@ -192,7 +192,7 @@ static void touch(struct session *s, struct arena *a, struct house *h, int64_t n
 }
 
 tm_err session_find(struct session *ret, char ret_csrf[SESSION_CSRF_TEXT], struct arena *a, struct house *h,
-                    const char *cookie_header, struct diag *diag)
+                    const char *cookie_header, bool use, struct diag *diag)
 {
     struct slice value;
     if (!cookie_value(&value, cookie_header, SESSION_COOKIE))
@@ -216,7 +216,8 @@ tm_err session_find(struct session *ret, char ret_csrf[SESSION_CSRF_TEXT], struc
     if (session_over(&s, now))
         return diag_fail(diag, TM_EAUTH, "session.expired", NULL, "your session has ended; sign in again");
     TM_TRY(csrf_of(ret_csrf, slice_str(dot + 1)));
-    touch(&s, a, h, now);
+    if (use)
+        touch(&s, a, h, now);
     *ret = s;
     return TM_OK;
 }

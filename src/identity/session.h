@@ -46,9 +46,9 @@ struct session_opened {
 /* Begin one: `s` without id, times, hash. In one transaction with `more`, and recorded as session.opened. */
 tm_err session_open(struct session_opened *ret, struct session *s, struct arena *a, struct house *h,
                     const struct effect *more, size_t n_more, struct diag *diag);
-/* The one that a Cookie header names, and its CSRF token. Its use is kept now and then. TM_ENOTFOUND: none is named; TM_EAUTH. */
+/* The one that a Cookie header names, and its CSRF token. With `use` that it was used is kept, now and then. TM_ENOTFOUND: none is named; TM_EAUTH. */
 tm_err session_find(struct session *ret, char ret_csrf[SESSION_CSRF_TEXT], struct arena *a, struct house *h,
-                    const char *cookie_header, struct diag *diag);
+                    const char *cookie_header, bool use, struct diag *diag);
 bool session_over(const struct session *s, int64_t now);
 /* Of one principal, or with `principal` NULL of the tenant, newest last; those that are over left out. `after` and *ret_next page. */
 tm_err sessions_list(struct session **ret, size_t *ret_n, const char **ret_next, struct arena *a,
