@@ -24,7 +24,9 @@ static tm_err feed(struct response *ret, struct slice first, struct slice second
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct target base = {.host = "www.example.org", .path = "/x"};
-    struct response whole, halves;
+    static uint8_t room[2][1024];
+    struct response whole = {.body = room[0], .body_max = sizeof room[0]},
+                    halves = {.body = room[1], .body_max = sizeof room[1]};
     struct target t;
     if (size == 0)
         return 0;
@@ -34,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tm_err b = feed(&halves, slice_sub(rest, 0, cut), slice_sub(rest, cut, rest.n));
     /* Where it was cut means nothing. */
     if (a == TM_OK && b == TM_OK &&
-        (whole.status != halves.status || strcmp(whole.location, halves.location) != 0))
+        (whole.status != halves.status || strcmp(whole.location, halves.location) != 0 ||
+         !slice_eq(slice_of(whole.body, whole.body_n), slice_of(halves.body, halves.body_n))))
         abort();
     if (a == TM_OK && whole.location[0] && target_resolve(&t, &base, whole.location) == TM_OK &&
         (strpbrk(t.path, " \r\n") || t.path[0] != '/' || !t.host[0] || strpbrk(t.host, "/@ \r\n")))

@@ -1,5 +1,6 @@
 """SCEP (RFC 8894) from outside: a small client that can do wrong, strongSwan's pki, certmonger's helper."""
 import base64
+import concurrent.futures
 import datetime
 import hashlib
 import hmac
@@ -206,6 +207,22 @@ def test_pending(house, openssl, approved):
         assert client.open(got, key)[0] == cert
 
 
+def test_pending__copies_at_once(house, openssl, approved):
+    """One request, one approval; every copy is answered."""
+    def pending():
+        return {r["id"] for r in house.cli_json("request", "list", "--status", "pending")}
+
+    client, key, cn, before = scep.Client(house.plain_url, openssl, "/scep/scep-approved"), scep.new_key(), "scep-copies", pending()
+    challenge = token(house, "CN=" + cn, endpoint="scep-approved")
+    message = scep.message(scep.envelope(scep.request(key, cn, challenge), client.ra), scep.self_signed(key, cn), key, scep.PKCS_REQ, cn)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: client.send(message), range(8)))
+    assert {r.status for r in replies} == {scep.PENDING}
+    [mine] = pending() - before
+    house.cli("request", "approve", mine)
+    assert client.open(client.poll(key, cn, cn), key)[0].subject.rfc4514_string() == "CN=" + cn
+
+
 # --- rollover ---
 
 def test_get_next_ca_cert(house, client):
@@ -385,6 +402,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
             answer = b"no JSON"
         if doc["challenge"] == "loose":
             answer = b'{"allow": true, "names": "CN=scep-mdm"}'
+        if doc["challenge"] in ("long", "endless"):
+            answer = json.dumps({"note": "x" * (30000 if doc["challenge"] == "long" else 33000), "allow": True, "names": ["CN=scep-mdm"]}).encode()
         self.send_response(500 if doc["challenge"] == "fail" else 200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
@@ -427,6 +446,10 @@ def test_webhook(house, openssl, key, hook):
     assert client.enroll(key, "scep-mdm", "break").fail == scep.BAD_REQUEST
     assert client.enroll(key, "scep-mdm", "fail").http == 503
     assert client.enroll(key, "scep-mdm", "loose").http == 503, "names that are no list are not no bound at all"
+    # It may say much; what is more than that is not taken for a refusal.
+    own = scep.new_key()
+    assert client.open(client.enroll(own, "scep-mdm", "long"), own)
+    assert client.enroll(scep.new_key(), "scep-mdm", "endless").http == 503
     settings["networks"] = []
     endpoint(house, "scep-mdm", challenges=["webhook"], webhook=settings)
     assert client.enroll(scep.new_key(), "scep-mdm", "signed blob").http == 503
@@ -566,6 +589,8 @@ def storm(house, openssl, tmp_path, count, kills, kind):
     for cn, (key, row, replies) in got.items():
         opened = [scep.unseal(r.envelope, key) if kind == "rsa" else client.open(r, key, password=row["token"]) for r in replies]
         assert {certs[0].serial_number for certs in opened} == {int(issued["CN=" + cn][0], 16)}
+    denied = house.api("GET", "/register/events?type=enrollment.denied&limit=1000").json["items"]
+    assert not any("storm-" in e["body"]["subject"] for e in denied), "who asks again for his own certificate is not refused"
     for cn, (_, row, _) in list(got.items())[:20]:
         stolen = client.enroll(scep.new_key("ec"), cn, row["token"])
         assert stolen.status == scep.FAILURE and "another key" in stolen.text

@@ -107,10 +107,13 @@ static tm_err check_body(struct attempt *t, const struct response *r, const stru
 
 static tm_err run(struct attempt *t)
 {
+    enum { BODY_MAX = 1024 }; /* a key authorization is much shorter */
     struct target to = {.tls = false};
     struct response *r = arena_alloc(t->arena, sizeof *r);
-    if (!r)
+    uint8_t *body = arena_alloc(t->arena, BODY_MAX);
+    if (!r || !body)
         return TM_ENOMEM;
+    *r = (struct response){.body = body, .body_max = BODY_MAX};
     snprintf(to.host, sizeof to.host, "%s", t->identifier->value);
     snprintf(to.path, sizeof to.path, "/.well-known/acme-challenge/%s", t->token);
     for (int i = 0; i <= REDIRECTS_MAX; i++) {

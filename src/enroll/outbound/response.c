@@ -74,11 +74,12 @@ static int on_body(http_parser *p, const char *at, size_t n)
     struct response *o = r->out;
     if (o->complete)
         return 0;
-    size_t room = sizeof o->body - o->body_n;
-    memcpy(o->body + o->body_n, at, n < room ? n : room);
-    o->body_n += n < room ? n : room;
+    size_t room = o->body_max - o->body_n, fits = n < room ? n : room;
+    if (fits)
+        memcpy(o->body + o->body_n, at, fits);
+    o->body_n += fits;
     if (n > room)
-        o->complete = true;
+        o->complete = o->cut = true;
     return 0;
 }
 
@@ -94,7 +95,7 @@ static int on_complete(http_parser *p)
 void response_reader_init(struct response_reader *r, struct response *out)
 {
     *r = (struct response_reader){.out = out};
-    *out = (struct response){.status = 0};
+    *out = (struct response){.body = out->body, .body_max = out->body_max};
     http_parser_init(&r->lib, HTTP_RESPONSE);
     r->lib.data = r;
     http_parser_settings_init(&r->settings);

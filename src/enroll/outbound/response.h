@@ -4,18 +4,19 @@
 #include "base/slice.h"
 #include <stdbool.h>
 
-enum { RESPONSE_BODY_MAX = 1024, RESPONSE_LOCATION_MAX = 2048, RESPONSE_OCTETS_MAX = 64 << 10 };
+enum { RESPONSE_LOCATION_MAX = 2048, RESPONSE_OCTETS_MAX = 64 << 10 };
 
 struct response {
     int status;
     char location[RESPONSE_LOCATION_MAX + 1]; /* "" without one; longer ones are cut and `bad` */
-    uint8_t body[RESPONSE_BODY_MAX];
-    size_t body_n; /* what fits; more is passed over */
+    uint8_t *body;                            /* the caller's */
+    size_t body_max, body_n;
+    bool cut;      /* there was more than fits, which is passed over */
     bool complete; /* nothing further is needed */
 };
 
 struct response_reader;
-/* A reader in memory of the caller's choosing: response_reader_size() octets. */
+/* A reader in memory of the caller's choosing: response_reader_size() octets. Of `out` body and body_max are set, the rest is filled. */
 size_t response_reader_size(void);
 void response_reader_init(struct response_reader *r, struct response *out);
 /* Take octets as they come; empty: the peer has ended. TM_EMALFORMED, TM_ETOOBIG. */

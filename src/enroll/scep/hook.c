@@ -92,7 +92,7 @@ tm_err scep_hook_judge(struct caller *ret, struct arena *a, int status, struct s
     if (status >= 500 || status < 200 || (status >= 300 && status < 400))
         return diag_fail(diag, TM_EUNAVAIL, "scep.webhook", "webhook",
                          "the service that judges challenges answers with status %d", status);
-    bool parsed = status < 300 && json_parse(&doc, body, RESPONSE_BODY_MAX, NULL) == TM_OK;
+    bool parsed = status < 300 && json_parse(&doc, body, SCEP_HOOK_ANSWER_MAX, NULL) == TM_OK;
     bool allow = parsed && json_is_true(json_object_get(doc, "allow"));
     const char *reason = json_string_value(json_object_get(doc, "reason"));
     const json_t *names = json_object_get(doc, "names");

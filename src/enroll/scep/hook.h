@@ -22,7 +22,8 @@ void scep_hook_stop(void);
 /* What an answer means. Fills names, in `a`, where it bounds them. TM_EAUTH: it refuses. TM_EUNAVAIL: it is no answer. */
 tm_err scep_hook_judge(struct caller *ret, struct arena *a, int status, struct slice body, struct diag *diag);
 
-/* hook_call.c: one POST and its answer, blocking, within the settings' timeout. TM_EUNAVAIL. */
+enum { SCEP_HOOK_ANSWER_MAX = 32 << 10 };
+/* hook_call.c: one POST and its answer, blocking, within the settings' timeout. TM_EUNAVAIL, also where the answer is longer than that. */
 tm_err scep_hook_post(struct response *ret, struct arena *a, const struct scep_settings *s, struct slice body,
                       struct diag *diag);
 /* False: exchanges under way end soon, without an answer. */

@@ -136,7 +136,9 @@ static tm_err read_answer(struct exchange *x, struct response *ret)
 {
     uint8_t octets[4096];
     struct response_reader *r = arena_alloc(x->a, response_reader_size());
-    if (!r)
+    *ret =
+        (struct response){.body = arena_alloc(x->a, SCEP_HOOK_ANSWER_MAX), .body_max = SCEP_HOOK_ANSWER_MAX};
+    if (!r || !ret->body)
         return TM_ENOMEM;
     response_reader_init(r, ret);
     while (!ret->complete) {
@@ -147,7 +149,10 @@ static tm_err read_answer(struct exchange *x, struct response *ret)
             return unavailable(x, "it does not answer in time");
         if (rc != 1 && !ended)
             continue;
-        if (response_read(r, slice_of(octets, n)) != TM_OK)
+        tm_err e = response_read(r, slice_of(octets, n));
+        if (e == TM_ETOOBIG || ret->cut)
+            return unavailable(x, "its answer is longer than 32 KiB");
+        if (e != TM_OK)
             return unavailable(x, "its answer is not HTTP");
         if (ended)
             break;

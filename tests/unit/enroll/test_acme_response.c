@@ -6,13 +6,18 @@
 #include "enroll/acme/validate.h"
 #include "enroll/outbound/response.h"
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- answers ---- */
 
+enum { BODY_MAX = 100 };
+
 static tm_err feed(struct response *out, const char *text, size_t step)
 {
+    static uint8_t body[BODY_MAX];
+    *out = (struct response){.body = body, .body_max = sizeof body};
     struct response_reader *r = malloc(response_reader_size());
     assert_non_null(r);
     response_reader_init(r, out);
@@ -75,6 +80,23 @@ static void test_response_read__until_the_end(void **state)
     struct response r;
     assert_int_equal(feed(&r, "HTTP/1.0 200 OK\r\n\r\nhello", 7), TM_OK);
     assert_true(slice_eq_str(slice_of(r.body, r.body_n), "hello"));
+}
+
+static void test_response_read__longer_than_fits(void **state)
+{
+    (void)state;
+    struct response r;
+    char text[BODY_MAX + 100];
+    for (int more = 0; more < 2; more++) {
+        int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY_MAX + more);
+        memset(text + n, 'x', BODY_MAX + 1);
+        text[n + BODY_MAX + more] = '\0';
+        for (size_t step = 1; step < sizeof text; step += 50) {
+            assert_int_equal(feed(&r, text, step), TM_OK);
+            assert_true(r.complete && r.cut == (more == 1));
+            assert_int_equal(r.body_n, BODY_MAX);
+        }
+    }
 }
 
 static void test_response_read__refused(void **state)
@@ -264,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_response_read__redirect),
         cmocka_unit_test(test_response_read__message_behind),
         cmocka_unit_test(test_response_read__until_the_end),
+        cmocka_unit_test(test_response_read__longer_than_fits),
         cmocka_unit_test(test_response_read__refused),
         cmocka_unit_test(test_target_resolve__forms),
         cmocka_unit_test(test_reach_allowed__public_only),
