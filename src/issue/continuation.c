@@ -84,8 +84,10 @@ static tm_err state_make(struct slice *ret, struct issue_request *r)
               slice_str(r->csr && r->csr->format == CSR_CRMF    ? "crmf"
                         : r->csr && r->csr->format == CSR_SPKAC ? "spkac"
                                                                 : "pkcs10"));
-    /* An authorized RA vouched for it; a signature is verified anew. */
-    if (r->csr && r->csr->pop == CSR_POP_RA_VERIFIED && r->e.pop_verified)
+    /* An authorized RA vouched for it, or what it decrypted did; a signature is verified anew. */
+    if (r->e.pop_by_decryption)
+        put_field(&b, "pop", r->e.pop_verified ? SLICE_LIT("decrypted") : SLICE_LIT("pending"));
+    else if (r->csr && r->csr->pop == CSR_POP_RA_VERIFIED && r->e.pop_verified)
         put_field(&b, "pop", SLICE_LIT("ra"));
     put_base64(&b, "caller_cert", r->e.caller.cert);
     put_base64(&b, "predecessor", r->predecessor);
@@ -105,22 +107,24 @@ static tm_err state_make(struct slice *ret, struct issue_request *r)
     return e;
 }
 
-tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r)
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, const char *before)
 {
-    uint8_t id[16];
-    TM_TRY(random_bytes(id, sizeof id));
+    enum { ID_OCTETS = 16 };
+    uint8_t id[SHA256_LEN];
+    const char *key;
+    TM_TRY(continuation_key(&key, r));
+    const struct slice parts[] = {slice_str(key), SLICE_LIT("\0"), text_of(before)};
+    TM_TRY(sha256_many(id, parts, sizeof parts / sizeof *parts));
     int64_t now = clock_now();
     *ret = (struct continuation_row){
-        .id = arena_hex(r->arena, SLICE_ARR(id)),
+        .id = arena_hex(r->arena, slice_of(id, ID_OCTETS)),
+        .key = key,
         .kind = "enrollment",
         .status = "pending",
         .created_at = now,
         .expires_at = now + CONTINUATION_LIFE,
     };
-    if (!ret->id)
-        return TM_ENOMEM;
-    TM_TRY(continuation_key(&ret->key, r));
-    return state_make(&ret->state, r);
+    return ret->id ? state_make(&ret->state, r) : TM_ENOMEM;
 }
 
 static const char *member(json_t *doc, const char *key, struct arena *a)
@@ -155,7 +159,7 @@ static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, s
     const char *trust_set = member(doc, "trust_set", a), *token = member(doc, "token", a),
                *door = member(doc, "door", a);
     const char *kind = member(doc, "kind", a), *caller_kind = member(doc, "caller_kind", a),
-               *format = member(doc, "format", a);
+               *format = member(doc, "format", a), *pop = member(doc, "pop", a);
     ret->authority = member(doc, "authority", a);
     ret->device_id = member(doc, "device", a);
     ret->order = member(doc, "order", a);
@@ -164,7 +168,8 @@ static tm_err restore(struct issue_request *ret, struct arena *a, json_t *doc, s
     e->caller.trust_set = trust_set[0] ? trust_set : NULL;
     e->caller.kind = (enum caller_kind)index_of(caller_kind_names, caller_kind, CALLER_ANONYMOUS);
     e->door = (enum door)index_of(door_names, door, DOOR_REST);
-    e->pop_verified = strcmp(member(doc, "pop", a), "ra") == 0;
+    e->pop_by_decryption = strcmp(pop, "decrypted") == 0 || strcmp(pop, "pending") == 0;
+    e->pop_verified = strcmp(pop, "decrypted") == 0 || strcmp(pop, "ra") == 0;
     e->kind = strcmp(kind, "renew") == 0 ? ENROLL_RENEW : ENROLL_NEW;
     e->caller.device_id = ret->device_id;
     ret->token_id = token[0] ? token : NULL;

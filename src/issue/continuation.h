@@ -11,8 +11,9 @@ enum { CONTINUATION_LIFE = 30 * 86400, CONTINUATION_RETRY = 60 };
 
 /* The key of a request, 64 hex digits, in the request's arena. */
 tm_err continuation_key(const char **ret, struct issue_request *r);
-/* The row for a request that policy pends; id and state in the request's arena. */
-tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r);
+/* The row for a request that policy pends; id and state in the request's arena. The id follows from the key, and from that of the row `before`,
+ * whose time is over (NULL: there is none), so that copies of a request, wherever they arrive, make one row. */
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, const char *before);
 /* The request of a waiting row again, ready for issue_run() with `approved` set; everything in `a`. */
 tm_err continuation_restore(struct issue_request *ret, struct arena *a, const struct continuation_row *row,
                             tenant_id tenant, struct house *h, struct diag *diag);

@@ -30,8 +30,8 @@ struct issue_request {
     struct arena *arena;
     struct enrollment
         e; /* tenant, endpoint, door, profile, kind, caller, request id; the rest may be filled by issue_from_csr() */
-    const struct csr
-        *csr; /* its proof of possession is verified in the crypto pool; NULL: e.pop_verified says it */
+    const struct csr *
+        csr; /* its signature, the proof of possession, is verified in the crypto pool; NULL, or proven otherwise: e.pop_verified says it */
     tenant_id tenant;
     const char *authority;    /* endpoint's override, or NULL */
     struct slice predecessor; /* DER of the certificate being renewed (ENROLL_RENEW); empty: none */

@@ -31,7 +31,6 @@ enum {
     TBS_MAX = 64 << 10,
     TBS_USUAL = 1000,
     CERT_AROUND = 64,
-    IDEMPOTENCY_LIFE = 86400,
 };
 
 /* ---- the end ---- */
@@ -197,8 +196,9 @@ static void not_written(struct run *run)
         answer(run);
         return;
     }
-    bool denied = again == TM_OK && r->decision.verdict == VERDICT_DENY;
-    if (consumable && (denied || conflict_verdict(run) == TM_OK)) {
+    if (again != TM_OK) /* it has its answer, which can't be given now: no refusal */
+        consumable = false;
+    if (consumable && (r->decision.verdict == VERDICT_DENY || conflict_verdict(run) == TM_OK)) {
         finish_denied(run);
         return;
     }
@@ -206,7 +206,7 @@ static void not_written(struct run *run)
         r->diag = run->txn.diag;
     log_error(r->e.request_id, "issue.commit-failed", LOG_S("error", tm_err_name(e)),
               LOG_S("why", r->diag.message));
-    fail(run, e);
+    fail(run, again == TM_OK ? e : again);
 }
 
 static void issued_written(struct task *t)
@@ -299,11 +299,13 @@ static tm_err collect_effects(struct run *run)
                              .expected_version = run->continuation.version,
                              .u.continuation = run->continuation};
     }
-    if (r->also) {
-        size_t n = 0;
+    size_t n = 0;
+    TM_TRY(run_keep_answer(run, &run->effects[run->n_effects], &n));
+    run->n_effects += n;
+    n = 0;
+    if (r->also)
         TM_TRY(r->also(r, &run->effects[run->n_effects], &n));
-        run->n_effects += n;
-    }
+    run->n_effects += n;
     return add_device_effects(run);
 }
 
@@ -394,6 +396,12 @@ static void pending_written(struct task *t)
 {
     struct run *run = TM_CONTAINER(t, struct run, txn.done);
     struct issue_request *r = run->r;
+    bool done = false;
+    /* Another copy of the request was quicker: both wait for the same. */
+    if (run->txn.err == TM_ECONFLICT && run_replay(run, &done) == TM_OK && done) {
+        answer(run);
+        return;
+    }
     if (run->txn.err != TM_OK) {
         r->diag = run->txn.diag;
         fail(run, run->txn.err);
@@ -410,7 +418,7 @@ static void pending_written(struct task *t)
 static void pend(struct run *run)
 {
     struct issue_request *r = run->r;
-    tm_err e = continuation_row_make(&run->continuation, r);
+    tm_err e = continuation_row_make(&run->continuation, r, run->waited);
     if (e == TM_OK)
         e = record_pending(&run->effects[1], r);
     if (e != TM_OK) {

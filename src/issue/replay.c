@@ -1,13 +1,53 @@
 /* Answers given again: a lost reply costs no second certificate. */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "issue/continuation.h"
 #include "issue/house.h"
 #include "issue/run.h"
 #include "policy/profile.h"
 #include <string.h>
 
-enum { TOKEN_REPLAY_WINDOW = 7 * 86400 };
+/* ---- certificates that their profile does not keep ---- */
+
+tm_err run_keep_answer(struct run *run, struct effect *ret, size_t *ret_n)
+{
+    const struct issue_request *r = run->r;
+    /* CMP's transactions keep their answers themselves. */
+    bool keyed = r->e.idempotency_key && r->e.door != DOOR_CMP;
+    *ret_n = 0;
+    if (profile_retention(run->profile) == RETAIN_FULL || (!run->one_time && !keyed))
+        return TM_OK;
+    const char *id = arena_hex(r->arena, SLICE_ARR(r->serial));
+    int64_t life = run->one_time ? TOKEN_REPLAY_WINDOW : IDEMPOTENCY_LIFE;
+    *ret = (struct effect){.kind = EFFECT_OBJECT_PUT, .tenant = r->tenant};
+    ret->u.object.row = (struct object_row){.kind = OBJECT_ANSWER,
+                                            .id = id,
+                                            .owner = "",
+                                            .key = "",
+                                            .ref = "",
+                                            .created_at = run->facts.now,
+                                            .keep_until = run->facts.now + life,
+                                            .state = r->cert};
+    *ret_n = 1;
+    return id ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err find_answer(struct slice *ret, const struct issue_request *r,
+                          const uint8_t serial[CERT_SERIAL_LEN])
+{
+    struct store_read q = {.kind = READ_OBJECT,
+                           .object_kind = OBJECT_ANSWER,
+                           .tenant = r->tenant,
+                           .arena = r->arena,
+                           .name = arena_hex(r->arena, slice_of(serial, CERT_SERIAL_LEN))};
+    tm_err e = q.name ? store_read_now(r->house->store, &q) : TM_ENOMEM;
+    if (e == TM_OK)
+        *ret = q.objects[0].state;
+    return e == TM_ENOTFOUND ? TM_OK : e;
+}
+
+/* ---- answers given again ---- */
 
 /* Answer with a certificate issued before; `kept`: its DER, where not the inventory has it. TM_ENOTFOUND when it was not kept. */
 static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN], struct slice kept)
@@ -22,6 +62,8 @@ static tm_err replay(struct run *run, const uint8_t serial[CERT_SERIAL_LEN], str
     }
     if (q.certs[0].der.n == 0)
         q.certs[0].der = kept;
+    if (q.certs[0].der.n == 0)
+        TM_TRY(find_answer(&q.certs[0].der, r, serial));
     if (q.certs[0].der.n == 0)
         return diag_fail(&r->diag, TM_ENOTFOUND, "replay", NULL,
                          "the certificate was issued, but its profile does not keep it");
@@ -92,7 +134,8 @@ static tm_err replay_token(struct run *run, bool *ret_done)
     uint8_t spki[SHA256_LEN];
     static const uint8_t none[SHA256_LEN];
     TM_TRY(sha256(spki, r->e.spki.der));
-    if (memcmp(t->bound_spki, none, sizeof none) == 0 || t->max_uses != 1)
+    run->one_time = t->max_uses == 1;
+    if (memcmp(t->bound_spki, none, sizeof none) == 0 || !run->one_time)
         return TM_OK;
     if (memcmp(t->bound_spki, spki, sizeof spki) != 0) {
         run_deny(run, TM_EFORBIDDEN, "token.bound",
@@ -125,6 +168,7 @@ static tm_err resume(struct run *run, bool *ret_done)
         return e;
     }
     const struct continuation_row *row = &q.continuations[0];
+    run->waited = row->id;
     if (row->expires_at < clock_now())
         return TM_OK;
     if (strcmp(row->status, "rejected") == 0) {

@@ -12,7 +12,9 @@ struct catalog;
 struct cert;
 struct profile;
 
-enum { EFFECTS_MAX = 8 + ISSUE_ALSO_MAX };
+enum { EFFECTS_MAX = 9 + ISSUE_ALSO_MAX };
+/* How long who has the same secret and key is answered with the same certificate. */
+enum { TOKEN_REPLAY_WINDOW = 7 * 86400, IDEMPOTENCY_LIFE = 86400 };
 
 struct run {
     struct issue_request *r;
@@ -30,6 +32,8 @@ struct run {
     struct store_txn txn;
     struct effect effects[EFFECTS_MAX];
     size_t n_effects;
+    const char *waited;   /* id of an earlier request for the same, which is over; NULL: none */
+    bool one_time;        /* its token is for one certificate */
     size_t device_effect; /* index of the state change, EFFECTS_MAX when there is none */
     bool in_flight;
 };
@@ -42,3 +46,5 @@ tm_err run_set_chain(struct run *run, const struct authority *x);
 /* Has the request been answered before? Its idempotency key, its one-time token, or its place among those that wait says so. Then *ret_done
  * and the answer stands in the request; a verdict DENY in its decision; or neither. Reads the store, blocking. */
 tm_err run_replay(struct run *run, bool *ret_done);
+/* Keep the certificate just made for those who ask again, where its profile does not: *ret_n effects, none or one. */
+tm_err run_keep_answer(struct run *run, struct effect *ret, size_t *ret_n);

@@ -94,7 +94,10 @@ struct enrollment {
 
     struct spki spki; /* the key to be certified */
     struct pubkey_info key;
-    bool pop_verified;          /* possession proven by signature (or key generated here) */
+    bool pop_verified; /* possession proven (or key generated here) */
+    bool
+        pop_by_decryption; /* by decrypting, not signing; pending where it is not verified: nobody gets the certificate in another form
+                                   than encrypted to its key */
     enum key_origin key_origin; /* as far as evidence proves it; UNKNOWN otherwise */
 
     struct slice subject;          /* requested Name TLV; empty slice when none */

@@ -3,11 +3,29 @@
 
 tm_err rule_possession(struct deciding *s)
 {
+    if (s->e->pop_by_decryption && !s->e->pop_verified) {
+        APPLIED(s, "key.possession",
+                "possession of the private key is pending: the certificate goes out encrypted to it");
+        return TM_OK;
+    }
     if (!s->e->pop_verified)
         return REFUSE(s, TM_EBADSIG, "key.possession", "possession of the private key was not proven",
                       "the request carries no proof of possession that verifies");
     PASS(s, "key.possession", "possession of the private key is proven");
     return TM_OK;
+}
+
+/* Who decrypts has shown that the key decrypts, and not that its holder signs with it (RFC 4211 4). */
+static tm_err check_decryption(struct deciding *s)
+{
+    const unsigned transport = KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT, agreement = KU_KEY_AGREEMENT;
+    unsigned usage = s->p->key_usage;
+    if ((s->key->can_encipher && (usage & transport)) || (s->key->can_agree && (usage & agreement)))
+        return TM_OK;
+    return REFUSE(s, TM_EDENIED, "key.possession",
+                  "this profile's keys are not for encryption; prove possession by a signature",
+                  "possession of ", s->key->name,
+                  " is proven by decrypting, and the profile has no key usage for that");
 }
 
 tm_err rule_key_algorithm(struct deciding *s)
@@ -24,7 +42,7 @@ tm_err rule_key_algorithm(struct deciding *s)
                       what, "; allowed are ", s->p->keys_text);
     PASS(s, "key.algorithm", what, " is among ", s->p->keys_text);
     s->d->plan.spki = s->e->spki.der;
-    return TM_OK;
+    return s->e->pop_by_decryption ? check_decryption(s) : TM_OK;
 }
 
 tm_err rule_key_origin(struct deciding *s)

@@ -156,13 +156,14 @@ enum object_kind {
     OBJECT_ACME_ACCOUNT = 1,
     OBJECT_ACME_ORDER,
     OBJECT_ACME_AUTHZ,
-    OBJECT_RENEWAL_WINDOW,         /* issue/renewal.h; id: serial */
-    OBJECT_ACME_STAR_CERT,         /* a certificate of an order that renews itself; id: serial */
-    OBJECT_SCEP_TRANSACTION = 16,  /* the SCEP door's, kept the same way; key: of its one-time challenge */
-    OBJECT_REVOCATION,             /* jobs of status/revocation.h; key: of the request */
-    OBJECT_REVOCATION_SERIALS,     /* their serials, packed; owner: the job */
-    OBJECT_CMP_TRANSACTION = 24,   /* the CMP door's; due: its certificate is not confirmed */
-    OBJECT_CMP_HOLD,               /* a certificate that its holder put on hold; id: serial, ref: when */
+    OBJECT_RENEWAL_WINDOW,        /* issue/renewal.h; id: serial */
+    OBJECT_ACME_STAR_CERT,        /* a certificate of an order that renews itself; id: serial */
+    OBJECT_SCEP_TRANSACTION = 16, /* the SCEP door's, kept the same way; key: of its one-time challenge */
+    OBJECT_REVOCATION,            /* jobs of status/revocation.h; key: of the request */
+    OBJECT_REVOCATION_SERIALS,    /* their serials, packed; owner: the job */
+    OBJECT_CMP_TRANSACTION = 24,  /* the CMP door's; due: its certificate is not confirmed */
+    OBJECT_CMP_HOLD,              /* a certificate that its holder put on hold; id: serial, ref: when */
+    OBJECT_ANSWER, /* a certificate that the inventory does not keep, for who asks once more for it; id: serial */
     OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
     OBJECT_PLACE = 32,             /* inventory/place.h; key: its name, ref: the certificate there */
     OBJECT_USER = 48,              /* src/identity: id: a principal's name, key: its handle */

@@ -77,3 +77,18 @@ def test_given_up__while_it_waits(house):
     error = message("error", seq(seq(integer(2))), by, transaction=transaction, recip_nonce=reply.nonce)
     assert post(house, error, "cmp-gives-up").body == "pkiconf"
     assert mine() == []
+
+
+def test_copies__that_wait(house):
+    """One request for those who approve, and the same answer to all."""
+    profile = {k: v for k, v in house.cli_json("get", "profiles", "server-internal-1y").items() if k != "version"}
+    profile.update(name="cmp-waits", approval={"required": True, "roles": ["operator", "admin"]})
+    assert house.api("PUT", "/resources/profiles/cmp-waits", profile).status in (200, 201)
+    endpoint = {"kind": "Endpoint", "name": "cmp-waits", "protocol": "cmp", "profiles": ["cmp-waits"], "authentication": {"token": True}}
+    assert house.api("PUT", "/resources/endpoints/cmp-waits", endpoint).status in (200, 201)
+    made = house.cli_json("token", "create", "--for", "cmp", "--endpoint", "cmp-waits", "--profile", "cmp-waits")
+    ask = message("ir", seq(request(ec.generate_private_key(ec.SECP256R1()), name("waits"))), Mac(made["id"], made["secret"]))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: post(house, ask, "cmp-waits"), range(8)))
+    assert {r.status for r in replies} == {3} and len({r.der for r in replies}) == 1, replies
+    assert len([r for r in house.cli_json("request", "list", "--status", "pending") if r["request"]["endpoint"] == "cmp-waits"]) == 1

@@ -1,9 +1,13 @@
 /* What comes of a request: issued, refused, waiting, answered again, lost on the way; each as the store and the register have it. */
 #include "base/digest.h"
 #include "base/task.h"
+#include "issue/continuation.h"
 #include "issue/jobs.h"
 #include "issue_test.h"
 #include "x509/crl.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static const char usual[] = "server-internal-1y";
@@ -179,6 +183,51 @@ static void test_approve__issues_what_was_asked_for(void **state)
     arena_free(a);
 }
 
+static void *ask_at_once(void *der)
+{
+    struct arena *a = arena_new(0);
+    struct issue_request *r = ask_csr(a, *(struct slice *)der);
+    assert_int_equal(r->outcome, ISSUE_PENDING);
+    char *id = strdup(r->pending_id);
+    arena_free(a);
+    return id;
+}
+
+/* One request, one approval, however many copies came at once. */
+static void test_pend__copies_wait_for_the_same(void **state)
+{
+    (void)state;
+    enum { COPIES = 8 };
+    struct arena *a = arena_new(0);
+    const char *names[] = {"DNS:copies.example.org"};
+    struct slice der = make_csr(a, "CN=copies.example.org", names, 1);
+    size_t before = events_of(a, TENANT_DEFAULT, "enrollment.pending");
+    pthread_t threads[COPIES];
+    void *id[COPIES];
+    put_watched();
+    for (size_t i = 0; i < COPIES; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_at_once, &der), 0);
+    for (size_t i = 0; i < COPIES; i++)
+        assert_int_equal(pthread_join(threads[i], &id[i]), 0);
+    for (size_t i = 0; i < COPIES; i++) {
+        assert_string_equal(id[i], id[0]);
+        if (i)
+            free(id[i]);
+    }
+    free(id[0]);
+    assert_int_equal(events_of(a, TENANT_DEFAULT, "enrollment.pending"), before + 1);
+    /* Once the time of one is over, another takes its place. */
+    struct issue_request *r = ask_csr(a, der);
+    struct continuation_row one, same, next;
+    CHECK_OK(continuation_row_make(&one, r, NULL), r->diag);
+    CHECK_OK(continuation_row_make(&same, r, NULL), r->diag);
+    CHECK_OK(continuation_row_make(&next, r, one.id), r->diag);
+    assert_string_equal(one.id, r->pending_id);
+    assert_string_equal(one.id, same.id);
+    assert_string_not_equal(one.id, next.id);
+    arena_free(a);
+}
+
 static void test_reject__is_told_to_who_asks_again(void **state)
 {
     (void)state;
@@ -323,6 +372,49 @@ static void test_copies__token(void **state)
     arena_free(a);
 }
 
+/* The inventory keeps no certificate, but who asks again with the same secret and key, or the same idempotency key, gets it for a while. */
+static void test_replay__of_what_is_not_kept(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct cert_row row = {0};
+    size_t denied = events_of(a, TENANT_DEFAULT, "enrollment.denied");
+    for (int i = 0; i < 2; i++) {
+        struct slice spki = fresh_spki(a);
+        struct issue_request *first = request_for(a, spki, "forgets", "forgotten.example.org"),
+                             *again = request_for(a, spki, "forgets", "forgotten.example.org"),
+                             *copy = request_for(a, spki, "forgets", "forgotten.example.org");
+        put("Profile",
+            "{\"kind\":\"Profile\",\"name\":\"forgets\",\"authority\":\"issuing-ca\",\"lifetime\":{\"default\":\"30d\"},"
+            "\"subject\":{\"allow\":[{\"attr\":\"CN\"}]},\"san\":{\"allow\":{\"dns\":{}}},"
+            "\"retention\":{\"level\":\"metadata\"}}");
+        if (i == 0)
+            first->token_id = again->token_id = copy->token_id = new_token(a);
+        else
+            first->e.idempotency_key = again->e.idempotency_key = copy->e.idempotency_key = "forgotten/1";
+        issue_run(first);
+        assert_issued(first);
+        assert_int_equal(stored(a, first->serial, &row), TM_OK);
+        assert_int_equal(row.der.n, 0);
+        issue_run(again);
+        assert_same_answer(first, again);
+        if (i == 1)
+            continue;
+        /* One that was as quick finds its secret used when it commits. */
+        copy->token_id = new_token(a);
+        quicker = (struct effect){.kind = EFFECT_TOKEN_USE, .tenant = TENANT_DEFAULT};
+        quicker.u.token.now = quicker.u.token.row.bound_at = clock_now();
+        quicker.u.token.row.id = copy->token_id;
+        assert_int_equal(sha256(quicker.u.token.row.bound_spki, spki), TM_OK);
+        memcpy(quicker.u.token.row.bound_cert, first->serial, CERT_SERIAL_LEN);
+        copy->also = be_quicker;
+        issue_run(copy);
+        assert_same_answer(first, copy);
+    }
+    assert_int_equal(events_of(a, TENANT_DEFAULT, "enrollment.denied"), denied);
+    arena_free(a);
+}
+
 static void test_copies__idempotency_key(void **state)
 {
     (void)state;
@@ -444,10 +536,12 @@ int main(void)
         cmocka_unit_test(test_quota__the_window_is_full),
         cmocka_unit_test(test_idempotency__answered_again),
         cmocka_unit_test(test_approve__issues_what_was_asked_for),
+        cmocka_unit_test(test_pend__copies_wait_for_the_same),
         cmocka_unit_test(test_reject__is_told_to_who_asks_again),
         cmocka_unit_test(test_orphan__a_signature_without_its_certificate),
         cmocka_unit_test(test_also__that_fails_costs_nothing),
         cmocka_unit_test(test_copies__token),
+        cmocka_unit_test(test_replay__of_what_is_not_kept),
         cmocka_unit_test(test_copies__idempotency_key),
         cmocka_unit_test(test_stop__each_is_whole_or_refused),
         cmocka_unit_test(test_revoke__once_and_with_its_event),

@@ -122,13 +122,28 @@ static void test_policy_decide__key(void **state)
     b.s.e.pop_verified = false;
     expect_deny(&b, "key.possession");
     assert_int_equal(b.d->err, TM_EBADSIG);
+    /* Who can decrypt has a key for that, and nothing else is shown. */
+    b.s.e.pop_by_decryption = true;
+    expect_deny(&b, "key.possession");
+    assert_int_equal(b.d->err, TM_EDENIED);
     b.s.e.pop_verified = true;
+    expect_deny(&b, "key.possession");
+    b.s.e.pop_by_decryption = false;
     b.s.f.quality = (struct key_quality){"key.roca", "the modulus has the ROCA fingerprint"};
     expect_deny(&b, "key.roca");
     b.s.f.quality.rule = NULL;
     b.s.f.key_used_elsewhere = true;
     b.s.f.key_used_by = "CN=other";
     expect_deny(&b, "key.reuse");
+    bench_close(&b);
+
+    open_subject_any(&b, "\"usage\":{\"key-usage\":[\"keyAgreement\",\"keyEncipherment\"]}");
+    b.s.e.pop_by_decryption = true;
+    for (int proven = 0; proven < 2; proven++) {
+        b.s.e.pop_verified = proven == 1;
+        b.s.e.key.alg = KEY_ALG_EC_P256;
+        expect_issue(&b);
+    }
     bench_close(&b);
 
     open_subject_any(&b, "\"key\":{\"quality\":false,\"reuse\":\"any\"}");
