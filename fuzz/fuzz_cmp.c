@@ -49,6 +49,8 @@ static void read_lists(struct slice der)
     }
     if (read_ok(cmp_polls_read(polls, CMP_ITEMS_MAX, &n, der, &diag), &diag))
         at_most(n, CMP_ITEMS_MAX);
+    if (read_ok(cmp_pop_responses_read(inner, CMP_NESTED_MAX, &n, der, &diag), &diag))
+        at_most(n, CMP_NESTED_MAX);
     if (read_ok(cmp_nested_read(inner, CMP_NESTED_MAX, &n, der, &diag), &diag))
         at_most(n, CMP_NESTED_MAX);
     if (read_ok(cmp_crl_statuses_read(crls, CMP_ITEMS_MAX, &n, der, &diag), &diag))

@@ -72,7 +72,7 @@ static void fuzz_tbs(struct slice s, unsigned flags)
     arena_free(a);
     must_be(envelope_check_ocsp(&e, s, NOW, NULL));
     must_be(envelope_check_cms(&e, NULL, s, (struct slice){0}, NOW, NULL));
-    must_be(envelope_check_cmp(&e, NULL, s, NOW, NULL));
+    must_be(envelope_check_cmp(&e, NULL, s, s, NOW, NULL));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

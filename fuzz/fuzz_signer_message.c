@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
+#include "keys/cms.h"
 #include "keys/envelope.h"
 #include "keys/internal.h"
 #include "keys/known.h"
@@ -21,6 +22,9 @@ enum { NOW = 1795219200 }; /* 2026-11-21 */
 
 #include "signer_message.h"
 
+/* What certificates are encrypted with, each with the next. */
+static const uint8_t opening[2 * CMS_KEY_LEN];
+
 static void known_only(struct slice der)
 {
     uint8_t hash[SHA256_LEN];
@@ -34,6 +38,17 @@ static void known_only(struct slice der)
         if (memcmp(hash, good_tbs[i], sizeof hash) == 0)
             return;
     abort();
+}
+
+static void known_inside(const struct cmp_cert_answer *a)
+{
+    struct arena *arena = arena_new(0);
+    struct slice der;
+    tm_err err = arena ? cms_open(&der, arena, &a->cipher, slice_of(opening, CMS_KEY_LEN), a->encrypted_cert)
+                       : TM_ENOMEM;
+    if (err == TM_OK)
+        known_only(der);
+    arena_free(arena);
 }
 
 static void look_again(struct slice message, unsigned depth)
@@ -56,6 +71,8 @@ static void look_again(struct slice message, unsigned depth)
             known_only(a.ca_pubs[i]);
         if (a.cert.n)
             known_only(a.cert);
+        if (a.encrypted_cert.n)
+            known_inside(&a);
     }
     if (m[depth].body == CMP_GENP && cmp_infos_read(info, CMP_INFO_MAX, &n, content, NULL) == TM_OK)
         for (size_t i = 0, k; i < n; i++) {
@@ -114,7 +131,7 @@ static void judge(const struct envelope *e, struct known *known, unsigned kind, 
 {
     static struct slice v[64];
     size_t n = 0;
-    tm_err err = kind == 0   ? envelope_check_cmp(e, known, s, NOW, NULL)
+    tm_err err = kind == 0   ? envelope_check_cmp(e, known, s, SLICE_ARR(opening), NOW, NULL)
                  : kind == 1 ? ask_cms(e, known, OID_SIGNED_DATA, s)
                  : kind == 2 ? ask_cms(e, known, OID_CT_PKI_RESPONSE, s)
                              : ask_attributes(e, known, s);

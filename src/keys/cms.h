@@ -37,3 +37,16 @@ tm_err cms_seal(struct buf *out, struct slice recipient, enum oid cipher, bool o
 /* The same for who knows a password (RFC 3211): PBKDF2, AES-256 around the key. */
 tm_err cms_seal_password(struct buf *out, struct slice password, enum oid cipher, enum oid content_type,
                          struct slice content, struct diag *diag);
+
+/* ---- for keys without a certificate ---- */
+
+enum { CMS_KEY_LEN = 32 };
+/* Can anything be encrypted to this key? RSA, or EC by key agreement. TM_EUNSUPPORTED, or what pubkey_info() says. */
+tm_err cms_key_takes(const struct spki *key, bool *ret_rsa, struct diag *diag);
+/* EnvelopedData (without a ContentInfo around it) of `content` as id-data: AES-256-CBC, its key by RSA-OAEP with SHA-256 or by ephemeral ECDH with
+ * AES-256 key wrap (RFC 5753). The recipient is named by `issuer_serial`, an IssuerAndSerialNumber TLV, or where that is empty by the key's
+ * identifier. Appended; *ret_key is the key of the content. TM_EUNSUPPORTED as above. */
+tm_err cms_seal_to_key(struct buf *out, uint8_t ret_key[CMS_KEY_LEN], const struct spki *to,
+                       struct slice issuer_serial, struct slice content, struct diag *diag);
+/* Octets encrypted to an RSA key directly (PKCS #1 v1.5), appended. TM_ETOOBIG where they don't fit, TM_EUNSUPPORTED for other keys. */
+tm_err cms_encrypt_to_key(struct buf *out, const struct spki *to, struct slice content, struct diag *diag);

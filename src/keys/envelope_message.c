@@ -1,9 +1,11 @@
 /* Messages that an RA signs (docs/adr/0004): CMS signed attributes and CMP answers. A taken-over server may have them signed, so they hand out
  * nothing that could not come from here (docs/adr/0008). */
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/text.h"
 #include "der/oid.h"
 #include "der/reader.h"
+#include "keys/cms.h"
 #include "keys/internal.h"
 #include "keys/known.h"
 #include "keys/pubkey.h"
@@ -251,13 +253,35 @@ tm_err envelope_check_cms(const struct envelope *e, struct known *known, struct 
 
 /* ---- CMP ---- */
 
+/* A certificate that only its holder can read (RFC 9810 5.2.8.3.2) the signer reads with the key of the content, which has to be shown: one for
+ * each such certificate of the message. Another key in the envelope opens it to nothing that makes sense. */
+static tm_err check_encrypted(const struct envelope *e, struct known *known, const struct cmp_cert_answer *a,
+                              struct slice *keys, struct diag *diag)
+{
+    struct slice key = slice_sub(*keys, 0, CMS_KEY_LEN), der;
+    if (keys->n < CMS_KEY_LEN)
+        return diag_fail(diag, TM_EDENIED, "envelope.encrypted-cert", "encryptedCert",
+                         "key %s hands out no certificate that it is not shown", e->key_id);
+    *keys = slice_sub(*keys, CMS_KEY_LEN, keys->n);
+    struct arena *arena = arena_new(0);
+    tm_err err = arena ? cms_open(&der, arena, &a->cipher, key, a->encrypted_cert) : TM_ENOMEM;
+    if (err == TM_OK)
+        err = check_issued(e, known, der, diag);
+    else if (err != TM_ENOMEM)
+        err = not_that(diag, "RFC 9810 5.3.4", "a certificate under the key shown");
+    arena_free(arena);
+    return err;
+}
+
 static tm_err check_cert_response(const struct envelope *e, struct known *known, struct slice content,
-                                  struct diag *diag)
+                                  struct slice *keys, struct diag *diag)
 {
     struct cmp_cert_answer a;
     if (cmp_cert_response_read(&a, content, NULL) != TM_OK)
         return not_that(diag, "RFC 9810 5.3.4", "a CertRepMessage as it is made here");
     TM_TRY(check_cas(e, known, a.ca_pubs, a.n_ca_pubs, diag));
+    if (a.encrypted_cert.n)
+        return check_encrypted(e, known, &a, keys, diag);
     return a.cert.n ? check_issued(e, known, a.cert, diag) : TM_OK;
 }
 
@@ -333,11 +357,11 @@ static bool plain_header(const struct cmp_message *m)
 }
 
 static tm_err check_message(const struct envelope *e, struct known *known, const struct cmp_message *m,
-                            unsigned depth, struct diag *diag);
+                            struct slice *keys, unsigned depth, struct diag *diag);
 
 /* RFC 9483 5.2.2.2: answers to a batch, each under its own protection. */
 static tm_err check_nested(const struct envelope *e, struct known *known, struct slice content,
-                           unsigned depth, struct diag *diag)
+                           struct slice *keys, unsigned depth, struct diag *diag)
 {
     struct slice v[CMP_NESTED_MAX];
     size_t n = 0;
@@ -347,15 +371,16 @@ static tm_err check_nested(const struct envelope *e, struct known *known, struct
         struct cmp_message inner;
         if (cmp_message_parse(&inner, v[i], NULL) != TM_OK)
             return not_that(diag, "RFC 9810 5.1.3.4", "a PKIMessage");
-        TM_TRY(check_message(e, known, &inner, depth + 1, diag));
+        TM_TRY(check_message(e, known, &inner, keys, depth + 1, diag));
     }
     return TM_OK;
 }
 
 /* Bodies that the house sends; it asks nobody for anything. */
 static tm_err check_message(const struct envelope *e, struct known *known, const struct cmp_message *m,
-                            unsigned depth, struct diag *diag)
+                            struct slice *keys, unsigned depth, struct diag *diag)
 {
+    struct cmp_challenge challenge;
     tm_err err = TM_EMALFORMED;
     if (!plain_header(m))
         return not_that(diag, "RFC 9810 5.1.1", "a header as it is made here");
@@ -363,16 +388,19 @@ static tm_err check_message(const struct envelope *e, struct known *known, const
     case CMP_IP:
     case CMP_CP:
     case CMP_KUP:
-        return check_cert_response(e, known, m->content, diag);
+        return check_cert_response(e, known, m->content, keys, diag);
     case CMP_GENP:
         return check_general(e, known, m->content, diag);
     case CMP_NESTED:
-        return check_nested(e, known, m->content, depth, diag);
+        return check_nested(e, known, m->content, keys, depth, diag);
     case CMP_RP:
         err = cmp_revocation_response_read(m->content, NULL);
         break;
     case CMP_ERROR:
         err = cmp_error_read(m->content, NULL);
+        break;
+    case CMP_POPDECC:
+        err = cmp_challenge_read(&challenge, m->content, NULL);
         break;
     case CMP_POLLREP:
         err = cmp_poll_response_read(m->content, NULL);
@@ -387,8 +415,8 @@ static tm_err check_message(const struct envelope *e, struct known *known, const
 }
 
 /* ProtectedPart ::= SEQUENCE { header PKIHeader, body PKIBody }: a PKIMessage without what is optional in it. */
-tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct slice tbs, int64_t now,
-                          struct diag *diag)
+tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct slice tbs, struct slice keys,
+                          int64_t now, struct diag *diag)
 {
     struct cmp_message m;
     TM_TRY(envelope_check_allowed(e, SIGN_CMP, diag));
@@ -397,5 +425,5 @@ tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct 
     if (m.time && (m.time < now - CLOCK_SLACK || m.time > now + CLOCK_SLACK))
         return diag_fail(diag, TM_EDENIED, "envelope.cmp", "messageTime",
                          "key %s signs messages of this hour only", e->key_id);
-    return check_message(e, known, &m, 0, diag);
+    return check_message(e, known, &m, &keys, 0, diag);
 }

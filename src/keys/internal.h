@@ -59,5 +59,6 @@ tm_err envelope_check_ocsp(const struct envelope *e, struct slice tbs, int64_t n
 struct known;
 tm_err envelope_check_cms(const struct envelope *e, struct known *known, struct slice tbs,
                           struct slice content, int64_t now, struct diag *diag);
-tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct slice tbs, int64_t now,
-                          struct diag *diag);
+/* `keys`: CMS_KEY_LEN octets for each certificate in the message that is encrypted, in their order. */
+tm_err envelope_check_cmp(const struct envelope *e, struct known *known, struct slice tbs, struct slice keys,
+                          int64_t now, struct diag *diag);

@@ -97,7 +97,8 @@ struct sign_op {
     struct slice
         proof; /* checkpoint: the consistency proof from the last signed size, 32-octet hashes in a row */
     struct slice
-        content; /* cms: what the attributes' digest is of, where the signer wants to see it: certificates to come, PKIResponses (docs/adr/0008) */
+        content; /* cms: what the attributes' digest is of, where the signer wants to see it: certificates to come, PKIResponses (docs/adr/0008);
+                    cmp: the keys of certificates that are encrypted, CMS_KEY_LEN octets each */
     bool
         adopt_serial; /* ca only, and only in an in-process signer: keep the serial given (self-signed roots, ceremonies) */
     bool

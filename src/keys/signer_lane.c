@@ -144,7 +144,7 @@ static tm_err check_and_fill(struct batch *b, struct core_job *job, enum sig_alg
     case SIGN_CMS:
         return envelope_check_cms(&b->env, b->key->shared->known, op->tbs, op->content, now, &r->diag);
     case SIGN_CMP:
-        return envelope_check_cmp(&b->env, b->key->shared->known, op->tbs, now, &r->diag);
+        return envelope_check_cmp(&b->env, b->key->shared->known, op->tbs, op->content, now, &r->diag);
     default:
         return diag_fail(&r->diag, TM_EUNSUPPORTED, "signer.kind", NULL, "this signer does not do that");
     }

@@ -45,7 +45,7 @@ static tm_err open_state(void **ret, struct trace_text *t)
 
 static bool begins(unsigned body)
 {
-    return body != CMP_CERTCONF && body != CMP_POLLREQ && body != CMP_ERROR;
+    return body != CMP_CERTCONF && body != CMP_POLLREQ && body != CMP_POPDECR && body != CMP_ERROR;
 }
 
 static struct cmp_seen *transaction(struct cmp_state *s, const struct cmp_message *m, unsigned number)
@@ -139,6 +139,7 @@ static void step(void *state, struct trace_text *t, const struct trace_exchange 
 static const char *const states[] = {
     [CMP_SEEN_ASKED] = "got no answer",
     [CMP_SEEN_ANSWERED] = "was answered",
+    [CMP_SEEN_CHALLENGED] = "was to decrypt a number first, and did not",
     [CMP_SEEN_WAITING] = "waits: approve it, or let the client ask again",
     [CMP_SEEN_UNCONFIRMED] =
         "has its certificate and did NOT confirm it: it will be revoked unless the endpoint keeps such",

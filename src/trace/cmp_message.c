@@ -253,6 +253,9 @@ static void say_body(struct trace_text *t, const struct cmp_message *m, bool ans
     case CMP_POLLREQ:
         say_polls(t, m->content);
         break;
+    case CMP_POPDECR:
+        trace_say(t, "proves", "possession of the key by the number that it has decrypted");
+        break;
     case CMP_GENM:
     case CMP_GENP:
         say_infos(t, m, answer);
@@ -292,7 +295,8 @@ static const struct {
     {CMP_CERT_REVOKED, "the certificate is revoked: enroll anew"},
     {CMP_WRONG_INTEGRITY,
      "another kind of protection is wanted: see what the endpoint's authentication takes"},
-    {CMP_BAD_POP, "the request has to be signed by the key that is to be certified"},
+    {CMP_BAD_POP,
+     "the request has to be signed by the key that is to be certified or, for a key for encryption, the key has to decrypt what it is sent"},
     {CMP_BAD_TIME, "set the client's clock, or widen the endpoint's clock-skew"},
     {CMP_BAD_CERT_TEMPLATE, "compare the request's names and key with the profile"},
     {CMP_BAD_ALG, "take another algorithm, or other parameters"},
@@ -353,6 +357,12 @@ void cmp_tell_outcome(struct cmp_seen *s, struct trace_text *t, const struct cmp
     struct diag diag = {0};
     size_t n = 0;
     tm_err e = cmp_outcomes_read(v, CMP_ITEMS_MAX, &n, m->body, m->content, &diag);
+    if (m->body == CMP_POPDECC) {
+        trace_say(t, "answers",
+                  "a number encrypted to the key: who can decrypt it has the key (RFC 9810 5.2.8.3.3)");
+        s->state = CMP_SEEN_CHALLENGED;
+        return;
+    }
     if (m->body == CMP_PKICONF || m->body == CMP_GENP || m->body == CMP_NESTED) {
         if (m->body == CMP_PKICONF)
             trace_say(t, "answers", "that this is understood");

@@ -8,6 +8,7 @@ enum { CMP_SEEN_MAX = 500 };
 enum cmp_seen_state {
     CMP_SEEN_ASKED,       /* no answer was seen */
     CMP_SEEN_ANSWERED,    /* it was information, or a message of several */
+    CMP_SEEN_CHALLENGED,  /* a number is to be decrypted */
     CMP_SEEN_WAITING,     /* to be asked about again */
     CMP_SEEN_UNCONFIRMED, /* a certificate came, certConf is next */
     CMP_SEEN_GIVEN,       /* and nothing is missing */

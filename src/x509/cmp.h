@@ -28,6 +28,8 @@ enum cmp_body {
     CMP_CR = 2,
     CMP_CP = 3,
     CMP_P10CR = 4,
+    CMP_POPDECC = 5,
+    CMP_POPDECR = 6,
     CMP_KUR = 7,
     CMP_KUP = 8,
     CMP_RR = 11,
@@ -115,6 +117,9 @@ tm_err cmp_revocations_read(struct cmp_revocation *ret, size_t max, size_t *ret_
 
 /* certReqIds of a pollReq (RFC 9810 5.3.22). */
 tm_err cmp_polls_read(int64_t *ret, size_t max, size_t *ret_n, struct slice content, struct diag *diag);
+/* POPODecKeyRespContent ::= SEQUENCE OF INTEGER, of a popdecr (RFC 9810 5.2.8.3.3): their contents. */
+tm_err cmp_pop_responses_read(struct slice *ret, size_t max, size_t *ret_n, struct slice content,
+                              struct diag *diag);
 /* Of a genm. */
 tm_err cmp_infos_read(struct cmp_info *ret, size_t max, size_t *ret_n, struct slice content,
                       struct diag *diag);
@@ -221,6 +226,15 @@ struct cmp_cert_response {
     struct slice private_key;    /* EnvelopedData TLV; empty: none */
 };
 void cmp_cert_response_build(struct buf *out, const struct cmp_cert_response *r);
+/* POPODecKeyChallContent with one Challenge (RFC 9810 5.2.8.3.3). */
+struct cmp_challenge {
+    struct slice witness;        /* SHA-256 of the number's contents octets */
+    struct slice challenge;      /* Rand, encrypted; empty where the next has it */
+    struct slice encrypted_rand; /* EnvelopedData TLV whose content is Rand; empty: none */
+};
+void cmp_challenge_build(struct buf *out, const struct cmp_challenge *c);
+/* Rand ::= SEQUENCE { int INTEGER, sender GeneralName }: a number without its sign, and a Name TLV. */
+void cmp_rand_build(struct buf *out, struct slice number, struct slice sender);
 /* RevRepContent: one status for each RevDetails. */
 void cmp_revocation_response_build(struct buf *out, const struct cmp_status *v, size_t n);
 /* ErrorMsgContent */
@@ -241,11 +255,14 @@ void cmp_list_build(struct buf *out, const struct slice *v, size_t n);
 struct cmp_cert_answer {
     struct slice ca_pubs[CMP_ITEMS_MAX];
     size_t n_ca_pubs;
-    struct slice cert; /* Certificate TLV; empty: none */
+    struct slice cert;           /* Certificate TLV; empty: none */
+    struct slice encrypted_cert; /* in its place, octets under `cipher`; empty: none */
+    struct algid cipher;
 };
 tm_err cmp_cert_response_read(struct cmp_cert_answer *ret, struct slice content, struct diag *diag);
 tm_err cmp_revocation_response_read(struct slice content, struct diag *diag);
 tm_err cmp_error_read(struct slice content, struct diag *diag);
+tm_err cmp_challenge_read(struct cmp_challenge *ret, struct slice content, struct diag *diag);
 tm_err cmp_poll_response_read(struct slice content, struct diag *diag);
 /* CaCertsValue ::= SEQUENCE SIZE (1..MAX) OF CMPCertificate */
 tm_err cmp_ca_certs_read(struct slice *ret, size_t max, size_t *ret_n, struct slice value, struct diag *diag);

@@ -33,18 +33,44 @@ static tm_err status(struct der_reader *r)
     return der_end(&seq);
 }
 
-/* CertifiedKeyPair ::= SEQUENCE { certOrEncCert CHOICE { certificate [0] CMPCertificate, encryptedCert [1] … }, privateKey [0] EncryptedKey
- *     OPTIONAL, publicationInfo [1] … }. An encrypted certificate could be anybody's. */
+/* EncryptedKey ::= CHOICE { encryptedValue EncryptedValue, envelopedData [0] EnvelopedData }, the latter; EnvelopedData ::= SEQUENCE { version,
+ *     recipientInfos SET OF, encryptedContentInfo SEQUENCE { contentType, contentEncryptionAlgorithm, encryptedContent [0] IMPLICIT OCTET
+ *     STRING } }, as it is made for one recipient */
+static tm_err encrypted_cert(struct cmp_cert_answer *ret, struct der_reader *r)
+{
+    struct der_reader choice, enveloped, content;
+    struct slice type;
+    uint64_t version;
+    TM_TRY(der_enter(r, DER_CONTEXT_CONS(1), &choice));
+    TM_TRY(der_enter(&choice, DER_CONTEXT_CONS(0), &enveloped));
+    TM_TRY(der_end(&choice));
+    TM_TRY(der_read_uint(&enveloped, &version));
+    TM_TRY(der_skip(&enveloped, DER_SET));
+    TM_TRY(der_enter(&enveloped, DER_SEQUENCE, &content));
+    TM_TRY(der_end(&enveloped));
+    TM_TRY(der_read_oid(&content, &type));
+    TM_TRY(algid_read(&ret->cipher, &content));
+    TM_TRY(der_read(&content, DER_CONTEXT(0), &ret->encrypted_cert));
+    if (oid_find(type) != OID_DATA || ret->encrypted_cert.n == 0)
+        return der_reject(&content, TM_EUNSUPPORTED, "RFC 9810 5.2.2", "encryptedCert",
+                          "no certificate in it");
+    return der_end(&content);
+}
+
+/* CertifiedKeyPair ::= SEQUENCE { certOrEncCert CHOICE { certificate [0] CMPCertificate, encryptedCert [1] EncryptedKey }, privateKey [0]
+ *     EncryptedKey OPTIONAL, publicationInfo [1] … } */
 static tm_err key_pair(struct cmp_cert_answer *ret, struct der_reader *r)
 {
     struct der_reader seq, choice, inner;
     bool present;
     TM_TRY(der_enter(r, DER_SEQUENCE, &seq));
-    if (der_peek(&seq) == DER_CONTEXT_CONS(1))
-        return der_reject(&seq, TM_EUNSUPPORTED, "RFC 9810 5.3.4", "encryptedCert", "not done here");
-    TM_TRY(der_enter(&seq, DER_CONTEXT_CONS(0), &choice));
-    TM_TRY(der_read_tlv(&choice, DER_SEQUENCE, &ret->cert));
-    TM_TRY(der_end(&choice));
+    if (der_peek(&seq) == DER_CONTEXT_CONS(1)) {
+        TM_TRY(encrypted_cert(ret, &seq));
+    } else {
+        TM_TRY(der_enter(&seq, DER_CONTEXT_CONS(0), &choice));
+        TM_TRY(der_read_tlv(&choice, DER_SEQUENCE, &ret->cert));
+        TM_TRY(der_end(&choice));
+    }
     TM_TRY(der_enter_optional(&seq, DER_CONTEXT_CONS(0), &inner, &present));
     if (present) {
         TM_TRY(der_skip(&inner, DER_CONTEXT_CONS(0))); /* envelopedData */
@@ -77,6 +103,30 @@ tm_err cmp_cert_response_read(struct cmp_cert_answer *ret, struct slice content,
     TM_TRY(status(&one));
     if (der_peek(&one) == DER_SEQUENCE)
         TM_TRY(key_pair(ret, &one));
+    return der_end(&one);
+}
+
+/* POPODecKeyChallContent ::= SEQUENCE OF Challenge; Challenge ::= SEQUENCE { owf AlgorithmIdentifier OPTIONAL, witness OCTET STRING,
+ *     challenge OCTET STRING, encryptedRand [0] EnvelopedData OPTIONAL } */
+tm_err cmp_challenge_read(struct cmp_challenge *ret, struct slice content, struct diag *diag)
+{
+    struct der_reader r, list, one, inner;
+    struct algid owf;
+    bool present;
+    *ret = (struct cmp_challenge){0};
+    der_reader_init(&r, content, diag);
+    TM_TRY(der_enter(&r, DER_SEQUENCE, &list));
+    TM_TRY(der_end(&r));
+    TM_TRY(der_enter(&list, DER_SEQUENCE, &one));
+    TM_TRY(der_end(&list));
+    TM_TRY(algid_read(&owf, &one));
+    TM_TRY(der_read(&one, DER_OCTET_STRING, &ret->witness));
+    TM_TRY(der_read(&one, DER_OCTET_STRING, &ret->challenge));
+    TM_TRY(der_enter_optional(&one, DER_CONTEXT_CONS(0), &inner, &present));
+    if (present) {
+        TM_TRY(der_read_tlv(&inner, DER_SEQUENCE, &ret->encrypted_rand));
+        TM_TRY(der_end(&inner));
+    }
     return der_end(&one);
 }
 

@@ -396,6 +396,22 @@ tm_err cmp_polls_read(int64_t *ret, size_t max, size_t *ret_n, struct slice cont
     return TM_OK;
 }
 
+tm_err cmp_pop_responses_read(struct slice *ret, size_t max, size_t *ret_n, struct slice content,
+                              struct diag *diag)
+{
+    struct der_reader list;
+    size_t n = 0;
+    TM_TRY(open_list(&list, content, "popdecr", diag));
+    for (; !der_at_end(&list); n++) {
+        if (n == max)
+            return full(&list, "popdecr");
+        TM_TRY(der_read_integer(&list, &ret[n]));
+    }
+    TM_TRY(der_end(&list));
+    *ret_n = n;
+    return TM_OK;
+}
+
 tm_err cmp_infos_read(struct cmp_info *ret, size_t max, size_t *ret_n, struct slice content,
                       struct diag *diag)
 {

@@ -224,6 +224,37 @@ void cmp_cert_response_build(struct buf *out, const struct cmp_cert_response *r)
     end(&b);
 }
 
+/* Challenge ::= SEQUENCE { owf AlgorithmIdentifier OPTIONAL, witness OCTET STRING, challenge OCTET STRING,
+ *                          encryptedRand [0] EnvelopedData OPTIONAL } */
+void cmp_challenge_build(struct buf *out, const struct cmp_challenge *c)
+{
+    struct der_builder b;
+    der_builder_init(&b, out);
+    der_open(&b, DER_SEQUENCE);
+    der_open(&b, DER_SEQUENCE);
+    der_open(&b, DER_SEQUENCE);
+    der_put_oid(&b, oid_contents(OID_SHA256));
+    der_close(&b);
+    der_put(&b, DER_OCTET_STRING, c->witness);
+    der_put(&b, DER_OCTET_STRING, c->challenge);
+    if (c->encrypted_rand.n)
+        put_explicit(&b, 0, c->encrypted_rand);
+    der_close(&b);
+    der_close(&b);
+    end(&b);
+}
+
+void cmp_rand_build(struct buf *out, struct slice number, struct slice sender)
+{
+    struct der_builder b;
+    der_builder_init(&b, out);
+    der_open(&b, DER_SEQUENCE);
+    der_put_unsigned(&b, number);
+    put_explicit(&b, 4, sender); /* directoryName */
+    der_close(&b);
+    end(&b);
+}
+
 /* RevRepContent ::= SEQUENCE { status SEQUENCE SIZE (1..MAX) OF PKIStatusInfo, revCerts [0] …, crls [1] … } */
 void cmp_revocation_response_build(struct buf *out, const struct cmp_status *v, size_t n)
 {

@@ -189,6 +189,17 @@ static tm_err popo_read(struct csr *c, struct arena *a, struct der_reader *msg, 
     }
 }
 
+/* POPOPrivKey ::= CHOICE { thisMessage [0] BIT STRING, subsequentMessage [1] INTEGER { encrCert (0), challengeResp (1) }, dhMAC [2] BIT
+ *                          STRING, agreeMAC [3] PKMACValue, encryptedKey [4] EnvelopedData } */
+enum csr_pop_later csr_pop_later(const struct csr *c)
+{
+    if (slice_eq(c->pop_detail, SLICE_LIT("\x81\x01\x00")))
+        return CSR_POP_ENCRYPTED_CERT;
+    if (slice_eq(c->pop_detail, SLICE_LIT("\x81\x01\x01")))
+        return CSR_POP_CHALLENGE_RESPONSE;
+    return CSR_POP_OTHERWISE;
+}
+
 /* CertReqMsg ::= SEQUENCE { certReq CertRequest, popo ProofOfPossession OPTIONAL, regInfo SEQUENCE OF AttributeTypeAndValue OPTIONAL } */
 tm_err csr_parse_crmf(struct csr *ret, struct arena *a, struct slice der, struct diag *diag)
 {

@@ -57,6 +57,14 @@ tm_err csr_parse_spkac(struct csr *ret, struct slice der, struct diag *diag);
 /* Guess: DER of any format, PEM ("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"), base64 DER, "SPKAC=…". */
 tm_err csr_parse_any(struct csr *ret, struct arena *a, struct slice bytes, struct diag *diag);
 
+/* How possession that no signature proves is to be proven (RFC 4211 4.2, 4.3), of a request with CSR_POP_KEY_ENCIPHERMENT. */
+enum csr_pop_later {
+    CSR_POP_OTHERWISE,          /* private key sent along, MAC by key agreement */
+    CSR_POP_ENCRYPTED_CERT,     /* subsequentMessage encrCert: by decrypting the certificate */
+    CSR_POP_CHALLENGE_RESPONSE, /* subsequentMessage challengeResp: by decrypting a number */
+};
+enum csr_pop_later csr_pop_later(const struct csr *c);
+
 const struct csr_attr *csr_attr_find(const struct csr *c, enum oid id);
 /* Requested subjectAltName; n == 0 when absent. */
 tm_err csr_san(struct general_names *ret, struct arena *a, const struct csr *c, struct diag *diag);

@@ -7,7 +7,10 @@ import os
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 
 OID = {"pbm": "1.2.840.113533.7.66.13", "pbmac1": "1.2.840.113549.1.5.14", "pbkdf2": "1.2.840.113549.1.5.12", "sha256": "2.16.840.1.101.3.4.2.1",
        "hmac-sha256": "1.2.840.113549.2.9", "ecdsa-sha256": "1.2.840.10045.4.3.2", "implicitConfirm": "1.3.6.1.5.5.7.4.13",
@@ -198,7 +201,10 @@ def request(key, subject, request_id=0, popo="signature", wrong=False, controls=
     public = spki(key)
     template = seq(version, explicit(5, subject), b"\xa6" + public[1:], extra)
     asked = seq(integer(request_id), template, controls)
-    if popo == "signature":
+    later = {"encrCert": b"\x81\1\0", "challengeResp": b"\x81\1\1"}
+    if popo in later:
+        proof = explicit(2 if isinstance(key, rsa.RSAPrivateKey) else 3, later[popo])
+    elif popo == "signature":
         value = key.sign(b"something else" if wrong else asked, ec.ECDSA(hashes.SHA256()))
         proof = explicit(1, seq(oid(OID["ecdsa-sha256"])), bits(value))
     else:
@@ -217,6 +223,25 @@ def revocation(cert, reason=5, serial=None):
     template = seq(b"\x81" + number[1:], explicit(3, issuer))
     crl_entry = seq(seq(oid("2.5.29.21"), octets(tlv(10, bytes([reason])))))
     return seq(seq(template, crl_entry))
+
+
+def opened(enveloped, key):
+    """The content of an EnvelopedData, its contents octets given, by the key that it is for (RFC 5652, RFC 5753)."""
+    _, (_, infos, _), (_, content, _) = elements(enveloped)
+    tag, info, _ = elements(infos)[0]
+    fields = elements(info)
+    if tag == 0x30:
+        cek = key.decrypt(fields[-1][1], padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    else:
+        point = elements(read(fields[1][1])[1])[1][1][1:]
+        wrap = elements(fields[2][1])[1][2]
+        shared = key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point))
+        kek = X963KDF(hashes.SHA256(), 32, seq(wrap, explicit(2, octets(b"\0\0\1\0")))).derive(shared)
+        cek = aes_key_unwrap(kek, elements(elements(fields[3][1])[0][1])[1][1])
+    _, algorithm, encrypted = elements(content)
+    cipher = Cipher(algorithms.AES(cek), modes.CBC(elements(algorithm[1])[1][1])).decryptor()
+    plain = cipher.update(encrypted[1]) + cipher.finalize()
+    return plain[:-plain[-1]]
 
 
 class Answer:
@@ -243,7 +268,7 @@ class Answer:
         self._status()
 
     def _status(self):
-        self.status = self.fail = self.text = self.cert = self.request_id = None
+        self.status = self.fail = self.text = self.cert = self.encrypted = self.request_id = None
         info = None
         if self.body == "error":
             info = elements(self.content[1])[0][1]
@@ -255,8 +280,11 @@ class Answer:
             self.request_id = int.from_bytes(fields[0][1], "big", signed=True)
             info = fields[1][1]
             if len(fields) > 2:
-                self.cert = read(elements(fields[2][1])[0][1])
-                self.cert = elements(elements(fields[2][1])[0][1])[0][2]
+                tag, body, _ = elements(fields[2][1])[0]
+                if tag == 0xA0:
+                    self.cert = elements(body)[0][2]
+                else:
+                    self.encrypted = read(body)[1]
         if info is None:
             return
         for tag, body, _ in elements(info):

@@ -94,7 +94,8 @@ void cmp_send_error(struct cmp_exchange *x)
     cmp_note_refusal(x);
     x->keep = false;
     x->n_effects = x->n_certs = 0;
-    x->implicit_confirm = false;
+    x->implicit_confirm = x->enveloped = false;
+    x->opening = (struct slice){0};
     x->confirm_wait = 0;
     if (cmp_answer_list(x, CMP_ERROR, build_error, &s) == TM_OK) {
         cmp_send(x);
@@ -109,17 +110,20 @@ void cmp_send_error(struct cmp_exchange *x)
 static const uint8_t null_name[] = {0x30, 0x00};
 static const uint8_t null_recipient[] = {0xa4, 0x02, 0x30, 0x00};
 
-/* Who answers: the RA where it signs, else the authority; nobody, where there is none. */
+/* The RA where it signs, else the authority; nobody, where there is none. */
+struct slice cmp_sender(const struct cmp_exchange *x)
+{
+    if (!x->authority)
+        return SLICE_ARR(null_name);
+    return x->known && x->by == CMP_BY_SIGNATURE ? x->authority->ra_cert.subject : x->authority->cert.subject;
+}
+
 static void fill_sender(struct cmp_header *h, const struct cmp_exchange *x)
 {
-    h->sender = SLICE_ARR(null_name);
-    if (!x->authority)
-        return;
-    h->sender = x->authority->cert.subject;
-    if (!x->known)
+    h->sender = cmp_sender(x);
+    if (!x->authority || !x->known)
         return;
     if (x->by == CMP_BY_SIGNATURE) {
-        h->sender = x->authority->ra_cert.subject;
         h->sender_kid = cert_ski(&x->authority->ra_cert);
     } else {
         h->sender_kid = x->m.sender_kid; /* RFC 9483 3.1: the reference of the secret */
@@ -137,8 +141,7 @@ static tm_err copy(struct slice *ret, struct cmp_exchange *x, struct buf *b)
 
 static tm_err build_part(struct cmp_exchange *x)
 {
-    /* RFC 9810 7: EnvelopedData is of version 3. */
-    struct cmp_header h = {.pvno = x->m.pvno == 3 || x->private_key.n ? 3 : 2,
+    struct cmp_header h = {.pvno = x->m.pvno == 3 || x->enveloped ? 3 : 2, /* RFC 9810 7 */
                            .recipient = x->m.sender.n ? x->m.sender : SLICE_ARR(null_recipient),
                            .time = clock_now(),
                            .transaction_id = x->m.transaction_id,
@@ -225,7 +228,8 @@ tm_err cmp_answer_again(struct cmp_exchange *x)
     x->body_tlv = m->body_tlv;
     x->protection = m->protection;
     if (cmp_outcomes_read(&o, 1, &n, m->body, m->content, NULL) == TM_OK)
-        add_chain_of(x, o.cert);
+        add_chain_of(x, o.encrypted_cert ? x->t.cert : o.cert);
+    x->opening = x->t.opening;
     return whole(x);
 }
 
@@ -369,6 +373,7 @@ void cmp_send(struct cmp_exchange *x)
                                    .key_id = x->authority->ra_key,
                                    .alg = x->authority->ra_sig_alg,
                                    .tbs = x->part,
+                                   .content = x->opening,
                                    .reply_to = pool_executor(x->house->blocking)};
         x->sign.done.run = signed_done;
         signer_submit(x->house->signer, &x->sign);

@@ -94,7 +94,7 @@ static bool begins(unsigned body)
 
 static bool goes_on(unsigned body)
 {
-    return body == CMP_CERTCONF || body == CMP_POLLREQ || body == CMP_ERROR;
+    return body == CMP_CERTCONF || body == CMP_POLLREQ || body == CMP_POPDECR || body == CMP_ERROR;
 }
 
 static tm_err check_body(struct cmp_exchange *x)
@@ -189,15 +189,34 @@ static tm_err nested(struct cmp_exchange *x)
     return TM_OK;
 }
 
+/* What opens the certificates in an answer goes to the signer of the message around it, too. */
+static tm_err collect_opening(struct cmp_exchange *x, struct slice more)
+{
+    if (more.n == 0)
+        return TM_OK;
+    uint8_t *all = arena_alloc(x->a, x->opening.n + more.n);
+    if (!all)
+        return TM_ENOMEM;
+    if (x->opening.n)
+        memcpy(all, x->opening.p, x->opening.n);
+    memcpy(all + x->opening.n, more.p, more.n);
+    x->opening = slice_of(all, x->opening.n + more.n);
+    return TM_OK;
+}
+
 /* An inner message has been answered. */
-static void inner_finished(struct cmp_exchange *x, struct slice reply)
+static void inner_finished(struct cmp_exchange *x, const struct cmp_exchange *inner)
 {
     if (x->wrapped) {
-        x->reply = reply;
+        x->reply = inner->reply;
         cmp_finished(x);
         return;
     }
-    x->inner_replies[x->at_inner++] = reply;
+    x->inner_replies[x->at_inner++] = inner->reply;
+    if ((x->err = collect_opening(x, inner->opening)) != TM_OK) {
+        cmp_send_error(x);
+        return;
+    }
     if (x->at_inner < x->n_inner) {
         next_inner(x);
         return;
@@ -247,6 +266,9 @@ static tm_err serve(struct cmp_exchange *x, bool *ret_later)
         return TM_OK;
     case CMP_POLLREQ:
         cmp_poll(x);
+        return TM_OK;
+    case CMP_POPDECR:
+        cmp_possession_answered(x);
         return TM_OK;
     case CMP_NESTED:
         e = nested(x);
@@ -329,7 +351,7 @@ void cmp_finished(struct cmp_exchange *x)
     if (x->secret)
         explicit_bzero(x->secret, strlen(x->secret));
     if (x->parent) {
-        inner_finished(x->parent, x->reply);
+        inner_finished(x->parent, x);
         return;
     }
     x->finished.run = answered;

@@ -3,7 +3,7 @@
  * Layer 5. A message begins on its loop, is taken apart and authenticated on a blocking thread, passes through the pipeline where it asks
  * for a certificate, and is answered by a message that is protected like it, once all that happened is durable. cmp.c has routes and the way
  * of a message, protect.c says who protected it and protects the answer, transaction.c keeps what the next message of a transaction has to
- * know, request.c confirm.c revoke.c general.c serve one kind of message each, answer.c signs, records and sends. */
+ * know, request.c possession.c confirm.c revoke.c general.c serve one kind of message each, answer.c signs, records and sends. */
 #pragma once
 #include "base/buf.h"
 #include "enroll/door.h"
@@ -27,6 +27,15 @@ enum cmp_state {
     CMP_T_UNCONFIRMED, /* certConf is next */
     CMP_T_OVERDUE,     /* nobody can confirm any more: the certificate is being revoked */
     CMP_T_DONE,
+    CMP_T_CHALLENGED, /* popdecr is next */
+};
+
+/* Possession of a key that is for encryption (RFC 9810 5.2.8.3). */
+enum cmp_pop {
+    CMP_POP_USUAL,      /* by signature, or vouched for */
+    CMP_POP_ENCRYPTED,  /* who confirms the certificate has decrypted it */
+    CMP_POP_CHALLENGED, /* a number is to be decrypted first */
+    CMP_POP_DECRYPTED,  /* and has been */
 };
 
 /* A row of the store: what lasts from one message of a transaction to the next. Any process answers that. */
@@ -45,7 +54,10 @@ struct cmp_transaction {
     struct slice reply;     /* and the answer itself, without extraCerts: who repeats himself gets it again */
     const char *serial;     /* hex, of what was issued */
     struct slice cert;
-    int64_t confirm_by;
+    enum cmp_pop pop;
+    struct slice witness; /* SHA-256 of the number that is to be decrypted */
+    struct slice opening; /* the key of the certificate's envelope, for the signer to look into it */
+    int64_t confirm_by;   /* or to decrypt by */
     int64_t
         remember; /* not stored: until when, at least, the message must not do anything again; 0: no matter */
 };
@@ -83,7 +95,7 @@ struct cmp_exchange {
     /* a certificate */
     struct csr csr;
     struct key *key; /* made here, given away once */
-    struct slice private_key;
+    struct slice private_key, encrypted_cert;
     struct issue_request issue;
 
     /* the answer */
@@ -93,6 +105,8 @@ struct cmp_exchange {
     unsigned body;
     struct slice content;
     bool implicit_confirm;
+    bool enveloped;       /* EnvelopedData is in it: version 3 (RFC 9810 7) */
+    struct slice opening; /* what opens the certificates that are encrypted in it, for the signer */
     int64_t confirm_wait;
     bool keep; /* the transaction is to be stored with the answer */
     struct slice certs[CMP_CHAIN_MAX];
@@ -145,6 +159,17 @@ void cmp_transaction_put(struct effect *ret, tenant_id tenant, const struct cmp_
 /* request.c: ir, cr, kur, p10cr, and pollReq for what waits. End at cmp_send() or cmp_send_error(). */
 void cmp_request(struct cmp_exchange *x);
 void cmp_poll(struct cmp_exchange *x);
+/* Go on with the request that the transaction keeps; or refuse it, which ends the transaction. */
+void cmp_request_again(struct cmp_exchange *x);
+void cmp_request_refuse(struct cmp_exchange *x, tm_err e);
+/* possession.c: keys that prove themselves by decrypting. Is the request's such a key, and how? */
+tm_err cmp_possession_check(struct cmp_exchange *x);
+/* popdecc: the number to decrypt. */
+tm_err cmp_possession_challenge(struct cmp_exchange *x);
+/* popdecr. Ends at cmp_send() or cmp_send_error(). */
+void cmp_possession_answered(struct cmp_exchange *x);
+/* The certificate that was issued, encrypted to its key: x->encrypted_cert. */
+tm_err cmp_possession_seal(struct cmp_exchange *x);
 /* confirm.c */
 tm_err cmp_confirm(struct cmp_exchange *x);
 extern const struct job cmp_unconfirmed_job;
@@ -155,7 +180,9 @@ tm_err cmp_certificate_event(struct effect *ret, struct arena *a, tenant_id tena
 tm_err cmp_revoke(struct cmp_exchange *x);
 /* general.c */
 tm_err cmp_general(struct cmp_exchange *x);
-/* answer.c: content of an answer, from what is known. */
+/* answer.c: who answers, as a Name TLV. */
+struct slice cmp_sender(const struct cmp_exchange *x);
+/* Content of an answer, from what is known. */
 tm_err cmp_answer_list(struct cmp_exchange *x, unsigned body, void (*build)(struct buf *out, const void *arg),
                        const void *arg);
 /* sealed.c: the key made for the requester, in an envelope for the key that protected the request. Blocking. */

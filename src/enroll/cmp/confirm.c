@@ -98,7 +98,7 @@ static void build_null(struct buf *out, const void *arg)
 static tm_err pkiconf(struct cmp_exchange *x)
 {
     x->t.state = CMP_T_DONE;
-    x->t.request = (struct slice){0};
+    x->t.request = x->t.opening = x->t.witness = (struct slice){0};
     x->keep = true;
     return cmp_answer_list(x, CMP_PKICONF, build_null, NULL);
 }
@@ -212,8 +212,9 @@ tm_err cmp_confirm(struct cmp_exchange *x)
                           "a certificate is accepted or rejected, nothing else");
     if (c[0].status == CMP_REJECTION)
         return rejected(x);
-    TM_TRY(cmp_certificate_event(&x->effects[x->n_effects], x->a, x->endpoint->tenant,
-                                 "certificate.confirmed", &x->t, x->credential, "certConf"));
+    TM_TRY(cmp_certificate_event(
+        &x->effects[x->n_effects], x->a, x->endpoint->tenant, "certificate.confirmed", &x->t, x->credential,
+        x->t.pop == CMP_POP_ENCRYPTED ? "certConf, which proves possession of the key" : "certConf"));
     x->n_effects++;
     return pkiconf(x);
 }
@@ -243,8 +244,11 @@ static tm_err find_overdue(struct overdue *o, const char *id, struct diag *diag)
     return cmp_transaction_read(&o->t, o->arena, &q.objects[0]);
 }
 
+/* What nobody has decrypted is nobody's, whatever the endpoint says. */
 static bool is_kept(const struct overdue *o)
 {
+    if (o->t.pop == CMP_POP_ENCRYPTED)
+        return false;
     const struct endpoint *ep = endpoint_of_tenant(o->catalog, o->arena, o->tenant, DOOR_CMP, o->t.endpoint);
     return ep && ep->cmp->unconfirmed == CMP_UNCONFIRMED_KEEP;
 }

@@ -51,8 +51,7 @@ static tm_err check_pop(struct cmp_exchange *x)
             return cmp_seal_check(x);
         return cmp_refuse(x, CMP_BAD_POP, TM_EDENIED, "pop.missing", "possession of the key is not proven");
     default:
-        return cmp_refuse(x, CMP_BAD_POP, TM_EUNSUPPORTED, "pop.method",
-                          "possession is proven by a signature; other methods are not done here");
+        return cmp_possession_check(x);
     }
 }
 
@@ -200,6 +199,8 @@ static tm_err prepare(struct cmp_exchange *x, unsigned body, struct slice conten
         TM_TRY(find_predecessor(x));
     TM_TRY(choose_profile(x));
     TM_TRY(check_pop(x));
+    if (x->t.pop == CMP_POP_CHALLENGED)
+        return cmp_possession_challenge(x);
     TM_TRY(name_device(x));
     if (!x->key)
         TM_TRY(issue_from_csr(&x->issue, &x->csr, &x->diag));
@@ -244,6 +245,18 @@ static void respond_issued(struct cmp_exchange *x)
 {
     struct issue_request *i = &x->issue;
     struct cmp_cert_response r = {.cert = i->cert, .private_key = x->private_key};
+    if (x->t.pop == CMP_POP_ENCRYPTED) {
+        /* One that was issued before, or while nobody asked, is sealed now. */
+        tm_err e = i->replayed || x->encrypted_cert.n == 0 ? cmp_possession_seal(x) : TM_OK;
+        if (e != TM_OK) {
+            x->err = e;
+            cmp_send_error(x);
+            return;
+        }
+        r.cert = (struct slice){0};
+        r.encrypted_cert = x->encrypted_cert;
+    }
+    x->enveloped = x->private_key.n || x->encrypted_cert.n;
     r.status = (struct cmp_status){.code = was_modified(x) ? CMP_GRANTED_WITH_MODS : CMP_ACCEPTED,
                                    .fail = CMP_FAIL_NONE};
     /* RFC 9483 4.1.1: a root for who has only a secret. */
@@ -281,7 +294,6 @@ static void respond_pending(struct cmp_exchange *x)
     x->t.state = CMP_T_WAITING;
     x->t.pending = x->issue.pending_id;
     if (!again) {
-        x->t.request = x->m.content;
         respond(x, &r, true);
         return;
     }
@@ -325,13 +337,13 @@ static void respond_refused(struct cmp_exchange *x, tm_err e, const struct diag 
     respond(x, &r, keep);
 }
 
-/* Before the certificate is committed: one whose key can't be given away is not issued, and costs no secret. */
+/* Before the certificate is committed: one that can't be given away, or its key, is not issued, and costs no secret. */
 static tm_err seal(struct issue_request *i, struct effect *ret, size_t *ret_n)
 {
     struct cmp_exchange *x = TM_CONTAINER(i, struct cmp_exchange, issue);
     (void)ret;
     *ret_n = 0;
-    tm_err e = cmp_seal_key(x);
+    tm_err e = x->key ? cmp_seal_key(x) : cmp_possession_seal(x);
     if (e != TM_OK)
         i->diag = x->diag;
     return e;
@@ -370,7 +382,11 @@ static void submit(struct cmp_exchange *x, unsigned body, struct slice content)
         respond_refused(x, e, &x->diag, false);
         return;
     }
-    if (x->key)
+    if (x->t.pop == CMP_POP_CHALLENGED) {
+        cmp_send(x);
+        return;
+    }
+    if (x->key || x->t.pop == CMP_POP_ENCRYPTED)
         x->issue.also = seal;
     x->issue.done.run = outcome;
     x->issue.reply_to = pool_executor(x->house->blocking);
@@ -382,7 +398,18 @@ void cmp_request(struct cmp_exchange *x)
     const struct cmp_info *implicit = cmp_info_find(&x->m, OID_IT_IMPLICIT_CONFIRM);
     x->t.body = x->m.body;
     x->t.implicit_confirm = implicit && x->endpoint->cmp->implicit_confirm;
+    x->t.request = x->m.content;
     submit(x, x->m.body, x->m.content);
+}
+
+void cmp_request_again(struct cmp_exchange *x)
+{
+    submit(x, (unsigned)x->t.body, x->t.request);
+}
+
+void cmp_request_refuse(struct cmp_exchange *x, tm_err e)
+{
+    respond_refused(x, e, &x->diag, false);
 }
 
 void cmp_poll(struct cmp_exchange *x)
@@ -400,5 +427,5 @@ void cmp_poll(struct cmp_exchange *x)
         cmp_send_error(x);
         return;
     }
-    submit(x, (unsigned)x->t.body, x->t.request);
+    cmp_request_again(x);
 }

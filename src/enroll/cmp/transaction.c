@@ -23,8 +23,8 @@ static tm_err row_id(const char **ret, struct cmp_exchange *x)
 }
 
 /* ---- the row's state: SEQUENCE { endpoint, profile, pending, credential, serial UTF8String, body, requestId + 1, confirmBy INTEGER,
- *     implicitConfirm BOOLEAN, request, last, nonce, reply, cert OCTET STRING }. Each certificate costs such a row: it is small, so that many
- *     go into a page of the store ---- */
+ *     implicitConfirm BOOLEAN, request, last, nonce, reply, cert OCTET STRING, SEQUENCE { pop INTEGER, witness, opening OCTET STRING }
+ *     OPTIONAL }. Each certificate costs such a row: it is small, so that many go into a page of the store ---- */
 
 enum { TEXTS = 5, NUMBERS = 3, OCTETS = 5 };
 
@@ -34,6 +34,21 @@ static tm_err text(const char **ret, struct arena *a, struct der_reader *r)
     TM_TRY(der_read(r, DER_UTF8_STRING, &s));
     *ret = arena_strndup(a, (const char *)s.p, s.n);
     return *ret ? TM_OK : TM_ENOMEM;
+}
+
+/* Where possession is proven by decrypting. */
+static tm_err pop_read(struct cmp_transaction *t, struct der_reader *r)
+{
+    struct der_reader seq;
+    uint64_t pop;
+    TM_TRY(der_enter(r, DER_SEQUENCE, &seq));
+    TM_TRY(der_read_uint(&seq, &pop));
+    TM_TRY(der_read(&seq, DER_OCTET_STRING, &t->witness));
+    TM_TRY(der_read(&seq, DER_OCTET_STRING, &t->opening));
+    if (pop > CMP_POP_DECRYPTED)
+        return TM_ECORRUPT;
+    t->pop = (enum cmp_pop)pop;
+    return der_end(&seq);
 }
 
 static tm_err state_read(struct cmp_transaction *t, struct arena *a, struct der_reader *r)
@@ -50,6 +65,8 @@ static tm_err state_read(struct cmp_transaction *t, struct arena *a, struct der_
     TM_TRY(der_read_bool(&seq, &t->implicit_confirm));
     for (size_t i = 0; i < OCTETS; i++)
         TM_TRY(der_read(&seq, DER_OCTET_STRING, octets[i]));
+    if (!der_at_end(&seq))
+        TM_TRY(pop_read(t, &seq));
     t->body = (int64_t)numbers[0];
     t->request_id = (int64_t)numbers[1] - 1;
     t->confirm_by = (int64_t)numbers[2];
@@ -65,7 +82,7 @@ tm_err cmp_transaction_read(struct cmp_transaction *ret, struct arena *a, const 
     tm_err e = state_read(&t, a, &r);
     if (e != TM_OK)
         return tm_err_class(e) == TM_CLASS_CALLER ? TM_ECORRUPT : e;
-    if (row->status > CMP_T_NEW && row->status < CMP_T_DONE)
+    if (row->status > CMP_T_NEW && row->status <= CMP_T_CHALLENGED)
         t.state = (enum cmp_state)row->status;
     *ret = t;
     return TM_OK;
@@ -86,6 +103,13 @@ static void state_write(struct der_builder *b, const struct cmp_transaction *t)
     der_put_bool(b, t->implicit_confirm);
     for (size_t i = 0; i < OCTETS; i++)
         der_put(b, DER_OCTET_STRING, octets[i]);
+    if (t->pop != CMP_POP_USUAL) {
+        der_open(b, DER_SEQUENCE);
+        der_put_uint(b, t->pop);
+        der_put(b, DER_OCTET_STRING, t->witness);
+        der_put(b, DER_OCTET_STRING, t->opening);
+        der_close(b);
+    }
     der_close(b);
 }
 
@@ -157,6 +181,8 @@ tm_err cmp_transaction_effect(struct effect *ret, struct cmp_exchange *x)
     /* Who has to confirm can, however short the retention is; and what nobody confirms is found, however long the server was away. */
     if (t->state == CMP_T_UNCONFIRMED)
         t->row.keep_until = t->confirm_by + later(retention, UNCONFIRMED_LIFE);
+    if (t->state == CMP_T_CHALLENGED)
+        t->row.keep_until = t->confirm_by + retention;
     TM_TRY(cmp_transaction_write(t, x->a));
     cmp_transaction_put(ret, x->endpoint->tenant, t);
     return TM_OK;

@@ -1,6 +1,7 @@
 /* SignedData made here and read again, signatures over it, and what goes into envelopes. */
 #include "base/digest.h"
 #include "der/builder.h"
+#include "der/reader.h"
 #include "keys/cms.h"
 #include "keys/internal.h"
 #include "keys_test.h"
@@ -212,6 +213,115 @@ static void test_cms_seal__not_for_every_key(void **state)
     buf_done(&out);
 }
 
+/* ---- for a key alone ---- */
+
+/* As the library reads it: in a ContentInfo, the recipient known by the key. */
+static void opens_by_key(struct slice enveloped, struct key *k, struct slice content)
+{
+    struct buf out;
+    struct der_builder b;
+    buf_init(&out, 64 << 10);
+    der_builder_init(&b, &out);
+    der_open(&b, DER_SEQUENCE);
+    der_put_oid(&b, SLICE_LIT("\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03"));
+    der_open(&b, DER_CONTEXT_CONS(0));
+    der_put_tlv(&b, enveloped);
+    der_close(&b);
+    der_close(&b);
+    assert_ok(der_builder_finish(&b));
+    const uint8_t *p = out.p;
+    CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)out.n);
+    BIO *plain = BIO_new(BIO_s_mem());
+    char *text;
+    assert_non_null(cms);
+    assert_int_equal(CMS_decrypt(cms, key_evp(k), NULL, NULL, plain, CMS_BINARY), 1);
+    long n = BIO_get_mem_data(plain, &text);
+    assert_true(slice_eq(slice_of(text, (size_t)n), content));
+    BIO_free(plain);
+    CMS_ContentInfo_free(cms);
+    buf_done(&out);
+}
+
+/* Who is shown the content's key opens it too. */
+static void opens_by_content_key(struct slice enveloped, const uint8_t key[CMS_KEY_LEN], struct slice content)
+{
+    struct der_reader r, seq, inner;
+    struct slice type, encrypted, plain;
+    struct algid cipher;
+    der_reader_init(&r, enveloped, NULL);
+    assert_ok(der_enter(&r, DER_SEQUENCE, &seq));
+    assert_ok(der_skip(&seq, DER_INTEGER));
+    assert_ok(der_skip(&seq, DER_SET));
+    assert_ok(der_enter(&seq, DER_SEQUENCE, &inner));
+    assert_ok(der_read_oid(&inner, &type));
+    assert_ok(algid_read(&cipher, &inner));
+    assert_ok(der_read(&inner, DER_CONTEXT(0), &encrypted));
+    assert_ok(cms_open(&plain, test_arena, &cipher, slice_of(key, CMS_KEY_LEN), encrypted));
+    assert_true(slice_eq(plain, content));
+}
+
+static void test_cms_seal_to_key__opens(void **state)
+{
+    (void)state;
+    static const enum key_alg kinds[] = {KEY_ALG_RSA, KEY_ALG_EC_P256, KEY_ALG_EC_P384, KEY_ALG_EC_P521};
+    /* IssuerAndSerialNumber without a name, and none: by the key's identifier. */
+    const struct slice ids[] = {SLICE_LIT("\x30\x05\x30\x00\x02\x01\x07"), {0}};
+    struct slice content = SLICE_LIT("a certificate");
+    for (size_t i = 0; i < 2 * sizeof kinds / sizeof *kinds; i++) {
+        uint8_t key[CMS_KEY_LEN];
+        struct key *k;
+        struct spki spki;
+        struct buf out;
+        assert_ok(key_generate(&k, kinds[i / 2], kinds[i / 2] == KEY_ALG_RSA ? 2048 : 0, NULL));
+        assert_ok(spki_parse(&spki, key_spki(k), NULL));
+        buf_init(&out, 64 << 10);
+        assert_ok(cms_seal_to_key(&out, key, &spki, ids[i % 2], content, NULL));
+        assert_null(memmem(out.p, out.n, content.p, content.n));
+        opens_by_key(buf_slice(&out), k, content);
+        opens_by_content_key(buf_slice(&out), key, content);
+        buf_done(&out);
+        key_free(k);
+    }
+}
+
+static void test_cms_encrypt_to_key__rsa_alone(void **state)
+{
+    (void)state;
+    static const uint8_t octets[256];
+    struct key *k;
+    struct spki spki;
+    struct buf out;
+    bool rsa;
+    buf_init(&out, 4096);
+    assert_ok(key_generate(&k, KEY_ALG_RSA, 2048, NULL));
+    assert_ok(spki_parse(&spki, key_spki(k), NULL));
+    assert_ok(cms_key_takes(&spki, &rsa, NULL));
+    assert_true(rsa);
+    assert_int_equal(cms_encrypt_to_key(&out, &spki, slice_of(octets, 246), NULL), TM_ETOOBIG);
+    assert_ok(cms_encrypt_to_key(&out, &spki, slice_of(octets, 245), NULL));
+    assert_int_equal(out.n, 256);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key_evp(k), NULL);
+    uint8_t plain[256];
+    size_t n = sizeof plain;
+    assert_int_equal(EVP_PKEY_decrypt_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_decrypt(ctx, plain, &n, out.p, out.n), 1);
+    assert_true(slice_eq(slice_of(plain, n), slice_of(octets, 245)));
+    EVP_PKEY_CTX_free(ctx);
+    key_free(k);
+    assert_ok(key_generate(&k, KEY_ALG_EC_P256, 0, NULL));
+    assert_ok(spki_parse(&spki, key_spki(k), NULL));
+    assert_int_equal(cms_encrypt_to_key(&out, &spki, SLICE_LIT("x"), NULL), TM_EUNSUPPORTED);
+    key_free(k);
+    assert_ok(key_generate(&k, KEY_ALG_ED25519, 0, NULL));
+    assert_ok(spki_parse(&spki, key_spki(k), NULL));
+    assert_int_equal(cms_key_takes(&spki, &rsa, NULL), TM_EUNSUPPORTED);
+    uint8_t key[CMS_KEY_LEN];
+    assert_int_equal(cms_seal_to_key(&out, key, &spki, (struct slice){0}, SLICE_LIT("x"), NULL),
+                     TM_EUNSUPPORTED);
+    key_free(k);
+    buf_done(&out);
+}
+
 /* ---- the certificate of a CA's RA ---- */
 
 static void test_envelope_check_cert__ra_in_a_ceremony(void **state)
@@ -270,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_cms_signer_verify__rsa_encryption),
         cmocka_unit_test(test_cms_seal__opens_for_its_recipient),
         cmocka_unit_test(test_cms_seal__not_for_every_key),
+        cmocka_unit_test(test_cms_seal_to_key__opens),
+        cmocka_unit_test(test_cms_encrypt_to_key__rsa_alone),
         cmocka_unit_test(test_envelope_check_cert__ra_in_a_ceremony),
     };
     return cmocka_run_group_tests(tests, test_setup, test_teardown);

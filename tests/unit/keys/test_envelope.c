@@ -339,7 +339,7 @@ static void test_envelope_check_typed__nothing_passes_for_another(void **state)
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(envelope_check_ocsp(&e, all[i], now, NULL), TM_EDENIED);
         assert_int_equal(envelope_check_cms(&e, NULL, all[i], (struct slice){0}, now, NULL), TM_EDENIED);
-        assert_int_equal(envelope_check_cmp(&e, NULL, all[i], now, NULL), TM_EDENIED);
+        assert_int_equal(envelope_check_cmp(&e, NULL, all[i], (struct slice){0}, now, NULL), TM_EDENIED);
         if (i != 0)
             assert_int_equal(envelope_check_tbs_cert(&e, all[i], now, NULL), TM_EDENIED);
         if (i != 1)
@@ -355,7 +355,7 @@ static void test_envelope_check_typed__good_ones(void **state)
     static const uint8_t cmp[] = {0x30, 0x11, 0x30, 0x0b, 0x02, 0x01, 0x02, 0xa4, 0x02, 0x30,
                                   0x00, 0xa4, 0x02, 0x30, 0x00, 0xb3, 0x02, 0x05, 0x00};
     e.allow = 1u << SIGN_CMS | 1u << SIGN_CMP;
-    assert_ok(envelope_check_cmp(&e, NULL, SLICE_ARR(cmp), clock_now(), NULL));
+    assert_ok(envelope_check_cmp(&e, NULL, SLICE_ARR(cmp), (struct slice){0}, clock_now(), NULL));
 }
 
 /* Signed attributes with the content type `type`, a digest of `n` octets, a time (0: none) and, asked for, one more attribute. */

@@ -155,6 +155,21 @@ static struct slice part_of(const struct cmp_header *h, unsigned body, struct sl
     return part;
 }
 
+static struct slice message_of(unsigned body, struct slice content)
+{
+    struct cmp_header h = header();
+    struct buf head, tail, b;
+    buf_init(&head, CMP_MESSAGE_MAX);
+    buf_init(&tail, CMP_MESSAGE_MAX);
+    buf_init(&b, CMP_MESSAGE_MAX);
+    cmp_header_build(&head, &h);
+    cmp_body_build(&tail, body, content);
+    assert_ok(cmp_message_build(&b, buf_slice(&head), buf_slice(&tail), SLICE_LIT("MAC"), &rogue_root, 1));
+    buf_done(&head);
+    buf_done(&tail);
+    return finished(&b);
+}
+
 static const struct sign_op *answer(const char *key_id, unsigned body, struct slice content)
 {
     struct cmp_header h = header();
@@ -214,6 +229,57 @@ static void test_signer__cmp_hands_out_what_it_signed(void **state)
     check(answer("ca-ra", CMP_IP, response(SLICE_LIT("\x30\x00"), none)), "RFC 5280 4.1");
 }
 
+/* A certificate in an answer, encrypted to `to`; *ret_key is what opens it. */
+static struct slice encrypted_response(uint8_t ret_key[CMS_KEY_LEN], struct key *to, struct slice cert)
+{
+    struct spki spki;
+    struct buf b;
+    struct cmp_cert_response r = {.status = {.fail = CMP_FAIL_NONE}};
+    assert_ok(spki_parse(&spki, key_spki(to), NULL));
+    buf_init(&b, CMP_MESSAGE_MAX);
+    assert_ok(cms_seal_to_key(&b, ret_key, &spki, (struct slice){0}, cert, NULL));
+    r.encrypted_cert = finished(&b);
+    buf_init(&b, CMP_MESSAGE_MAX);
+    cmp_cert_response_build(&b, &r);
+    return finished(&b);
+}
+
+static const struct sign_op *shown(unsigned body, struct slice content, struct slice keys)
+{
+    struct sign_op *op = arena_calloc(test_arena, 1, sizeof *op);
+    struct cmp_header h = header();
+    op->kind = SIGN_CMP;
+    op->key_id = "ca-ra";
+    op->tbs = part_of(&h, body, content);
+    op->content = keys;
+    TM_IGNORE(signer_sign(signer, op));
+    return op;
+}
+
+/* What only its holder can read the signer reads as well (RFC 9810 5.2.8.3.2). */
+static void test_signer__cmp_encrypted_certificates(void **state)
+{
+    (void)state;
+    const struct test_cert t = {0};
+    struct slice leaf = issued("ca", &t, key_spki(elsewhere));
+    uint8_t keys[2 * CMS_KEY_LEN], other[CMS_KEY_LEN] = {0};
+    struct slice good = encrypted_response(keys, elsewhere, leaf), key = slice_of(keys, CMS_KEY_LEN);
+    check(shown(CMP_IP, good, key), NULL);
+    check(shown(CMP_CP, good, SLICE_ARR(keys)), NULL);
+    check(shown(CMP_IP, good, (struct slice){0}), "envelope.encrypted-cert");
+    check(shown(CMP_IP, good, slice_of(keys, CMS_KEY_LEN - 1)), "envelope.encrypted-cert");
+    check(shown(CMP_IP, good, SLICE_ARR(other)), "RFC 9810 5.3.4");
+    struct slice both[] = {
+        message_of(CMP_IP, good),
+        message_of(CMP_KUP, encrypted_response(keys + CMS_KEY_LEN, elsewhere, early_leaf))};
+    check(shown(CMP_NESTED, list_of(both, 2), SLICE_ARR(keys)), NULL);
+    check(shown(CMP_NESTED, list_of(both, 2), key), "envelope.encrypted-cert");
+    struct slice forgery = encrypted_response(keys, elsewhere, forged(&t, elsewhere, key_spki(elsewhere)));
+    check(shown(CMP_IP, forgery, key), "envelope.anchors");
+    check(shown(CMP_IP, encrypted_response(keys, elsewhere, SLICE_LIT("no certificate")), key),
+          "RFC 5280 4.1");
+}
+
 static void test_signer__cmp_trust_anchors(void **state)
 {
     (void)state;
@@ -263,21 +329,6 @@ static void test_signer__cmp_trust_anchors(void **state)
     check(answer("ca-ra", CMP_GENP, general(OID_IT_CURRENT_CRL, SLICE_LIT("\x30\x00"))), NULL);
 }
 
-static struct slice message_of(unsigned body, struct slice content)
-{
-    struct cmp_header h = header();
-    struct buf head, tail, b;
-    buf_init(&head, CMP_MESSAGE_MAX);
-    buf_init(&tail, CMP_MESSAGE_MAX);
-    buf_init(&b, CMP_MESSAGE_MAX);
-    cmp_header_build(&head, &h);
-    cmp_body_build(&tail, body, content);
-    assert_ok(cmp_message_build(&b, buf_slice(&head), buf_slice(&tail), SLICE_LIT("MAC"), &rogue_root, 1));
-    buf_done(&head);
-    buf_done(&tail);
-    return finished(&b);
-}
-
 static void test_signer__cmp_bodies(void **state)
 {
     (void)state;
@@ -294,6 +345,14 @@ static void test_signer__cmp_bodies(void **state)
     cmp_poll_response_build(&b, 0, 60, "later");
     check(answer("ca-ra", CMP_POLLREP, finished(&b)), NULL);
     check(answer("ca-ra", CMP_PKICONF, null), NULL);
+    const struct cmp_challenge challenge = {.witness = root, .challenge = root},
+                               sealed = {.encrypted_rand = root};
+    buf_init(&b, CMP_MESSAGE_MAX);
+    cmp_challenge_build(&b, &challenge);
+    check(answer("ca-ra", CMP_POPDECC, finished(&b)), NULL);
+    buf_init(&b, CMP_MESSAGE_MAX);
+    cmp_challenge_build(&b, &sealed);
+    check(answer("ca-ra", CMP_POPDECC, finished(&b)), NULL);
     /* What it never sends: requests, announcements of a CA's new key, key recovery. */
     for (unsigned body = 0; body < CMP_BODY_COUNT; body++)
         if (body != CMP_PKICONF)
@@ -474,6 +533,7 @@ int main(int argc, char **argv)
     test_signer_program(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signer__cmp_hands_out_what_it_signed),
+        cmocka_unit_test(test_signer__cmp_encrypted_certificates),
         cmocka_unit_test(test_signer__cmp_trust_anchors),
         cmocka_unit_test(test_signer__cmp_bodies),
         cmocka_unit_test(test_signer__cmp_flips),

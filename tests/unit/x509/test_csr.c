@@ -193,6 +193,7 @@ static void test_csr_parse_crmf__controls_reg_info_and_other_proofs(void **state
                      TM_OK);
     assert_int_equal(c.pop, CSR_POP_KEY_ENCIPHERMENT);
     assert_true(slice_eq(c.pop_detail, SLICE_LIT("\x81\x01\x00")));
+    assert_int_equal(csr_pop_later(&c), CSR_POP_ENCRYPTED_CERT);
     assert_int_equal(c.n_attrs, 2);
     assert_true(slice_eq_str(csr_attr_find(&c, OID_REG_CTRL_REG_TOKEN)->values, "\x0c\x03"
                                                                                 "abc"));
@@ -201,6 +202,9 @@ static void test_csr_parse_crmf__controls_reg_info_and_other_proofs(void **state
         csr_parse_crmf(&c, a, message(a, (struct slice){0}, controls, agreement, (struct slice){0}), NULL),
         TM_OK);
     assert_true(slice_eq(c.pop_detail, SLICE_LIT("\x81\x01\x01")));
+    assert_int_equal(csr_pop_later(&c), CSR_POP_CHALLENGE_RESPONSE);
+    c.pop_detail = SLICE_LIT("\x81\x01\x02");
+    assert_int_equal(csr_pop_later(&c), CSR_POP_OTHERWISE);
 }
 
 static void test_csr_parse_crmf__poposk_input(void **state)
