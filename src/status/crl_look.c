@@ -107,9 +107,10 @@ static tm_err walk(struct look *k, struct diag *diag)
     tm_err e = crl_listing_open(&l, k->h, k->x, &all, k->ends_from);
     while (e == TM_OK && !k->found->all && (e = crl_listing_next(&l, &now, diag)) == TM_OK) {
         const struct cert_row *row = crl_listing_row(&l);
+        const struct crl_place place = crl_place_of(k->x, row->id, row->list);
         for (size_t i = 0; i < k->n && e == TM_OK; i++) {
             struct side *w = &k->v[i];
-            if (row->not_after >= w->row.this_update && crl_scope_has(w->scope, k->x, row->id, row->list))
+            if (row->not_after >= w->row.this_update && crl_scope_at(w->scope, &place))
                 e = feed(k, w, &now, row);
         }
     }

@@ -88,8 +88,9 @@ static tm_err put_each(struct crl_making *const *v, size_t n, struct diag *diag)
     tm_err e = crl_listing_open(&l, v[0]->h, v[0]->x, &all, from);
     while (e == TM_OK && (e = crl_listing_next(&l, &entry, diag)) == TM_OK) {
         const struct cert_row *row = crl_listing_row(&l);
+        const struct crl_place place = crl_place_of(v[0]->x, row->id, row->list);
         for (size_t i = 0; i < n && e == TM_OK; i++)
-            if (row->not_after >= ends_from(v[i]) && crl_scope_has(v[i]->scope, v[i]->x, row->id, row->list))
+            if (row->not_after >= ends_from(v[i]) && crl_scope_at(v[i]->scope, &place))
                 e = put(v[i], &entry, diag);
     }
     crl_listing_close(&l);

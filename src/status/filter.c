@@ -306,7 +306,7 @@ tm_err filter_publish(struct house *h, const struct filter_def *d, enum tmf_kind
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
     if (pthread_mutex_trylock(&one) != 0)
         return diag_fail(diag, TM_EBUSY, NULL, NULL, "another filter is being made; ask again in a minute");
-    struct making m = {.h = h, .d = d, .now_ms = clock_now_ms(), .a = arena_new(ARENA_MAX)};
+    struct making m = {.h = h, .d = d, .now_ms = under_way_as_of(&h->under_way), .a = arena_new(ARENA_MAX)};
     int64_t now = m.now_ms / 1000, every = kind == TMF_FULL ? d->every : d->delta_every;
     buf_init(&m.file, FILTER_FILE_MAX);
     /* Promised with as much again to spare: whoever missed one is in time with the next. */

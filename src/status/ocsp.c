@@ -234,7 +234,7 @@ static tm_err look_up(struct ocsp_single *ret, struct ocsp_query *q, const struc
     struct store_read r = {.kind = READ_CERT, .tenant = q->x->tenant, .arena = q->arena};
     *ret = (struct ocsp_single){.id = id->der,
                                 .status = OCSP_UNKNOWN,
-                                .this_update = q->now,
+                                .this_update = q->as_of,
                                 .next_update = q->now + q->x->ocsp.lifetime};
     tm_err e = serial_pad(r.id, sizeof r.id, id->serial) ? store_read_now(q->house->store, &r) : TM_ENOTFOUND;
     if (e == TM_ENOTFOUND) {
@@ -260,6 +260,10 @@ tm_err ocsp_query_read(struct ocsp_query *q, struct diag *diag)
 {
     const struct authority_ocsp *o = &q->x->ocsp;
     q->known = true;
+    /* What is under way may be asked about before it is there: no answer is later than the first of it. */
+    q->as_of = q->now - (clock_now() - under_way_as_of(&q->house->under_way) / 1000);
+    if (q->as_of > q->now)
+        q->as_of = q->now;
     if (q->house->ocsp)
         q->stamp = ocsp_cache_stamp(q->house->ocsp->cache, q->cert);
     for (size_t i = 0; i < q->request->n; i++)

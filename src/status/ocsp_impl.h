@@ -55,6 +55,7 @@ struct ocsp_query {
     uint8_t key[OCSP_CACHE_KEY];
     uint64_t stamp;
     int64_t now;
+    int64_t as_of; /* thisUpdate: everything that was revoked until then is known */
     bool known; /* every one of them was issued here */
     struct sign_op op;
 };

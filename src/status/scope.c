@@ -134,20 +134,15 @@ bool crl_scope_name_valid(const char *name)
            (!dot || strcmp(dot, ".delta") == 0 || (strcmp(dot, ".1-0") != 0 && shard_name_valid(dot + 1)));
 }
 
-bool crl_scope_has(const struct crl_scope *s, const struct authority *x, const uint8_t *serial,
-                   const char *list)
+struct crl_place crl_place_of(const struct authority *x, const uint8_t *serial, const char *list)
 {
-    unsigned count, k;
-    if (!s->count)
-        return true;
-    if (s->list)
-        return strcmp(list, s->list->profile) == 0 &&
-               authority_own_list(&count, &k, x, list, crl_issued_at(serial)) && count == s->count &&
-               k == s->k;
+    struct crl_place p = {0};
+    int64_t issued = crl_issued_at(serial);
     if (list[0])
-        return false;
-    k = authority_shard(&count, x, crl_issued_at(serial));
-    return count == s->count && k == s->k;
+        p.list = authority_own_list(&p.count, &p.k, x, list, issued);
+    else
+        p.k = authority_shard(&p.count, x, issued);
+    return p;
 }
 
 int64_t crl_scope_since(const struct crl_scope *s, const struct authority *x)

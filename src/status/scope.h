@@ -30,9 +30,26 @@ enum {
 tm_err crl_scope_find(struct crl_scope *ret, const struct authority *x, const char *name);
 /* Could a scope have this name? */
 bool crl_scope_name_valid(const char *name);
-/* Does a certificate with this serial (16 octets, ours) belong there? `list`: the profile whose own list it names, or "". */
-bool crl_scope_has(const struct crl_scope *s, const struct authority *x, const uint8_t *serial,
-                   const char *list);
+/* Where a certificate is listed beside the complete list: found once, compared with many scopes. */
+struct crl_place {
+    const struct authority_list *list;
+    unsigned count, k; /* count 0: nowhere else */
+};
+/* Of a serial (16 octets, ours); `list`: the profile whose own list it names, or "". */
+struct crl_place crl_place_of(const struct authority *x, const uint8_t *serial, const char *list);
+/* Does a certificate belong there? */
+static inline bool crl_scope_at(const struct crl_scope *s, const struct crl_place *p)
+{
+    return !s->count || (s->count == p->count && s->k == p->k && s->list == p->list);
+}
+static inline bool crl_scope_has(const struct crl_scope *s, const struct authority *x, const uint8_t *serial,
+                                 const char *list)
+{
+    if (!s->count)
+        return true;
+    const struct crl_place p = crl_place_of(x, serial, list);
+    return crl_scope_at(s, &p);
+}
 /* Since when certificates may name it; 0: always. */
 int64_t crl_scope_since(const struct crl_scope *s, const struct authority *x);
 /* The delta of a complete list, and the complete one of a delta. */

@@ -322,7 +322,9 @@ def post(house, der, label="cmp", operation="", content_type="application/pkixcm
         if whole:
             return reply, body
         assert reply.status == 200 and reply.headers["Content-Type"] == "application/pkixcmp", (reply.status, body)
-        return Answer(body)
+        answer = Answer(body)
+        answer.link = reply.headers["Link"]
+        return answer
     finally:
         connection.close()
 

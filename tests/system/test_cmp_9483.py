@@ -22,6 +22,7 @@ def device(house, factory):
 def enrolled(device):
     """The certificate that the device has, confirmed."""
     reply = device.enroll(infos=[IMPLICIT])
+    assert reply.link.startswith("</renewal-info/"), "where to ask when to renew (RFC 9773) stands beside the message"
     return device.signer(reply)
 
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "enroll/endpoint.h"
+#include "enroll/renewal_info.h"
 #include "issue/chain.h"
 #include "issue/cmp_settings.h"
 #include "issue/jobs.h"
@@ -340,8 +341,11 @@ tm_err cmp_begin(const struct cmp_exchange *x, struct cmp_exchange *parent, stru
 static void answered(struct task *t)
 {
     struct cmp_exchange *x = TM_CONTAINER(t, struct cmp_exchange, finished);
-    static const struct http_header headers[] = {{"Cache-Control", "no-store"}, {NULL, NULL}};
     struct catalog *c = x->catalog;
+    char link[RENEWAL_LINK_MAX];
+    bool linked = renewal_info_link(link, c, x->t.cert);
+    const struct http_header headers[] = {
+        {"Cache-Control", "no-store"}, {linked ? "Link" : NULL, link}, {NULL, NULL}};
     http_reply(x->http, x->reply.n ? 200 : 500, x->reply.n ? media_type : NULL, x->reply, headers);
     catalog_unref(c);
 }
