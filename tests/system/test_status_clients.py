@@ -16,10 +16,10 @@ from test_revocation import add_profile, csr_of, issue_many, names_of
 from test_status_proxy import NGINX, free_port, until
 
 REASONS = ["keyCompromise", "superseded", "cessationOfOperation", "affiliationChanged", "privilegeWithdrawn", "unspecified"]
-MODELS = ["whole", "sharded", "told-by-ocsp"]
+MODELS = ["whole", "sharded", "own", "told-by-ocsp"]  # own: of a profile with lists of its own
 BATCH = 500  # certificates of one command line
 IDS = 16  # of one OCSP request
-SHARDS = 4
+SHARDS, OWN = 4, 2
 
 
 class Corpus:
@@ -32,7 +32,7 @@ class Corpus:
         self.house.start()
         house = self.house
         for model in MODELS:
-            add_profile(house, model)
+            add_profile(house, model, **({"revocation": {"crl": {"shards": OWN}}} if model == "own" else {}))
         self.authority(crl={"delta": "1h"})
         self.serials, self.model = [], {}
         self.issue("whole", n // 2)
@@ -40,8 +40,10 @@ class Corpus:
         self.shards = SHARDS if shards else 0
         self.issue("told-by-ocsp", n // 4 if shards else n - len(self.serials))
         if shards:
-            until(self.names_a_part, 120)  # from a minute on certificates name a part of the list
-            self.issue("sharded", n - len(self.serials))
+            until(self.names_a_part, 120)  # from a minute on certificates name a part of the list, and those of the profile its own
+            self.issue("sharded", (n - len(self.serials)) // 2)
+            self.issue("own", n - len(self.serials))
+            assert f"/profile-own.{OWN}-" in self.point(self.serials[-1])
         until(lambda: house.cli_json("ocsp", "show", "issuing-ca")["certificate_ends"])
         house.cli("crl", "publish", "issuing-ca")
         self.change()
@@ -131,9 +133,10 @@ class Corpus:
         # What was published before the changes, and the delta that brings them; then a complete list.
         self.fetch(self.ski, "full", "old")
         until(lambda: self.fetch(self.ski, "delta", "delta") and self.entries("delta") >= revoked, 60)
-        in_parts = sum(self.states[s] != "good" for s in self.of("sharded"))
-        until(lambda: all([self.fetch(self.ski, f"{SHARDS}-{k}", f"shard-{k}") for k in range(self.shards)]) and
-              sum(self.entries(f"shard-{k}") for k in range(self.shards)) >= in_parts, 60)
+        for model, prefix, n in (("sharded", f"{SHARDS}-", self.shards), ("own", f"profile-own.{OWN}-", OWN if self.shards else 0)):
+            in_parts = sum(self.states[s] != "good" for s in self.of(model))
+            until(lambda: all([self.fetch(self.ski, f"{prefix}{k}", f"{model}-{k}") for k in range(n)]) and
+                  sum(self.entries(f"{model}-{k}") for k in range(n)) >= in_parts, 60)
         house.cli("crl", "publish", "issuing-ca")
         self.fetch(self.ski, "full", "full")
         assert self.entries("full") >= revoked
@@ -217,10 +220,11 @@ def openssl_lists(corpus):
     delta = corpus.join("delta-and-base.pem", "old.crl.pem", "delta.crl.pem")
     whole = corpus.of("whole")
     hold_to(corpus, verify(corpus, whole, *partial, "-crl_check", "-extended_crl", "-use_deltas", "-CRLfile", delta), whole, "delta")
-    sharded = corpus.of("sharded")
-    if sharded:
-        shards = corpus.join("shards.pem", *[f"shard-{k}.crl.pem" for k in range(SHARDS)])
-        hold_to(corpus, verify(corpus, sharded, *partial, "-crl_check", "-extended_crl", "-CRLfile", shards), sharded, "shards")
+    for model, n in (("sharded", SHARDS), ("own", OWN)):
+        some = corpus.of(model)
+        if some:
+            parts = corpus.join("parts.pem", *[f"{model}-{k}.crl.pem" for k in range(n)])
+            hold_to(corpus, verify(corpus, some, *partial, "-crl_check", "-extended_crl", "-CRLfile", parts), some, model)
 
 
 def openssl_ocsp(corpus):
