@@ -52,6 +52,7 @@ struct bench_crl {
     struct bench_sample floor, read, publish; /* seconds */
     double pss_growth_mib, openssl_s, fill_per_s;
     struct bench_sample shard_ms;
+    double first_ms; /* with the first look at all lists that a server takes */
 };
 
 static void step(const struct bench_crl *b, const char *what)
@@ -405,6 +406,7 @@ static tm_err shards(struct bench_crl *b, struct diag *diag)
     bench_pin(b->load_core);
     /* The first one waits for the first look at all lists, longer than an idle connection lives, and is not counted. */
     tm_err e = shards_with(b, &s, ids, paths, 1, diag);
+    b->first_ms = e == TM_OK ? b->shard_ms.v[0] : 0;
     b->shard_ms.n = 0;
     if (e == TM_OK)
         e = shards_with(b, &s, ids + 1, paths + 1, REVOCATIONS - 1, diag);
@@ -429,9 +431,9 @@ static void show(struct bench_crl *b)
         printf("{\"revoked\":%" PRIu64 ",\"octets\":%" PRIu64
                ",\"floor_s\":%.4f,\"read_s\":%.4f,\"publish_s\":%.4f,"
                "\"made_of_floor\":%.3f,\"read_of_floor\":%.3f,\"pss_growth_mib\":%.1f,\"openssl_s\":%.3f,"
-               "\"shard_ms\":%.2f,\"shard_p95_ms\":%.2f}\n",
+               "\"shard_ms\":%.2f,\"shard_p95_ms\":%.2f,\"first_ms\":%.2f}\n",
                b->revoked, b->octets, floor, read, publish, made, reading, b->pss_growth_mib, b->openssl_s,
-               p50, p95);
+               p50, p95, b->first_ms);
         return;
     }
     printf("a list of %" PRIu64 " certificates, %.1f MiB; medians of %u rounds\n\n", b->revoked,
@@ -453,6 +455,8 @@ static void show(struct bench_crl *b)
             "  from the request to revoke to a shard (of %d) that lists it, median   %7.1f ms  <= 50 ms   %s\n",
             SHARDS, p50, verdict(p50 <= 50));
         printf("  %-66s %8.1f ms\n", "  95th percentile", p95);
+        printf("  %-66s %8.0f ms\n", "  the first, which waits for a look at all lists, or their making",
+               b->first_ms);
     }
 }
 
