@@ -14,6 +14,8 @@ const struct command *const cli_commands[] = {
     token_commands,
     user_commands,
     device_commands,
+    discover_files_commands,
+    discover_runs_commands,
     ca_commands,
     ca_offline_commands,
     crl_commands,

@@ -143,6 +143,15 @@ int show_value(struct cli *c, const json_t *v)
     return 0;
 }
 
+/* "a" or "a.b" of a row. */
+static const json_t *member_of(struct cli *c, const json_t *row, const char *key)
+{
+    size_t n = strcspn(key, ".");
+    const char *first = key[n] ? arena_strndup(c->arena, key, n) : key;
+    const json_t *v = first ? json_object_get(row, first) : NULL;
+    return key[n] ? json_object_get(v, key + n + 1) : v;
+}
+
 int show_items(struct cli *c, const json_t *items, const struct show_column *columns)
 {
     if (c->output != OUTPUT_TABLE)
@@ -161,7 +170,7 @@ int show_items(struct cli *c, const json_t *items, const struct show_column *col
         for (size_t k = 0; k < n_columns; k++) {
             const json_t *item = json_array_get(items, i);
             const char **to = &cells[i * n_columns + k];
-            *to = cell(c, json_object_get(item, columns[k].key));
+            *to = cell(c, member_of(c, item, columns[k].key));
             if (!(*to)[0] && columns[k].otherwise)
                 *to = cell(c, json_object_get(item, columns[k].otherwise));
         }

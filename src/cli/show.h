@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 struct show_column {
-    const char *heading, *key; /* the list ends with a NULL heading */
+    const char *heading, *key; /* "a", or "a.b" of an object in it; the list ends with a NULL heading */
     const char *otherwise;     /* what stands there where that is empty; NULL: nothing */
 };
 

@@ -1,5 +1,6 @@
 #include "http/client.h"
 #include "base/clock.h"
+#include "http/client_tls.h"
 #include "http/parser_lib.h"
 #include <errno.h>
 #include <limits.h>
@@ -144,6 +145,9 @@ static int on_complete(http_parser *p)
 struct talk {
     struct http_exchange *x;
     int fd;
+    SSL *tls; /* NULL: plain */
+    short send_wants,
+        recv_wants;      /* POLLIN or POLLOUT: what must come first; under TLS either may need either */
     struct slice out[2]; /* head and body, as far as they are not sent yet */
     struct reading r;
     uint64_t deadline_ns; /* 0: none */
@@ -156,21 +160,36 @@ static bool unsent(const struct talk *t)
     return t->out[0].n + t->out[1].n > 0;
 }
 
+static ssize_t put(struct talk *t, struct slice s, struct diag *diag)
+{
+    t->send_wants = POLLOUT;
+    return t->tls ? client_tls_send(t->tls, s.p, s.n, &t->send_wants, diag)
+                  : send(t->fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t get(struct talk *t, void *p, size_t n, struct diag *diag)
+{
+    t->recv_wants = POLLIN;
+    return t->tls ? client_tls_recv(t->tls, p, n, &t->recv_wants, diag) : recv(t->fd, p, n, MSG_DONTWAIT);
+}
+
 /* What the socket takes now. A server that refuses early closes while the body is under way; its answer says why. */
 static tm_err send_some(struct talk *t, struct diag *diag)
 {
     for (size_t i = 0; i < 2; i++)
         while (t->out[i].n) {
-            ssize_t n = send(t->fd, t->out[i].p, t->out[i].n, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n >= 0) {
+            ssize_t n = put(t, t->out[i], diag);
+            if (n < 0 && errno == EPROTO && SSL_get_verify_result(t->tls) != X509_V_OK)
+                return TM_EAUTH;
+            if (n > 0 || (n == 0 && !t->tls)) {
                 t->out[i] = slice_sub(t->out[i], (size_t)n, SIZE_MAX);
                 continue;
             }
-            if (errno == EINTR)
+            if (n < 0 && errno == EINTR)
                 continue;
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
+            if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
                 return TM_OK;
-            if (errno != EPIPE && errno != ECONNRESET)
+            if (n < 0 && errno != EPIPE && errno != ECONNRESET && errno != EPROTO)
                 return diag_fail(diag, TM_EIO, NULL, NULL, "the request: %s", strerror(errno));
             t->out[0] = t->out[1] = slice_of(NULL, 0);
         }
@@ -181,7 +200,9 @@ static tm_err read_some(struct talk *t, struct diag *diag)
 {
     struct http_exchange *x = t->x;
     char chunk[CHUNK];
-    ssize_t n = recv(t->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+    ssize_t n = get(t, chunk, sizeof chunk, diag);
+    if (n < 0 && errno == EPROTO)
+        return SSL_get_verify_result(t->tls) != X509_V_OK ? TM_EAUTH : TM_EIO;
     if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
         return TM_OK;
     if (n < 0 && errno != ECONNRESET)
@@ -235,7 +256,8 @@ static tm_err converse(struct talk *t, struct diag *diag)
             return diag_fail(diag, TM_ETIMEOUT, NULL, NULL, "not done within %u seconds", x->total_s);
         if (seconds > left)
             seconds = left;
-        struct pollfd p = {.fd = t->fd, .events = (short)(POLLIN | (unsent(t) ? POLLOUT : 0))};
+        struct pollfd p = {.fd = t->fd,
+                           .events = (short)(POLLIN | t->recv_wants | (unsent(t) ? t->send_wants : 0))};
         int n = wait_for(&p, seconds, x->cancel);
         if (n < 0 && errno == EINTR)
             continue;
@@ -249,10 +271,12 @@ static tm_err converse(struct talk *t, struct diag *diag)
                              : unsent(t) ? "it has read nothing for %u seconds"
                                          : "its answer has stood still for %u seconds",
                              seconds);
-        if (p.revents & POLLOUT)
+        if (unsent(t) && p.revents & t->send_wants)
             TM_TRY(send_some(t, diag));
-        if (p.revents & (POLLIN | POLLHUP | POLLERR))
-            TM_TRY(read_some(t, diag));
+        if (p.revents & (t->recv_wants | POLLIN | POLLHUP | POLLERR))
+            do
+                TM_TRY(read_some(t, diag));
+            while (t->tls && !t->r.done && SSL_pending(t->tls) > 0); /* which poll() does not know of */
     }
     return TM_OK;
 }
@@ -264,6 +288,8 @@ static tm_err put_head(struct buf *head, const struct http_exchange *x, const ch
         buf_printf(head, "If-None-Match: %s\r\n", x->etag_known);
     if (x->date_known && x->date_known[0])
         buf_printf(head, "If-Modified-Since: %s\r\n", x->date_known);
+    if (x->bearer)
+        buf_printf(head, "Authorization: Bearer %s\r\n", x->bearer);
     if (x->accept)
         buf_printf(head, "Accept: %s\r\n", x->accept);
     if (x->content_type)
@@ -281,13 +307,19 @@ static void answer_reset(struct http_exchange *x)
     x->type[0] = x->etag[0] = x->modified[0] = '\0';
 }
 
-/* Over a connected socket, which is closed. */
-static tm_err exchange(struct http_exchange *x, int fd, const char *host, uint64_t deadline_ns,
+/* Over a connected socket, which is closed; under `tls`, which is freed, unless it is NULL. */
+static tm_err exchange(struct http_exchange *x, int fd, SSL *tls, const char *host, uint64_t deadline_ns,
                        struct diag *diag)
 {
     struct buf head;
     buf_init(&head, HEAD_MAX);
-    struct talk t = {.x = x, .fd = fd, .r = {.x = x}, .deadline_ns = deadline_ns};
+    struct talk t = {.x = x,
+                     .fd = fd,
+                     .tls = tls,
+                     .send_wants = POLLOUT,
+                     .recv_wants = POLLIN,
+                     .r = {.x = x},
+                     .deadline_ns = deadline_ns};
     http_parser_settings_init(&t.settings);
     t.settings.on_header_field = on_field;
     t.settings.on_header_value = on_value;
@@ -301,7 +333,10 @@ static tm_err exchange(struct http_exchange *x, int fd, const char *host, uint64
     t.out[1] = x->body;
     if (e == TM_OK)
         e = converse(&t, diag);
+    if (head.p)
+        explicit_bzero(head.p, head.n); /* a token may be in it */
     buf_done(&head);
+    SSL_free(tls);
     close(fd);
     return e;
 }
@@ -317,7 +352,7 @@ tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, stru
     int fd = connect_unix(socket_path);
     if (fd < 0)
         return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", socket_path, strerror(errno));
-    return exchange(x, fd, "localhost", deadline_of(x), diag);
+    return exchange(x, fd, NULL, "localhost", deadline_of(x), diag);
 }
 
 /* ---- TCP ---- */
@@ -345,17 +380,17 @@ static int connect_one(const struct addrinfo *a)
     return -1;
 }
 
-tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, struct diag *diag)
+/* A connection to the first address that takes one; `field` is what Host says then. */
+static tm_err connect_tcp(int *ret_fd, char field[300], const char *host, int port, int usual,
+                          struct diag *diag)
 {
-    char service[8], field[300];
+    char service[8];
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *list = NULL;
-    uint64_t deadline = deadline_of(x);
     bool v6 = strchr(host, ':') != NULL;
-    answer_reset(x);
     snprintf(service, sizeof service, "%d", port);
-    snprintf(field, sizeof field, "%s%s%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "", port == 80 ? "" : ":",
-             port == 80 ? "" : service);
+    snprintf(field, 300, "%s%s%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "", port == usual ? "" : ":",
+             port == usual ? "" : service);
     int e = getaddrinfo(host, service, &hints, &list);
     if (e != 0)
         return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", host, gai_strerror(e));
@@ -366,5 +401,33 @@ tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, st
     freeaddrinfo(list);
     if (fd < 0)
         return diag_fail(diag, TM_EUNAVAIL, NULL, NULL, "%s: %s", field, strerror(why));
-    return exchange(x, fd, field, deadline, diag);
+    *ret_fd = fd;
+    return TM_OK;
+}
+
+tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, struct diag *diag)
+{
+    char field[300];
+    uint64_t deadline = deadline_of(x);
+    int fd;
+    answer_reset(x);
+    TM_TRY(connect_tcp(&fd, field, host, port, 80, diag));
+    return exchange(x, fd, NULL, field, deadline, diag);
+}
+
+tm_err http_tls_exchange(struct http_exchange *x, const char *host, int port, const char *ca_file,
+                         struct diag *diag)
+{
+    char field[300];
+    uint64_t deadline = deadline_of(x);
+    SSL *tls;
+    int fd;
+    answer_reset(x);
+    TM_TRY(connect_tcp(&fd, field, host, port, 443, diag));
+    tm_err e = client_tls_new(&tls, fd, host, ca_file, diag);
+    if (e != TM_OK) {
+        close(fd);
+        return e;
+    }
+    return exchange(x, fd, tls, field, deadline, diag);
 }

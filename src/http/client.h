@@ -1,5 +1,5 @@
 /* http/client.h - one blocking HTTP/1.1 exchange: over a unix socket, as the command line talks to the server of its own home, or over plain TCP for
- * what is signed itself, as the status-proxy fetches it. Layer 2.
+ * what is signed itself, as the status-proxy fetches it, or over TLS. Layer 2.
  *
  * Body and answer go both ways at once, so that a server that answers while it still reads never waits for a client that only writes. */
 #pragma once
@@ -19,6 +19,7 @@ struct http_exchange {
     struct slice body;
     const char *etag_known; /* If-None-Match; NULL or "": none */
     const char *date_known; /* If-Modified-Since; the same */
+    const char *bearer;     /* a token for Authorization; NULL: none */
     /* Takes the body of an answer below 400 piece by piece instead of `out`; false ends the exchange. */
     bool (*write)(void *arg, struct slice data);
     void *write_arg;
@@ -41,5 +42,9 @@ struct http_exchange {
 tm_err http_unix_exchange(struct http_exchange *x, const char *socket_path, struct diag *diag);
 /* The same over TCP; `host` is a name or an address. TM_EUNAVAIL also where the name is not known. */
 tm_err http_tcp_exchange(struct http_exchange *x, const char *host, int port, struct diag *diag);
+/* The same over TLS: the server's certificate must be for `host` and come from a CA of `ca_file` (PEM; NULL: whom the system trusts). TM_EAUTH: it does
+ * not. */
+tm_err http_tls_exchange(struct http_exchange *x, const char *host, int port, const char *ca_file,
+                         struct diag *diag);
 /* Is there a listener? */
 bool http_unix_listens(const char *socket_path);

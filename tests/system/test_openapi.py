@@ -147,6 +147,8 @@ VERBS = {
     "cert show": ["describe"], "cert list": ["listCertificates"], "cert get": ["getCertificate"], "cert find": ["listCertificates"],
     "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate", "revokeCertificates"], "cert release": ["releaseCertificate"],
     "cert hold": ["revokeCertificate"], "ocsp show": ["getOcsp"], "ocsp answer": ["getOcspAnswer"],
+    "discover files": ["beginDiscoveryRun", "reportSightings", "endDiscoveryRun", "listPlaces"],
+    "discover list": ["listDiscoveryRuns"], "discover show": ["getDiscoveryRun"], "discover diff": ["diffDiscoveryRuns"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
     "token create": ["createToken", "createTokens"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
     "user list": ["listUsers"], "user show": ["getUser"], "user credentials": ["getUser"], "user invite": ["inviteUser"], "user withdraw": ["withdrawInvite"],
@@ -169,7 +171,7 @@ VERBS = {
 }
 # What no command asks for: machines and pages do.
 WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents"}
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "getPlace"}
 
 
 def test_every_command_has_its_operations(program, document):
