@@ -81,24 +81,32 @@ const struct json_field run_begin_schema[] = {
     {0},
 };
 
+/* What a run is about, as it is kept; NULL: nothing was said. */
+static tm_err spec_text(struct slice *ret, struct arena *a, const json_t *spec, struct diag *diag)
+{
+    struct buf b;
+    if (!spec)
+        return TM_OK;
+    if (!json_is_object(spec))
+        return diag_fail(diag, TM_EINVAL, NULL, "/spec", "must be an object");
+    buf_init(&b, RUN_BODY);
+    buf_put_json(&b, spec, false);
+    tm_err e = buf_err(&b) == TM_OK ? arena_copy(ret, a, buf_slice(&b)) : buf_err(&b);
+    buf_done(&b);
+    return e;
+}
+
 static tm_err begin_run(struct api_call *c, struct diag *diag)
 {
     struct begin_doc d = {0};
     struct run r;
-    struct buf spec;
     json_t *doc = NULL;
     TM_TRY(api_body_json(&doc, c, diag));
     tm_err e = json_bind(&d, run_begin_schema, doc, "", c->arena, diag);
-    if (e == TM_OK && d.spec && !json_is_object(d.spec))
-        e = diag_fail(diag, TM_EINVAL, NULL, "/spec", "must be an object");
     if (e == TM_OK)
         e = run_init(&r, c->arena, c->tenant->id, via_names[d.via], "", c->principal);
-    buf_init(&spec, RUN_BODY);
-    if (e == TM_OK && d.spec) {
-        buf_put_json(&spec, d.spec, false);
-        e = buf_err(&spec) == TM_OK ? arena_copy(&r.spec, c->arena, buf_slice(&spec)) : buf_err(&spec);
-    }
-    buf_done(&spec);
+    if (e == TM_OK)
+        e = spec_text(&r.spec, c->arena, d.spec, diag);
     json_decref(doc);
     TM_TRY(e);
     r.status = RUN_RUNNING;
@@ -113,6 +121,8 @@ struct end_doc {
     int status;
     const char *why;
     int64_t total, done, answered, failed;
+    json_t *spec;
+    struct slice spec_text;
 };
 static const char *const end_names[] = {"done", "failed", "canceled", NULL};
 const struct json_field run_end_schema[] = {
@@ -122,6 +132,8 @@ const struct json_field run_end_schema[] = {
     JSON_FIELD(struct end_doc, done, JSON_K_INT, .doc = "of those, looked at"),
     JSON_FIELD(struct end_doc, answered, JSON_K_INT, .doc = "of those, with certificates"),
     JSON_FIELD(struct end_doc, failed, JSON_K_INT, .doc = "of those, that could not be read"),
+    JSON_FIELD(struct end_doc, spec, JSON_K_ANY,
+               .doc = "what was looked through after all, and where to go on: an object"),
     {0},
 };
 
@@ -152,6 +164,8 @@ static void end(struct run *r, const void *arg)
     r->done = d->done;
     r->answered = d->answered;
     r->failed = d->failed;
+    if (d->spec_text.n)
+        r->spec = d->spec_text;
 }
 
 static tm_err end_run(struct api_call *c, struct diag *diag)
@@ -163,6 +177,8 @@ static tm_err end_run(struct api_call *c, struct diag *diag)
     if (c->body.n)
         TM_TRY(api_body_json(&doc, c, diag));
     tm_err e = doc ? json_bind(&d, run_end_schema, doc, "", c->arena, diag) : TM_OK;
+    if (e == TM_OK)
+        e = spec_text(&d.spec_text, c->arena, d.spec, diag);
     json_decref(doc);
     TM_TRY(e);
     TM_TRY(change_run(&r, c, api_param(c, "id"), end, &d, events[d.status], diag));

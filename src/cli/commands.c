@@ -15,6 +15,8 @@ const struct command *const cli_commands[] = {
     user_commands,
     device_commands,
     discover_files_commands,
+    discover_pcap_commands,
+    discover_ct_commands,
     discover_runs_commands,
     ca_commands,
     ca_offline_commands,

@@ -11,6 +11,8 @@ extern const struct command token_commands[];
 extern const struct command user_commands[];
 extern const struct command request_commands[];
 extern const struct command discover_files_commands[];
+extern const struct command discover_pcap_commands[];
+extern const struct command discover_ct_commands[];
 extern const struct command discover_runs_commands[];
 extern const struct command ca_commands[];
 extern const struct command ca_offline_commands[];

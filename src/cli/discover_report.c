@@ -166,6 +166,8 @@ static int end_run(struct discover_report *r, const char *why)
     json_t *doc =
         json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "status", why ? "failed" : "done", "why", why ? why : "",
                   "total", r->total, "done", r->done, "answered", r->answered, "failed", r->failed);
+    if (doc && r->spec)
+        json_object_set(doc, "spec", r->spec);
     if (!path || !doc || !post(r, path, doc, &reply))
         return 1;
     json_t *shown = json_deep_copy(reply.json);
@@ -186,6 +188,7 @@ int discover_end(struct discover_report *r, const char *why)
     buf_done(&r->lines);
     free(r->seen);
     json_decref(r->found);
+    json_decref(r->spec);
     remote_close(&r->remote);
     return status;
 }

@@ -15,6 +15,7 @@ struct discover_report {
     size_t n_seen, seen_cap, n_sorted;
     json_t *found; /* of a dry run: what would be reported */
     json_int_t total, done, answered, failed;
+    json_t *spec; /* what was looked through after all; NULL: as it was begun */
 };
 
 /* `spec` (taken): what is looked through. False after complaining. */

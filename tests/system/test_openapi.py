@@ -148,6 +148,8 @@ VERBS = {
     "cert issue": ["enroll", "enrollBulk"], "cert revoke": ["revokeCertificate", "revokeCertificates"], "cert release": ["releaseCertificate"],
     "cert hold": ["revokeCertificate"], "ocsp show": ["getOcsp"], "ocsp answer": ["getOcspAnswer"],
     "discover files": ["beginDiscoveryRun", "reportSightings", "endDiscoveryRun", "listPlaces"],
+    "discover pcap": ["beginDiscoveryRun", "reportSightings", "endDiscoveryRun"],
+    "discover ct": ["listDiscoveryRuns", "beginDiscoveryRun", "reportSightings", "endDiscoveryRun"],
     "discover list": ["listDiscoveryRuns"], "discover show": ["getDiscoveryRun"], "discover diff": ["diffDiscoveryRuns"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],
     "token create": ["createToken", "createTokens"], "token list": ["listTokens"], "token show": ["getToken"], "token revoke": ["revokeToken"],
