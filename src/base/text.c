@@ -347,6 +347,22 @@ size_t utf8_step(struct slice s)
     return n;
 }
 
+uint32_t utf8_code(struct slice s, size_t step)
+{
+    static const uint8_t mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t c = s.p[0] & mask[step];
+    for (size_t i = 1; i < step; i++)
+        c = c << 6 | (s.p[i] & 0x3f);
+    return c;
+}
+
+bool utf8_invisible(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff0 && c <= 0xffff) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
 bool utf8_valid(struct slice s)
 {
     size_t at = 0;

@@ -28,6 +28,10 @@ tm_err pem_next(struct slice *ret_der, char **ret_label, struct arena *a, struct
 
 /* The length of the well-formed UTF-8 sequence at the start of s, 1..4; 0 when there is none. A NUL byte counts as one. */
 size_t utf8_step(struct slice s);
+/* The code point of the sequence of `step` octets, as utf8_step() gave it, at the start of s. */
+uint32_t utf8_code(struct slice s, size_t step);
+/* Nothing a reader sees, or what changes how he sees the rest: controls, zero width, directions of writing, line separators, tags. */
+bool utf8_invisible(uint32_t code);
 
 /* Valid UTF-8 with no surrogates, overlongs or NUL. */
 bool utf8_valid(struct slice s);

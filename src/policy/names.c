@@ -378,22 +378,6 @@ const char *permanent_identifier_check(struct slice value)
 
 /* ---- text ---- */
 
-static uint32_t utf8_code(struct slice s, size_t step)
-{
-    static const uint8_t mask[5] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = s.p[0] & mask[step];
-    for (size_t i = 1; i < step; i++)
-        c = c << 6 | (s.p[i] & 0x3f);
-    return c;
-}
-
-static bool invisible(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xAD || c == 0x61C || (c >= 0x200B && c <= 0x200F) ||
-           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
-           (c >= 0xFFF0 && c <= 0xFFFF) || (c >= 0xE0000 && c <= 0xE0FFF);
-}
-
 const char *text_check(struct slice text)
 {
     if (text.n == 0)
@@ -408,7 +392,7 @@ const char *text_check(struct slice text)
         size_t step = utf8_step(rest);
         if (step == 0)
             return "is not UTF-8";
-        if (invisible(utf8_code(rest, step)))
+        if (utf8_invisible(utf8_code(rest, step)))
             return "has a control or an invisible character";
         rest = slice_sub(rest, step, rest.n);
     }

@@ -52,17 +52,12 @@ static void label_out(struct print_sink *s, const char *label)
         buf_printf(s->out, "\n%*s", LABEL_WIDTH, "");
 }
 
-/* Control characters, and those that turn the direction of writing, become \xHH by octets; so does what is no UTF-8. */
+/* What is invisible or turns the direction of writing becomes \xHH by octets; so does what is no UTF-8. */
 static void plain_out(struct print_sink *s, struct slice v)
 {
     while (v.n) {
         size_t n = utf8_step(v);
-        bool odd = n == 0 || (n == 1 && (v.p[0] < 0x20 || v.p[0] == 0x7f)) ||
-                   (n == 2 && v.p[0] == 0xc2 && v.p[1] < 0xa0);
-        if (n == 3 && v.p[0] == 0xe2 &&
-            ((v.p[1] == 0x80 && ((v.p[2] >= 0xaa && v.p[2] <= 0xae) || (v.p[2] >= 0x8b && v.p[2] <= 0x8f))) ||
-             (v.p[1] == 0x81 && v.p[2] >= 0xa6 && v.p[2] <= 0xa9)))
-            odd = true;
+        bool odd = n == 0 || utf8_invisible(utf8_code(v, n));
         n = n ? n : 1;
         for (size_t i = 0; odd && i < n; i++)
             buf_printf(s->out, "\\x%02x", v.p[i]);

@@ -58,9 +58,7 @@ static tm_err put_utf16(struct buf *out, struct slice utf8)
         size_t n = utf8_step(slice_sub(utf8, i, utf8.n));
         if (n == 0)
             return TM_EINVAL;
-        uint32_t v = n == 1 ? utf8.p[i] : utf8.p[i] & (0xffu >> (n + 1));
-        for (size_t k = 1; k < n; k++)
-            v = v << 6 | (utf8.p[i + k] & 0x3f);
+        uint32_t v = utf8_code(slice_sub(utf8, i, utf8.n), n);
         i += n;
         uint16_t units[2] = {(uint16_t)v, 0};
         if (v > 0xffff) {

@@ -257,6 +257,36 @@ static void test_stars_match__cases(void **state)
         assert_int_equal(stars_match(slice_str(cases[i].text), slice_str(cases[i].pattern)), cases[i].like);
 }
 
+static void test_utf8_invisible__cases(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool invisible;
+    } cases[] = {
+        {"a", false},
+        {" ", false},
+        {"\n", true},
+        {"\x7f", true},
+        {"\xc2\x85", true},          /* next line */
+        {"\xc2\xad", true},          /* soft hyphen */
+        {"\xc3\xa9", false},         /* e acute */
+        {"\xd8\x9c", true},          /* Arabic letter mark */
+        {"\xe2\x80\x8b", true},      /* zero width space */
+        {"\xe2\x80\xae", true},      /* right-to-left override */
+        {"\xe2\x81\xa6", true},      /* left-to-right isolate */
+        {"\xe2\x82\xac", false},     /* euro */
+        {"\xef\xbb\xbf", true},      /* byte order mark */
+        {"\xf0\x9f\x94\x91", false}, /* key */
+        {"\xf3\xa0\x81\x81", true},  /* tag */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct slice s = slice_str(cases[i].text);
+        assert_int_equal(utf8_step(s), s.n);
+        assert_int_equal(utf8_invisible(utf8_code(s, s.n)), cases[i].invisible);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_pem__there_and_back),     cmocka_unit_test(test_pem_next__lax),
         cmocka_unit_test(test_pem_next__refused),       cmocka_unit_test(test_utf8_valid__cases),
         cmocka_unit_test(test_name_valid__cases),       cmocka_unit_test(test_stars_match__cases),
+        cmocka_unit_test(test_utf8_invisible__cases),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
