@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { COLUMNS_MAX = 16, GAP = 2, NARROWEST = 12, BAR = 30, PERCENT = 100 };
+enum { COLUMNS_MAX = 16, GAP = 2, NARROWEST = 20, BAR = 30, PERCENT = 100 };
 static const uint64_t ns_s = 1000000000U, redraw_ns = 100000000U;
 
 /* Characters, which is columns for all but wide scripts. */
@@ -46,7 +46,7 @@ static size_t line_width(void)
                                                                                           : SIZE_MAX;
 }
 
-/* The widest columns give way until a row fits its line, or none can give more; not the first, which has what a row is called by. */
+/* The widest columns give way until a row fits its line, or none can give more (an instant stays whole); not the first, which has what a row is called by. */
 static void fit(size_t *width, size_t n, size_t line)
 {
     size_t total = GAP * (n - 1);
