@@ -5,6 +5,8 @@
 
 extern const struct api_route system_api_routes[];
 extern const struct api_route certificate_api_routes[];
+extern const struct api_route gap_api_routes[];
+extern const struct api_schema gap_api_schemas[];
 extern const struct api_route discovery_api_routes[];
 extern const struct api_schema discovery_api_schemas[];
 extern const struct api_route import_api_routes[];

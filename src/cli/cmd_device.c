@@ -66,6 +66,27 @@ static int list(struct cli *c)
     return path ? show_list(c, path, "after", device_columns, (size_t)limit) : cli_fail(c, "out of memory");
 }
 
+static int gaps(struct cli *c)
+{
+    static const struct show_column devices[] = {{"DEVICE", "device"}, {"STATE", "state"}, {"OWNER", "owner"},
+                                                 {"PLACE", "place"},   {"WHY", "why"},     {"SINCE", "ended"},
+                                                 {0}};
+    static const struct show_column certificates[] = {{"SERIAL", "certificate.serial"},
+                                                      {"SUBJECT", "certificate.subject"},
+                                                      {"ISSUER", "certificate.authority"},
+                                                      {"SOURCE", "certificate.source"},
+                                                      {"NOT AFTER", "certificate.not_after"},
+                                                      {0}};
+    bool certs = cli_has(c, "certificates");
+    int64_t limit;
+    if (!cli_get_number(c, "limit", 0, 1, INT64_MAX, &limit))
+        return 2;
+    return show_list(c,
+                     certs ? "/api/v1/inventory/gaps?kind=certificates-without-device"
+                           : "/api/v1/inventory/gaps?kind=devices-without-certificate",
+                     "after", certs ? certificates : devices, (size_t)limit);
+}
+
 static int put_state(struct cli *c, const char *id, const char *state)
 {
     json_t *v = json_pack("{s:s}", "state", state);
@@ -269,6 +290,11 @@ static const struct cli_option import_options[] = {
     {"format", 0, "FORM", "csv or ndjson; by the file's name else", false},
     {0},
 };
+static const struct cli_option gaps_options[] = {
+    {"certificates", 0, NULL, "valid certificates that no device of the register has", false},
+    {"limit", 0, "N", "at most so many", false},
+    {0},
+};
 static const struct cli_option list_options[] = {
     {"state", 0, "STATE", "only these", false},
     {"prefix", 0, "TEXT", "only ids that begin so", false},
@@ -311,6 +337,18 @@ const struct command device_commands[] = {
      .example = "touchmark device list --state operating --prefix SN- --limit 50",
      .options = list_options,
      .run = list},
+    {.noun = "device",
+     .verb = "gaps",
+     .summary = "devices without a certificate, or certificates without a device",
+     .arguments = "",
+     .description =
+         "Compares the device register, which a CMDB's list fills (\"device import\"), with the inventory. A device has a certificate that was made\n"
+         "for it, or whose common name is its id or serial number; only valid ones count, and retired devices need none. The other way a\n"
+         "certificate has a device also by its subject's serialNumber or a DNS name; CAs' are left out.",
+     .example = "touchmark device gaps\n"
+                "touchmark device gaps --certificates -o json",
+     .options = gaps_options,
+     .run = gaps},
     {.noun = "device",
      .verb = "show",
      .summary = "show one device",

@@ -6,6 +6,9 @@
 
 static const char *const columns[] = {"id", "serial", "model", "vendor", "owner", "place", "batch", NULL};
 
+/* How bad it is without it: kept as the tag of that name. */
+static const char criticality[] = "criticality";
+
 static const char **field_of(struct device_fields *f, struct slice name)
 {
     const char **fields[] = {&f->id, &f->serial, &f->model, &f->vendor, &f->owner, &f->place, &f->batch};
@@ -44,11 +47,12 @@ static tm_err csv_header(struct device_import *im, struct diag *diag)
         if (im->n_columns == IMPORT_COLUMNS_MAX)
             return diag_fail(diag, TM_ETOOBIG, NULL, "line", "at most %d columns", IMPORT_COLUMNS_MAX);
         TM_TRY(csv_cell(&name, &header, NULL, &last, &im->next_line, IMPORT_ROW_MAX, diag));
-        if (!field_of(&none, name) && !begins(name, "tag.") && !begins(name, "identifier."))
+        if (!field_of(&none, name) && !begins(name, "tag.") && !begins(name, "identifier.") &&
+            !slice_eq_str(name, criticality))
             return diag_fail(
                 diag, TM_EINVAL, NULL, "line",
-                "column %zu is none of id, serial, model, vendor, owner, place, batch, identifier.<name> "
-                "and tag.<name>",
+                "column %zu is none of id, serial, model, vendor, owner, place, batch, criticality, "
+                "identifier.<name> and tag.<name>",
                 im->n_columns + 1);
         named |= slice_eq_str(name, "id") || slice_eq_str(name, "serial");
         im->columns[im->n_columns++] = name;
@@ -74,8 +78,8 @@ static tm_err csv_set(struct device_fields *f, json_t *identifiers, json_t *tags
         *field = value;
         return TM_OK;
     }
-    bool tag = begins(column, "tag.");
-    size_t skip = tag ? sizeof "tag." - 1 : sizeof "identifier." - 1;
+    bool plain = slice_eq_str(column, criticality), tag = plain || begins(column, "tag.");
+    size_t skip = plain ? 0 : tag ? sizeof "tag." - 1 : sizeof "identifier." - 1;
     char *key = arena_strndup(a, (const char *)column.p + skip, column.n - skip);
     if (!key)
         return TM_ENOMEM;
@@ -116,7 +120,7 @@ static tm_err csv_row(struct device_import *im, struct device_fields *ret, struc
 static tm_err json_row(struct device_fields *ret, struct arena *a, struct slice text, struct diag *diag)
 {
     struct row {
-        const char *id, *serial, *model, *vendor, *owner, *place, *batch;
+        const char *id, *serial, *model, *vendor, *owner, *place, *batch, *criticality;
         json_t *identifiers, *tags;
     } row = {0};
     static const struct json_field schema[] = {
@@ -127,6 +131,7 @@ static tm_err json_row(struct device_fields *ret, struct arena *a, struct slice 
         JSON_FIELD(struct row, owner, JSON_K_STRING, .max = DEVICE_FIELD_MAX),
         JSON_FIELD(struct row, place, JSON_K_STRING, .max = DEVICE_FIELD_MAX),
         JSON_FIELD(struct row, batch, JSON_K_STRING, .max = DEVICE_FIELD_MAX),
+        JSON_FIELD(struct row, criticality, JSON_K_STRING, .max = DEVICE_FIELD_MAX),
         JSON_FIELD(struct row, identifiers, JSON_K_ANY),
         JSON_FIELD(struct row, tags, JSON_K_ANY),
         {0},
@@ -145,8 +150,13 @@ static tm_err json_row(struct device_fields *ret, struct arena *a, struct slice 
                                       .batch = row.batch};
     if (e == TM_OK)
         e = device_object(&ret->identifiers, a, row.identifiers, "/identifiers", diag);
+    json_t *tags = row.tags ? json_deep_copy(row.tags) : row.criticality ? json_object() : NULL;
+    if (e == TM_OK && row.criticality &&
+        json_object_set_new(tags, criticality, json_string(row.criticality)) != 0)
+        e = json_is_object(tags) ? TM_ENOMEM : diag_fail(diag, TM_EINVAL, NULL, "/tags", "must be an object");
     if (e == TM_OK)
-        e = device_object(&ret->tags, a, row.tags, "/tags", diag);
+        e = device_object(&ret->tags, a, tags, "/tags", diag);
+    json_decref(tags);
     json_decref(doc);
     return e;
 }

@@ -1,6 +1,6 @@
 /* device/import.h - lists of devices as files: NDJSON, one object a line, or CSV with a header (RFC 4180). Layer 4, pure.
  *
- * Columns and members: id, serial, model, vendor, owner, place, batch; further columns are "identifier.<name>" and "tag.<name>", further members the
+ * Columns and members: id, serial, model, vendor, owner, place, batch, criticality (kept as a tag); further columns are "identifier.<name>" and "tag.<name>", further members the
  * objects "identifiers" and "tags". A row without an id has its serial as id. Empty CSV cells leave a field as it is. */
 #pragma once
 #include "base/err.h"

@@ -158,7 +158,7 @@ VERBS = {
     "user remove-credential": ["removeUsersPasskey", "removeUsersPassword"],
     "request list": ["listRequests"], "request show": ["getRequest"], "request approve": ["approveRequest"],
     "request reject": ["rejectRequest"],
-    "device register": ["putDevice"], "device import": ["importDevices"], "device list": ["listDevices"], "device show": ["getDevice"],
+    "device register": ["putDevice"], "device import": ["importDevices"], "device list": ["listDevices"], "device show": ["getDevice"], "device gaps": ["listGaps"],
     "device state": ["stepDevice"], "device retire": ["stepDevice"],
     "ca list": ["listAuthorities"], "ca show": ["getAuthority", "getResource"], "ca export": ["getAuthorityChain", "getAuthority"],
     "ca import-crls": ["importCrlSeries"],

@@ -90,6 +90,8 @@ ACTIONS = [
     ("GET", "/discovery/runs/none/diff", None, READERS),
     ("POST", "/sightings", b"\n", STAFF),
     ("GET", "/places", None, READERS),
+    ("GET", "/inventory/gaps?kind=devices-without-certificate", None, READERS),
+    ("GET", "/inventory/gaps?kind=certificates-without-device", None, READERS),
     ("GET", "/places/none", None, READERS),
     ("GET", "/tokens", None, READERS),
     ("POST", "/tokens", {"endpoint": "servers"}, STAFF),
