@@ -114,7 +114,8 @@ void talk_put_hello(struct talk *t, struct buf *out)
     buf_done(&message);
 }
 
-static void starttls_take(struct talk *t, struct buf *out)
+/* One step of it. True: there was one, and there may be another, for a service may say more than it was asked. */
+static bool starttls_step(struct talk *t, struct buf *out)
 {
     size_t used = 0;
     enum starttls_state state =
@@ -126,21 +127,22 @@ static void starttls_take(struct talk *t, struct buf *out)
     case STARTTLS_MORE:
         if (t->in.n >= STARTTLS_OCTETS_MAX)
             talk_fail(t, TLS_FAIL_TOO_BIG, NULL);
-        return;
+        return false;
     case STARTTLS_SENT:
         t->step++;
-        return;
+        return t->in.n > 0;
     case STARTTLS_READY:
         t->starttls = NULL;
         talk_put_hello(t, out);
-        return;
+        return false;
     case STARTTLS_REFUSED:
         talk_fail(t, TLS_FAIL_NO_STARTTLS, hint);
-        return;
+        return false;
     case STARTTLS_FOREIGN:
         talk_fail(t, TLS_FAIL_NOT_TLS, hint);
-        return;
+        return false;
     }
+    return false;
 }
 
 void talk_begin(struct talk *t, struct buf *out)
@@ -148,7 +150,7 @@ void talk_begin(struct talk *t, struct buf *out)
     if (!t->starttls)
         talk_put_hello(t, out);
     else if (!t->starttls->speaks_first)
-        starttls_take(t, out);
+        (void)starttls_step(t, out);
 }
 
 /* ---- what we are told ---- */
@@ -179,7 +181,8 @@ bool talk_take(struct talk *t, struct slice octets, struct buf *out)
         if (buf_err(&t->in) != TM_OK) {
             talk_fail(t, TLS_FAIL_LOCAL, NULL);
         } else if (t->starttls) {
-            starttls_take(t, out);
+            while (starttls_step(t, out))
+                ;
         }
         if (!t->over && !t->starttls) {
             used = talk_records(t, buf_slice(&t->in), out);
