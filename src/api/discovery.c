@@ -6,6 +6,7 @@
 #include "base/csv.h"
 #include "base/text.h"
 #include "discover/run.h"
+#include "discover/scans.h"
 #include "inventory/place.h"
 #include "inventory/sighting_line.h"
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static tm_err list_runs(struct api_call *c, struct diag *diag)
     buf_puts(&c->out, "{\"items\":[");
     for (size_t i = 0; i < n; i++) {
         buf_puts(&c->out, i ? "," : "");
+        scans_look(c->house, &v[i]);
         run_put_json(&c->out, &v[i]);
     }
     buf_puts(&c->out, "]");
@@ -65,6 +67,7 @@ static tm_err get_run(struct api_call *c, struct diag *diag)
 {
     struct run r;
     TM_TRY(run_get(&r, c->arena, c->house, c->tenant->id, api_param(c, "id"), diag));
+    scans_look(c->house, &r);
     return show_run(c, &r);
 }
 
@@ -147,6 +150,8 @@ static tm_err change_run(struct run *ret, struct api_call *c, const char *id,
         TM_TRY(run_get(ret, c->arena, c->house, c->tenant->id, id, diag));
         if (run_has_ended(ret))
             return diag_fail(diag, TM_ECONFLICT, NULL, "run", "this run has ended");
+        if (strcmp(ret->via, "scan") == 0)
+            return diag_fail(diag, TM_EFORBIDDEN, NULL, "run", "scans end by themselves, or are canceled");
         change(ret, arg);
         e = run_put(c->house, c->arena, ret, event, diag);
     }

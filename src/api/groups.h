@@ -26,6 +26,8 @@ extern const struct api_route crl_api_routes[];
 extern const struct api_route ocsp_api_routes[];
 extern const struct api_route revocation_api_routes[];
 extern const struct api_schema revocation_api_schemas[];
+extern const struct api_route scan_api_routes[];
+extern const struct api_schema scan_api_schemas[];
 extern const struct api_schema ocsp_api_schemas[];
 extern const struct api_route register_api_routes[];
 extern const struct api_route live_api_routes[];

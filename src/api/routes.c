@@ -31,6 +31,7 @@ const struct api_route *const api_routes[] = {
     trace_api_routes,
     ocsp_api_routes,
     revocation_api_routes,
+    scan_api_routes,
     live_api_routes,
     NULL,
 };
@@ -61,6 +62,7 @@ const struct api_schema *const api_schemas[] = {
     trace_api_schemas,
     ocsp_api_schemas,
     revocation_api_schemas,
+    scan_api_schemas,
     NULL,
 };
 /* clang-format on */

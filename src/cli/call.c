@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "discover/scans.h"
 #include "http/client.h"
 #include "issue/house.h"
 #include "keys/envelope.h"
@@ -138,12 +139,19 @@ bool cli_server_running(const struct cli *c)
     return path && http_unix_listens(path);
 }
 
+/* A scan that a command has begun and not waited for ends with it. */
+static void close_house(void)
+{
+    scans_stop(opened.house);
+    house_close(opened.house);
+    opened.house = NULL;
+}
+
 static struct house *open_house(struct cli *c, int mode)
 {
     if (opened.house && (int)opened.house->mode == mode)
         return opened.house;
-    house_close(opened.house);
-    opened.house = NULL;
+    close_house();
     struct config config = {0};
     struct diag diag = {0};
     tm_err e = config_load(&config, c->arena, c->home, &diag);
@@ -190,8 +198,7 @@ void cli_call_close(struct cli *c)
     (void)c;
     json_decref(opened.json);
     opened.json = NULL;
-    house_close(opened.house);
-    opened.house = NULL;
+    close_house();
     secret_done(&opened.passphrase);
 }
 

@@ -12,8 +12,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { PRINT_ARENA = 64 << 20, RESULT_MAX = 64 << 10 };
+enum { PRINT_ARENA = 64 << 20, RESULT_MAX = 64 << 10, LOOK_MS = 200 };
 
 static const struct show_column columns[] = {
     {"PLACE", "place"},         {"STATUS", "status"},   {"PROTOCOL", "protocol"}, {"KEY", "key"},
@@ -142,6 +143,143 @@ static int print_here(struct cli *c, const struct scan_request *q, const struct 
     return status ? status : atomic_load(&interrupted);
 }
 
+/* ---- by the house: its server, or this process where none runs ---- */
+
+struct following {
+    const char *id;
+    json_t *items, *run;
+    json_int_t next;
+    bool cut;
+};
+
+static const char *run_path(struct cli *c, const char *id, const char *rest)
+{
+    const char *path = arena_printf(c->arena, "/api/v1/discovery/runs/%s%s", show_escape(c, id), rest);
+    return path ? path : "";
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : "";
+}
+
+/* What is worth a line. */
+static bool is_shown(struct cli *c, const json_t *item)
+{
+    const char *status = text_of(item, "status");
+    return cli_has(c, "all") || (strcmp(status, "silent") != 0 && strcmp(status, "refused") != 0 &&
+                                 strcmp(status, "unreachable") != 0);
+}
+
+static bool fetch(struct cli *c, struct following *f)
+{
+    struct cli_reply r;
+    for (bool more = true; more;) {
+        const char *path =
+            arena_printf(c->arena, "%s?from=%lld", run_path(c, f->id, "/results"), (long long)f->next);
+        if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+            return false;
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(r.json, "items"), i, item) if (is_shown(c, item))
+            json_array_append(f->items, item);
+        more = json_array_size(json_object_get(r.json, "items")) > 0;
+        f->next = json_integer_value(json_object_get(r.json, "next"));
+        f->cut = json_is_true(json_object_get(r.json, "cut"));
+    }
+    return true;
+}
+
+static bool look(struct cli *c, struct following *f)
+{
+    struct cli_reply r;
+    if (!cli_call_ok(c, "GET", run_path(c, f->id, ""), slice_of(NULL, 0), NULL, &r))
+        return false;
+    json_decref(f->run);
+    f->run = json_incref(r.json);
+    return true;
+}
+
+static bool has_ended(const json_t *run)
+{
+    const char *status = text_of(run, "status");
+    return strcmp(status, "waiting") != 0 && strcmp(status, "running") != 0;
+}
+
+/* Until it has ended, or somebody wants it to. */
+static bool follow(struct cli *c, struct following *f)
+{
+    struct cli_progress progress;
+    struct cli_reply r;
+    struct sigaction ours = {.sa_handler = on_interrupt}, before;
+    bool told = false, ok = true;
+    sigaction(SIGINT, &ours, &before);
+    cli_progress_begin(&progress, c, "scanning",
+                       (uint64_t)json_integer_value(json_object_get(f->run, "total")));
+    while (ok && !has_ended(f->run)) {
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+        if (atomic_load(&interrupted) && !told)
+            told = cli_call(c, "POST", run_path(c, f->id, "/cancel"), slice_of(NULL, 0), NULL, &r);
+        ok = look(c, f);
+        progress.total = (uint64_t)json_integer_value(json_object_get(f->run, "total"));
+        cli_progress_step(&progress, (uint64_t)json_integer_value(json_object_get(f->run, "done")));
+    }
+    cli_progress_end(&progress);
+    sigaction(SIGINT, &before, NULL);
+    return ok && fetch(c, f);
+}
+
+static long long number_of(const json_t *run, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(run, key));
+}
+
+static int tell(struct cli *c, struct following *f)
+{
+    const json_t *r = f->run;
+    const char *status = text_of(r, "status");
+    int bad = show_items(c, f->items, columns);
+    if (!c->quiet)
+        fprintf(
+            stderr,
+            "run %s is %s%s%s: %lld of %lld targets, certificates at %lld, none to be had at %lld; %lld new to the "
+            "inventory, %lld new places, %lld changed, %lld gone%s\n",
+            f->id, status, text_of(r, "why")[0] ? ": " : "", text_of(r, "why"), number_of(r, "done"),
+            number_of(r, "total"), number_of(r, "answered"), number_of(r, "failed"), number_of(r, "added"),
+            number_of(r, "new_places"), number_of(r, "changed"), number_of(r, "gone"),
+            f->cut ? "; not all of it is shown" : "");
+    return bad ? bad : strcmp(status, "done") != 0;
+}
+
+static int through_house(struct cli *c, json_t *request)
+{
+    struct following f = {.items = json_array()};
+    struct cli_reply r;
+    if (cli_has(c, "detach") && !cli_server_running(c)) {
+        json_decref(request);
+        return cli_fail(c, "no server runs on %s: leave --detach out, or start it", c->home);
+    }
+    if (!cli_send_json(c, "POST", "/api/v1/discovery/scans", request, &r))
+        return 1;
+    if (cli_has(c, "detach"))
+        return show_value(c, r.json);
+    f.run = json_incref(r.json);
+    f.id = arena_strdup(c->arena, text_of(r.json, "id"));
+    int status = f.id && f.items && follow(c, &f) ? tell(c, &f) : 1;
+    json_decref(f.run);
+    json_decref(f.items);
+    return status;
+}
+
+static int cancel(struct cli *c)
+{
+    struct cli_reply r;
+    if (!cli_call_ok(c, "POST", run_path(c, c->args[0], "/cancel"), slice_of(NULL, 0), NULL, &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
 static int scan(struct cli *c)
 {
     struct scan_request q;
@@ -151,7 +289,11 @@ static int scan(struct cli *c)
         return cli_usage(c, "name targets, or a resource with --scan NAME");
     if (named && here)
         return cli_usage(c, "--print and --dry-run go with targets");
+    if (here && cli_has(c, "detach"))
+        return cli_usage(c, "--detach is for what the server does");
     json_t *request = discover_scan_request(c);
+    if (request && !here)
+        return through_house(c, request);
     struct arena *a = arena_new(PRINT_ARENA);
     int status = 1;
     if (request && a && read_plan(c, a, request, &q, &plan))
@@ -178,5 +320,14 @@ const struct command discover_scan_commands[] = {
      .min_args = 0,
      .max_args = -1,
      .run = scan},
+    {.noun = "discover",
+     .verb = "cancel",
+     .summary = "end a scan that is under way or waits for its turn",
+     .arguments = "RUN",
+     .description = "What it has found by then stays in the inventory.",
+     .example = "touchmark discover cancel fe5e4d1b8a2c03f1a9c7d2",
+     .min_args = 1,
+     .max_args = 1,
+     .run = cancel},
     {0},
 };

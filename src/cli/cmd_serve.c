@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/config.h"
+#include "discover/scans.h"
 #include "enroll/door.h"
 #include "enroll/renewal_info.h"
 #include "http/server.h"
@@ -242,6 +243,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     TM_TRY(revocation_open(s->house));
     TM_TRY(doors_open(s->house));
     TM_TRY(live_start(s->house));
+    TM_TRY(scans_start(s->house));
+    TM_TRY(jobs_add(s->house->jobs, &scans_job));
     for (size_t i = 0; status_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, status_jobs[i]));
     for (size_t i = 0; filter_jobs[i]; i++)
@@ -349,6 +352,7 @@ static void stop(struct serving *s)
     if (s->socket_path)
         unlink(s->socket_path);
     filter_stop();
+    scans_stop(s->house);
     struct reach *reach = s->house ? s->house->reach : NULL;
     struct revocations *revocations = s->house ? s->house->revocations : NULL;
     if (s->house)

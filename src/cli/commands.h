@@ -32,5 +32,6 @@ extern const struct command bench_acme_commands[];
 extern const struct command bench_cmp_commands[];
 extern const struct command bench_crl_commands[];
 extern const struct command bench_ocsp_commands[];
+extern const struct command bench_scan_commands[];
 extern const struct command bench_scep_commands[];
 extern const struct command misc_commands[];

@@ -124,6 +124,7 @@ tm_err run_put(struct house *h, struct arena *a, struct run *r, const char *even
                                                   .key = "",
                                                   .ref = "",
                                                   .status = r->status,
+                                                  .due_at = !run_has_ended(r),
                                                   .created_at = r->created_ms / 1000,
                                                   .keep_until = r->created_ms / 1000 + RUN_KEEP,
                                                   .state = state}};

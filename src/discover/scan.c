@@ -41,7 +41,7 @@ static void one_resolved(struct task *t)
 static void resolve(struct task *t)
 {
     struct resolved *x = TM_CONTAINER(t, struct resolved, task);
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     bool over = x->runner->s->over && atomic_load(x->runner->s->over);
     if (!over && getaddrinfo(x->host, NULL, &hints, &list) == 0) {

@@ -26,6 +26,7 @@ struct refusals;
 struct reg;
 struct secrets;
 struct revocations;
+struct scans;
 struct signer;
 struct status;
 
@@ -87,7 +88,8 @@ struct house {
     /* Certificates have been revoked, durably, and on_status was told; it began at `at_ms`. NULL: nobody asks. */
     void (*on_revoked)(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
                        int64_t at_ms);
-    struct live *live;       /* who listens to events (api/live.h); NULL where nothing is served */
+    struct live *live;     /* who listens to events (api/live.h); NULL where nothing is served */
+    struct scans *scans;   /* those that are under way (discover/scans.h); NULL while none was */
     struct pool *crypto;   /* proof of possession, policy, TBS */
     struct pool *blocking; /* API and door work that reads the store */
     struct key_blocklist *blocklist;

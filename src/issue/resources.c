@@ -554,6 +554,12 @@ const struct resource_kind resource_kinds[] = {
      .schema = provider_schema,
      .size = sizeof(struct provider_doc),
      .check = check_provider},
+    {.kind = "Scan",
+     .plural = "scans",
+     .title = "where to look for TLS servers and their certificates, and how often",
+     .schema = scan_schema,
+     .size = sizeof(struct scan_doc),
+     .check = scan_check},
     {0},
 };
 

@@ -8,6 +8,7 @@
 #include "issue/acme_settings.h"
 #include "issue/cmp_settings.h"
 #include "issue/provider_settings.h"
+#include "issue/scan_settings.h"
 #include "issue/scep_settings.h"
 #include "policy/enrollment.h"
 struct arena;
@@ -109,7 +110,7 @@ extern const struct json_field tenant_schema[], authority_schema[], endpoint_sch
     principal_schema[];
 extern const char *const device_id_from_names[]; /* "serial-number", "cn", "hardware-module", "fingerprint" */
 extern const char *const trust_set_issuer_names[]; /* "vendor", "public" */
-extern const char *const principal_role_names[]; /* "auditor", "operator", "owner", "admin" */
+extern const char *const principal_role_names[];   /* "auditor", "operator", "owner", "admin" */
 
 /* Every certificate of a list of PEM texts, as DER in `a`; at most `max`. `path` is the JSON pointer for errors. */
 tm_err pem_list_decode(struct slice *ret, size_t max, size_t *ret_n, struct arena *a,

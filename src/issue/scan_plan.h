@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "http/address.h"
+#include "issue/scan_settings.h"
 struct arena;
 
 enum scan_protocol {
@@ -26,20 +27,11 @@ enum scan_protocol {
 extern const char *const scan_protocol_names[SCAN_PROTOCOLS + 1];
 
 enum {
-    SCAN_TARGETS_MAX = 4096,
     SCAN_PORTS_MAX = 65536,
     SCAN_NAMES_MAX = 256,
     SCAN_HOST_ADDRESSES = 4, /* of a host name that are looked at */
 };
 #define SCAN_TOTAL_MAX (UINT64_C(1) << 32)
-
-struct scan_settings {
-    struct json_strings targets, ports, names, exclude, allow, alpn;
-    const char *starttls; /* what plain ports speak; "" what is usual there */
-    bool versions;
-    int64_t rate, rate_per_host, parallel;
-    int64_t connect_timeout, timeout; /* seconds */
-};
 
 struct scan_port {
     uint16_t port;

@@ -1,5 +1,6 @@
 #include "issue/scan_settings.h"
 #include "base/text.h"
+#include "issue/scan_plan.h"
 #include <string.h>
 
 enum { EVERY_MIN = 300 };

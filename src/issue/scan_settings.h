@@ -2,7 +2,17 @@
 #pragma once
 #include "base/err.h"
 #include "base/json.h"
-#include "issue/scan_plan.h"
+#include <stdbool.h>
+
+enum { SCAN_TARGETS_MAX = 4096 };
+
+struct scan_settings {
+    struct json_strings targets, ports, names, exclude, allow, alpn;
+    const char *starttls; /* what plain ports speak; "" what is usual there */
+    bool versions;
+    int64_t rate, rate_per_host, parallel;
+    int64_t connect_timeout, timeout; /* seconds */
+};
 
 struct scan_doc {
     const char *kind, *name, *tenant, *title;

@@ -131,7 +131,7 @@ PROCESS = "starts, makes or measures the house itself"
 CEREMONY = "a ceremony: it needs the keys' passphrase, which no running server has"
 VERBS = {
     "init": PROCESS, "serve": PROCESS, "status-proxy": PROCESS, "bench": PROCESS, "bench acme": PROCESS, "bench crl": PROCESS,
-    "bench cmp": PROCESS, "bench ocsp": PROCESS, "bench scep": PROCESS, "restore": PROCESS,
+    "bench cmp": PROCESS, "bench ocsp": PROCESS, "bench scan": PROCESS, "bench scep": PROCESS, "restore": PROCESS,
     "completion": FILES_ONLY, "man": FILES_ONLY, "ca offline": FILES_ONLY, "register verify-proof": FILES_ONLY, "trace show": FILES_ONLY,
     "trace record": ["startRecording", "readRecording", "stopRecording"],
     "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca anchors": CEREMONY, "ca ocsp": CEREMONY,
@@ -165,7 +165,7 @@ VERBS = {
     "filter build": ["buildFilter"], "filter delta": ["buildFilter"], "filter info": ["getFilter", "listFilters"], "filter query": FILES_ONLY,
     "revocation list": ["listRevocations"], "revocation show": ["getRevocation"], "revocation approve": ["approveRevocation"],
     "revocation cancel": ["cancelRevocation"],
-    "discover scan": FILES_ONLY,
+    "discover scan": ["startScan", "getDiscoveryRun", "getScanResults"], "discover cancel": ["cancelScan"],
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
     "register erase": ["eraseEvent"],

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "issue/scan_plan.h"
 #include "issue/scan_settings.h"
 #include <cmocka.h>
 #include <string.h>
