@@ -175,7 +175,8 @@ bool talk_take(struct talk *t, struct slice octets, struct buf *out)
     }
     /* By pieces: the buffer holds one record. */
     while (!t->over && octets.n) {
-        size_t room = t->in.max - t->in.n, n = octets.n < room ? octets.n : room, used = 0;
+        size_t most = t->starttls ? (size_t)STARTTLS_OCTETS_MAX : t->in.max;
+        size_t room = most > t->in.n ? most - t->in.n : 0, n = octets.n < room ? octets.n : room, used = 0;
         buf_put(&t->in, octets.p, n);
         octets = slice_of(octets.p + n, octets.n - n);
         if (buf_err(&t->in) != TM_OK) {
