@@ -1,13 +1,29 @@
-/* Paths of tiles, dates and entity tags as clients write them.
- * Parser: status/tile_path.c http/date.c:http_date_parse status/conditional.c:etag_listed */
+/* Paths of tiles, names of lists, identifiers of certificates, dates and entity tags as clients write them.
+ * Parser: status/tile_path.c status/scope.c:crl_scope_name_valid issue/renewal.c:renewal_id_read http/date.c:http_date_parse status/conditional.c:etag_listed */
+#include "base/arena.h"
 #include "http/date.h"
+#include "issue/renewal.h"
 #include "status/conditional.h"
+#include "status/scope.h"
 #include "status/tile_path.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Spelt in one way. */
+static void look_at_id(const char *text)
+{
+    struct arena *a = arena_new(0);
+    struct slice key_id;
+    uint8_t id[CERT_SERIAL_LEN];
+    char again[RENEWAL_ID_MAX];
+    if (a && renewal_id_read(&key_id, id, a, text) == TM_OK &&
+        (renewal_id_write(again, key_id, SLICE_ARR(id)) != TM_OK || strcmp(again, text) != 0))
+        abort();
+    arena_free(a);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -28,6 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (http_date_parse(&u, again) != TM_OK || u != t)
             abort();
     }
+    if (crl_scope_name_valid(text) && (size >= CRL_LIST_NAME_MAX || strchr(text, '/')))
+        abort();
+    look_at_id(text);
     (void)etag_listed(text, "\"0123456789abcdef\"");
     free(text);
     return 0;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_MAX_LEN = 128 };
+enum { LINE_MAX_LEN = 128, CHANGE_LEN = 12 };
 
 /* ---- which list a certificate names ---- */
 
@@ -60,6 +60,36 @@ void authority_list_name(char out[CRL_LIST_NAME_MAX], const struct authority *x,
 }
 
 /* ---- what is kept ---- */
+
+static uint64_t number_at(const uint8_t *p, size_t n)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+tm_err authority_shards_read(struct authority *x, struct store *s, struct arena *a)
+{
+    struct store_read q = {.kind = READ_META,
+                           .tenant = x->tenant,
+                           .arena = a,
+                           .name = arena_printf(a, "crl-shards/%s", x->name)};
+    tm_err e = q.name ? store_read_now(s, &q) : TM_ENOMEM;
+    if (e != TM_OK)
+        return e == TM_ENOTFOUND ? TM_OK : e;
+    size_t n = q.value.n / CHANGE_LEN;
+    x->shards = arena_calloc(a, n + 1, sizeof *x->shards);
+    if (!x->shards)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *p = q.value.p + CHANGE_LEN * i;
+        x->shards[i] = (struct authority_shards){.from = (int64_t)number_at(p, 8),
+                                                 .count = (unsigned)number_at(p + 8, 4)};
+    }
+    x->n_shards = n;
+    return TM_OK;
+}
 
 static tm_err read_lines(struct slice *ret, const struct authority *x, struct store *s, struct arena *a)
 {

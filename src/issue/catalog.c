@@ -190,34 +190,6 @@ static tm_err add_ocsp(struct build *b, struct authority *x, const struct author
     return o->key[0] ? add_responder_cert(b, x, diag) : TM_OK;
 }
 
-/* Meta "crl-shards/<authority>": 12 octets a change, time and count, big-endian. */
-static tm_err add_shards(struct build *b, struct authority *x)
-{
-    struct arena *a = b->c->arena;
-    struct store_read q = {.kind = READ_META,
-                           .tenant = x->tenant,
-                           .arena = a,
-                           .name = arena_printf(a, "crl-shards/%s", x->name)};
-    tm_err e = q.name ? store_read_now(b->store, &q) : TM_ENOMEM;
-    if (e != TM_OK)
-        return e == TM_ENOTFOUND ? TM_OK : e;
-    size_t n = q.value.n / 12;
-    x->shards = arena_calloc(a, n + 1, sizeof *x->shards);
-    if (!x->shards)
-        return TM_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const uint8_t *p = q.value.p + 12 * i;
-        uint64_t from = 0;
-        for (int j = 0; j < 8; j++)
-            from = from << 8 | p[j];
-        x->shards[i] = (struct authority_shards){.from = (int64_t)from,
-                                                 .count = (unsigned)p[8] << 24 | (unsigned)p[9] << 16 |
-                                                          (unsigned)p[10] << 8 | p[11]};
-    }
-    x->n_shards = n;
-    return TM_OK;
-}
-
 static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc, struct diag *diag)
 {
     struct arena *a = b->c->arena;
@@ -241,7 +213,7 @@ static tm_err add_authority(struct build *b, tenant_id tenant, const json_t *doc
     x->crl_on_revocation = d.crl.on_revocation;
     x->shards_wanted = (unsigned)d.crl.shards;
     x->crl_issuer = d.crl.issuer;
-    TM_TRY(add_shards(b, x));
+    TM_TRY(authority_shards_read(x, b->store, a));
     x->crl_url = d.urls.crl;
     x->ca_url = d.urls.ca;
     x->ocsp_url = d.urls.ocsp;

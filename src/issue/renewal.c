@@ -95,40 +95,51 @@ struct renewal_window renewal_window_of(const struct profile *p, const struct ce
 
 /* ---- names of certificates ---- */
 
-tm_err renewal_id_parse(const struct authority **ret, uint8_t id[CERT_SERIAL_LEN], struct arena *a,
-                        const struct catalog *c, const char *text)
+tm_err renewal_id_read(struct slice *ret_key_id, uint8_t id[CERT_SERIAL_LEN], struct arena *a,
+                       const char *text)
 {
     const char *dot = strchr(text, '.');
-    struct slice key_id, serial;
+    struct slice serial;
     if (!dot || strlen(text) >= RENEWAL_ID_MAX)
         return TM_EMALFORMED;
-    TM_TRY(base64url_strict(&key_id, a, slice_of(text, (size_t)(dot - text))));
+    TM_TRY(base64url_strict(ret_key_id, a, slice_of(text, (size_t)(dot - text))));
     TM_TRY(base64url_strict(&serial, a, slice_str(dot + 1)));
     /* The INTEGER's contents: a zero octet stands in front where the sign bit would be set; ours never is. */
     if (serial.n != CERT_SERIAL_LEN)
         return TM_ENOTFOUND;
-    *ret = catalog_authority_by_key_id(c, key_id);
-    if (!*ret)
-        return TM_ENOTFOUND;
     memcpy(id, serial.p, CERT_SERIAL_LEN);
     return TM_OK;
+}
+
+tm_err renewal_id_parse(const struct authority **ret, uint8_t id[CERT_SERIAL_LEN], struct arena *a,
+                        const struct catalog *c, const char *text)
+{
+    struct slice key_id;
+    TM_TRY(renewal_id_read(&key_id, id, a, text));
+    *ret = catalog_authority_by_key_id(c, key_id);
+    return *ret ? TM_OK : TM_ENOTFOUND;
+}
+
+tm_err renewal_id_write(char out[RENEWAL_ID_MAX], struct slice key_id, struct slice serial)
+{
+    struct buf b;
+    buf_init(&b, RENEWAL_ID_MAX - 1);
+    buf_put_base64(&b, key_id, BASE64_URL, 0);
+    buf_putc(&b, '.');
+    buf_put_base64(&b, serial, BASE64_URL, 0);
+    tm_err e = buf_err(&b);
+    if (e == TM_OK)
+        memccpy(out, buf_str(&b), 0, RENEWAL_ID_MAX);
+    buf_done(&b);
+    return e;
 }
 
 tm_err renewal_id_of(char out[RENEWAL_ID_MAX], const struct catalog *c, const struct cert *cert)
 {
     const struct ext *akid = exts_find(&cert->exts, OID_EXT_AKID);
     struct slice key_id = {0};
-    struct buf b;
     if (!akid || cert->serial.n != CERT_SERIAL_LEN || ext_decode_akid(&key_id, akid->value, NULL) != TM_OK ||
         !catalog_authority_by_key_id(c, key_id))
         return TM_ENOTFOUND;
-    buf_init(&b, RENEWAL_ID_MAX - 1);
-    buf_put_base64(&b, key_id, BASE64_URL, 0);
-    buf_putc(&b, '.');
-    buf_put_base64(&b, cert->serial, BASE64_URL, 0);
-    tm_err e = buf_err(&b);
-    if (e == TM_OK)
-        memccpy(out, buf_str(&b), 0, RENEWAL_ID_MAX);
-    buf_done(&b);
-    return e;
+    return renewal_id_write(out, key_id, cert->serial);
 }

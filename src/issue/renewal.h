@@ -30,6 +30,10 @@ struct renewal_window renewal_window_of(const struct profile *p, const struct ce
 
 /* base64url(AKI keyIdentifier) "." base64url(serial). */
 enum { RENEWAL_ID_MAX = 200 };
+/* The two, whoever has that key. TM_EMALFORMED; TM_ENOTFOUND for a serial that can't be ours. */
+tm_err renewal_id_read(struct slice *ret_key_id, uint8_t id[CERT_SERIAL_LEN], struct arena *a,
+                       const char *text);
+tm_err renewal_id_write(char out[RENEWAL_ID_MAX], struct slice key_id, struct slice serial);
 /* Whose it is, and its id in the inventory. TM_EMALFORMED; TM_ENOTFOUND where no authority has that key. */
 tm_err renewal_id_parse(const struct authority **ret, uint8_t id[CERT_SERIAL_LEN], struct arena *a,
                         const struct catalog *c, const char *text);
