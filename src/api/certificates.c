@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "issue/issue.h"
+#include "issue/issuer.h"
 #include "policy/enrollment.h"
 #include "policy/profile.h"
 #include "x509/cms/certs_only.h"
@@ -51,6 +52,7 @@ void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
                  : row->not_after < now ? "expired"
                                         : "valid");
     api_put_text(out, "source", (unsigned)row->source < 3 ? source_names[row->source] : "");
+    api_put_text(out, "issuer_class", issuer_class_names[issuer_class_of_row(row)]);
     if (row->source != CERT_ISSUED) {
         buf_puts(out, ",\"foreign_serial\":\"");
         buf_put_hex(out, row->serial);
@@ -480,6 +482,8 @@ static const struct api_field certificate_fields[] = {
      API_SERIAL_EXAMPLE},
     {"status", "valid|expired|revoked|on-hold", NULL, "valid"},
     {"source", "issued|imported|discovered", "how it came to be known", "issued"},
+    {"issuer_class", "own|vendor|public|self-signed|unknown",
+     "whose hand it is from, told by signatures when it came in", "own"},
     {"foreign_serial?", "hex", "the serial, where it was not issued here", "1f03"},
     {"subject", "string", "RFC 4514", "CN=server.example.org"},
     {"names?", "[]string", "the first alternative names, where the certificate is kept",

@@ -51,6 +51,13 @@ static tm_err foreign_keys(const struct cert_key **ret, size_t *ret_n, struct ar
     return TM_OK;
 }
 
+/* What people bring stays; what was only met is forgotten in time, and comes in anew where it is met again. */
+static int64_t discovered_until(int64_t not_after)
+{
+    int64_t end = not_after > clock_now() ? not_after : clock_now();
+    return end < TM_TIME_NEVER - FOREIGN_KEEP ? end + FOREIGN_KEEP : TM_TIME_NEVER;
+}
+
 tm_err foreign_find(uint8_t ret_id[CERT_SERIAL_LEN], struct arena *a, struct house *h, tenant_id tenant,
                     const uint8_t fingerprint[32], struct diag *diag)
 {
@@ -89,7 +96,7 @@ tm_err foreign_add(struct effect *ret, struct arena *a, struct house *h, tenant_
     row->door = issuer;
     row->issued_at = clock_now_ms();
     row->retention = RETAIN_FULL;
-    row->keep_until = TM_TIME_NEVER;
+    row->keep_until = source == CERT_DISCOVERED ? discovered_until(c->not_after) : TM_TIME_NEVER;
     TM_TRY(foreign_keys(&ret->u.cert.keys, &ret->u.cert.n_keys, a, c, row->serial));
     if (source == CERT_DISCOVERED)
         return TM_OK; /* no use of its key (issue/key_use.h) */

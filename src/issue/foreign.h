@@ -9,6 +9,10 @@ struct arena;
 struct diag;
 struct house;
 
+enum {
+    FOREIGN_KEEP = 400 * 86400
+}; /* seconds from the end of a discovered certificate, or from when it was met after that */
+
 void foreign_lock(void);
 void foreign_unlock(void);
 

@@ -159,3 +159,4 @@ def test_whose_hand_it_is_from(house, factory):
     events = house.api("GET", "/register/events?type=certificate.imported&limit=1000").json["items"]
     mine = [e["body"] for e in events if "CLASS-1" in e["body"]["subject"]]
     assert mine and mine[-1]["issuer_class"] == "vendor"
+    assert house.api("GET", "/certificates/" + mine[-1]["id"]).json["issuer_class"] == "vendor"
