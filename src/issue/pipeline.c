@@ -155,13 +155,24 @@ static tm_err answered_meanwhile(struct run *run, bool *ret_done)
     }
 }
 
+/* It was good when it was looked at; another key's use of it has been told apart already. */
+static void token_verdict(struct run *run)
+{
+    tm_err e = run->txn.err;
+    if (e == TM_EEXPIRED)
+        run_deny(run, e, "token.expired", "this enrollment token has expired");
+    else if (e == TM_EFORBIDDEN)
+        run_deny(run, e, "token.secret", "this enrollment token has been revoked");
+    else
+        run_deny(run, e, "token.used", "this enrollment token is used up");
+}
+
 static tm_err conflict_verdict(struct run *run)
 {
     struct issue_request *r = run->r;
     switch (run->effects[run->txn.failed].kind) {
     case EFFECT_TOKEN_USE:
-        run_deny(run, run->txn.err, "token.used",
-                 "this enrollment token is used up, expired, or was used with another key");
+        token_verdict(run);
         return TM_OK;
     case EFFECT_QUOTA_TAKE:
         run_deny(run, TM_EQUOTA, "quota.window", "the profile's allowance for this period is used up");

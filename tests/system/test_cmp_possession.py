@@ -173,6 +173,7 @@ def test_encrypted__waits_for_approval(house, factory, endpoint, keys):
     reply = ask(house, by, key, "encrCert", "SN-enc-waits", label=label, transaction=transaction)
     assert reply.status == 3, reply
     waiting = [r for r in house.cli_json("request", "list", "--status", "pending") if r["request"]["endpoint"] == label]
+    assert waiting[0]["request"]["pop"] == "pending", "who approves sees it"
     house.cli("request", "approve", waiting[0]["id"])
     reply = go_on(house, by, transaction, reply, "pollReq", seq(seq(integer(0))), label)
     assert reply.cert is None, reply
@@ -234,6 +235,7 @@ def test_challenge__waits_for_approval(house, factory, endpoint, keys):
     assert reply.body == "popdecc" and not pending(), "who has proven nothing is not shown to those who approve"
     reply = go_on(house, by, transaction, reply, "popdecr", seq(integer(number(reply, key))), label)
     assert reply.status == 3, reply
+    assert pending()[0]["request"]["pop"] == "decrypted"
     house.cli("request", "approve", pending()[0]["id"])
     reply = go_on(house, by, transaction, reply, "pollReq", seq(seq(integer(0))), label)
     assert own(reply.cert, key)

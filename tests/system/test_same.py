@@ -88,7 +88,8 @@ def test_acme_est_and_rest(house, openssl, profile, number, alg):
 def test_scep_and_rest(house, openssl, alg, san):
     """What SCEP carries: a request whole, but for its challenge, which is not the certificate's matter."""
     key, cn = scep.new_key(alg), f"same-scep-{alg}"
-    challenge = house.cli("token", "create", "--for", "scep", "--name", "CN=" + cn, *[a for n in san or [] for a in ("--name", "DNS:" + n)], "-q").stdout.strip()
+    names = [a for n in san or [] for a in ("--name", "DNS:" + n)]
+    challenge = house.cli("token", "create", "--for", "scep", "--endpoint", "scep", "--name", "CN=" + cn, *names, "-q").stdout.strip()
     client = scep.Client(house.plain_url, openssl)
     by_scep = client.open(client.enroll(key, cn, challenge, san), key, password=challenge if alg == "ec" else None)[0].public_bytes(Encoding.DER)
     rest = house.api("POST", "/enroll?profile=device-ldevid-1y", scep.request(key, cn, None, san), content_type="application/pkcs10",
@@ -124,4 +125,6 @@ def test_cmp_and_rest(house, openssl, factory, alg, names):
     assert cmp("p10cr", "p10cr.pem", *own) == by_rest
     assert cmp("kur", "kur.pem", *own) == by_rest
     assert cmp("ir", "secret.pem", "-ref", made["id"], "-secret", "pass:" + made["secret"]) == by_rest
+    if alg == "RSA":  # the certificate comes encrypted, and is the same one
+        assert cmp("cr", "decrypted.pem", *own, "-popo", "2") == by_rest
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
 import cmp  # noqa: E402
@@ -146,6 +147,12 @@ def test_trace__cmp(house, factory, program, tmp_path):
     own = device.signer(device.enroll(infos=[cmp.IMPLICIT]))
     device.ask("rr", cmp.revocation(own.cert, 4), by=own)
     device.ask("genm", cmp.seq(cmp.info("caCerts")))
+    key = rsa.generate_private_key(65537, 2048)
+    sealed = lambda popo, **options: device.ask(content=cmp.seq(cmp.request(key, cmp.name("SN-trace-cmp"), popo=popo)), **options)  # noqa: E731
+    sealed("challengeResp")
+    device.transaction = os.urandom(16)
+    reply_2 = sealed("encrCert", transaction=device.transaction)
+    device.go_on("certConf", cmp.confirm(cmp.opened(reply_2.encrypted, key)), reply_2)
     told = recording.told()
     assert "the signature verifies" in told and "does NOT verify" not in told
     assert "PBM, hmacWithSHA256, 1000 iterations), reference no-such-reference" in told
@@ -155,7 +162,9 @@ def test_trace__cmp(house, factory, program, tmp_path):
     serial = f"{x509.load_der_x509_certificate(reply.cert).serial_number:032x}"
     assert f"has its certificate: {serial}" in verdict
     assert "did NOT confirm it" in verdict and "badMessageCheck" in verdict and "badPOP" in verdict and "revoked what it wanted to" in verdict
-    assert "7 transaction(s) in 8 exchange(s)" in verdict
+    assert "possession is to be proven by decrypting" in told and "an encrypted certificate" in told and "a number encrypted to the key" in told
+    assert "was to decrypt a number first, and did not" in verdict
+    assert "9 transaction(s) in 11 exchange(s)" in verdict
 
 
 def test_recordings__who_may(house):

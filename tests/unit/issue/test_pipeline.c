@@ -369,6 +369,15 @@ static void test_copies__token(void **state)
     issue_run(other);
     assert_denied(other, "token.bound");
     assert_int_equal(events_of(a, TENANT_DEFAULT, "enrollment.denied"), denied + 1);
+    /* And one whose token was revoked meanwhile, as that. */
+    struct issue_request *late = request_for(a, fresh_spki(a), usual, "copy.example.org");
+    late->token_id = new_token(a);
+    quicker = (struct effect){.kind = EFFECT_TOKEN_REVOKE, .tenant = TENANT_DEFAULT};
+    quicker.u.token.row.id = late->token_id;
+    quicker.u.token.now = clock_now();
+    late->also = be_quicker;
+    issue_run(late);
+    assert_denied(late, "token.secret");
     arena_free(a);
 }
 
