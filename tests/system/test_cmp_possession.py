@@ -160,12 +160,14 @@ def test_encrypted__nobody_confirms(house, factory, endpoint, keys):
     assert house.api("PUT", "/resources/endpoints/" + NAME + "-soon", document).status in (200, 201)
     by = Signer(*factory.idevid("SN-enc-late"))
     reply = ask(house, by, keys["p256"], "encrCert", "SN-enc-late", label=NAME + "-soon")
-    cert = own(opened(reply.encrypted, keys["p256"]), keys["p256"])
-    for _ in range(120):
-        if status(house, cert) == "revoked":
-            return
+    cert, transaction = own(opened(reply.encrypted, keys["p256"]), keys["p256"]), os.urandom(16)
+    challenge = ask(house, by, keys["rsa"], "challengeResp", "SN-enc-late", label=NAME + "-soon", transaction=transaction)
+    end = time.monotonic() + 30
+    while status(house, cert) != "revoked":
+        assert time.monotonic() < end, "nobody confirmed the certificate, and it is still good"
         time.sleep(0.25)
-    pytest.fail("nobody confirmed the certificate, and it is still good")
+    late = go_on(house, by, transaction, challenge, "popdecr", seq(integer(number(challenge, keys["rsa"]))), NAME + "-soon")
+    assert late.fail == "badRequest" and "cmp.confirm-within" in late.text, "what is to be decrypted has its time as well"
 
 
 def test_encrypted__waits_for_approval(house, factory, endpoint, keys):

@@ -262,6 +262,35 @@ static struct cmp_transaction stored(struct cmp_exchange *x)
     return t;
 }
 
+/* What is to be decrypted lasts from one message to the next; a row of before says nothing of it. */
+static void test_cmp_transaction__of_keys_that_decrypt(void **state)
+{
+    struct holder *h = new_holder(arena_new(0), "decrypts.example.org");
+    struct cmp_exchange *x = message_of(h, CMP_IR, SLICE_LIT("ir"));
+    int64_t by = clock_now() + 2 * RETENTION;
+    (void)state;
+    x->t.state = CMP_T_CHALLENGED;
+    x->t.pop = CMP_POP_CHALLENGED;
+    x->t.witness = SLICE_LIT("witness");
+    x->t.opening = SLICE_LIT("key");
+    x->t.confirm_by = by;
+    x->t.row.id = "cmp-decrypts";
+    assert_int_equal(cmp_transaction_effect(&x->effects[0], x), TM_OK);
+    x->n_effects = 1;
+    commit(x);
+    struct cmp_transaction t = stored(x);
+    assert_int_equal(t.state, CMP_T_CHALLENGED);
+    assert_int_equal(t.pop, CMP_POP_CHALLENGED);
+    assert_true(slice_eq_str(t.witness, "witness") && slice_eq_str(t.opening, "key"));
+    assert_int_equal(t.confirm_by, by);
+    assert_int_equal(t.row.due_at, 0);
+    assert_int_equal(t.row.keep_until, by + RETENTION);
+    t = stored(unconfirmed(h, CMP_T_UNCONFIRMED, by));
+    assert_int_equal(t.pop, CMP_POP_USUAL);
+    assert_int_equal(t.witness.n + t.opening.n, 0);
+    holder_free(h);
+}
+
 static void run_job(void)
 {
     struct diag diag = {0};
@@ -445,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_cmp_revoke__expired_certificate),
         cmocka_unit_test(test_cmp_revoke__time_is_missing),
         cmocka_unit_test(test_cmp_revoke__is_remembered),
+        cmocka_unit_test(test_cmp_transaction__of_keys_that_decrypt),
         cmocka_unit_test(test_cmp_unconfirmed__is_revoked),
         cmocka_unit_test(test_cmp_unconfirmed__claimed),
         cmocka_unit_test(test_cmp_confirm__statuses),
