@@ -65,6 +65,10 @@ void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
     api_put_int(out, "profile_version", row->profile_version);
     api_put_text(out, "device", row->device);
     api_put_text(out, "endpoint", row->endpoint);
+    api_put_text(out, "key", row->key_alg);
+    api_put_text(out, "signature", row->sig_alg);
+    api_put_bool(out, "ca", row->flags & CERT_FLAG_CA);
+    api_put_bool(out, "self_signed", row->flags & CERT_FLAG_SELF_SIGNED);
     api_put_time(out, "issued_at", row->issued_at / 1000);
     api_put_time(out, "not_before", row->not_before);
     api_put_time(out, "not_after", row->not_after);
@@ -275,6 +279,8 @@ static tm_err search(struct api_call *c, const char *text, struct diag *diag)
 static tm_err list(struct api_call *c, struct diag *diag)
 {
     const char *text = api_query(c, "q");
+    if (api_query(c, "query") || api_query(c, "sort"))
+        return api_list_where(c, diag);
     if (text && text[0])
         return search(c, text, diag);
     struct store_read q = {.kind = READ_CERTS, .with_der = true}; /* its names are in it */
@@ -493,6 +499,10 @@ static const struct api_field certificate_fields[] = {
     {"profile_version", "integer", NULL, "1"},
     {"device", "string", "the device that holds it; empty: none", ""},
     {"endpoint", "string", "the door it came through", "rest"},
+    {"key", "string", "algorithm and size of the key; empty: not known", "p256"},
+    {"signature", "string", "what it is signed with", "ecdsa-sha256"},
+    {"ca", "boolean", "a CA's certificate", "false"},
+    {"self_signed", "boolean", NULL, "false"},
     {"issued_at", "time?", NULL, NULL},
     {"not_before", "time?", NULL, NULL},
     {"not_after", "time?", NULL, "2027-11-21T08:00:00Z"},
@@ -519,6 +529,9 @@ const struct api_schema certificate_api_schemas[] = {
 };
 
 static const struct api_field list_query[] = {
+    {"query", "string", "in the language of docs/inventory.md; newest first. Stands without the others",
+     "issuer:issuing-ca expires<30d -status:revoked"},
+    {"sort", "newest|oldest|expires", "with `query`", "expires"},
     {"q", "string", "a serial, fingerprint, name, device or subject: whatever fits, newest first",
      "server.example.org"},
     {"subject", "string", "with this subject, RFC 4514", "CN=server.example.org"},

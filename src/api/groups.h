@@ -9,6 +9,10 @@ extern const struct api_route gap_api_routes[];
 extern const struct api_schema gap_api_schemas[];
 extern const struct api_route discovery_api_routes[];
 extern const struct api_schema discovery_api_schemas[];
+extern const struct api_route inventory_api_routes[];
+extern const struct api_schema inventory_api_schemas[];
+extern const struct api_route view_api_routes[];
+extern const struct api_schema view_api_schemas[];
 extern const struct api_route import_api_routes[];
 extern const struct api_schema import_api_schemas[];
 extern const struct api_route token_api_routes[];
@@ -65,6 +69,8 @@ bool api_accepts(const struct api_call *c, const char *type);
 /* Scopes of an API token as they are kept, "certificates:read,devices:write", in the call's arena. TM_EINVAL. */
 tm_err token_scopes(const char **ret, struct api_call *c, const struct json_strings *scopes,
                     struct diag *diag);
+/* The certificates that "query" chooses, in the order of "sort". */
+tm_err api_list_where(struct api_call *c, struct diag *diag);
 /* One inventory row as an object; `pem` adds the certificate itself. */
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
 /* A serial or inventory id in hex. */

@@ -8,6 +8,7 @@
 const struct api_route *const api_routes[] = {
     system_api_routes,
     enroll_api_routes,
+    inventory_api_routes, /* before the certificates', one of which "export" would be */
     certificate_api_routes,
     import_api_routes,
     discovery_api_routes,
@@ -33,6 +34,7 @@ const struct api_route *const api_routes[] = {
     revocation_api_routes,
     scan_api_routes,
     live_api_routes,
+    view_api_routes,
     NULL,
 };
 
@@ -41,6 +43,7 @@ const struct api_schema *const api_schemas[] = {
     system_api_schemas,
     enroll_api_schemas,
     certificate_api_schemas,
+    inventory_api_schemas,
     import_api_schemas,
     discovery_api_schemas,
     gap_api_schemas,
@@ -63,6 +66,7 @@ const struct api_schema *const api_schemas[] = {
     ocsp_api_schemas,
     revocation_api_schemas,
     scan_api_schemas,
+    view_api_schemas,
     NULL,
 };
 /* clang-format on */

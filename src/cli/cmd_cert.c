@@ -6,6 +6,7 @@
 #include "cli/cert_import.h"
 #include "cli/commands.h"
 #include "cli/csr_in.h"
+#include "cli/inventory.h"
 #include "cli/pkcs12_out.h"
 #include "cli/revoke_many.h"
 #include "cli/show.h"
@@ -83,6 +84,13 @@ static int show(struct cli *c)
 
 /* ---- the inventory ---- */
 
+int inventory_list(struct cli *c, const char *query, const char *sort, size_t max)
+{
+    const char *path = arena_printf(c->arena, "/api/v1/certificates?sort=%s&query=%s", show_escape(c, sort),
+                                    show_escape(c, query));
+    return path ? show_list(c, path, "after", cert_columns, max) : cli_fail(c, "out of memory");
+}
+
 static int list(struct cli *c)
 {
     static const struct {
@@ -98,7 +106,18 @@ static int list(struct cli *c)
                    {"expires-before", "expires_before"},
                    {"source", "source"},
                    {NULL, NULL}};
-    const char *path = "/api/v1/certificates";
+    const char *path = "/api/v1/certificates", *sort = cli_get(c, "sort");
+    int64_t most;
+    if (c->n_args || sort) {
+        for (size_t i = 0; filters[i].option; i++)
+            if (cli_has(c, filters[i].option))
+                return cli_usage(c, "say --%s in the query instead", filters[i].option);
+        if (cli_has(c, "revoked"))
+            return cli_usage(c, "say status:revoked in the query instead of --revoked");
+        if (!cli_get_number(c, "limit", 0, 1, INT64_MAX, &most))
+            return 2;
+        return inventory_list(c, inventory_query_text(c, 0), sort ? sort : "newest", (size_t)most);
+    }
     for (size_t i = 0; path && filters[i].option; i++)
         if (cli_has(c, filters[i].option))
             path = arena_printf(c->arena, "%s%c%s=%s", path, strchr(path, '?') ? '&' : '?', filters[i].query,
@@ -256,6 +275,7 @@ static int issue(struct cli *c)
 /* ---- the table ---- */
 
 static const struct cli_option list_options[] = {
+    {"sort", 0, "ORDER", "with a query: newest, oldest or expires (newest)", false},
     {"authority", 0, "NAME", "issued by", false},
     {"profile", 0, "NAME", "made under", false},
     {"device", 0, "ID", "of a device", false},
@@ -319,9 +339,17 @@ const struct command cert_commands[] = {
         .noun = "cert",
         .verb = "list",
         .summary = "list the inventory",
-        .arguments = "",
-        .example = "touchmark cert list --profile server-internal-1y --expires-before 2027-01-31",
+        .arguments = "[QUERY...]",
+        .description =
+            "A query is made of terms, all of which have to hold: issuer: profile: subject: cn: dns: ip: email: uri: serial: fingerprint:\n"
+            "spki: device: owner: place: source: status: class: key: signature: with a value, where * stands for anything; expires issued\n"
+            "added lifetime with <, > or :; a minus before a term for what must not be; OR and parentheses. A word alone is a name, serial or\n"
+            "device. Put it in quotes, for the shell. docs/inventory.md has all of it. Without a query, the options choose.",
+        .example = "touchmark cert list 'issuer:issuing-ca expires<30d -status:revoked' --sort expires\n"
+                   "touchmark cert list 'key:rsa status:valid (dns:*.example.org OR place:vienna)'\n"
+                   "touchmark cert list --profile server-internal-1y --expires-before 2027-01-31",
         .options = list_options,
+        .max_args = -1,
         .run = list,
     },
     {

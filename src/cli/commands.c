@@ -9,6 +9,7 @@ const struct command *const cli_commands[] = {
     resource_commands,
     profile_commands,
     cert_commands,
+    inventory_commands,
     revocation_commands,
     request_commands,
     token_commands,

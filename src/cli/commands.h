@@ -6,6 +6,7 @@ extern const struct command serve_commands[];
 extern const struct command init_commands[];
 extern const struct command resource_commands[];
 extern const struct command cert_commands[];
+extern const struct command inventory_commands[];
 extern const struct command profile_commands[];
 extern const struct command token_commands[];
 extern const struct command user_commands[];

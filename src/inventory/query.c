@@ -99,6 +99,16 @@ static tm_err values_read(struct parser *p, struct query_term *t)
     return TM_OK;
 }
 
+/* What has a colon and is no field: an address (fe80::1), a fingerprint (AB:CD:EF), a resource identifier (https://…, urn:…). */
+static bool is_identifier(const struct parser *p, const char *name, size_t at)
+{
+    if (strlen(name) < 2 || strcmp(name, "urn") == 0 || (at < p->n && p->text[at] == '/'))
+        return true;
+    while (at < p->n && !is_space(p->text[at]) && p->text[at] != ':')
+        at++;
+    return at < p->n && p->text[at] == ':';
+}
+
 /* A field's name and what stands behind it. False: no field begins here. */
 static bool field_read(struct parser *p, struct query_term *t, char name[FIELD_NAME_MAX + 1])
 {
@@ -112,8 +122,7 @@ static bool field_read(struct parser *p, struct query_term *t, char name[FIELD_N
     if (c != ':' && c != '<' && c != '>')
         return false;
     bool equal = c != ':' && next == '=';
-    /* An address or a resource identifier is no field: fe80::1, https://… */
-    if (c == ':' && !query_field_known(name))
+    if (c == ':' && !query_field_known(name) && is_identifier(p, name, at + 1))
         return false;
     t->op = c == ':'   ? QUERY_IS
             : c == '<' ? (equal ? QUERY_AT_MOST : QUERY_LESS)
@@ -282,7 +291,7 @@ tm_err query_parse(struct cert_test *ret, struct arena *a, struct slice text, co
                    struct diag *diag)
 {
     if (text.n > QUERY_MAX)
-        return diag_fail(diag, TM_ETOOBIG, NULL, "query", "a query has at most %d characters", QUERY_MAX);
+        return diag_fail(diag, TM_EINVAL, NULL, "query", "a query has at most %d characters", QUERY_MAX);
     struct parser p = {.a = a, .text = (const char *)text.p, .n = text.n, .env = env, .diag = diag};
     for (size_t i = 0; i < text.n; i++)
         if (text.p[i] < 0x20 && !is_space((char)text.p[i]))

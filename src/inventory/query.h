@@ -34,8 +34,8 @@ struct query_env {
     void *arg;
 };
 
-/* *ret and what it points to are in `a`. An empty text asks for all. TM_EINVAL, TM_ETOOBIG: diag->field is "query", its message says what would
- * be right, and diag->offset where. */
+/* *ret and what it points to are in `a`. An empty text asks for all. TM_EINVAL: diag->field is "query", its message says what would be right, and
+ * diag->offset where. */
 tm_err query_parse(struct cert_test *ret, struct arena *a, struct slice text, const struct query_env *env,
                    struct diag *diag);
 

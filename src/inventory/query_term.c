@@ -221,6 +221,21 @@ static tm_err profile_make(struct cert_test *ret, const struct making *m, const 
     return TM_OK;
 }
 
+/* As it stands in a name (RFC 4514 2.4). */
+static const char *escaped(struct arena *a, const char *value)
+{
+    char *out = arena_alloc(a, 2 * strlen(value) + 1);
+    size_t n = 0;
+    for (const char *p = value; out && *p; p++) {
+        if (strchr(",+\"\\<>;", *p))
+            out[n++] = '\\';
+        out[n++] = *p;
+    }
+    if (out)
+        out[n] = '\0';
+    return out;
+}
+
 /* An authority's name, a foreign issuer's whole name, or the value of one attribute in that. */
 static tm_err issuer_make(struct cert_test *ret, const struct making *m, const struct query_word *w, int what)
 {
@@ -229,10 +244,13 @@ static tm_err issuer_make(struct cert_test *ret, const struct making *m, const s
         *ret = text_test(CERT_COLUMN_AUTHORITY, w->text, has_stars(w));
         return TM_OK;
     }
+    const char *value = escaped(m->a, w->text);
+    if (!value)
+        return arena_err(m->a);
     const struct cert_test v[] = {
         text_test(CERT_COLUMN_AUTHORITY, w->text, false),
-        text_test(CERT_COLUMN_AUTHORITY, arena_printf(m->a, "*=%s", w->text), true),
-        text_test(CERT_COLUMN_AUTHORITY, arena_printf(m->a, "*=%s,*", w->text), true),
+        text_test(CERT_COLUMN_AUTHORITY, arena_printf(m->a, "*=%s", value), true),
+        text_test(CERT_COLUMN_AUTHORITY, arena_printf(m->a, "*=%s,*", value), true),
     };
     return v[1].text && v[2].text ? group(ret, m, CERT_TEST_ANY, v, 3) : arena_err(m->a);
 }

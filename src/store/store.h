@@ -166,6 +166,8 @@ enum object_kind {
     OBJECT_ANSWER, /* a certificate that the inventory does not keep, for who asks once more for it; id: serial */
     OBJECT_INDEXED_BY_STATUS = 32, /* from here on (those of before change too often) */
     OBJECT_PLACE = 32,             /* inventory/place.h; key: its name, ref: the certificate there */
+    OBJECT_CERT_NOTE = 33,         /* inventory/owner.h; id: of the certificate */
+    OBJECT_VIEW = 35,              /* a saved query; id: its name, owner: who saved it */
     OBJECT_USER = 48,              /* src/identity: id: a principal's name, key: its handle */
     OBJECT_SESSION,                /* owner: the principal */
     OBJECT_CREDENTIAL,             /* a passkey; owner: the principal */
@@ -323,7 +325,7 @@ struct cert_test {
     const struct cert_test *parts;
     size_t n;
 };
-enum { CERT_TEST_DEPTH = 24, CERT_TEST_NODES = 4096 };
+enum { CERT_TEST_DEPTH = 72, CERT_TEST_NODES = 16384 };
 
 enum cert_order { CERT_NEWEST_FIRST, CERT_OLDEST_FIRST, CERT_EXPIRY_FIRST };
 enum cert_group {
