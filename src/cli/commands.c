@@ -33,6 +33,7 @@ const struct command *const cli_commands[] = {
     bench_acme_commands,
     bench_cmp_commands,
     bench_crl_commands,
+    bench_inventory_commands,
     bench_ocsp_commands,
     bench_scan_commands,
     bench_scep_commands,

@@ -52,30 +52,42 @@ static bool keyword(struct parser *p, const char *word, bool take)
 
 /* ---- words and values ---- */
 
+static bool ends_word(char c, bool lists)
+{
+    return is_space(c) || c == '(' || c == ')' || c == '"' || (lists && c == ',');
+}
+
+/* Where the text in quotes that begins at `at` ends; p->n: nowhere. */
+static size_t quote_end(const struct parser *p, size_t at)
+{
+    for (at++; at < p->n && p->text[at] != '"'; at++)
+        at += p->text[at] == '\\' && at + 1 < p->n;
+    return at;
+}
+
 /* Up to a space, a parenthesis or (with `lists`) a comma; or what is between quotes, where \ takes the next character as it is. */
 static tm_err word_read(struct query_word *ret, struct parser *p, bool lists)
 {
-    char *out = arena_alloc(p->a, p->n - p->at + 1);
-    size_t n = 0, begun = p->at;
+    bool quoted = p->at < p->n && p->text[p->at] == '"';
+    size_t begun = p->at, end = begun, n = 0;
+    if (quoted)
+        end = quote_end(p, begun);
+    else
+        while (end < p->n && !ends_word(p->text[end], lists))
+            end++;
+    if (quoted && end >= p->n)
+        return refuse(p, begun, "this quotation mark has no end");
+    char *out = arena_alloc(p->a, end - begun + 1);
     if (!out)
         return arena_err(p->a);
-    *ret = (struct query_word){.text = out, .at = begun};
-    if (p->at < p->n && p->text[p->at] == '"') {
-        ret->quoted = true;
-        for (p->at++; p->at < p->n && p->text[p->at] != '"'; p->at++) {
-            if (p->text[p->at] == '\\' && p->at + 1 < p->n)
-                p->at++;
-            out[n++] = p->text[p->at];
-        }
-        if (p->at == p->n)
-            return refuse(p, begun, "this quotation mark has no end");
-        p->at++;
-    } else {
-        while (p->at < p->n && !is_space(p->text[p->at]) && p->text[p->at] != '(' && p->text[p->at] != ')' &&
-               p->text[p->at] != '"' && !(lists && p->text[p->at] == ','))
-            out[n++] = p->text[p->at++];
+    for (size_t i = begun + quoted; i < end; i++) {
+        if (quoted && p->text[i] == '\\' && i + 1 < end)
+            i++;
+        out[n++] = p->text[i];
     }
     out[n] = '\0';
+    *ret = (struct query_word){.text = out, .quoted = quoted, .at = begun};
+    p->at = end + quoted;
     return TM_OK;
 }
 
