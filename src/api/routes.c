@@ -33,6 +33,8 @@ const struct api_route *const api_routes[] = {
     ocsp_api_routes,
     revocation_api_routes,
     scan_api_routes,
+    finding_api_routes,
+    alert_api_routes,
     live_api_routes,
     view_api_routes,
     NULL,
@@ -67,6 +69,8 @@ const struct api_schema *const api_schemas[] = {
     revocation_api_schemas,
     scan_api_schemas,
     view_api_schemas,
+    finding_api_schemas,
+    alert_api_schemas,
     NULL,
 };
 /* clang-format on */

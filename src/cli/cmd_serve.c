@@ -1,3 +1,4 @@
+#include "alert/alert.h"
 #include "api/api.h"
 #include "api/live.h"
 #include "authority/responder.h"
@@ -14,6 +15,7 @@
 #include "discover/scans.h"
 #include "enroll/door.h"
 #include "enroll/renewal_info.h"
+#include "finding/pass.h"
 #include "http/server.h"
 #include "issue/house.h"
 #include "issue/jobs.h"
@@ -241,6 +243,8 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     TM_TRY(ocsp_start(s->house, (size_t)s->config.limits.ocsp_cache << 20));
     TM_TRY(reach_open(s->house));
     TM_TRY(revocation_open(s->house));
+    TM_TRY(finding_open(s->house));
+    TM_TRY(alert_open(s->house));
     TM_TRY(doors_open(s->house));
     TM_TRY(live_start(s->house));
     TM_TRY(scans_start(s->house));
@@ -355,6 +359,12 @@ static void stop(struct serving *s)
     scans_stop(s->house);
     struct reach *reach = s->house ? s->house->reach : NULL;
     struct revocations *revocations = s->house ? s->house->revocations : NULL;
+    struct findings *findings = s->house ? s->house->findings : NULL;
+    struct alerts *alerts = s->house ? s->house->alerts : NULL;
+    if (s->house)
+        alert_stop(s->house);
+    if (s->house)
+        finding_stop(s->house);
     if (s->house)
         revocation_stop(s->house);
     struct status *status = s->house ? status_stop(s->house) : NULL;
@@ -367,6 +377,8 @@ static void stop(struct serving *s)
     house_close(s->house);
     ocsp_free(ocsp);
     status_free(status);
+    findings_free(findings);
+    alerts_free(alerts);
     revocation_free(revocations);
     reach_free(reach);
     live_free(live);

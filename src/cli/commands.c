@@ -11,6 +11,8 @@ const struct command *const cli_commands[] = {
     cert_commands,
     inventory_commands,
     revocation_commands,
+    finding_commands,
+    alert_commands,
     request_commands,
     token_commands,
     user_commands,

@@ -21,6 +21,8 @@ extern const struct command device_commands[];
 extern const struct command register_commands[];
 extern const struct command crl_commands[];
 extern const struct command revocation_commands[];
+extern const struct command finding_commands[];
+extern const struct command alert_commands[];
 extern const struct command filter_commands[];
 extern const struct command ocsp_commands[];
 extern const struct command status_proxy_commands[];

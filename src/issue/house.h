@@ -14,6 +14,8 @@
 
 struct acme;
 struct chain;
+struct alerts;
+struct findings;
 struct issue_request;
 struct issue_revocation;
 struct jobs;
@@ -88,10 +90,12 @@ struct house {
     /* Certificates have been revoked, durably, and on_status was told; it began at `at_ms`. NULL: nobody asks. */
     void (*on_revoked)(struct house *h, tenant_id tenant, const struct issue_revocation *v, size_t n,
                        int64_t at_ms);
-    struct live *live;     /* who listens to events (api/live.h); NULL where nothing is served */
-    struct scans *scans;   /* those that are under way (discover/scans.h); NULL while none was */
-    struct pool *crypto;   /* proof of possession, policy, TBS */
-    struct pool *blocking; /* API and door work that reads the store */
+    struct live *live;         /* who listens to events (api/live.h); NULL where nothing is served */
+    struct scans *scans;       /* those that are under way (discover/scans.h); NULL while none was */
+    struct alerts *alerts;     /* the thread of alert/alert.h; NULL where nothing is served */
+    struct findings *findings; /* the thread of finding/pass.h; NULL where nothing is served */
+    struct pool *crypto;       /* proof of possession, policy, TBS */
+    struct pool *blocking;     /* API and door work that reads the store */
     struct key_blocklist *blocklist;
     _Atomic(struct catalog *) catalog_now;
     void *catalog_lock;

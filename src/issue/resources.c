@@ -1,4 +1,5 @@
 #include "issue/resources.h"
+#include "issue/notification.h"
 #include "base/arena.h"
 #include "base/text.h"
 #include "policy/profile.h"
@@ -542,6 +543,12 @@ const struct resource_kind resource_kinds[] = {
      .schema = principal_schema,
      .size = sizeof(struct principal_doc),
      .check = check_principal},
+    {.kind = "Notification",
+     .plural = "notifications",
+     .title = "by which channel, about what, when and to whom alerts are sent",
+     .schema = notification_schema,
+     .size = sizeof(struct notification_doc),
+     .check = notification_check},
     {.kind = "Filter",
      .plural = "filters",
      .title = "a compressed list of what some authorities have revoked",

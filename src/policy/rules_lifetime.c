@@ -1,6 +1,7 @@
 /* When the certificate begins and ends. Everything counts from the moment of issue; limits by date bound the whole period. */
 #include "base/clock.h"
 #include "policy/deciding.h"
+#include "policy/review.h"
 
 enum { DAY = 86400 };
 
@@ -23,6 +24,12 @@ static const struct limit_row *limit_at(const struct limit_row *rows, size_t n, 
     for (size_t i = 0; i < n && rows[i].from <= now; i++)
         row = &rows[i];
     return row;
+}
+
+int64_t calendar_public_tls(int64_t issued)
+{
+    const struct limit_row *row = limit_at(public_tls, sizeof public_tls / sizeof public_tls[0], issued);
+    return row ? row->max : public_tls[0].max;
 }
 
 /* RFC 5280 4.1.2.5: the period includes both of its ends. */

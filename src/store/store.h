@@ -176,6 +176,11 @@ enum object_kind {
     OBJECT_PROVIDER_SECRET, /* id: the identity provider's name */
     OBJECT_TOKEN_USE,       /* id: the API token's */
     OBJECT_DISCOVERY_RUN = 56,     /* discover/run.h; owner: its Scan */
+    OBJECT_FINDING =
+        40, /* finding/finding.h; owner: its subject, key: whose it is; due: it was set aside until then */
+    OBJECT_ALERT = 41,          /* alert/alert.h; owner: its subject, key: whose it is */
+    OBJECT_ALERT_DELIVERY,      /* owner: the Notification; due: to be sent */
+    OBJECT_NOTIFICATION_SECRET, /* id: the Notification's name; sealed */
 };
 struct object_row {
     tenant_id tenant; /* of a row that was read */

@@ -170,6 +170,10 @@ VERBS = {
     "revocation list": ["listRevocations"], "revocation show": ["getRevocation"], "revocation approve": ["approveRevocation"],
     "revocation cancel": ["cancelRevocation"],
     "discover scan": ["startScan", "getDiscoveryRun", "getScanResults"], "discover cancel": ["cancelScan"],
+    "alert list": ["listAlerts"], "alert show": ["getAlert"], "alert ack": ["acknowledgeAlert"], "alert test": ["testNotification"],
+    "alert secret": ["setNotificationSecret"],
+    "finding list": ["listFindings"], "finding show": ["getFinding"], "finding accept": ["acceptFinding"], "finding snooze": ["snoozeFinding"],
+    "finding reopen": ["reopenFinding"], "finding rules": ["listFindingRules"], "finding run": ["startFindingPass", "getFindingPass"],
     "crl show": ["getCrl"], "crl publish": ["publishCrl"],
     "register verify": ["verifyRegister"], "register prove": ["proveEvent", "proveCertificate"], "register export": ["exportRegister"],
     "register erase": ["eraseEvent"],
@@ -177,7 +181,7 @@ VERBS = {
 }
 # What no command asks for: machines and pages do.
 WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "getPlace"}
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace"}
 
 
 def test_every_command_has_its_operations(program, document):

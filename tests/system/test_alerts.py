@@ -1,0 +1,260 @@
+"""Alerts from outside: mail, webhook and syslog sinks on loopback, each told once; secrets, tests, acknowledging; and that the shipped rules and
+dashboard name metrics that exist."""
+import base64
+import email
+import email.header
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import ROOT
+
+SECONDS = 40
+LOOPBACK = ["127.0.0.0/8"]
+
+
+class Smtp(threading.Thread):
+    """A mail server that takes what it gets; with a context it offers STARTTLS and wants AUTH PLAIN behind it."""
+
+    def __init__(self, context=None, password=None):
+        super().__init__(daemon=True)
+        self.context, self.password, self.mails, self.over = context, password, [], False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while not self.over:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                connection.settimeout(20)
+                self.talk(connection)
+            except (OSError, ssl.SSLError):
+                pass
+            finally:
+                connection.close()
+
+    def talk(self, connection):
+        f, tls, known = connection.makefile("rwb"), False, self.password is None
+
+        def say(text):
+            f.write(text.encode() + b"\r\n")
+            f.flush()
+
+        say("220 sink ESMTP")
+        to = []
+        while True:
+            line = f.readline().decode().strip()
+            word = line.upper()
+            if not line or word == "QUIT":
+                say("221 bye")
+                return
+            if word.startswith("EHLO"):
+                say("250-sink")
+                if self.context and not tls:
+                    say("250-STARTTLS")
+                if tls:
+                    say("250-AUTH LOGIN PLAIN")
+                say("250 8BITMIME")
+            elif word == "STARTTLS":
+                say("220 go")
+                f.flush()
+                connection = self.context.wrap_socket(connection, server_side=True)
+                f, tls = connection.makefile("rwb"), True
+            elif word.startswith("AUTH PLAIN "):
+                known = base64.b64decode(line.split()[2]) == f"\0user\0{self.password}".encode()
+                say("235 ok" if known else "535 no")
+            elif word.startswith("MAIL") and not known:
+                say("530 authenticate")
+            elif word.startswith("RCPT"):
+                to.append(re.search("<(.*)>", line).group(1))
+                say("250 ok")
+            elif word == "DATA":
+                say("354 go on")
+                body = b""
+                while not body.endswith(b"\r\n.\r\n"):
+                    body += f.readline()
+                self.mails.append((to, email.message_from_bytes(body[:-5])))
+                to = []
+                say("250 taken")
+            else:
+                say("250 ok")
+
+    def stop(self):
+        self.over = True
+        self.listener.close()
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((dict(self.headers), body))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hook():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    server.posts, server.status = [], 204
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def smtp(openssl):
+    openssl.run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "mail.key", "-out", "mail.pem", "-days", "2", "-subj", "/CN=sink",
+                "-addext", "subjectAltName=IP:127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(openssl.file("mail.pem"), openssl.file("mail.key"))
+    s = Smtp(context, "correct horse")
+    yield s
+    s.stop()
+
+
+def put(house, name, **doc):
+    reply = house.api("PUT", "/resources/notifications/" + name, {"kind": "Notification", "name": name, "networks": LOOPBACK, **doc})
+    assert reply.status in (200, 201), reply
+
+
+def until(condition, what):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(what)
+
+
+def expiring(house, openssl, name):
+    """A certificate that somebody else issued, which ends in five days: nothing renews it."""
+    openssl.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", name + ".pem",
+                "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:FALSE", "-not_before", "20260101000000Z",
+                "-not_after", time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 5 * 86400 + 3600)))
+    with open(openssl.file(name + ".pem"), "rb") as f:
+        assert house.api("POST", "/certificates/import", f.read(), content_type="application/x-pem-file").json["created"] == 1
+
+
+def text_of(mail):
+    subject = str(email.header.make_header(email.header.decode_header(mail["Subject"])))
+    return subject, mail.get_payload(decode=True).decode()
+
+
+def test_alerts__each_channel_once(new_house, openssl, smtp, hook):
+    h = new_house().start()
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    udp.settimeout(SECONDS)
+    with open(openssl.file("mail.pem"), encoding="ascii") as f:
+        ca = f.read()
+    put(h, "mail", channel="mail", ca=ca, filter={"causes": ["expiring"]},
+        mail={"server": "127.0.0.1", "port": smtp.port, "from": "pki@example.org", "to": ["all@example.org"], "user": "user"})
+    put(h, "hook", channel="webhook", webhook={"url": f"http://127.0.0.1:{hook.server_port}/alerts?x=1"}, filter={"causes": ["exp*"]})
+    put(h, "log", channel="syslog", syslog={"server": "127.0.0.1", "port": udp.getsockname()[1]}, filter={"causes": ["expiring"]})
+    # Tests say what is wrong, then reach.
+    wrong = h.cli("alert", "test", "mail", ok=False)
+    assert "touchmark alert secret mail" in wrong.stderr
+    h.cli("alert", "secret", "mail", data="wrong\n")
+    assert "535" in h.cli("alert", "test", "mail", ok=False).stderr
+    h.cli("alert", "secret", "mail", data="correct horse\n")
+    h.cli("alert", "secret", "hook", data="a key for the hook")
+    for name in ("mail", "hook", "log"):
+        h.cli("alert", "test", name)
+    assert smtp.mails.pop()[0] == ["all@example.org"] and json.loads(hook.posts.pop()[1])["type"] == "test"
+    assert b"a test" in udp.recv(4096)
+    assert h.api("POST", "/notifications/nothing/test").status == 404
+    assert "horse" not in h.api("GET", "/resources/notifications/mail").body.decode()
+    # One alert, told once by each.
+    expiring(h, openssl, "ends.alerts.example")
+    until(lambda: smtp.mails and hook.posts, "the alert never came")
+    to, mail = smtp.mails[0]
+    subject, body = text_of(mail)
+    assert to == ["all@example.org"] and subject == "[Touchmark] high: CN=ends.alerts.example ends in 5 days, and nothing renews it"
+    assert "touchmark finding show" in body and mail["Auto-Submitted"] == "auto-generated" and mail["Message-ID"]
+    headers, post = hook.posts[0]
+    t, v1 = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", headers["Touchmark-Signature"]).groups()
+    assert hmac.compare_digest(v1, hmac.new(b"a key for the hook", t.encode() + b"." + post, hashlib.sha256).hexdigest())
+    told = json.loads(post)
+    assert told["type"] == "alert" and told["alerts"][0]["cause"] == "expiring" and told["count"] == 1
+    line = udp.recv(8192).decode()
+    assert re.match(r"<107>1 \d{4}-\d\d-\d\dT[\d:]+Z \S+ touchmark \d+ alert \[touchmark@32473 delivery=\"[0-9a-f]{32}\" severity=\"high\"\] ", line)
+    listed = h.api("GET", "/alerts").json["items"]
+    assert [a["id"] for a in listed if a["cause"] == "expiring"] == [told["alerts"][0]["id"]]
+    # After a restart nothing is told again; what somebody looks after stays quiet.
+    h.stop()
+    h.start()
+    alert = told["alerts"][0]["id"]
+    assert h.api("POST", f"/alerts/{alert}/acknowledge", {"comment": "ticket"}).json["status"] == "acknowledged"
+    expiring(h, openssl, "more.alerts.example")
+    until(lambda: len(smtp.mails) == 2 and len(hook.posts) == 2, "the second alert never came")
+    assert "more.alerts.example" in text_of(smtp.mails[1][1])[0]
+    assert "ticket" in h.cli("alert", "show", alert).stdout
+    assert alert in h.cli("alert", "list", "--status", "acknowledged", "-o", "json").stdout
+    events = h.cli("register", "show", "--type", "alert.", "-o", "json").stdout
+    assert "alert.opened" in events and "alert.acknowledged" in events
+    # What is accepted is told of no longer.
+    finding = h.api("GET", f"/alerts/{alert}").json["finding"]
+    h.cli("finding", "accept", finding, "--reason", "goes with the building", "--for", "20d")
+    until(lambda: h.api("GET", f"/alerts/{alert}").json["status"] == "resolved", "never resolved")
+    assert len(smtp.mails) == len(hook.posts) == 2
+
+
+def test_alerts__networks_and_failures(house, openssl, hook):
+    """What is not public has to be named, and what the other side says is told."""
+    doc = {"kind": "Notification", "name": "alerts-unnamed", "channel": "webhook", "webhook": {"url": f"http://127.0.0.1:{hook.server_port}/"}}
+    assert house.api("PUT", "/resources/notifications/alerts-unnamed", doc).status in (200, 201)
+    reply = house.api("POST", "/notifications/alerts-unnamed/test")
+    assert reply.status == 403 and "networks" in reply.json["detail"] and not hook.posts
+    hook.status = 500
+    assert house.api("PUT", "/resources/notifications/alerts-unnamed", {**doc, "networks": LOOPBACK}).status == 200
+    reply = house.api("POST", "/notifications/alerts-unnamed/test")
+    assert reply.status == 503 and "500" in reply.json["detail"]
+    assert house.api("PUT", "/resources/notifications/alerts-unnamed", {**doc, "webhook": {"url": "https://[::1"}, "networks": LOOPBACK}).status in (200, 422)
+    assert house.api("DELETE", "/resources/notifications/alerts-unnamed").status in (200, 204)
+
+
+def metrics_named(text):
+    return set(re.findall(r"touchmark_[a-z_]+", text))
+
+
+def test_packaging__names_metrics_that_exist(house):
+    until(lambda: "touchmark_alerts_open" in house.plain("/metrics", port="admin").body.decode(), "alerts were never counted")
+    shown = set(re.findall(r"^# TYPE (touchmark_\w+) ", house.plain("/metrics", port="admin").body.decode(), re.M))
+    with open(os.path.join(ROOT, "packaging", "prometheus", "touchmark-alerts.yml"), encoding="utf-8") as f:
+        rules = f.read()
+    with open(os.path.join(ROOT, "packaging", "grafana", "touchmark.json"), encoding="utf-8") as f:
+        dashboard = json.load(f)
+    expressions = [t["expr"] for p in dashboard["panels"] for t in p.get("targets", [])]
+    assert len(expressions) >= 12 and len({p["id"] for p in dashboard["panels"]}) == len(dashboard["panels"])
+    wanted = {re.sub(r"_(bucket|sum|count)$", "", m) for m in metrics_named("\n".join(re.findall(r"expr: (.*)", rules)) + "\n".join(expressions))}
+    assert len(wanted) >= 14
+    assert wanted <= shown, wanted - shown
+
+
+@pytest.mark.slow
+def test_alerts__a_quiet_week_of_100000(program):
+    """Acceptance: an inventory that renews itself raises nothing in a week, and each of 40 faults raises one alert with the right owner."""
+    test = os.path.join(os.path.dirname(os.path.abspath(program)), "tests", "test_alert_alert")
+    done = subprocess.run([test], cwd=ROOT, env={**os.environ, "TOUCHMARK_QUIET_WEEK": "100000"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3600)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]

@@ -1,0 +1,653 @@
+/* Each rule true once and not true once, over a real house; then what people decide, and what time and events do. */
+#include "finding/facts.h"
+#include "finding/rules/rules.h"
+#include "unit/finding/finding_test.h"
+
+static EVP_PKEY *ca_key;
+static int64_t t0;
+
+static int begin(void **state)
+{
+    (void)state;
+    test_dir_make();
+    make_home_with(&(struct init_config){0});
+    house = open_home();
+    ca_key = new_ec();
+    t0 = clock_now();
+    clock_fix(t0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    clock_fix(0);
+    house_close(house);
+    free_home();
+    test_dir_remove();
+    EVP_PKEY_free(ca_key);
+    return 0;
+}
+
+static int each_begin(void **state)
+{
+    (void)state;
+    arena = arena_new(256 << 20);
+    clock_fix(t0);
+    return arena ? 0 : -1;
+}
+
+static int each_end(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+/* Signed by a CA that nobody knows, so that it is not self-signed. */
+static struct made foreign(const char *cn)
+{
+    return (struct made){
+        .cn = cn, .signer = ca_key, .issuer = "Somebody's CA", .to = t0 + 100 * (int64_t)F_DAY};
+}
+
+static void test_findings__a_new_house_has_none(void **state)
+{
+    (void)state;
+    look(true);
+    assert_int_equal(found(NULL, NULL, NULL), 0);
+}
+
+static void test_findings__keys(void **state)
+{
+    (void)state;
+    struct made m = foreign("weak.example");
+    struct finding f;
+    m.key = new_rsa(1024);
+    const char *weak = import_made(m);
+    m = foreign("strong.example");
+    m.key = new_rsa(2048);
+    import_made(m);
+    m = foreign("sha1.example");
+    m.md = EVP_sha1();
+    import_made(m);
+    m = foreign("snakeoil.example");
+    import_made(m);
+    look(false);
+    assert_int_equal(found("key.weak", NULL, &f), 1);
+    assert_string_equal(f.subject + strlen("certificate/"), weak);
+    assert_int_equal(f.severity, FINDING_CRITICAL);
+    assert_non_null(strstr(f.why, "1024 bits"));
+    assert_non_null(memmem(f.evidence.p, f.evidence.n, "\"least\":2048", 12));
+    assert_int_equal(found("hash.weak", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=sha1.example");
+    assert_int_equal(found("key.test", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=snakeoil.example");
+    assert_int_equal(found("self-signed", NULL, NULL), 0);
+}
+
+static struct slice weak_spki(const char *name)
+{
+    char path[128];
+    struct buf b;
+    struct slice ret;
+    snprintf(path, sizeof path, "tests/data/keys/weak/%s.der", name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    buf_init(&b, 1 << 16);
+    uint8_t octets[4096];
+    buf_put(&b, octets, fread(octets, 1, sizeof octets, f));
+    fclose(f);
+    assert_int_equal(arena_copy(&ret, arena, buf_slice(&b)), TM_OK);
+    buf_done(&b);
+    return ret;
+}
+
+static EVP_PKEY *weak_key(const char *name)
+{
+    struct slice der = weak_spki(name);
+    const uint8_t *p = der.p;
+    EVP_PKEY *k = d2i_PUBKEY(NULL, &p, (long)der.n);
+    assert_non_null(k);
+    return k;
+}
+
+static void test_findings__keys_that_are_factored(void **state)
+{
+    (void)state;
+    struct made m = foreign("roca.example");
+    struct finding f;
+    m.key = weak_key("roca");
+    import_made(m);
+    m = foreign("close.example");
+    m.key = weak_key("close-primes");
+    import_made(m);
+    /* Two keys of three primes. */
+    BIGNUM *p = BN_new(), *q = BN_new(), *r = BN_new(), *n = BN_new();
+    BN_CTX *ctx = BN_CTX_new();
+    BN_generate_prime_ex(p, 1024, 0, NULL, NULL, NULL);
+    BN_generate_prime_ex(q, 1024, 0, NULL, NULL, NULL);
+    BN_generate_prime_ex(r, 1024, 0, NULL, NULL, NULL);
+    BN_mul(n, p, q, ctx);
+    m = foreign("shares-1.example");
+    m.key = rsa_of(n);
+    const char *one = import_made(m);
+    BN_mul(n, p, r, ctx);
+    m = foreign("shares-2.example");
+    m.key = rsa_of(n);
+    import_made(m);
+    look(true);
+    assert_int_equal(found("key.roca", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=roca.example");
+    assert_int_equal(found("key.factorable", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=close.example");
+    assert_int_equal(found("key.shared-factor", NULL, &f), 2);
+    assert_int_equal(found("key.shared-factor", "shares-2", &f), 1);
+    assert_non_null(strstr(f.why, one));
+    /* Compared before, and still true. */
+    look(false);
+    assert_int_equal(found("key.shared-factor", NULL, NULL), 2);
+    assert_int_equal(found("key.roca", NULL, NULL), 1);
+}
+
+static void test_findings__same_key(void **state)
+{
+    (void)state;
+    struct finding f;
+    device_add("gw-1", "facilities");
+    device_add("gw-2", "it");
+    issued_row(&(struct row_made){.subject = "CN=gw-1",
+                                  .device = "gw-1",
+                                  .issued = t0 - 100,
+                                  .to = t0 + 300 * (int64_t)F_DAY,
+                                  .key = 7});
+    issued_row(&(struct row_made){.subject = "CN=gw-1",
+                                  .device = "gw-1",
+                                  .issued = t0 - 90,
+                                  .to = t0 + 301 * (int64_t)F_DAY,
+                                  .key = 7});
+    look(false);
+    assert_int_equal(found("key.reuse", NULL, NULL), 0);
+    issued_row(&(struct row_made){.subject = "CN=gw-2",
+                                  .device = "gw-2",
+                                  .issued = t0 - 50,
+                                  .to = t0 + 300 * (int64_t)F_DAY,
+                                  .key = 7});
+    look(false);
+    assert_int_equal(found("key.reuse", NULL, &f), 1);
+    assert_string_equal(f.owner, "facilities");
+    assert_non_null(strstr(f.why, "gw-1"));
+    assert_non_null(strstr(f.why, "gw-2"));
+    /* Devices that are known by their names alone. */
+    EVP_PKEY *k = new_ec();
+    struct made m = foreign("birth");
+    m.key = k;
+    m.serial_number = "A1";
+    import_made(m);
+    m.serial_number = "A2";
+    import_made(m);
+    look(false);
+    assert_int_equal(found("key.reuse", NULL, NULL), 2);
+    EVP_PKEY_free(k);
+}
+
+static void test_findings__renewal(void **state)
+{
+    (void)state;
+    struct finding f;
+    int64_t year = 365 * (int64_t)F_DAY;
+    device_add("acme-1", "web");
+    /* server-internal-1y is renewed 30 days before; the window is 10 days, and a tenth of the other 20 is for trying again. */
+    struct row_made late = {.subject = "CN=late",
+                            .device = "acme-1",
+                            .door = DOOR_ACME,
+                            .issued = t0 - year + 15 * F_DAY,
+                            .to = t0 + 15 * (int64_t)F_DAY},
+                    early = {.subject = "CN=early",
+                             .device = "acme-1",
+                             .door = DOOR_EST,
+                             .issued = t0 - year + 19 * F_DAY,
+                             .to = t0 + 19 * (int64_t)F_DAY},
+                    by_hand = {.subject = "CN=hand",
+                               .device = "acme-1",
+                               .door = DOOR_REST,
+                               .issued = t0 - year + 6 * F_DAY,
+                               .to = t0 + 6 * (int64_t)F_DAY},
+                    replaced = {.subject = "CN=old",
+                                .device = "acme-1",
+                                .door = DOOR_SCEP,
+                                .issued = t0 - year + F_DAY,
+                                .to = t0 + F_DAY},
+                    fresh = {.subject = "CN=old",
+                             .device = "acme-1",
+                             .door = DOOR_SCEP,
+                             .issued = t0 - F_DAY,
+                             .to = t0 + 300 * (int64_t)F_DAY},
+                    over = {.subject = "CN=over",
+                            .device = "acme-1",
+                            .door = DOOR_REST,
+                            .issued = t0 - year,
+                            .to = t0 - F_DAY},
+                    history = {.subject = "CN=history",
+                               .device = "acme-1",
+                               .door = DOOR_REST,
+                               .issued = t0 - year,
+                               .to = t0 - 40 * (int64_t)F_DAY};
+    late.profile = early.profile = "server-internal-1y";
+    /* Others of the same profile would be successors of a device's: each has a device of its own. */
+    static const char *const devices[] = {"r-1", "r-2", "r-3", "r-4", "r-5", "r-6"};
+    for (int i = 0; i < 6; i++)
+        device_add(devices[i], "web");
+    late.device = "r-1", early.device = "r-2", by_hand.device = "r-3", replaced.device = fresh.device = "r-4",
+    over.device = "r-5", history.device = "r-6";
+    issued_row(&late);
+    issued_row(&early);
+    issued_row(&by_hand);
+    issued_row(&replaced);
+    issued_row(&fresh);
+    issued_row(&over);
+    issued_row(&history);
+    look(false);
+    assert_int_equal(found("renewal.overdue", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=late");
+    assert_int_equal(f.severity, FINDING_MEDIUM);
+    assert_string_equal(f.owner, "web");
+    assert_int_equal(found("expiring.unrenewed", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=hand");
+    assert_int_equal(f.severity, FINDING_HIGH);
+    assert_int_equal(found("expired", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=over");
+    /* What is done about it closes it, and time opens others. */
+    late.issued = t0 + 1;
+    late.to = t0 + year;
+    clock_fix(t0 + 2);
+    issued_row(&late);
+    clock_fix(t0 + 4 * F_DAY);
+    look(false);
+    assert_int_equal(found("renewal.overdue", "CN=late", NULL), 0);
+    assert_int_equal(found("renewal.overdue", "CN=early", NULL), 1);
+    assert_int_equal(found("expired", NULL, NULL), 1);
+    clock_fix(t0 + 35 * (int64_t)F_DAY);
+    look(false);
+    assert_int_equal(found("expired", "CN=over", NULL), 0);
+    assert_int_equal(found("expired", "CN=hand", NULL), 1);
+}
+
+static void test_findings__issuers(void **state)
+{
+    (void)state;
+    struct finding f;
+    import_made((struct made){.cn = "alone.example", .to = t0 + 100 * (int64_t)F_DAY});
+    import_made((struct made){.cn = "Shadow Root", .ca = true, .to = t0 + 1000 * (int64_t)F_DAY});
+    look(false);
+    assert_int_equal(found("self-signed", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=alone.example");
+    assert_int_equal(found("ca.shadow", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=Shadow Root");
+}
+
+static void test_findings__lifetime(void **state)
+{
+    (void)state;
+    struct finding f;
+    struct made m = foreign("long.example");
+    m.server = true;
+    m.from = t0 - F_DAY;
+    m.to = t0 + 900 * (int64_t)F_DAY;
+    import_made(m);
+    m.cn = "short.example";
+    m.to = t0 + 300 * (int64_t)F_DAY;
+    import_made(m);
+    m.cn = "odd.example";
+    m.from = t0 + 500 * (int64_t)F_DAY;
+    import_made(m);
+    look(false);
+    assert_int_equal(found("lifetime.too-long", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=long.example");
+    assert_int_equal(f.severity, FINDING_LOW);
+    assert_int_equal(found("lifetime.wrong", NULL, &f), 1);
+    assert_string_equal(f.name, "CN=odd.example");
+}
+
+static void test_findings__places(void **state)
+{
+    (void)state;
+    struct finding f;
+    struct made m = foreign(NULL);
+    char place[64];
+    m.cn = "www.example.net";
+    m.san = "DNS:www.example.net,DNS:*.shop.example.net";
+    m.server = true;
+    struct slice wild = make_cert(&m);
+    see("tls:192.0.2.10:443/www.example.net", &wild, 1);
+    look(false);
+    assert_int_equal(found("name.mismatch", NULL, NULL), 0);
+    see("tls:192.0.2.10:443/mail.example.net", &wild, 1);
+    see("tls:192.0.2.10:443/a.shop.example.net", &wild, 1);
+    see("tls:192.0.2.10:443/a.b.shop.example.net", &wild, 1);
+    look(false);
+    assert_int_equal(found("name.mismatch", NULL, NULL), 2);
+    assert_int_equal(found("name.mismatch", "mail.example.net", &f), 1);
+    assert_int_equal(found("name.mismatch", "a.b.shop", &f), 1);
+    assert_int_equal(found("wildcard.sprawl", NULL, NULL), 0);
+    for (int i = 11; i < 14; i++) {
+        snprintf(place, sizeof place, "tls:192.0.2.%d:443", i);
+        see(place, &wild, 1);
+    }
+    look(false);
+    assert_int_equal(found("wildcard.sprawl", NULL, &f), 1);
+    assert_non_null(strstr(f.why, "4 machines"));
+    assert_int_equal(found("chain.incomplete", NULL, NULL), 0);
+    /* The place goes: what was wrong with it as well. */
+    see("tls:192.0.2.10:443/mail.example.net", NULL, 0);
+    look(false);
+    assert_int_equal(found("name.mismatch", "mail.example.net", NULL), 0);
+    /* Ended and still there. */
+    m.cn = "ended.example.net";
+    m.from = t0 - 400 * (int64_t)F_DAY;
+    m.to = t0 - 200 * (int64_t)F_DAY;
+    struct slice ended = make_cert(&m);
+    see("tls:192.0.2.20:443", &ended, 1);
+    look(false);
+    assert_int_equal(found("expired", "www.example.net", &f), 1);
+    assert_int_equal(f.severity, FINDING_HIGH);
+    assert_non_null(strstr(f.why, "tls:192.0.2.20:443"));
+}
+
+/* A certificate that the house issued, in DER. */
+static struct slice issue_one(const char *cn, uint8_t id[CERT_SERIAL_LEN], const char *profile)
+{
+    EVP_PKEY *k = new_ec();
+    X509_REQ *q = X509_REQ_new();
+    X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(q), "CN", MBSTRING_UTF8, (const uint8_t *)cn, -1, -1,
+                               0);
+    X509_REQ_set_pubkey(q, k);
+    STACK_OF(X509_EXTENSION) *exts = NULL;
+    char san[128];
+    snprintf(san, sizeof san, "DNS:%s", cn);
+    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
+    exts = sk_X509_EXTENSION_new_null();
+    sk_X509_EXTENSION_push(exts, e);
+    X509_REQ_add_extensions(q, exts);
+    X509_REQ_sign(q, k, EVP_sha256());
+    uint8_t *der = NULL;
+    int n = i2d_X509_REQ(q, &der);
+    struct csr *csr = arena_alloc(arena, sizeof *csr);
+    struct slice copy;
+    struct diag diag = {0};
+    assert_int_equal(arena_copy(&copy, arena, slice_of(der, (size_t)n)), TM_OK);
+    CHECK_OK(csr_parse_pkcs10(csr, copy, &diag), diag);
+    struct issue_request *r = arena_alloc(arena, sizeof *r);
+    *r = (struct issue_request){.house = house, .arena = arena, .tenant = TENANT_DEFAULT, .csr = csr};
+    r->e = (struct enrollment){
+        .request_id = "r",
+        .tenant = "default",
+        .endpoint = "rest",
+        .door = DOOR_REST,
+        .profile = profile,
+        .caller = {.kind = CALLER_PRINCIPAL, .id = "tester", .roles = "admin", .peer = ""}};
+    CHECK_OK(issue_from_csr(r, csr, &diag), diag);
+    issue_run(r);
+    if (r->outcome != ISSUE_ISSUED)
+        fail_msg("not issued: %s %s %s", r->decision.rule, r->decision.reason, r->diag.message);
+    memcpy(id, r->serial, CERT_SERIAL_LEN);
+    OPENSSL_free(der);
+    sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+    X509_REQ_free(q);
+    EVP_PKEY_free(k);
+    return r->cert;
+}
+
+static void test_findings__what_is_issued_here(void **state)
+{
+    (void)state;
+    struct finding f;
+    uint8_t id[CERT_SERIAL_LEN];
+    struct slice v[3];
+    struct diag diag = {0};
+    clock_fix(0);
+    v[0] = issue_one("lb.example.org", id, "server-internal-1y");
+    t0 = clock_now();
+    clock_fix(t0);
+    struct catalog *c = house_catalog(house);
+    v[1] = catalog_authority(c, TENANT_DEFAULT, "issuing-ca")->der;
+    see("tls:192.0.2.30:443/lb.example.org", v, 1);
+    see("tls:192.0.2.31:443/lb.example.org", v, 2);
+    look(false);
+    assert_int_equal(found("chain.incomplete", NULL, &f), 1);
+    assert_string_equal(f.name, "tls:192.0.2.30:443/lb.example.org");
+    assert_int_equal(found("policy.breach", NULL, NULL), 0);
+    assert_int_equal(found("unowned", "lb.example.org", NULL), 1);
+    /* A device that uses it, though it was made for none. */
+    device_add("panel-1", "facilities");
+    see("agent:panel-1/tls", v, 2);
+    look(false);
+    assert_int_equal(found("place.wrong-certificate", NULL, &f), 1);
+    assert_string_equal(f.owner, "facilities");
+    /* Revoked, and met again. */
+    int64_t at;
+    CHECK_OK(issue_revoke(house, TENANT_DEFAULT, id, CRL_SUPERSEDED, "tester", "", &at, &diag), diag);
+    look(false);
+    assert_int_equal(found("revoked.in-use", NULL, NULL), 0);
+    clock_fix(t0 + 2 * F_DAY);
+    see("tls:192.0.2.31:443/lb.example.org", v, 2);
+    look(false);
+    assert_int_equal(found("revoked.in-use", NULL, &f), 1);
+    assert_string_equal(f.name, "tls:192.0.2.31:443/lb.example.org");
+    assert_int_equal(found("unowned", "lb.example.org", NULL), 0);
+    catalog_unref(c);
+}
+
+static void test_findings__policy(void **state)
+{
+    (void)state;
+    struct finding f;
+    uint8_t id[CERT_SERIAL_LEN];
+    struct diag diag = {0};
+    clock_fix(0);
+    issue_one("old-rules.example.org", id, "server-internal-1y");
+    t0 = clock_now();
+    clock_fix(t0);
+    struct store_read q = {.kind = READ_RESOURCE,
+                           .tenant = TENANT_DEFAULT,
+                           .arena = arena,
+                           .name = "Profile",
+                           .name2 = "server-internal-1y"};
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    json_t *doc = NULL;
+    CHECK_OK(json_parse(&doc, q.resources[0].json, 1 << 20, &diag), diag);
+    json_object_set_new(json_object_get(doc, "key"), "algorithms", json_pack("[s]", "ec-p384"));
+    json_object_set_new(json_object_get(doc, "key"), "server-generated", json_pack("{s:b}", "allowed", 0));
+    json_object_set_new(json_object_get(doc, "lifetime"), "default", json_string("47d"));
+    CHECK_OK(house_resource_put(house, TENANT_DEFAULT, "Profile", doc, -1, "tester", NULL, &diag), diag);
+    json_decref(doc);
+    look(false);
+    assert_int_equal(found("policy.breach", "old-rules", &f), 1);
+    assert_non_null(strstr(f.why, "ec-p384"));
+    assert_non_null(memmem(f.evidence.p, f.evidence.n, "lifetime.max", 12));
+}
+
+static void test_finding_set_aside__until(void **state)
+{
+    (void)state;
+    struct finding f, again;
+    struct diag diag = {0};
+    struct made m = foreign("accepted.example");
+    m.md = EVP_sha1();
+    import_made(m);
+    look(false);
+    assert_int_equal(found("hash.weak", "accepted", &f), 1);
+    assert_int_equal(
+        finding_set_aside(house, TENANT_DEFAULT, f.id, FINDING_ACCEPTED, "", t0 + 100, "me", &diag),
+        TM_EINVAL);
+    assert_int_equal(finding_set_aside(house, TENANT_DEFAULT, f.id, FINDING_SNOOZED, "x",
+                                       t0 + 100 * (int64_t)F_DAY, "me", &diag),
+                     TM_EINVAL);
+    assert_int_equal(
+        finding_set_aside(house, TENANT_DEFAULT, "0123", FINDING_SNOOZED, "x", t0 + 100, "me", &diag),
+        TM_ENOTFOUND);
+    CHECK_OK(
+        finding_set_aside(house, TENANT_DEFAULT, f.id, FINDING_ACCEPTED, "lab", t0 + 5 * F_DAY, "me", &diag),
+        diag);
+    look(true);
+    assert_int_equal(found("hash.weak", "accepted", NULL), 0);
+    CHECK_OK(finding_get(&again, arena, house, TENANT_DEFAULT, f.id, &diag), diag);
+    assert_int_equal(again.status, FINDING_ACCEPTED);
+    assert_string_equal(again.reason, "lab");
+    size_t woken = 0;
+    CHECK_OK(finding_wake_due(house, &woken, &diag), diag);
+    assert_int_equal(woken, 0);
+    clock_fix(t0 + 6 * F_DAY);
+    CHECK_OK(finding_wake_due(house, &woken, &diag), diag);
+    assert_int_equal(woken, 1);
+    assert_int_equal(found("hash.weak", "accepted", NULL), 1);
+    CHECK_OK(
+        finding_set_aside(house, TENANT_DEFAULT, f.id, FINDING_SNOOZED, "later", t0 + 8 * F_DAY, "me", &diag),
+        diag);
+    CHECK_OK(finding_reopen(house, TENANT_DEFAULT, f.id, "now", "me", &diag), diag);
+    assert_int_equal(finding_reopen(house, TENANT_DEFAULT, f.id, "now", "me", &diag), TM_ECONFLICT);
+    /* It ends: nothing is left to decide. */
+    clock_fix(t0 + 150 * (int64_t)F_DAY);
+    look(false);
+    CHECK_OK(finding_get(&again, arena, house, TENANT_DEFAULT, f.id, &diag), diag);
+    assert_int_equal(again.status, FINDING_GONE);
+    assert_int_equal(finding_reopen(house, TENANT_DEFAULT, f.id, "now", "me", &diag), TM_ECONFLICT);
+}
+
+/* The thread's slices: what arrives and changes is seen without a full pass, and goes on where it was. */
+static void test_passing_step__what_arrives(void **state)
+{
+    (void)state;
+    struct passing *p;
+    struct diag diag = {0};
+    bool more = true;
+    CHECK_OK(passing_new(&p, house, TENANT_DEFAULT, NULL), diag);
+    while (more)
+        CHECK_OK(passing_step(p, &more, &diag), diag);
+    struct made m = foreign("arrives.example");
+    m.md = EVP_sha1();
+    import_made(m);
+    m = foreign("other.example");
+    m.san = "DNS:other.example";
+    m.server = true;
+    struct slice der = make_cert(&m);
+    see("tls:192.0.2.99:443/arrives.example", &der, 1);
+    passing_free(p);
+    CHECK_OK(passing_new(&p, house, TENANT_DEFAULT, NULL), diag);
+    struct finding_progress before, after;
+    CHECK_OK(finding_progress_read(&before, arena, house, TENANT_DEFAULT, &diag), diag);
+    for (more = true; more;)
+        CHECK_OK(passing_step(p, &more, &diag), diag);
+    assert_true(passing_news(p));
+    assert_false(passing_news(p));
+    assert_int_equal(found("hash.weak", "arrives", NULL), 1);
+    assert_int_equal(found("name.mismatch", "192.0.2.99", NULL), 1);
+    m.san = "DNS:arrives.example";
+    der = make_cert(&m);
+    see("tls:192.0.2.99:443/arrives.example", &der, 1);
+    for (more = true; more;)
+        CHECK_OK(passing_step(p, &more, &diag), diag);
+    assert_int_equal(found("name.mismatch", "192.0.2.99", NULL), 0);
+    CHECK_OK(finding_progress_read(&after, arena, house, TENANT_DEFAULT, &diag), diag);
+    assert_int_equal(after.last_ended_ms, before.last_ended_ms);
+    assert_true(after.arrived > before.arrived);
+    passing_free(p);
+}
+
+static void test_finding_place_parse__names(void **state)
+{
+    (void)state;
+    struct finding_place p;
+    assert_true(finding_place_parse(&p, arena, "tls:[2001:db8::1]:443/www.example.org"));
+    assert_string_equal(p.host, "2001:db8::1");
+    assert_string_equal(p.name, "www.example.org");
+    assert_true(p.server && p.host_is_address);
+    assert_true(finding_place_parse(&p, arena, "smtp:mail.example.org:25"));
+    assert_string_equal(p.host, "mail.example.org");
+    assert_string_equal(p.name, "");
+    assert_true(finding_place_parse(&p, arena, "file:host-1/etc/ssl/x.p12#alias"));
+    assert_string_equal(p.host, "host-1");
+    assert_false(p.server);
+    assert_false(finding_place_parse(&p, arena, "nothing"));
+    assert_false(finding_place_parse(&p, arena, ":x"));
+}
+
+/* Names from outside end up in a sentence that terminals and mails show. */
+static void test_found_say__hostile_names(void **state)
+{
+    (void)state;
+    struct found f = {.evidence = json_object()};
+    found_say(&f, FINDING_LOW, "%s",
+              "a\x1b[2Jb\n\xe2\x80\xae"
+              "c\xc2\x85\xff\xe2\x80");
+    assert_string_equal(f.why, "a?[2Jb????c??"
+                               "???");
+    found_text(&f, "x", "\xff");
+    assert_string_equal(json_string_value(json_object_get(f.evidence, "x")), "?");
+    json_decref(f.evidence);
+}
+
+static void test_finding_rules__complete(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    for (; finding_rules[n]; n++) {
+        const struct finding_rule *r = finding_rules[n];
+        assert_ptr_equal(finding_rule_find(r->id), r);
+        assert_int_equal(finding_rule_index(r), n);
+        assert_true(r->title && r->true_when && r->remedy && r->controls && r->controls[0] && r->broken);
+    }
+    assert_true(n >= 22 && n < 64);
+    assert_null(finding_rule_find("nothing"));
+}
+
+/* docs/findings.md is this text; TM_UPDATE_GOLDEN=1 writes it. */
+static void test_finding_reference__is_current(void **state)
+{
+    (void)state;
+    struct buf have, there;
+    uint8_t octets[8192];
+    buf_init(&have, 1 << 20);
+    buf_init(&there, 1 << 20);
+    finding_reference(&have);
+    assert_int_equal(buf_err(&have), TM_OK);
+    if (getenv("TM_UPDATE_GOLDEN")) {
+        FILE *w = fopen("docs/findings.md", "wb");
+        assert_non_null(w);
+        fwrite(have.p, 1, have.n, w);
+        fclose(w);
+    }
+    FILE *f = fopen("docs/findings.md", "rb");
+    assert_non_null(f);
+    for (size_t n = 1; n;) {
+        n = fread(octets, 1, sizeof octets, f);
+        buf_put(&there, octets, n);
+    }
+    fclose(f);
+    assert_string_equal(buf_str(&have), buf_str(&there));
+    buf_done(&have);
+    buf_done(&there);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_findings__a_new_house_has_none, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__keys, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__keys_that_are_factored, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__same_key, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__renewal, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__issuers, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__lifetime, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__places, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__what_is_issued_here, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__policy, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_finding_set_aside__until, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_passing_step__what_arrives, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_finding_place_parse__names, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_found_say__hostile_names, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_finding_rules__complete, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_finding_reference__is_current, each_begin, each_end),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
