@@ -125,7 +125,7 @@ static void put_end(struct import *im)
     buf_printf(out, "],\"created\":%zu,\"known\":%zu,\"failed\":%zu", im->taken.added, im->taken.known,
                im->taken.refused);
     api_put_text(out, "format", f->format);
-    if (f->note[0])
+    if (f->note && f->note[0])
         api_put_text(out, "note", f->note);
     buf_printf(out, ",\"keys\":%zu,\"unread\":%zu,\"why\":[", f->keys, f->refused);
     for (size_t i = 0; i < f->refused && i < CONTAINER_REFUSALS_MAX; i++) {

@@ -382,9 +382,17 @@ static int ct(struct cli *c)
     struct log *l = calloc(1, sizeof *l);
     struct diag diag = {0};
     const char *source = c->args[0];
-    if (!l || !(l->a = arena_new(512 << 20)) || !(l->issuers = calloc(ISSUERS_MAX, sizeof *l->issuers)))
+    struct arena *a = arena_new(512 << 20);
+    struct issuer *issuers = calloc(ISSUERS_MAX, sizeof *issuers);
+    if (!l || !a || !issuers) {
+        arena_free(a);
+        free(issuers);
+        free(l);
         return cli_fail(c, "out of memory");
+    }
     l->c = c;
+    l->a = a;
+    l->issuers = issuers;
     l->ca = cli_get(c, "log-ca");
     signal(SIGPIPE, SIG_IGN);
     bool url = strstr(source, "://") != NULL;
@@ -402,8 +410,8 @@ static int ct(struct cli *c)
                 discover_end(&l->report, ok ? NULL : "it ended early; the next run goes on where it stopped");
         }
     }
-    free(l->issuers);
-    arena_free(l->a);
+    free(issuers);
+    arena_free(a);
     free(l);
     return status;
 }

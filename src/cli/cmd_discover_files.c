@@ -263,8 +263,11 @@ static int files(struct cli *c)
 {
     struct files *f = calloc(1, sizeof *f);
     json_t *spec = json_object();
-    if (!f || !spec || c->n_args > ROOTS_MAX)
+    if (!f || !spec || c->n_args > ROOTS_MAX) {
+        free(f);
+        json_decref(spec);
         return cli_fail(c, "out of memory, or more than %d directories", ROOTS_MAX);
+    }
     f->c = c;
     int status = 1;
     bool ready = prepare(f, spec);

@@ -156,8 +156,11 @@ static int pcap(struct cli *c)
     struct reading r = {.report = &report, .go_on = true, .cap = 2 * (size_t)MET_MAX};
     json_t *files = json_array();
     r.met = calloc(r.cap, sizeof *r.met);
-    if (!r.met || !files)
+    if (!r.met || !files) {
+        free(r.met);
+        json_decref(files);
         return cli_fail(c, "out of memory");
+    }
     for (int i = 0; i < c->n_args; i++)
         json_array_append_new(files, json_string(c->args[i]));
     int status = 1;

@@ -141,9 +141,10 @@ void streams_free(struct streams *s)
     free(s);
 }
 
-/* NULL: no memory. */
-static struct connection *find(struct streams *s, const struct endpoint ends[2])
+/* NULL: no memory. *ret_fresh: it was not known before. */
+static struct connection *find(struct streams *s, const struct endpoint ends[2], bool *ret_fresh)
 {
+    *ret_fresh = false;
     size_t b = bucket_of(ends);
     for (struct connection *c = s->buckets[b]; c; c = c->in_bucket)
         if (same_end(&c->ends[0], &ends[0]) && same_end(&c->ends[1], &ends[1])) {
@@ -166,6 +167,7 @@ static struct connection *find(struct streams *s, const struct endpoint ends[2])
     link_newest(s, c);
     s->n++;
     s->counts.connections++;
+    *ret_fresh = true;
     return c;
 }
 
@@ -333,13 +335,14 @@ static void tcp(struct streams *s, struct endpoint src, struct endpoint dst, int
     struct endpoint ends[2];
     ends[from] = src;
     ends[!from] = dst;
-    struct connection *c = find(s, ends);
+    bool fresh;
+    struct connection *c = find(s, ends, &fresh);
     if (!c)
         return;
     /* The same addresses and ports again: another connection. */
-    if (flags & FLAG_SYN && c->from[from].begun && seq + 1 != c->from[from].next) {
+    if (flags & FLAG_SYN && !fresh && c->from[from].begun && seq + 1 != c->from[from].next) {
         forget(s, c);
-        c = find(s, ends);
+        c = find(s, ends, &fresh);
         if (!c)
             return;
     }

@@ -128,7 +128,7 @@ static void walk_dir(struct tree *t, int fd, unsigned depth)
             t->path[t->n++] = '/';
         memcpy(t->path + t->n, e->d_name, n + 1);
         t->n += n;
-        enter(t, dirfd(d), e->d_name, depth);
+        enter(t, fd, e->d_name, depth);
         t->n = before;
         t->path[before] = '\0';
     }
