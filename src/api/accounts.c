@@ -164,7 +164,7 @@ static tm_err put_totp(struct api_call *c, const struct enroller *who)
     if (!what)
         return TM_ENOMEM;
     TM_TRY(ticket_make(ticket, what, ENROLL_MS / 1000));
-    TM_TRY(ticket_secret(secret, ticket));
+    TM_TRY(ticket_secret(secret, "totp", ticket));
     buf_printf(&c->out, "{\"ticket\":\"%s\",\"secret\":\"", ticket);
     buf_put_base32(&c->out, SLICE_ARR(secret));
     buf_puts(&c->out, "\"");
@@ -316,7 +316,7 @@ static tm_err make_password(struct api_call *c, const struct enroll_doc *d, stru
         return TM_ENOMEM;
     TM_TRY(password_acceptable(slice_str(d->password), who.name, diag));
     TM_TRY(ticket_check(what, d->ticket, diag));
-    TM_TRY(ticket_secret(secret, d->ticket));
+    TM_TRY(ticket_secret(secret, "totp", d->ticket));
     if (totp_check(&step, SLICE_ARR(secret), d->code, 0, clock_now(), diag) != TM_OK)
         return diag_fail(diag, TM_EINVAL, "totp.code", "/code",
                          "this is not what the app should show now; look whether its clock is right");

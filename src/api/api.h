@@ -39,7 +39,7 @@ struct api_call {
     struct slice body;
     const char *content_type, *accept, *idempotency_key, *if_match;
     const char *peer;
-    const char *host, *origin, *agent; /* header fields of those names; NULL where absent */
+    const char *host, *origin, *agent, *cookie; /* header fields of those names; NULL where absent */
 
     /* answer */
     int status;                /* 200 unless set */

@@ -16,8 +16,12 @@ extern const struct api_schema view_api_schemas[];
 extern const struct api_route import_api_routes[];
 extern const struct api_schema import_api_schemas[];
 extern const struct api_route token_api_routes[];
-extern const struct api_route session_api_routes[], account_api_routes[], user_api_routes[];
-extern const struct api_schema session_api_schemas[], account_api_schemas[], user_api_schemas[];
+extern const struct api_route session_api_routes[], account_api_routes[], user_api_routes[],
+    provider_api_routes[];
+extern const struct api_schema session_api_schemas[], account_api_schemas[], user_api_schemas[],
+    provider_api_schemas[];
+extern const struct api_route login_api_routes[];
+extern const struct api_schema login_api_schemas[];
 extern const struct api_route renewal_api_routes[];
 extern const struct api_schema renewal_api_schemas[];
 extern const struct api_route filter_api_routes[];

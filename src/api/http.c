@@ -204,11 +204,12 @@ tm_err api_call_open(struct api_call *c, struct http_request *r, struct diag *di
     c->host = http_request_header(r, "Host");
     c->origin = http_request_header(r, "Origin");
     c->agent = http_request_header(r, "User-Agent");
+    c->cookie = http_request_header(r, "Cookie");
     TM_TRY(api_tenant_from_path(c, r->path, diag));
     struct api_credentials who = {
         .authorization = http_request_header(r, "Authorization"),
         .client_cert = r->client_cert,
-        .cookie = http_request_header(r, "Cookie"),
+        .cookie = c->cookie,
         .csrf = http_request_header(r, "X-Touchmark-CSRF"),
     };
     if (strncmp(r->peer, "unix:", 5) == 0) {

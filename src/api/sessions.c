@@ -131,17 +131,19 @@ static tm_err by_passkey(struct signing_in *x, struct api_call *c, const struct 
 
 /* ---- a password ---- */
 
-/* Where a principal of this name lives; where there is none, nothing says so. */
-static tenant_id home_of(const struct api_call *c, const char *name)
+/* The user of this name who has a password, the house's before the tenant's; where there is none, nothing says so. */
+static tm_err read_user(struct user *ret, struct api_call *c, const char *name, struct diag *diag)
 {
     tenant_id homes[SIGNIN_HOMES];
     signin_homes(homes, c);
     for (size_t i = 0; i < SIGNIN_HOMES; i++) {
         const struct principal *p = catalog_principal(c->catalog, homes[i], name);
-        if (p && !p->disabled)
-            return homes[i];
+        TM_TRY(user_read(ret, c->arena, c->house, homes[i], name, diag));
+        if (p && !p->disabled && ret->password[0])
+            return TM_OK;
     }
-    return homes[SIGNIN_HOMES - 1];
+    ret->password = "";
+    return TM_OK;
 }
 
 static tm_err check_password(struct signing_in *x, bool *ret_recovery, struct api_call *c,
@@ -156,15 +158,14 @@ static tm_err by_password(struct signing_in *x, struct api_call *c, const struct
                           struct diag *diag)
 {
     bool recovery = false;
-    tenant_id home = home_of(c, d->name);
-    const char *key = signin_user_key(c, home, d->name);
-    if (!key)
-        return TM_ENOMEM;
     if (!d->name[0] || !d->password[0] || !d->code[0])
         return diag_fail(diag, TM_EINVAL, NULL, "/code",
                          "a password needs the user's name and a one-time code beside it");
+    TM_TRY(read_user(&x->user, c, d->name, diag));
+    const char *key = signin_user_key(c, x->user.tenant, d->name);
+    if (!key)
+        return TM_ENOMEM;
     TM_TRY(attempts_begin(key, ATTEMPTS_FREE_USER, wait, diag));
-    TM_TRY(user_read(&x->user, c->arena, c->house, home, d->name, diag));
     tm_err e = check_password(x, &recovery, c, d, diag);
     if (e == TM_OK)
         attempts_good(key);
@@ -172,7 +173,7 @@ static tm_err by_password(struct signing_in *x, struct api_call *c, const struct
         attempts_undo(key);
     TM_TRY(e);
     x->session = (struct session){
-        .tenant = home, .principal = x->user.name, .method = recovery ? "recovery" : "password"};
+        .tenant = x->user.tenant, .principal = x->user.name, .method = recovery ? "recovery" : "password"};
     return keep_user(x, c);
 }
 

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/login.h"
 #include "discover/scans.h"
 #include "http/client.h"
 #include "issue/house.h"
@@ -350,13 +351,48 @@ static bool call_server(struct cli *c, const char *sock, const char *method, con
     return ok;
 }
 
+/* The house that this machine's user has logged in to. */
+static bool call_remote(struct cli *c, const struct login *r, const char *method, const char *target,
+                        struct slice body, const char *type, struct writer *w, struct cli_reply *ret)
+{
+    struct login_call x = {.method = method,
+                           .target = target,
+                           .content_type = type,
+                           .accept = opened.accept,
+                           .body = body,
+                           .timeout_s = opened.patience_s};
+    struct diag diag = {0};
+    struct buf out = {0};
+    opened.patience_s = 0;
+    tm_err e = login_exchange(c, r, &x, &diag);
+    if (e != TM_OK) {
+        cli_fail_diag(c, e, &diag, NULL);
+        return false;
+    }
+    bool streams = w->write && x.status < 400;
+    if (streams && x.answer.n && !w->write(w->arg, x.answer))
+        return false;
+    buf_init(&out, ANSWER_MAX);
+    if (!streams)
+        buf_put_slice(&out, x.answer);
+    bool ok = keep(c, ret, x.status, x.type, &out);
+    buf_done(&out);
+    return ok;
+}
+
 static bool call_any(struct cli *c, const char *method, const char *path, struct slice body, const char *type,
                      struct writer *w, struct cli_reply *ret)
 {
     *ret = (struct cli_reply){0};
     json_decref(opened.json);
     opened.json = NULL;
+    struct login r;
+    bool remote = login_wanted(c);
+    if (remote && !login_load(c, &r))
+        return false;
     const char *target = path;
+    if (remote && !cli_has(c, "tenant"))
+        c->tenant = r.tenant;
     if (strcmp(c->tenant, "default") != 0)
         target = arena_printf(c->arena, "/api/v1/tenants/%s%s", c->tenant, path + strlen("/api/v1"));
     const char *sock = socket_path(c);
@@ -364,6 +400,8 @@ static bool call_any(struct cli *c, const char *method, const char *path, struct
         cli_fail(c, "out of memory");
         return false;
     }
+    if (remote)
+        return call_remote(c, &r, method, target, body, type, w, ret);
     if (!opened.house && http_unix_listens(sock))
         return call_server(c, sock, method, target, body, type, w, ret);
     struct api_call call = {.method = method_of(method), .body = body, .content_type = type};

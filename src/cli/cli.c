@@ -25,6 +25,7 @@ enum { VALUES_MAX = 256, CLI_ARENA_MAX = 512 << 20 };
 /* Options that every command takes. */
 const struct cli_option cli_common_options[] = {
     {"home", 0, "DIR", "the house's directory (also TOUCHMARK_HOME)", false},
+    {"remote", 0, NULL, "at the house of touchmark login, though there is one here", false},
     {"tenant", 0, "NAME", "act in this tenant (\"default\")", false},
     {"output", 'o', "FORM", "table, json or yaml", false},
     {"quiet", 'q', NULL, "no progress", false},

@@ -16,6 +16,8 @@ const struct command *const cli_commands[] = {
     request_commands,
     token_commands,
     user_commands,
+    login_commands,
+    provider_commands,
     device_commands,
     discover_files_commands,
     discover_pcap_commands,

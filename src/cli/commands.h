@@ -10,6 +10,8 @@ extern const struct command inventory_commands[];
 extern const struct command profile_commands[];
 extern const struct command token_commands[];
 extern const struct command user_commands[];
+extern const struct command login_commands[];
+extern const struct command provider_commands[];
 extern const struct command request_commands[];
 extern const struct command discover_files_commands[];
 extern const struct command discover_pcap_commands[];

@@ -23,7 +23,7 @@ static const struct json_field session_schema[] = {
     JSON_FIELD(struct session, external, JSON_K_BOOL),
     JSON_FIELD(struct session, all_tenants, JSON_K_BOOL),
     JSON_FIELD(struct session, owner_of, JSON_K_STRING, .def = ""),
-    JSON_FIELD(struct session, logout, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct session, logout, JSON_K_STRING, .max = 8192, .def = ""),
     JSON_FIELD(struct session, last_at, JSON_K_INT, .required = true),
     JSON_FIELD(struct session, hash, JSON_K_STRING, .required = true),
     {0},

@@ -127,7 +127,7 @@ tm_err ticket_spend(const char *purpose, const char *text, struct diag *diag)
                                          "too many sign in at this moment; try again in some minutes");
 }
 
-tm_err ticket_secret(uint8_t ret[TICKET_SECRET], const char *text)
+tm_err ticket_secret(uint8_t ret[TICKET_SECRET], const char *label, const char *text)
 {
-    return keyed(ret, "ticket-secret", slice_of(NULL, 0), text);
+    return keyed(ret, "ticket-secret", slice_of(label, strlen(label) + 1), text);
 }

@@ -15,5 +15,5 @@ tm_err ticket_make(char ret[TICKET_TEXT], const char *purpose, int64_t ttl);
 tm_err ticket_check(const char *purpose, const char *text, struct diag *diag);
 /* The same, and from now on it is spent: TM_EAUTH the second time. TM_EBUSY where too many others were spent in the last minutes. */
 tm_err ticket_spend(const char *purpose, const char *text, struct diag *diag);
-/* A secret that follows from the ticket, and that nobody else can work out. */
-tm_err ticket_secret(uint8_t ret[TICKET_SECRET], const char *text);
+/* A secret that follows from the ticket, one a label, and that nobody else can work out. */
+tm_err ticket_secret(uint8_t ret[TICKET_SECRET], const char *label, const char *text);

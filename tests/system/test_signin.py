@@ -3,13 +3,15 @@ import base64
 import hmac
 import http.client
 import json
+import os
 import struct
+import subprocess
+import sys
 import time
 
 import pytest
 
-import sys, os
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "helpers"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
 from conftest import Reply  # noqa: E402
 from passkey import Authenticator  # noqa: E402
 
@@ -448,3 +450,90 @@ def test_init__prints_a_link(home):
     made = b.ask("POST", "/account/passkeys", {"invite": token, "credential": Authenticator(b.origin).make(options.json["passkey"])})
     assert made.status == 201
     assert "house-admin" in b.ask("GET", "/session").json["roles"]
+
+
+# ---- the command line on another machine ----
+
+
+@pytest.fixture
+def laptop(home, program, tmp_path):
+    """touchmark on a machine that has no house: run(*args) → CompletedProcess; start(*args) → Popen."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    env.update({k: v for k, v in os.environ.items() if k.startswith(("ASAN", "UBSAN", "LD_"))})
+
+    class Laptop:
+        login_file = tmp_path / "config" / "touchmark" / "login.json"
+
+        def start(self, *args):
+            return subprocess.Popen([program, *args], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def run(self, *args, ok=True):
+            p = self.start(*args)
+            out, err = p.communicate(timeout=60)
+            assert ok is None or (p.returncode == 0) == ok, (args, out, err)
+            return subprocess.CompletedProcess(args, p.returncode, out, err)
+    return Laptop()
+
+
+def fingerprint(home):
+    return home.init.stdout.split("Root fingerprint (SHA-256)\n")[1].split("\n")[0].strip()
+
+
+def log_in(home, laptop, browser, *options, decide="approve"):
+    url = f"https://localhost:{home.ports['console']}"
+    p = laptop.start("login", url, "--fingerprint", fingerprint(home), *options)
+    first = p.stderr.readline()
+    assert first.startswith(f"Open {url}/#/login?code="), first + p.stderr.read()
+    code = first.split("code=")[1].strip()
+    shown = browser.ask("GET", f"/device-login/{code}")
+    assert shown.status == 200 and shown.json["status"] == "pending" and shown.json["client"].startswith("touchmark on "), shown
+    assert browser.ask("POST", f"/device-login/{code.lower().replace('-', '')}/{decide}").status == 200
+    assert browser.ask("POST", f"/device-login/{code}/approve").status == 409
+    err, out = p.stderr.read(), p.stdout.read()  # not communicate(): it does not see what readline() has read ahead
+    return p.wait(60), out, err
+
+
+def test_login__through_the_browser(home, laptop):
+    b, _ = with_passkey(home, "signin-laptop", "operator")
+    status, out, err = log_in(home, laptop, b, "--ttl", "1h", "--scope", "devices:write")
+    assert status == 0 and "as signin-laptop until" in out, err
+    assert oct(laptop.login_file.stat().st_mode & 0o777) == "0o600"
+    laptop.run("device", "register", "SIGNIN-LAPTOP", "--owner", "someone")
+    assert "SIGNIN-LAPTOP" in laptop.run("device", "list").stdout
+    assert home.api("GET", "/devices/SIGNIN-LAPTOP").json["owner"] == "someone"
+    assert "not for reading of certificates" in laptop.run("cert", "list", ok=False).stderr
+    token = json.loads(laptop.login_file.read_text())["token"]
+    assert home.api("GET", "/devices", token=token).status == 200
+    laptop.run("logout")
+    assert not laptop.login_file.exists()
+    assert home.api("GET", "/devices", token=token).status == 401
+    assert "nobody is logged in" in laptop.run("logout", ok=False).stderr
+    assert "touchmark login" in laptop.run("device", "list", "--remote", ok=False).stderr
+
+
+def test_login__refused(home, laptop):
+    b, _ = with_passkey(home, "signin-laptop2", "operator")
+    status, _, err = log_in(home, laptop, b, decide="deny")
+    assert status == 1 and "refused" in err and not laptop.login_file.exists()
+    url = f"https://localhost:{home.ports['console']}"
+    assert "another house" in laptop.run("login", url, "--fingerprint", "00" * 32, ok=False).stderr
+    assert "not known" in laptop.run("login", url, ok=False).stderr
+    assert laptop.run("login", "http://localhost", ok=None).returncode == 2
+    # Codes are worth nothing to those who guess, nor to a token.
+    assert b.ask("GET", "/device-login/BCDF-GHJK").status == 404
+    begun = b.ask("POST", "/device-login", {"client": "x"}, csrf=False).json
+    assert home.api("POST", f"/device-login/{begun['user_code']}/approve").json["rule"] == "session.needed"
+    assert b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).status == 202
+    replies = [b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}) for _ in range(16)]
+    assert replies[-1].status == 429 and replies[-1].json["rule"] == "slow_down" and replies[-1].headers["Retry-After"]
+    assert b.ask("POST", "/device-login/token", {"device_code": "A" * 43}).json["rule"] == "expired_token"
+
+
+def test_login__token_is_given_once(home):
+    b, _ = with_passkey(home, "signin-laptop3", "auditor")
+    begun = b.ask("POST", "/device-login", {"client": "x\u202e", "roles": ["auditor"], "ttl": "1h"}).json
+    assert b.ask("POST", f"/device-login/{begun['user_code']}/approve").json["status"] == "approved"
+    got = b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).json
+    assert got["principal"] == "signin-laptop3"
+    assert home.api("GET", "/whoami", token=got["token"]).json["roles"] == ["auditor"]
+    assert b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).json["rule"] == "expired_token"

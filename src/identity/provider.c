@@ -1,0 +1,352 @@
+#include "identity/provider.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/text.h"
+#include "enroll/outbound/https.h"
+#include "identity/id_token.h"
+#include "identity/rows.h"
+#include "issue/house.h"
+#include "issue/resources.h"
+#include "issue/secrets.h"
+#include "register/register.h"
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONFIG_MAX = 64 << 10,
+    CONFIG_SECONDS = 600,
+    KEYS_SECONDS = 3600,
+    KEYS_AGAIN = 10, /* so often at most, whatever tokens name */
+    KEPT = 32,
+    NONCE = 12,
+    TAG = 16,
+};
+
+tm_err provider_read(struct provider *ret, struct arena *a, struct house *h, tenant_id tenant,
+                     const char *name, struct diag *diag)
+{
+    struct store_read q = {
+        .kind = READ_RESOURCE, .tenant = tenant, .arena = a, .name = "IdentityProvider", .name2 = name};
+    struct provider p = {.tenant = tenant};
+    json_t *doc = NULL;
+    tm_err e = store_read_now(h->store, &q);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, e, NULL, "provider", "there is no identity provider \"%s\"", name);
+    if (e != TM_OK) {
+        *diag = q.diag;
+        return e;
+    }
+    TM_TRY(json_parse(&doc, q.resources[0].json, 1 << 20, diag));
+    e = json_bind(&p.doc, provider_schema, doc, "", a, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    if (p.doc.disabled)
+        return diag_fail(diag, TM_ENOTFOUND, NULL, "provider", "identity provider \"%s\" is disabled", name);
+    *ret = p;
+    return TM_OK;
+}
+
+/* ---- its secret ---- */
+
+/* The signer seals 32 octets: a key of its own for each secret, which may be longer. */
+struct sealed {
+    const char *key, *nonce, *text; /* base64; text with its tag */
+};
+static const struct json_field sealed_schema[] = {
+    JSON_FIELD(struct sealed, key, JSON_K_STRING, .required = true),
+    JSON_FIELD(struct sealed, nonce, JSON_K_STRING, .required = true),
+    JSON_FIELD(struct sealed, text, JSON_K_STRING, .required = true),
+    {0},
+};
+
+static const char *record(struct arena *a, const char *name)
+{
+    return arena_printf(a, "provider/%s", name);
+}
+
+static bool crypt(uint8_t *out, uint8_t tag[TAG], const uint8_t key[32], const uint8_t nonce[NONCE],
+                  struct slice in, bool seal)
+{
+    EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
+    int n = 0, rest = 0;
+    bool ok = x && EVP_CipherInit_ex(x, EVP_aes_256_gcm(), NULL, key, nonce, seal) == 1 &&
+              (seal || EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1) &&
+              EVP_CipherUpdate(x, out, &n, in.p, (int)in.n) == 1 &&
+              EVP_CipherFinal_ex(x, out + n, &rest) == 1 &&
+              (!seal || EVP_CIPHER_CTX_ctrl(x, EVP_CTRL_AEAD_GET_TAG, TAG, tag) == 1);
+    EVP_CIPHER_CTX_free(x);
+    return ok;
+}
+
+static tm_err base64_of(const char **ret, struct arena *a, struct slice octets)
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_put_base64(&b, octets, BASE64_STD, 0);
+    tm_err e = buf_err(&b);
+    if (e == TM_OK) {
+        *ret = arena_strdup(a, buf_str(&b));
+        e = *ret ? TM_OK : TM_ENOMEM;
+    }
+    buf_done(&b);
+    return e;
+}
+
+static tm_err seal(struct sealed *ret, struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                   struct slice secret, struct diag *diag)
+{
+    uint8_t key[SHARED_SECRET_LEN], nonce[NONCE], text[PROVIDER_SECRET_MAX + TAG];
+    struct slice sealed;
+    const char *about = record(a, name);
+    if (!about)
+        return TM_ENOMEM;
+    TM_TRY(random_bytes(key, sizeof key));
+    TM_TRY(random_bytes(nonce, sizeof nonce));
+    tm_err e = crypt(text, text + secret.n, key, nonce, secret, true) ? TM_OK : TM_ECRYPTO;
+    if (e == TM_OK)
+        e = secrets_seal(&sealed, a, h, tenant, about, key, diag);
+    OPENSSL_cleanse(key, sizeof key);
+    TM_TRY(e);
+    TM_TRY(base64_of(&ret->key, a, sealed));
+    TM_TRY(base64_of(&ret->nonce, a, SLICE_ARR(nonce)));
+    return base64_of(&ret->text, a, slice_of(text, secret.n + TAG));
+}
+
+static struct object_row secret_row(tenant_id tenant, const char *name)
+{
+    return (struct object_row){.tenant = tenant,
+                               .kind = OBJECT_PROVIDER_SECRET,
+                               .id = name,
+                               .owner = "",
+                               .key = "",
+                               .ref = "",
+                               .status = 1,
+                               .created_at = clock_now(),
+                               .version = -1};
+}
+
+static tm_err change_secret(struct house *h, tenant_id tenant, const char *name, const struct slice *secret,
+                            const char *by, struct diag *diag)
+{
+    struct arena *a = arena_new(0);
+    struct effect effects[2];
+    struct sealed s;
+    struct object_row row = secret_row(tenant, name);
+    struct event_field fields[] = {{.key = "by", .kind = EVENT_STR, .s = slice_str(by)}, {0}};
+    tm_err e = a ? TM_OK : TM_ENOMEM;
+    if (e == TM_OK && secret)
+        e = seal(&s, a, h, tenant, name, *secret, diag);
+    if (e == TM_OK && secret)
+        e = row_put(&effects[0], a, &row,
+                    json_pack("{s:s,s:s,s:s}", "key", s.key, "nonce", s.nonce, "text", s.text));
+    else if (e == TM_OK)
+        row_drop(&effects[0], &row);
+    if (e == TM_OK)
+        e = row_event(&effects[1], a, tenant, secret ? "provider.secret-set" : "provider.secret-removed",
+                      arena_printf(a, "identity-provider/%s", name), fields);
+    if (e == TM_OK)
+        e = house_commit(h, effects, 2, diag);
+    arena_free(a);
+    return e;
+}
+
+tm_err provider_set_secret(struct house *h, tenant_id tenant, const char *name, struct slice secret,
+                           const char *by, struct diag *diag)
+{
+    if (secret.n < 1 || secret.n > PROVIDER_SECRET_MAX)
+        return diag_fail(diag, TM_EINVAL, NULL, "/secret", "a secret has 1 to %d octets",
+                         PROVIDER_SECRET_MAX);
+    return change_secret(h, tenant, name, &secret, by, diag);
+}
+
+tm_err provider_drop_secret(struct house *h, tenant_id tenant, const char *name, const char *by,
+                            struct diag *diag)
+{
+    return change_secret(h, tenant, name, NULL, by, diag);
+}
+
+tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h, tenant_id tenant,
+                       const char *name, struct diag *diag)
+{
+    struct object_row row;
+    struct sealed s = {0};
+    struct slice sealed, nonce, text;
+    uint8_t key[SHARED_SECRET_LEN], tag[TAG];
+    const char *about = record(a, name);
+    if (!about)
+        return TM_ENOMEM;
+    tm_err e = row_read(&row, &s, sealed_schema, a, h, tenant, OBJECT_PROVIDER_SECRET, name, diag);
+    if (e == TM_ENOTFOUND)
+        return diag_fail(diag, TM_EUNAVAIL, "provider.secret", NULL,
+                         "the house has no secret for this provider: touchmark provider secret %s", name);
+    TM_TRY(e);
+    TM_TRY(base64_decode(&sealed, a, slice_str(s.key), BASE64_STD));
+    TM_TRY(base64_decode(&nonce, a, slice_str(s.nonce), BASE64_STD));
+    TM_TRY(base64_decode(&text, a, slice_str(s.text), BASE64_STD));
+    if (nonce.n != NONCE || text.n <= TAG || text.n > PROVIDER_SECRET_MAX + TAG)
+        return TM_ECORRUPT;
+    TM_TRY(secrets_open(key, a, h, tenant, about, sealed, diag));
+    memcpy(tag, text.p + text.n - TAG, TAG);
+    bool ok = crypt((uint8_t *)ret, tag, key, nonce.p, slice_sub(text, 0, text.n - TAG), false);
+    ret[text.n - TAG] = '\0';
+    OPENSSL_cleanse(key, sizeof key);
+    return ok ? TM_OK : TM_ECORRUPT;
+}
+
+/* ---- what it says of itself ---- */
+
+/* Each resource's own, as its trust and the networks that it may go to are. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        uint8_t key[SHA256_LEN];
+        char *text;
+        int64_t at;
+    } v[KEPT];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static tm_err kept_key(uint8_t ret[SHA256_LEN], const struct provider *p, const char *url)
+{
+    struct slice parts[5 + PROVIDER_NETWORKS_MAX] = {slice_of(&p->tenant, sizeof p->tenant),
+                                                     slice_str(p->doc.name), SLICE_LIT("\0"),
+                                                     slice_str(p->doc.ca), slice_str(url)};
+    size_t n = 5;
+    for (size_t i = 0; i < p->doc.networks.n && i < PROVIDER_NETWORKS_MAX; i++)
+        parts[n++] = slice_str(p->doc.networks.v[i]);
+    return sha256_many(ret, parts, n);
+}
+
+/* Not older than `seconds`; NULL: none. */
+static json_t *recall(const uint8_t key[SHA256_LEN], int64_t seconds)
+{
+    json_t *doc = NULL;
+    int64_t now = clock_now();
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; i < KEPT && !doc; i++)
+        if (kept.v[i].text && memcmp(kept.v[i].key, key, SHA256_LEN) == 0 && now - kept.v[i].at < seconds &&
+            json_parse(&doc, slice_str(kept.v[i].text), JWKS_MAX, NULL) != TM_OK)
+            doc = NULL;
+    pthread_mutex_unlock(&kept.lock);
+    return doc;
+}
+
+static void keep(const uint8_t key[SHA256_LEN], struct slice text)
+{
+    char *copy = strndup((const char *)text.p, text.n);
+    size_t place = 0;
+    if (!copy)
+        return;
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; i < KEPT; i++) {
+        if (kept.v[i].text && memcmp(kept.v[i].key, key, SHA256_LEN) == 0) {
+            place = i;
+            break;
+        }
+        if (kept.v[i].at < kept.v[place].at)
+            place = i;
+    }
+    free(kept.v[place].text);
+    memcpy(kept.v[place].key, key, SHA256_LEN);
+    kept.v[place].text = copy;
+    kept.v[place].at = clock_now();
+    pthread_mutex_unlock(&kept.lock);
+}
+
+static tm_err unavailable(const struct provider *p, struct diag *diag, const char *what)
+{
+    char why[sizeof diag->message];
+    snprintf(why, sizeof why, "%s", what);
+    return diag_fail(diag, TM_EUNAVAIL, "provider.unavailable", "provider", "identity provider \"%s\": %s",
+                     p->doc.name, why);
+}
+
+static struct https_request request_to(const struct provider *p, const char *url)
+{
+    return (struct https_request){.method = "GET",
+                                  .url = url,
+                                  .accept = "application/json",
+                                  .ca = p->doc.ca,
+                                  .networks = &p->doc.networks,
+                                  .timeout_s = (unsigned)p->doc.timeout,
+                                  .max = JWKS_MAX};
+}
+
+static tm_err fetch(json_t **ret, struct arena *a, const struct provider *p, const char *url, int64_t seconds,
+                    struct diag *diag)
+{
+    uint8_t key[SHA256_LEN];
+    struct https_answer answer;
+    const struct https_request q = request_to(p, url);
+    TM_TRY(kept_key(key, p, url));
+    json_t *known = recall(key, seconds);
+    if (known) {
+        *ret = known;
+        return TM_OK;
+    }
+    tm_err e = https_exchange(&answer, a, &q, diag);
+    if (e == TM_ENOMEM)
+        return e;
+    if (e != TM_OK)
+        return unavailable(p, diag, diag->message);
+    if (answer.status != 200 || json_parse(ret, answer.body, JWKS_MAX, diag) != TM_OK)
+        return unavailable(p, diag, "what it says of itself is not a JSON document");
+    if (!json_is_object(*ret)) {
+        json_decref(*ret);
+        return unavailable(p, diag, "what it says of itself is not an object");
+    }
+    keep(key, answer.body);
+    return TM_OK;
+}
+
+static tm_err address(const char **ret, struct arena *a, const json_t *doc, const char *name)
+{
+    const char *s = json_string_value(json_object_get(doc, name));
+    bool good = s && strncmp(s, "https://", 8) == 0 && strlen(s) < 2000 && !strpbrk(s, "\r\n \"<>#");
+    *ret = arena_strdup(a, good ? s : "");
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+static tm_err read_config(struct provider_config *ret, struct arena *a, const struct provider *p,
+                          const json_t *doc, struct diag *diag)
+{
+    const char *issuer = json_string_value(json_object_get(doc, "issuer"));
+    TM_TRY(address(&ret->authorization, a, doc, "authorization_endpoint"));
+    TM_TRY(address(&ret->token, a, doc, "token_endpoint"));
+    TM_TRY(address(&ret->jwks, a, doc, "jwks_uri"));
+    TM_TRY(address(&ret->logout, a, doc, "end_session_endpoint"));
+    /* Discovery 4.3: else one provider could speak for another */
+    if (!issuer || strcmp(issuer, p->doc.issuer) != 0)
+        return unavailable(p, diag, "it calls itself by another name than the resource's issuer");
+    if (!ret->authorization[0] || !ret->token[0] || !ret->jwks[0])
+        return unavailable(p, diag, "it does not say where to sign in, get tokens and find keys by https");
+    return TM_OK;
+}
+
+tm_err provider_config(struct provider_config *ret, struct arena *a, const struct provider *p,
+                       struct diag *diag)
+{
+    json_t *doc = NULL;
+    size_t n = strlen(p->doc.issuer);
+    bool slash = n && p->doc.issuer[n - 1] == '/';
+    const char *url =
+        arena_printf(a, "%s%s.well-known/openid-configuration", p->doc.issuer, slash ? "" : "/");
+    if (!url)
+        return TM_ENOMEM;
+    TM_TRY(fetch(&doc, a, p, url, CONFIG_SECONDS, diag));
+    tm_err e = read_config(ret, a, p, doc, diag);
+    json_decref(doc);
+    return e;
+}
+
+tm_err provider_keys(json_t **ret, struct arena *a, const struct provider *p, bool fresh, struct diag *diag)
+{
+    struct provider_config c;
+    TM_TRY(provider_config(&c, a, p, diag));
+    return fetch(ret, a, p, c.jwks, fresh ? KEYS_AGAIN : KEYS_SECONDS, diag);
+}
