@@ -240,7 +240,7 @@ static tm_err put_secret(struct api_call *c, struct diag *diag)
     tm_err e = json_bind(&d, provider_secret_schema, doc, "", c->arena, diag);
     json_decref(doc);
     TM_TRY(e);
-    TM_TRY(provider_set_secret(c->house, p.tenant, p.doc.name, slice_str(d.secret), c->principal, diag));
+    TM_TRY(provider_set_secret(c->house, &p, slice_str(d.secret), c->principal, diag));
     c->status = 204;
     return TM_OK;
 }
@@ -267,7 +267,7 @@ static tm_err test(struct api_call *c, struct diag *diag)
     size_t n = json_array_size(json_object_get(keys, "keys"));
     json_decref(keys);
     bool has = p.doc.client_auth == PROVIDER_AUTH_NONE ||
-               provider_secret(secret, c->arena, c->house, p.tenant, p.doc.name, &why) == TM_OK;
+               provider_secret(secret, c->arena, c->house, &p, &why) == TM_OK;
     explicit_bzero(secret, sizeof secret);
     buf_puts(&c->out, "{\"issuer\":");
     buf_put_json_string(&c->out, slice_str(p.doc.issuer));

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "identity/provider.h"
 #include "identity/user.h"
 #include "issue/house.h"
 #include <stdlib.h>
@@ -317,6 +318,8 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     TM_TRY(check_unneeded(c, tenant, k->kind, api_param(c, "name"), diag));
     TM_TRY(
         house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));
+    if (strcmp(k->kind, "IdentityProvider") == 0)
+        TM_TRY(provider_drop_secret(c->house, tenant, api_param(c, "name"), c->principal, diag));
     /* Who gets the name later is somebody else. */
     if (strcmp(k->kind, "Principal") == 0)
         TM_TRY(user_forget(c->house, tenant, api_param(c, "name"), c->principal, diag));

@@ -115,7 +115,7 @@ static tm_err put_client(struct buf *form, struct buf *headers, struct arena *a,
     put_pair(form, "client_id", p->doc.client_id);
     if (p->doc.client_auth == PROVIDER_AUTH_NONE)
         return TM_OK;
-    TM_TRY(provider_secret(secret, a, h, p->tenant, p->doc.name, diag));
+    TM_TRY(provider_secret(secret, a, h, p, diag));
     if (p->doc.client_auth == PROVIDER_AUTH_POST) {
         put_pair(form, "client_secret", secret);
     } else { /* RFC 6749 2.3.1: each escaped as in a form */

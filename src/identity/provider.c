@@ -65,9 +65,13 @@ static const struct json_field sealed_schema[] = {
     {0},
 };
 
-static const char *record(struct arena *a, const char *name)
+/* It is for the issuer that it was given for: a resource that names another one later does not send it there. */
+static const char *record(struct arena *a, const struct provider *p)
 {
-    return arena_printf(a, "provider/%s", name);
+    uint8_t hash[SHA256_LEN];
+    const char *hex =
+        sha256(hash, slice_str(p->doc.issuer)) == TM_OK ? arena_hex(a, slice_of(hash, 16)) : NULL;
+    return hex ? arena_printf(a, "provider/%s/%s", p->doc.name, hex) : NULL;
 }
 
 static bool crypt(uint8_t *out, uint8_t tag[TAG], const uint8_t key[32], const uint8_t nonce[NONCE],
@@ -98,19 +102,19 @@ static tm_err base64_of(const char **ret, struct arena *a, struct slice octets)
     return e;
 }
 
-static tm_err seal(struct sealed *ret, struct arena *a, struct house *h, tenant_id tenant, const char *name,
+static tm_err seal(struct sealed *ret, struct arena *a, struct house *h, const struct provider *p,
                    struct slice secret, struct diag *diag)
 {
     uint8_t key[SHARED_SECRET_LEN], nonce[NONCE], text[PROVIDER_SECRET_MAX + TAG];
     struct slice sealed;
-    const char *about = record(a, name);
+    const char *about = record(a, p);
     if (!about)
         return TM_ENOMEM;
     TM_TRY(random_bytes(key, sizeof key));
     TM_TRY(random_bytes(nonce, sizeof nonce));
     tm_err e = crypt(text, text + secret.n, key, nonce, secret, true) ? TM_OK : TM_ECRYPTO;
     if (e == TM_OK)
-        e = secrets_seal(&sealed, a, h, tenant, about, key, diag);
+        e = secrets_seal(&sealed, a, h, p->tenant, about, key, diag);
     OPENSSL_cleanse(key, sizeof key);
     TM_TRY(e);
     TM_TRY(base64_of(&ret->key, a, sealed));
@@ -131,67 +135,79 @@ static struct object_row secret_row(tenant_id tenant, const char *name)
                                .version = -1};
 }
 
-static tm_err change_secret(struct house *h, tenant_id tenant, const char *name, const struct slice *secret,
-                            const char *by, struct diag *diag)
+static tm_err commit_secret(struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                            struct effect effects[2], const char *type, const char *by, struct diag *diag)
 {
-    struct arena *a = arena_new(0);
-    struct effect effects[2];
-    struct sealed s;
-    struct object_row row = secret_row(tenant, name);
     struct event_field fields[] = {{.key = "by", .kind = EVENT_STR, .s = slice_str(by)}, {0}};
-    tm_err e = a ? TM_OK : TM_ENOMEM;
-    if (e == TM_OK && secret)
-        e = seal(&s, a, h, tenant, name, *secret, diag);
-    if (e == TM_OK && secret)
-        e = row_put(&effects[0], a, &row,
-                    json_pack("{s:s,s:s,s:s}", "key", s.key, "nonce", s.nonce, "text", s.text));
-    else if (e == TM_OK)
-        row_drop(&effects[0], &row);
-    if (e == TM_OK)
-        e = row_event(&effects[1], a, tenant, secret ? "provider.secret-set" : "provider.secret-removed",
-                      arena_printf(a, "identity-provider/%s", name), fields);
-    if (e == TM_OK)
-        e = house_commit(h, effects, 2, diag);
-    arena_free(a);
-    return e;
+    TM_TRY(row_event(&effects[1], a, tenant, type, arena_printf(a, "identity-provider/%s", name), fields));
+    return house_commit(h, effects, 2, diag);
 }
 
-tm_err provider_set_secret(struct house *h, tenant_id tenant, const char *name, struct slice secret,
-                           const char *by, struct diag *diag)
+tm_err provider_set_secret(struct house *h, const struct provider *p, struct slice secret, const char *by,
+                           struct diag *diag)
 {
+    struct effect effects[2];
+    struct sealed s;
     if (secret.n < 1 || secret.n > PROVIDER_SECRET_MAX)
         return diag_fail(diag, TM_EINVAL, NULL, "/secret", "a secret has 1 to %d octets",
                          PROVIDER_SECRET_MAX);
-    return change_secret(h, tenant, name, &secret, by, diag);
+    struct arena *a = arena_new(0);
+    struct object_row row = secret_row(p->tenant, p->doc.name);
+    tm_err e = a ? seal(&s, a, h, p, secret, diag) : TM_ENOMEM;
+    if (e == TM_OK)
+        e = row_put(&effects[0], a, &row,
+                    json_pack("{s:s,s:s,s:s}", "key", s.key, "nonce", s.nonce, "text", s.text));
+    if (e == TM_OK)
+        e = commit_secret(a, h, p->tenant, p->doc.name, effects, "provider.secret-set", by, diag);
+    arena_free(a);
+    return e;
 }
 
 tm_err provider_drop_secret(struct house *h, tenant_id tenant, const char *name, const char *by,
                             struct diag *diag)
 {
-    return change_secret(h, tenant, name, NULL, by, diag);
+    struct effect effects[2];
+    struct object_row row;
+    struct sealed s = {0};
+    struct arena *a = arena_new(0);
+    tm_err e =
+        a ? row_read(&row, &s, sealed_schema, a, h, tenant, OBJECT_PROVIDER_SECRET, name, diag) : TM_ENOMEM;
+    if (e == TM_OK) {
+        row = secret_row(tenant, name);
+        row_drop(&effects[0], &row);
+        e = commit_secret(a, h, tenant, name, effects, "provider.secret-removed", by, diag);
+    }
+    arena_free(a);
+    return e == TM_ENOTFOUND ? TM_OK : e;
 }
 
-tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h, tenant_id tenant,
-                       const char *name, struct diag *diag)
+tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h,
+                       const struct provider *p, struct diag *diag)
 {
     struct object_row row;
     struct sealed s = {0};
     struct slice sealed, nonce, text;
     uint8_t key[SHARED_SECRET_LEN], tag[TAG];
-    const char *about = record(a, name);
+    const char *about = record(a, p);
     if (!about)
         return TM_ENOMEM;
-    tm_err e = row_read(&row, &s, sealed_schema, a, h, tenant, OBJECT_PROVIDER_SECRET, name, diag);
+    tm_err e = row_read(&row, &s, sealed_schema, a, h, p->tenant, OBJECT_PROVIDER_SECRET, p->doc.name, diag);
     if (e == TM_ENOTFOUND)
         return diag_fail(diag, TM_EUNAVAIL, "provider.secret", NULL,
-                         "the house has no secret for this provider: touchmark provider secret %s", name);
+                         "the house has no secret for this provider: touchmark provider secret %s",
+                         p->doc.name);
     TM_TRY(e);
     TM_TRY(base64_decode(&sealed, a, slice_str(s.key), BASE64_STD));
     TM_TRY(base64_decode(&nonce, a, slice_str(s.nonce), BASE64_STD));
     TM_TRY(base64_decode(&text, a, slice_str(s.text), BASE64_STD));
     if (nonce.n != NONCE || text.n <= TAG || text.n > PROVIDER_SECRET_MAX + TAG)
         return TM_ECORRUPT;
-    TM_TRY(secrets_open(key, a, h, tenant, about, sealed, diag));
+    e = secrets_open(key, a, h, p->tenant, about, sealed, diag);
+    if (e == TM_EDENIED)
+        return diag_fail(diag, TM_EUNAVAIL, "provider.secret", NULL,
+                         "the secret was given for another issuer: touchmark provider secret %s",
+                         p->doc.name);
+    TM_TRY(e);
     memcpy(tag, text.p + text.n - TAG, TAG);
     bool ok = crypt((uint8_t *)ret, tag, key, nonce.p, slice_sub(text, 0, text.n - TAG), false);
     ret[text.n - TAG] = '\0';

@@ -22,14 +22,15 @@ tm_err provider_read(struct provider *ret, struct arena *a, struct house *h, ten
 
 enum { PROVIDER_SECRET_MAX = 512 };
 /* Sealed by the signer (docs/adr/0009). Recorded as provider.secret-set. */
-tm_err provider_set_secret(struct house *h, tenant_id tenant, const char *name, struct slice secret,
-                           const char *by, struct diag *diag);
+tm_err provider_set_secret(struct house *h, const struct provider *p, struct slice secret, const char *by,
+                           struct diag *diag);
+/* One that is not there is no error. */
 tm_err provider_drop_secret(struct house *h, tenant_id tenant, const char *name, const char *by,
                             struct diag *diag);
 
-/* Terminated; wiped by the caller. TM_EUNAVAIL where there is none. */
-tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h, tenant_id tenant,
-                       const char *name, struct diag *diag);
+/* Terminated; wiped by the caller. TM_EUNAVAIL where there is none, or it was given for another issuer. */
+tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h,
+                       const struct provider *p, struct diag *diag);
 
 /* What a provider says of itself, as far as it is used here; "" where it does not. */
 struct provider_config {

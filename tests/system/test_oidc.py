@@ -50,8 +50,7 @@ class Person(Browser):
         return reply
 
     def ask(self, method, path, body=None, **how):
-        reply = super_ask(self, method, path, body, **how)
-        return reply
+        return super_ask(self, method, path, body, **how)
 
     def at_provider(self, world):
         url = urllib.parse.urlsplit(self.url)
@@ -186,9 +185,9 @@ def test_oidc__answers_that_are_not_ours(house, world):
     # That used it up.
     assert b.come_back(location).status == 401
     b.begin()
-    assert b.come_back("x?state=" + urllib.parse.parse_qs(urllib.parse.urlsplit(b.url).query)["state"][0] + "&error=access_denied&error_description=no"
-                       if False else "/api/v1/session/oidc/callback?state=" + urllib.parse.parse_qs(urllib.parse.urlsplit(b.url).query)["state"][0]
-                       + "&error=access_denied&error_description=no").json["detail"] == "the provider says: access_denied: no"
+    state = urllib.parse.parse_qs(urllib.parse.urlsplit(b.url).query)["state"][0]
+    refused = b.come_back(f"/api/v1/session/oidc/callback?state={state}&error=access_denied&error_description=no")
+    assert refused.json["detail"] == "the provider says: access_denied: no"
     for bad in ("//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a b", "/a;b"):
         assert b.begin(return_to=bad).status == 422
     assert b.begin("nowhere").status == 404
@@ -219,6 +218,12 @@ def test_provider__test_and_secret(house, world):
     house.cli("provider", "secret", "corp", "--remove")
     reply = Person(house).sign_in_by(world, {"groups": ["pki-auditors"]})
     assert reply.status == 503 and reply.json["rule"] == "provider.secret"
+    # Where the resource names another issuer, the secret stays where it is.
+    elsewhere = {**world["doc"], "issuer": world["provider"].issuer + "/other"}
+    house.cli("provider", "secret", "corp", data=world["provider"].secret)
+    assert house.api("PUT", "/resources/identity-providers/corp", elsewhere).status == 200
+    assert Person(house).begin().status == 503
+    assert house.api("PUT", "/resources/identity-providers/corp", world["doc"]).status == 200
     house.api("PUT", "/resources/identity-providers/corp", {**world["doc"], "client-auth": "client_secret_post"})
     house.cli("provider", "secret", "corp", data=world["provider"].secret)
     assert Person(house).sign_in_by(world, {"groups": ["pki-auditors"]}).status == 303
