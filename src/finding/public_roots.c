@@ -35,10 +35,8 @@ static void load(void)
     struct buf text;
     buf_init(&text, FILE_MAX);
     char piece[8192];
-    for (size_t n = f ? 1 : 0; n;) {
+    for (size_t n = 0; f && !feof(f) && !ferror(f); buf_put(&text, piece, n))
         n = fread(piece, 1, sizeof piece, f);
-        buf_put(&text, piece, n);
-    }
     if (f)
         fclose(f);
     struct slice rest = buf_slice(&text), der;
