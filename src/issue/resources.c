@@ -1,7 +1,7 @@
 #include "issue/resources.h"
-#include "issue/notification.h"
 #include "base/arena.h"
 #include "base/text.h"
+#include "issue/notification.h"
 #include "policy/profile.h"
 #include "x509/cert.h"
 #include <stdio.h>

@@ -172,10 +172,10 @@ enum object_kind {
     OBJECT_SESSION,                /* owner: the principal */
     OBJECT_CREDENTIAL,             /* a passkey; owner: the principal */
     OBJECT_INVITE,                 /* id: the principal */
-    OBJECT_DEVICE_GRANT,    /* a login of the command line; id: hash of the device code, key: user code */
-    OBJECT_PROVIDER_SECRET, /* id: the identity provider's name */
-    OBJECT_TOKEN_USE,       /* id: the API token's */
-    OBJECT_DISCOVERY_RUN = 56,     /* discover/run.h; owner: its Scan */
+    OBJECT_DEVICE_GRANT,       /* a login of the command line; id: hash of the device code, key: user code */
+    OBJECT_PROVIDER_SECRET,    /* id: the identity provider's name */
+    OBJECT_TOKEN_USE,          /* id: the API token's */
+    OBJECT_DISCOVERY_RUN = 56, /* discover/run.h; owner: its Scan */
     OBJECT_FINDING =
         40, /* finding/finding.h; owner: its subject, key: whose it is; due: it was set aside until then */
     OBJECT_ALERT = 41,          /* alert/alert.h; owner: its subject, key: whose it is */

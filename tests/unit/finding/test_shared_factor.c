@@ -85,15 +85,10 @@ static void test_shared_factors__across_blocks(void **state)
     BIGNUM *shared = prime(), *x = prime(), *y = prime();
     struct slice one = product(shared, x), other = product(shared, y);
     struct shared_modulus *v = calloc(MANY, sizeof *v);
-    static const uint8_t head[] = {0xc5};
     uint8_t *room = malloc((size_t)MANY * 16);
-    BIGNUM *n = BN_new(), *all = BN_new(), *g = BN_new();
-    BN_CTX *ctx = BN_CTX_new();
-    BN_set_word(all, 1);
     /* Small primes, each once: pairwise coprime and told apart. */
     uint32_t candidate = 1000003;
     for (size_t i = 0; i < MANY - 2; candidate += 2) {
-        BN_set_word(n, candidate);
         bool is_prime = true;
         for (uint32_t k = 3; k * k <= candidate && is_prime; k += 2)
             is_prime = candidate % k != 0;
@@ -112,14 +107,14 @@ static void test_shared_factors__across_blocks(void **state)
     assert_int_equal(shared_factors(v, MANY, NULL, note, &s), TM_OK);
     assert_int_equal(s.n, 1);
     assert_true(has(&s, one, other));
-    (void)head;
     atomic_bool stop = true;
     v[0].fresh = true;
     assert_int_equal(shared_factors(v, MANY, &stop, note, &s), TM_EUNAVAIL);
-    BN_free(n);
-    BN_free(all);
-    BN_free(g);
-    BN_CTX_free(ctx);
+    BN_free(shared);
+    BN_free(x);
+    BN_free(y);
+    free(room);
+    free(v);
 }
 
 /* Large ones, whose products are divided by reciprocals. */
