@@ -13,6 +13,8 @@ extern const struct api_route inventory_api_routes[];
 extern const struct api_schema inventory_api_schemas[];
 extern const struct api_route view_api_routes[];
 extern const struct api_schema view_api_schemas[];
+extern const struct api_route note_api_routes[];
+extern const struct api_schema note_api_schemas[];
 extern const struct api_route import_api_routes[];
 extern const struct api_schema import_api_schemas[];
 extern const struct api_route token_api_routes[];

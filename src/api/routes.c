@@ -39,6 +39,7 @@ const struct api_route *const api_routes[] = {
     alert_api_routes,
     live_api_routes,
     view_api_routes,
+    note_api_routes,
     NULL,
 };
 
@@ -75,6 +76,7 @@ const struct api_schema *const api_schemas[] = {
     view_api_schemas,
     finding_api_schemas,
     alert_api_schemas,
+    note_api_schemas,
     NULL,
 };
 /* clang-format on */

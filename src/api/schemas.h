@@ -5,6 +5,7 @@
 extern const struct json_field enroll_schema[];
 extern const struct json_field revoke_schema[];
 extern const struct json_field view_schema[];
+extern const struct json_field note_schema[];
 extern const struct json_field import_schema[];
 extern const struct json_field run_begin_schema[], run_end_schema[];
 extern const struct json_field token_schema[], token_batch_schema[];

@@ -42,7 +42,8 @@ static uint64_t mixed(uint64_t n)
     return n ^ n >> 31;
 }
 
-static tm_err row_make(struct effect *e, struct cert_key *keys, struct arena *a, uint64_t n, int64_t now)
+static tm_err row_make(struct effect *e, struct cert_key *keys, struct arena *a, uint64_t n, uint64_t of,
+                       int64_t now)
 {
     static const char *const key_names[] = {"p256",    "p256",    "p256",    "rsa2048",
                                             "rsa2048", "rsa4096", "ed25519", "ml-dsa-65"};
@@ -50,7 +51,7 @@ static tm_err row_make(struct effect *e, struct cert_key *keys, struct arena *a,
     uint64_t r = mixed(n);
     *e = (struct effect){.kind = EFFECT_CERT_ADD, .tenant = TENANT_DEFAULT};
     struct cert_row *row = &e->u.cert.row;
-    int64_t issued = now - 730 * DAY + (int64_t)(n * 730 * DAY / 10000000 % (730 * DAY));
+    int64_t issued = now - 730 * DAY + (int64_t)(n * 730 / of * DAY + mixed(n + of) % DAY);
     row->not_before = issued - 3600;
     row->not_after = issued + (int64_t)lifetimes[r % 8] * DAY;
     row->issued_at = issued * 1000;
@@ -94,7 +95,7 @@ static tm_err fill_some(struct bench_inventory *b, struct effect *v, struct cert
     size_t revoked = 0;
     arena_reset(a);
     for (size_t i = 0; i < n; i++)
-        TM_TRY(row_make(&v[i], keys[i], a, from + i, now));
+        TM_TRY(row_make(&v[i], keys[i], a, from + i, b->rows, now));
     TM_TRY(commit(b->store, v, n, diag));
     /* One in fifty. */
     for (size_t i = 0; i < n; i += 50) {

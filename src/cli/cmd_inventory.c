@@ -1,4 +1,4 @@
-/* cert export, cert count, view: questions about the whole inventory (docs/inventory.md). */
+/* cert export, cert count, cert note, view: questions about the whole inventory (docs/inventory.md). */
 #include "base/arena.h"
 #include "base/json.h"
 #include "cli/call.h"
@@ -92,6 +92,43 @@ static int count(struct cli *c)
     return 0;
 }
 
+/* ---- notes ---- */
+
+static const char *const note_texts[] = {"owner",       "technical", "place", "service",
+                                         "criticality", "comment",   NULL};
+
+/* What was said before stays, but for what is said now. */
+static json_t *note_changed(struct cli *c, const json_t *before)
+{
+    json_t *doc = json_object(), *tags = json_array();
+    for (size_t i = 0; note_texts[i]; i++) {
+        const char *old = json_string_value(json_object_get(before, note_texts[i]));
+        json_object_set_new(doc, note_texts[i],
+                            json_string(cli_has(c, note_texts[i]) ? cli_get(c, note_texts[i])
+                                        : old                     ? old
+                                                                  : ""));
+    }
+    for (int i = 0; cli_get_nth(c, "tag", i); i++)
+        json_array_append_new(tags, json_string(cli_get_nth(c, "tag", i)));
+    json_object_set(doc, "tags", cli_has(c, "tag") ? tags : json_object_get(before, "tags"));
+    json_decref(tags);
+    return doc;
+}
+
+static int note(struct cli *c)
+{
+    bool says = cli_has(c, "tag");
+    for (size_t i = 0; note_texts[i]; i++)
+        says |= cli_has(c, note_texts[i]);
+    const char *path = arena_printf(c->arena, "/api/v1/certificates/%s/note", show_escape(c, c->args[0]));
+    struct cli_reply r;
+    if (!path || !cli_call_ok(c, "GET", path, slice_of(NULL, 0), NULL, &r))
+        return 1;
+    if (says && !cli_send_json(c, "PUT", path, note_changed(c, json_object_get(r.json, "note")), &r))
+        return 1;
+    return show_value(c, r.json);
+}
+
 /* ---- views ---- */
 
 static const char *view_path(struct cli *c)
@@ -148,6 +185,16 @@ static const struct cli_option count_options[] = {
      false},
     {0},
 };
+static const struct cli_option note_options[] = {
+    {"owner", 0, "WHO", "who answers for it: a team, a person", false},
+    {"technical", 0, "WHO", "who works on it", false},
+    {"place", 0, "WHERE", "where it is", false},
+    {"service", 0, "WHAT", "what it is for", false},
+    {"criticality", 0, "LEVEL", "low, medium, high or critical", false},
+    {"tag", 0, "WORD", "in place of the tags that it had", true},
+    {"comment", 0, "TEXT", "for people", false},
+    {0},
+};
 static const struct cli_option save_options[] = {
     {"title", 0, "TEXT", "for people", false},
     {"sort", 0, "ORDER", "newest, oldest or expires (newest)", false},
@@ -179,6 +226,21 @@ const struct command inventory_commands[] = {
         .options = count_options,
         .max_args = -1,
         .run = count,
+    },
+    {
+        .noun = "cert",
+        .verb = "note",
+        .summary = "say who answers for a certificate, or show who does",
+        .arguments = "SERIAL",
+        .description =
+            "What is said by hand goes before rules of kind Ownership, these before the device's owner and place. An empty value\n"
+            "takes back what was said. Each change is in the register.",
+        .example =
+            "touchmark cert note 014e6b013abacc77221c86a61bd3114c --owner facilities --place vienna --tag pci",
+        .options = note_options,
+        .min_args = 1,
+        .max_args = 1,
+        .run = note,
     },
     {
         .noun = "view",

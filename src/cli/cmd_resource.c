@@ -18,7 +18,7 @@ enum { FILES_MAX = 256, LIST_MAX = 10000 };
 /* What refers to others comes after them. */
 static const char *const kind_order[] = {"Tenant",           "TrustSet",  "Authority", "Profile",
                                          "Endpoint",         "Principal", "Filter",    "Notification",
-                                         "IdentityProvider", "Scan",      NULL};
+                                         "IdentityProvider", "Scan",      "Ownership", NULL};
 
 /* ---- kinds ---- */
 
@@ -185,7 +185,7 @@ static bool identify(struct cli *c, struct sheet *s)
     if (!s->kind)
         return complain(
             c, s, "/kind", "",
-            "there is no such kind; there are Tenant, TrustSet, Authority, Profile, Endpoint, Principal, Filter, Notification, IdentityProvider, Scan");
+            "there is no such kind; there are Tenant, TrustSet, Authority, Profile, Endpoint, Principal, Filter, Notification, IdentityProvider, Scan, Ownership");
     while (kind_order[s->order] && strcmp(kind_order[s->order], s->kind->kind) != 0)
         s->order++;
     return true;

@@ -1,6 +1,7 @@
 #include "inventory/ask.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "inventory/owner.h"
 #include "inventory/query.h"
 #include "issue/house.h"
 #include <string.h>
@@ -10,9 +11,8 @@ enum { DEVICES_MAX = 2000, PAGE = 500 };
 tm_err inventory_ask(struct cert_test *ret, struct arena *a, struct house *h, tenant_id tenant,
                      struct slice text, struct diag *diag)
 {
-    struct query_env env = {.now = clock_now()};
-    (void)h;
-    (void)tenant;
+    struct owner_asked who = {.house = h, .tenant = tenant};
+    const struct query_env env = {.now = clock_now(), .owned = owner_test, .arg = &who};
     return query_parse(ret, a, text, &env, diag);
 }
 

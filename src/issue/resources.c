@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "issue/notification.h"
+#include "issue/ownership_doc.h"
 #include "policy/profile.h"
 #include "x509/cert.h"
 #include <stdio.h>
@@ -491,6 +492,17 @@ static tm_err check_provider(struct arena *a, const json_t *doc, struct diag *di
     return provider_check(&d, diag);
 }
 
+static tm_err check_ownership(struct arena *a, const json_t *doc, struct diag *diag)
+{
+    struct ownership_doc d = {0};
+    TM_TRY(json_bind(&d, ownership_schema, doc, "", a, diag));
+    TM_TRY(check_name(d.name, diag));
+    if (!d.owner[0] && !d.technical[0] && !d.place[0] && !d.service[0] && !d.criticality && d.tags.n == 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/owner",
+                         "a rule says something: owner, technical, place, service, criticality or tags");
+    return TM_OK;
+}
+
 static tm_err check_profile(struct arena *a, const json_t *doc, struct diag *diag)
 {
     (void)a;
@@ -555,6 +567,12 @@ const struct resource_kind resource_kinds[] = {
      .schema = filter_schema,
      .size = sizeof(struct filter_doc),
      .check = check_filter},
+    {.kind = "Ownership",
+     .plural = "ownerships",
+     .title = "who answers for the certificates that a query chooses",
+     .schema = ownership_schema,
+     .size = sizeof(struct ownership_doc),
+     .check = check_ownership},
     {.kind = "IdentityProvider",
      .plural = "identity-providers",
      .title = "an OpenID Connect provider that people sign in by",

@@ -189,3 +189,40 @@ def test_command_line(house, stock):
     house.cli("view", "delete", "weak")
     bad = house.cli("cert", "list", "expires<x", ok=False)
     assert bad.returncode == 1 and "a time is" in bad.stderr
+
+
+def test_owners(house, stock):
+    """By hand before rules, rules before the device; in questions as in what is shown of one."""
+    dns = "dns:*.inventory.example "
+    assert ask(house, dns + "owner:facilities") == [stock["inv-c"]]
+    assert ask(house, dns + "place:VIENNA") == [stock["inv-c"]]
+    rule = {"kind": "Ownership", "name": "inv-rsa", "match": "key:rsa dns:*.inventory.example", "owner": "crypto", "criticality": "high",
+            "tags": ["legacy"]}
+    assert house.api("PUT", "/resources/ownerships/inv-rsa", rule).status in (200, 201)
+    all_of = {"kind": "Ownership", "name": "inv-all", "order": 200, "match": "dns:*.inventory.example", "owner": "it", "service": "web"}
+    assert house.api("PUT", "/resources/ownerships/inv-all", all_of).status in (200, 201)
+    said = lambda *names: sorted(stock[n] for n in names)
+    assert sorted(ask(house, dns + "owner:crypto")) == said("inv-b", "evil")
+    assert sorted(ask(house, dns + "owner:it")) == said("inv-a", "inv-c", "inv-d", "inv-e")
+    assert ask(house, dns + "owner:facilities") == []
+    assert sorted(ask(house, "tag:legacy criticality:high")) == said("inv-b", "evil")
+    note = {"owner": "Facilities", "technical": "ann", "tags": ["pci"], "comment": "asked her"}
+    reply = house.api("PUT", f"/certificates/{stock['inv-b']}/note", note)
+    assert reply.status == 200, reply
+    holds = {x["field"]: (x["value"], x["from"]) for x in reply.json["holds"]}
+    assert holds == {"owner": ("Facilities", "note"), "technical": ("ann", "note"), "service": ("web", "rule/inv-all"),
+                     "criticality": ("high", "rule/inv-rsa")}
+    assert sorted(reply.json["tags"]) == ["legacy", "pci"]
+    assert ask(house, "owner:facil*") == [stock["inv-b"]]
+    assert ask(house, dns + "owner:crypto") == [stock["evil"]]
+    assert ask(house, "technical:ann") == [stock["inv-b"]]
+    assert ask(house, "tag:pci -tag:other") == [stock["inv-b"]]
+    assert len(ask(house, dns + "owner:*")) == 6
+    events = house.api("GET", f"/register/events?subject=certificate/{stock['inv-b']}&type=certificate.noted").json["items"]
+    assert len(events) == 1
+    shown = house.cli("cert", "note", stock["inv-b"], "--owner", "").stdout
+    assert "crypto" in shown and "ann" in shown
+    assert house.api("PUT", "/resources/ownerships/inv-bad", {**rule, "name": "inv-bad", "match": "ownr:x"}).status == 422
+    assert house.api("PUT", "/resources/ownerships/inv-bad", {**rule, "name": "inv-bad", "match": "owner:x"}).status == 422
+    for name in ("inv-rsa", "inv-all"):
+        assert house.api("DELETE", "/resources/ownerships/" + name).status == 204

@@ -153,6 +153,7 @@ VERBS = {
     "discover ct": ["listDiscoveryRuns", "beginDiscoveryRun", "reportSightings", "endDiscoveryRun"],
     "discover list": ["listDiscoveryRuns"], "discover show": ["getDiscoveryRun"], "discover diff": ["diffDiscoveryRuns"],
     "cert export": ["exportCertificates"], "cert count": ["countCertificates"],
+    "cert note": ["getCertificateNote", "putCertificateNote"],
     "view save": ["putInventoryView"], "view list": ["listInventoryViews"], "view show": ["getInventoryView", "listCertificates"],
     "view delete": ["deleteInventoryView"],
     "cert import": ["importCertificates"], "cert renew-now": ["askForRenewal"],

@@ -18,13 +18,14 @@ struct sift_node {
     size_t n;
     enum { FROM_COLUMN, FROM_STATUS, FROM_PLACE } from;
     enum column column;
-    int64_t least, most; /* ranges */
-    uint8_t bits;        /* flags, all of which */
-    bool unset;          /* none of them instead */
-    uint8_t *names;      /* by number: NO or YES */
-    size_t n_names;      /* numbers beyond are MAYBE */
-    uint8_t names_all;   /* what all of them have in common, else MIXED */
-    uint64_t *seqs;      /* keys: rows that have it, ascending */
+    int64_t least, most;        /* ranges */
+    uint8_t bits;               /* flags, all of which */
+    bool unset;                 /* none of them instead */
+    uint8_t *names;             /* by number: NO or YES */
+    size_t n_names;             /* numbers beyond are MAYBE */
+    uint8_t names_all;          /* what all of them have in common, else MIXED */
+    size_t names_yes, the_name; /* how many are, and the last of them */
+    uint64_t *seqs;             /* keys: rows that have it, ascending */
     size_t n_seqs;
     uint8_t found; /* what such a row is: MAYBE or YES */
 };
@@ -34,6 +35,19 @@ struct sift_node {
 static bool text_like(const struct cert_test *t, struct slice text)
 {
     return t->stars ? stars_match(text, slice_str(t->text)) : slice_caseeq(text, slice_str(t->text));
+}
+
+/* How many names there are in it, and whether they are all alike. */
+static void names_sum(struct sift_node *n)
+{
+    n->names_yes = 0;
+    for (size_t k = 0; k < n->n_names; k++) {
+        if (n->names[k] != YES)
+            continue;
+        n->names_yes++;
+        n->the_name = k;
+    }
+    n->names_all = n->names_yes == 0 ? NO : n->names_yes == n->n_names ? YES : MIXED;
 }
 
 static tm_err ready_text(struct sift *x, struct sift_node *n, const struct cert_test *t)
@@ -59,13 +73,26 @@ static tm_err ready_text(struct sift *x, struct sift_node *n, const struct cert_
     if (!n->names)
         return arena_err(x->arena);
     n->column = texts[i].column;
-    n->names_all = l->n ? (text_like(t, slice_str(l->v[0])) ? YES : NO) : NO;
-    for (size_t k = 0; k < l->n; k++) {
+    for (size_t k = 0; k < l->n; k++)
         n->names[k] = text_like(t, slice_str(l->v[k])) ? YES : NO;
-        if (n->names[k] != n->names_all)
-            n->names_all = MIXED;
-    }
+    names_sum(n);
     return TM_OK;
+}
+
+/* Texts of one column, any of which may be: one test. */
+static void names_join(struct sift_node *n)
+{
+    for (size_t i = 0; i < n->n; i++)
+        if (n->parts[i].kind != CERT_TEST_TEXT || n->parts[i].column != n->parts[0].column)
+            return;
+    if (n->n < 2)
+        return;
+    struct sift_node all = n->parts[0];
+    for (size_t i = 1; i < n->n; i++)
+        for (size_t k = 0; k < all.n_names; k++)
+            all.names[k] = all.names[k] > n->parts[i].names[k] ? all.names[k] : n->parts[i].names[k];
+    names_sum(&all);
+    *n = all;
 }
 
 static tm_err ready_range(struct sift_node *n, const struct cert_test *t)
@@ -195,6 +222,8 @@ static tm_err ready(struct sift *x, struct sift_node *n, const struct cert_test 
             return arena_err(x->arena);
         for (size_t i = 0; i < n->n; i++)
             TM_TRY(ready(x, &n->parts[i], &t->parts[i], depth + 1, budget, diag));
+        if (t->kind == CERT_TEST_ANY)
+            names_join(n);
         return TM_OK;
     case CERT_TEST_RANGE:
         TM_TRY(ready_range(n, t));
@@ -374,6 +403,12 @@ static void mask_names(uint8_t *restrict m, const uint16_t *restrict v, size_t n
         m[i] = v[i] < n_names ? names[v[i]] : MAYBE;
 }
 
+static void mask_name(uint8_t *restrict m, const uint16_t *restrict v, size_t n, uint16_t name)
+{
+    EACH_LANES(i, k, n)
+    m[k] = (uint8_t)((v[k] == name) << 1);
+}
+
 static void mask_least(uint8_t *restrict m, const uint8_t *restrict o, size_t n)
 {
     EACH_LANES(i, k, n)
@@ -520,7 +555,10 @@ static tm_err eval_leaf(struct sift *x, const struct sift_node *n, uint8_t *m)
         return TM_OK;
     case CERT_TEST_TEXT:
         TM_TRY(sift_column(x, n->column, &v));
-        mask_names(m, v, places, n->names, n->n_names);
+        if (n->names_yes == 1 && x->view.zone[n->column].most < NAMES_MAX)
+            mask_name(m, v, places, (uint16_t)n->the_name);
+        else
+            mask_names(m, v, places, n->names, n->n_names);
         return TM_OK;
     case CERT_TEST_FLAGS:
         TM_TRY(sift_column(x, n->column, &v));
