@@ -283,7 +283,7 @@ static int cancel(struct cli *c)
 static int scan(struct cli *c)
 {
     struct scan_request q;
-    struct scan_plan plan;
+    struct scan_plan plan = {0};
     bool named = cli_has(c, "scan"), here = cli_has(c, "print") || cli_has(c, "dry-run");
     if (named == (c->n_args > 0))
         return cli_usage(c, "name targets, or a resource with --scan NAME");

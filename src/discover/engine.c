@@ -593,8 +593,11 @@ static tm_err engine_init(struct engine *e, const struct engine_config *c)
 static void engine_done(struct engine *e)
 {
     for (size_t q = 0; q < QUEUES; q++)
-        while (e->queues[q].first)
-            errand_free(e->queues[q].first);
+        for (struct errand *x = e->queues[q].first, *following; x; x = following) {
+            following = x->next;
+            x->queued = false; /* the whole queue goes */
+            errand_free(x);
+        }
     for (size_t i = 0; i < e->n_waiting; i++)
         errand_free(e->waiting[i]);
     if (e->tick)

@@ -179,7 +179,7 @@ static void take_hello(struct talk *t, struct slice whole, struct slice body, st
         return;
     }
     const struct tls_suite *suite = tls_suite_find(h.suite);
-    if (h.version == TLS_1_3 && memcmp(h.random.p, retry_random, TLS_RANDOM_LEN) == 0) {
+    if (h.version == TLS_1_3 && slice_eq(h.random, SLICE_ARR(retry_random))) {
         retry(t, &h, suite, whole, out);
         return;
     }
