@@ -26,6 +26,8 @@ struct api_call {
     const char *principal;         /* name, for events; "local:<uid>" over the admin socket */
     unsigned roles;                /* bit set of enum api_role in `tenant` */
     const char *owner_of;          /* for ROLE_OWNER: whose devices */
+    const char *const *groups;     /* that the principal belongs to */
+    size_t n_groups;
     const char *scopes;            /* of its token: "certificates:read,devices:write"; NULL or "" no limit */
     const char *only_tenant;       /* the same: the one tenant; NULL or "" no limit */
     const struct session *session; /* by which the caller is known; NULL: otherwise */

@@ -74,6 +74,8 @@ static void adopt(struct api_call *c, const struct principal *p)
         bits = 0;
     c->principal = p->name;
     c->owner_of = p->owner_of;
+    c->groups = p->groups;
+    c->n_groups = bits ? p->n_groups : 0;
     c->roles = bits;
 }
 
@@ -208,6 +210,8 @@ tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, s
     c->principal = NULL;
     c->roles = 0;
     c->owner_of = "";
+    c->groups = NULL;
+    c->n_groups = 0;
     if (who->local) {
         c->principal = who->local;
         c->roles = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN | ROLE_HOUSE_ADMIN;

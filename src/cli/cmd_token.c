@@ -235,13 +235,14 @@ static int list_requests(struct cli *c)
 {
     static const struct show_column columns[] = {{"ID", "id"},
                                                  {"STATUS", "status"},
-                                                 {"KIND", "kind"},
+                                                 {"ASKED BY", "asked_by"},
                                                  {"SINCE", "created_at"},
                                                  {"UNTIL", "expires_at"},
                                                  {0}};
     const char *status = cli_get(c, "status");
-    const char *path = status ? arena_printf(c->arena, "/api/v1/requests?status=%s", show_escape(c, status))
-                              : "/api/v1/requests";
+    const char *path =
+        arena_printf(c->arena, "/api/v1/requests?status=%s%s%s", status ? show_escape(c, status) : "",
+                     cli_has(c, "mine") ? "&mine=1" : "", cli_has(c, "to-decide") ? "&to_decide=1" : "");
     return path ? show_list(c, path, "after", columns, 0) : cli_fail(c, "out of memory");
 }
 
@@ -263,6 +264,17 @@ static int decide(struct cli *c, const char *verb)
                        doc, &r))
         return 1;
     return r.json ? show_value(c, r.json) : 0;
+}
+
+static int comment(struct cli *c)
+{
+    json_t *doc = json_pack("{s:s}", "comment", c->args[1]);
+    struct cli_reply r;
+    if (!cli_send_json(c, "POST",
+                       arena_printf(c->arena, "/api/v1/requests/%s/comments", show_escape(c, c->args[0])),
+                       doc, &r))
+        return 1;
+    return show_value(c, r.json);
 }
 
 static int approve(struct cli *c)
@@ -301,7 +313,9 @@ static const struct cli_option create_options[] = {
     {0},
 };
 static const struct cli_option request_options[] = {
-    {"status", 0, "WORD", "only those", false},
+    {"status", 0, "WORD", "only those: pending, done, rejected, expired", false},
+    {"mine", 0, NULL, "only what you asked for", false},
+    {"to-decide", 0, NULL, "only what waits for your word", false},
     {0},
 };
 static const struct cli_option decide_options[] = {
@@ -372,6 +386,17 @@ const struct command request_commands[] = {
         .min_args = 1,
         .max_args = 1,
         .run = show_request,
+    },
+    {
+        .noun = "request",
+        .verb = "comment",
+        .summary = "say something about a request",
+        .arguments = "ID TEXT",
+        .description = "Who asked and those who may decide read it; it stands in the register, too.",
+        .example = "touchmark request comment 7b2e \"which building is it in?\"",
+        .min_args = 2,
+        .max_args = 2,
+        .run = comment,
     },
     {
         .noun = "request",

@@ -1,11 +1,10 @@
-/* Revocation and approval: single actions with the pipeline's guarantees. */
+/* Revocation: single actions with the pipeline's guarantees. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "issue/continuation.h"
 #include "issue/house.h"
 #include "issue/issue.h"
 #include "issue/jobs.h"
@@ -241,95 +240,6 @@ tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CE
         e = told(h, tenant, row.authority, list, serial, heap, diag);
     else
         under_way_end(&h->under_way, heap);
-    arena_free(a);
-    return e;
-}
-
-/* ---- approval ---- */
-
-static tm_err reject(struct house *h, struct arena *a, tenant_id tenant, struct continuation_row *row,
-                     const char *by, const char *comment, struct diag *diag)
-{
-    TM_TRY(continuation_finish(row, a, NULL, (struct slice){0}, comment));
-    struct effect effects[2] = {{.kind = EFFECT_CONTINUATION_PUT,
-                                 .tenant = tenant,
-                                 .expected_version = row->version,
-                                 .u.continuation = *row}};
-    struct event_field fields[] = {
-        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
-        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
-        {.key = "id", .kind = EVENT_STR, .s = slice_str(row->id)},
-        {0},
-    };
-    struct slice body;
-    TM_TRY(register_event_body(&body, a, fields));
-    char *about = arena_printf(a, "request/%s", row->id);
-    if (!about)
-        return TM_ENOMEM;
-    TM_TRY(register_event_effect(&effects[1], a, tenant, "enrollment.rejected", about, body, clock_now_ms()));
-    return house_commit(h, effects, 2, diag);
-}
-
-static tm_err approve(struct house *h, struct arena *a, tenant_id tenant, const struct continuation_row *row,
-                      const char *by, const char *comment, struct diag *diag)
-{
-    struct issue_request *r = arena_calloc(a, 1, sizeof *r);
-    if (!r)
-        return TM_ENOMEM;
-    TM_TRY(continuation_restore(r, a, row, tenant, h, diag));
-    if (r->e.caller.id && by && strcmp(r->e.caller.id, by) == 0)
-        return diag_fail(diag, TM_EFORBIDDEN, "approval.four-eyes", "id",
-                         "whoever asked for it can't approve it");
-    if (h->resume[r->e.door])
-        TM_TRY(h->resume[r->e.door](r, diag));
-    else if (r->order && r->order[0])
-        return diag_fail(
-            diag, TM_EUNAVAIL, "approval.order", "id",
-            "an order waits for this, which only a server that runs can look at and end: start it, then "
-            "approve");
-    struct event_field fields[] = {
-        {.key = "by", .kind = EVENT_STR, .s = slice_str(by ? by : "")},
-        {.key = "comment", .kind = EVENT_STR, .s = slice_str(comment ? comment : "")},
-        {.key = "id", .kind = EVENT_STR, .s = slice_str(row->id)},
-        {0},
-    };
-    char *about = arena_printf(a, "request/%s", row->id);
-    if (!about)
-        return TM_ENOMEM;
-    TM_TRY(house_event(h, tenant, "enrollment.approved", about, fields, diag));
-    r->approved = true;
-    r->approved_by = by;
-    r->continuation = row;
-    issue_run(r);
-    if (r->outcome == ISSUE_ISSUED)
-        return TM_OK;
-    *diag = r->diag;
-    return r->err == TM_OK ? TM_EDENIED : r->err;
-}
-
-tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation_id, bool approved,
-                     const char *by, const char *comment, struct diag *diag)
-{
-    struct arena *a = arena_new(0);
-    if (!a)
-        return TM_ENOMEM;
-    struct store_read q = {.kind = READ_CONTINUATION, .tenant = tenant, .arena = a, .name = continuation_id};
-    tm_err e = store_read_now(h->store, &q);
-    if (e == TM_ENOTFOUND) {
-        e = diag_fail(diag, e, NULL, "id", "no request with this id waits");
-    } else if (e == TM_OK) {
-        struct continuation_row *row = &q.continuations[0];
-        if (strcmp(row->status, "pending") != 0)
-            e = diag_fail(diag, TM_ECONFLICT, NULL, "id", "this request is %s already", row->status);
-        else if (row->expires_at < clock_now())
-            e = diag_fail(diag, TM_EEXPIRED, NULL, "id",
-                          "this request has waited too long; the caller has to ask again");
-        else
-            e = approved ? approve(h, a, tenant, row, by, comment, diag)
-                         : reject(h, a, tenant, row, by, comment, diag);
-    } else {
-        *diag = q.diag;
-    }
     arena_free(a);
     return e;
 }

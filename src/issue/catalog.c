@@ -356,6 +356,8 @@ static tm_err add_principal(struct build *b, tenant_id tenant, const json_t *doc
     x->name = d.name;
     x->roles = d.roles.v;
     x->n_roles = d.roles.n;
+    x->groups = d.groups.v;
+    x->n_groups = d.groups.n;
     /* Only the house may make someone great in every tenant. */
     x->all_tenants = d.all_tenants && tenant == TENANT_HOUSE;
     x->disabled = d.disabled;

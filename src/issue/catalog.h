@@ -151,6 +151,8 @@ struct principal {
     const char *const
         *roles; /* "admin", "operator", "auditor", "owner"; in its tenant, or with `all_tenants` everywhere */
     size_t n_roles;
+    const char *const *groups; /* that profiles let approve */
+    size_t n_groups;
     bool all_tenants;
     bool disabled;
     uint8_t cert_fingerprint[32]; /* mTLS; zero when none */

@@ -107,7 +107,8 @@ static tm_err state_make(struct slice *ret, struct issue_request *r)
     return e;
 }
 
-tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, const char *before)
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, int64_t deadline,
+                             const char *before)
 {
     enum { ID_OCTETS = 16 };
     uint8_t id[SHA256_LEN];
@@ -122,7 +123,7 @@ tm_err continuation_row_make(struct continuation_row *ret, struct issue_request 
         .kind = "enrollment",
         .status = "pending",
         .created_at = now,
-        .expires_at = now + CONTINUATION_LIFE,
+        .expires_at = now + deadline,
     };
     return ret->id ? state_make(&ret->state, r) : TM_ENOMEM;
 }
@@ -216,6 +217,51 @@ static int set_octets(json_t *doc, const char *key, struct slice octets)
     return bad;
 }
 
+static tm_err state_from(struct continuation_row *row, struct arena *a, const json_t *doc)
+{
+    struct buf b;
+    buf_init(&b, STATE_MAX);
+    buf_put_json(&b, doc, false);
+    tm_err e = buf_err(&b);
+    if (e == TM_OK)
+        e = arena_copy(&row->state, a, buf_slice(&b));
+    buf_done(&b);
+    return e;
+}
+
+static tm_err add_comment(json_t *doc, const char *by, const char *text, const char *decision,
+                          struct diag *diag)
+{
+    json_t *comments = json_object_get(doc, "comments");
+    if (!comments) {
+        comments = json_array();
+        if (json_object_set_new(doc, "comments", comments) != 0)
+            return TM_ENOMEM;
+    }
+    if (json_array_size(comments) >= CONTINUATION_COMMENTS && !decision)
+        return diag_fail(diag, TM_EQUOTA, NULL, "comment", "there are %d comments already",
+                         CONTINUATION_COMMENTS);
+    json_t *one = json_pack("{s:s, s:I, s:s}", "by", by ? by : "", "at", (json_int_t)clock_now(), "text",
+                            text ? text : "");
+    if (decision && one && json_object_set_new(one, "decision", json_string(decision)) != 0) {
+        json_decref(one);
+        return TM_ENOMEM;
+    }
+    return json_array_append_new(comments, one) == 0 ? TM_OK : TM_ENOMEM;
+}
+
+tm_err continuation_comment(struct continuation_row *row, struct arena *a, const char *by, const char *text,
+                            const char *decision, struct diag *diag)
+{
+    json_t *doc = NULL;
+    TM_TRY(json_parse(&doc, row->state, STATE_MAX, diag));
+    tm_err e = add_comment(doc, by, text, decision, diag);
+    if (e == TM_OK)
+        e = state_from(row, a, doc);
+    json_decref(doc);
+    return e;
+}
+
 tm_err continuation_finish(struct continuation_row *row, struct arena *a, const uint8_t *serial,
                            struct slice cert, const char *reason)
 {
@@ -229,15 +275,12 @@ tm_err continuation_finish(struct continuation_row *row, struct arena *a, const 
     } else {
         bad = json_object_set_new(doc, "rejected", json_string(reason ? reason : ""));
     }
-    struct buf b;
-    buf_init(&b, STATE_MAX);
-    buf_put_json(&b, doc, false);
+    tm_err e = bad ? TM_ENOMEM : state_from(row, a, doc);
     json_decref(doc);
-    tm_err e = bad ? TM_ENOMEM : buf_err(&b);
-    if (e == TM_OK)
-        e = arena_copy(&row->state, a, buf_slice(&b));
-    buf_done(&b);
     row->status = serial ? "done" : "rejected";
+    /* However short the wait was to be: who asked has time to come and fetch it. */
+    int64_t until = clock_now() + CONTINUATION_LIFE;
+    row->expires_at = row->expires_at > until ? row->expires_at : until;
     return e;
 }
 

@@ -7,13 +7,22 @@
 #include "issue/issue.h"
 #include "store/store.h"
 
-enum { CONTINUATION_LIFE = 30 * 86400, CONTINUATION_RETRY = 60 };
+enum {
+    CONTINUATION_LIFE = 30 * 86400, /* how long what came of it can be had */
+    CONTINUATION_RETRY = 60,
+    CONTINUATION_COMMENTS = 100, /* of one request */
+};
 
 /* The key of a request, 64 hex digits, in the request's arena. */
 tm_err continuation_key(const char **ret, struct issue_request *r);
-/* The row for a request that policy pends; id and state in the request's arena. The id follows from the key, and from that of the row `before`,
+/* The row for a request that policy pends; id and state in the request's arena. It may wait for so many
+ * seconds. The id follows from the key, and from that of the row `before`,
  * whose time is over (NULL: there is none), so that copies of a request, wherever they arrive, make one row. */
-tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, const char *before);
+tm_err continuation_row_make(struct continuation_row *ret, struct issue_request *r, int64_t deadline,
+                             const char *before);
+/* Add what somebody said to the state: {"by","at","text"}, and "decision" where it is one. TM_EQUOTA beyond CONTINUATION_COMMENTS. */
+tm_err continuation_comment(struct continuation_row *row, struct arena *a, const char *by, const char *text,
+                            const char *decision, struct diag *diag);
 /* The request of a waiting row again, ready for issue_run() with `approved` set; everything in `a`. */
 tm_err continuation_restore(struct issue_request *ret, struct arena *a, const struct continuation_row *row,
                             tenant_id tenant, struct house *h, struct diag *diag);

@@ -102,6 +102,9 @@ tm_err issue_revoke_set(struct house *h, tenant_id tenant, const struct issue_re
 tm_err issue_unrevoke(struct house *h, tenant_id tenant, const uint8_t serial[CERT_SERIAL_LEN],
                       const char *by, struct diag *diag);
 
+/* What somebody says about a request, for those who decide it and for who asked: in its state and in the register. TM_ENOTFOUND, TM_EQUOTA. */
+tm_err issue_comment(struct house *h, tenant_id tenant, const char *continuation_id, const char *by,
+                     const char *comment, struct diag *diag);
 /* Approve or reject what waits; approving issues at once and stores the result in the continuation. */
 tm_err issue_approve(struct house *h, tenant_id tenant, const char *continuation_id, bool approve,
                      const char *by, const char *comment, struct diag *diag);

@@ -283,6 +283,8 @@ const struct json_field principal_schema[] = {
     DOC_TENANT(struct principal_doc),
     JSON_FIELD(struct principal_doc, roles, JSON_K_STRINGS, .required = true, .max = 8,
                .doc = "auditor, operator, owner, admin"),
+    JSON_FIELD(struct principal_doc, groups, JSON_K_STRINGS, .max = 32,
+               .doc = "groups it belongs to, which profiles may let approve"),
     {.key = "all-tenants",
      .kind = JSON_K_BOOL,
      .offset = offsetof(struct principal_doc, all_tenants),

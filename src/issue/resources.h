@@ -91,7 +91,7 @@ struct trust_set_doc {
 };
 struct principal_doc {
     const char *kind, *name, *tenant, *title;
-    struct json_strings roles;
+    struct json_strings roles, groups;
     bool all_tenants, disabled;
     const char *certificate_fingerprint; /* hex SHA-256 */
     const char *owner_of;

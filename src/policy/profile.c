@@ -177,11 +177,21 @@ bool profile_allows_reason(const struct profile *p, enum crl_reason reason)
     return false;
 }
 
-bool profile_may_approve(const struct profile *p, const char *roles)
+int64_t profile_approval_deadline(const struct profile *p)
+{
+    return p->doc.approval.deadline;
+}
+
+bool profile_may_approve(const struct profile *p, const char *roles, const char *const *groups,
+                         size_t n_groups)
 {
     for (size_t i = 0; i < p->doc.approval.roles.n; i++)
         if (role_listed(roles, p->doc.approval.roles.v[i]))
             return true;
+    for (size_t i = 0; i < p->doc.approval.groups.n; i++)
+        for (size_t k = 0; k < n_groups; k++)
+            if (strcmp(p->doc.approval.groups.v[i], groups[k]) == 0)
+                return true;
     return false;
 }
 

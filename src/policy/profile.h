@@ -55,9 +55,11 @@ uint64_t profile_quota_per_subject(const struct profile *p);
 
 bool profile_allows_reason(const struct profile *p,
                            enum crl_reason reason); /* may an owner revoke with it? */
-bool profile_may_approve(const struct profile *p,
-                         const char *roles);             /* comma-separated roles of who wants to approve */
-unsigned profile_lint_families(const struct profile *p); /* bit set of enum lint_family */
+/* `roles`: comma-separated, of who wants to approve; `groups`: those it belongs to. */
+bool profile_may_approve(const struct profile *p, const char *roles, const char *const *groups,
+                         size_t n_groups);
+int64_t profile_approval_deadline(const struct profile *p); /* seconds that a request waits */
+unsigned profile_lint_families(const struct profile *p);    /* bit set of enum lint_family */
 bool profile_lint_fails(const struct profile *p); /* a failed lint stops the issue; else it only warns */
 
 /* Is `role` one of the comma-separated `roles` (NULL: none)? */

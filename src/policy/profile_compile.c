@@ -530,8 +530,9 @@ static tm_err heading_check(const struct profile *p, struct diag *diag)
         return BAD(diag, "/authority", "must be an authority's name");
     if ((d->callers >> CALLER_PRINCIPAL & 1) && d->roles.n == 0)
         return BAD(diag, "/roles", "must not be empty where principals may call");
-    if (d->approval.required && d->approval.roles.n == 0)
-        return BAD(diag, "/approval/roles", "must not be empty where approval is required");
+    if (d->approval.required && d->approval.roles.n == 0 && d->approval.groups.n == 0)
+        return BAD(diag, "/approval/roles",
+                   "must not be empty where approval is required and no groups are named");
     if (d->device.states >> DEVICE_RETIRED & 1)
         return BAD(diag, "/device/states", "a retired device gets no certificates");
     if (d->key.reuse == REUSE_NEVER && d->renewal.rekey == REKEY_FORBIDDEN)

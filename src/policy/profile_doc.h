@@ -145,7 +145,8 @@ struct profile_doc {
 
     struct {
         bool required;
-        struct json_strings roles;
+        struct json_strings roles, groups;
+        int64_t deadline;
     } approval;
 
     struct {

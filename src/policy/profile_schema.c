@@ -279,6 +279,11 @@ static const struct json_field approval_schema[] = {
     SUB(approval, "required", required, JSON_K_BOOL, "a second person approves each request", .def = "false"),
     SUB(approval, "roles", roles, JSON_K_STRINGS, "roles that may approve", .def = "admin,operator",
         .max = 16),
+    SUB(approval, "groups", groups, JSON_K_STRINGS,
+        "groups of principals that may approve whatever their roles; with an empty list of roles, they alone",
+        .max = 16),
+    SUB(approval, "deadline", deadline, JSON_K_DURATION, "how long a request waits at most", .def = "30d",
+        .min = 60, .max = 365 * 86400LL),
     END,
 };
 

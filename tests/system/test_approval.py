@@ -101,6 +101,87 @@ def test_approve__only_by_whom_the_profile_names(house, openssl, four_eyes):
     house.cli("request", "approve", number)
 
 
+@pytest.fixture
+def self_service(house):
+    """A profile that owners ask for and a group decides, within an hour; tokens of those who take part."""
+    profile = {"kind": "Profile", "name": "approval-self", "authority": "issuing-ca", "lifetime": {"default": "30d"},
+               "callers": ["principal"], "roles": ["owner", "operator"], "subject": {"allow": [{"attr": "CN"}]}, "san": {"allow": {"dns": {"suffixes": ["self.example.org"]}}, "min": 1},
+               "usage": {"key-usage": ["digitalSignature"], "eku": ["serverAuth"]},
+               "approval": {"required": True, "roles": [], "groups": ["approval-plant"], "deadline": "1h"}}
+    reply = house.api("PUT", "/resources/profiles/approval-self", profile)
+    assert reply.status in (200, 201), reply
+    rest = house.cli_json("get", "endpoints", "rest")
+    endpoint = {k: v for k, v in rest.items() if k not in ("version", "metadata")}
+    assert house.api("PUT", "/resources/endpoints/rest", {**endpoint, "profiles": [*rest["profiles"], "approval-self"]}).status == 200
+    people = {}
+    for name, more in (("owner", {"roles": ["owner"], "owner-of": "approval-team"}), ("stranger", {"roles": ["owner"], "owner-of": "else"}),
+                       ("head", {"roles": ["owner"], "owner-of": "x", "groups": ["approval-plant"]}), ("operator", {"roles": ["operator"]}),
+                       ("auditor", {"roles": ["auditor"]})):
+        document = {"kind": "Principal", "name": "approval-" + name, **more}
+        assert house.api("PUT", "/resources/principals/approval-" + name, document).status in (200, 201)
+        people[name] = house.api("POST", "/tokens", {"type": "api", "principal": "approval-" + name, "ttl": "1h"}).json["token"]
+    assert house.api("PUT", "/devices/APPROVAL-1", {"owner": "approval-team"}).status in (200, 201)
+    yield people
+    assert house.api("PUT", "/resources/endpoints/rest", endpoint).status == 200
+    house.api("DELETE", "/resources/profiles/approval-self")
+
+
+def test_self_service__owner_asks_group_approves_owner_fetches(house, openssl, self_service):
+    who = self_service
+    with open(openssl.csr("self", "/CN=one.self.example.org", "DNS:one.self.example.org"), encoding="ascii") as f:
+        wanted = {"csr": f.read(), "profile": "approval-self", "device": "APPROVAL-1"}
+    asked = house.api("POST", "/enroll", wanted, token=who["owner"])
+    assert asked.status == 202, asked
+    path = "/requests/" + asked.json["request"]
+    shown = house.api("GET", path, token=who["owner"]).json
+    assert shown["mine"] and not shown["may_decide"] and shown["status"] == "pending" and shown["asked_by"] == "approval-owner"
+    begin, end = (time.mktime(time.strptime(shown[k], "%Y-%m-%dT%H:%M:%SZ")) for k in ("created_at", "expires_at"))
+    assert end - begin == 3600, "the profile's deadline"
+    # Who may see it, and in whose queue it stands.
+    ids = lambda query, name: [r["id"] for r in house.api("GET", "/requests?" + query, token=who[name]).json["items"]]  # noqa: E731
+    assert ids("mine=1", "owner") == ids("to_decide=1", "head") == [shown["id"]]
+    assert ids("", "stranger") == [] == ids("to_decide=1", "operator")
+    assert shown["id"] in ids("status=pending", "auditor")
+    assert house.api("GET", path, token=who["stranger"]).status == 404
+    # They talk about it; strangers don't, and auditors read.
+    assert house.api("POST", path + "/comments", {"comment": "which pump?"}, token=who["head"]).status == 200
+    talk = house.api("POST", path + "/comments", {"comment": "the <b>red</b> one"}, token=who["owner"]).json["comments"]
+    assert [(c["by"], c["text"]) for c in talk] == [("approval-head", "which pump?"), ("approval-owner", "the <b>red</b> one")]
+    for name, status in (("stranger", 404), ("auditor", 403)):
+        assert house.api("POST", path + "/comments", {"comment": "x"}, token=who[name]).status == status
+    assert house.api("POST", path + "/comments", {"comment": ""}, token=who["head"]).status == 422
+    # Only the group's word counts, and nobody's own.
+    for name, status in (("operator", 403), ("owner", 403), ("auditor", 403), ("stranger", 404)):
+        assert house.api("POST", path + "/approve", {}, token=who[name]).status == status, name
+    pem = {"Accept": "application/pem-certificate-chain"}
+    assert house.api("GET", path, token=who["owner"], headers=pem).status == 409
+    done = house.api("POST", path + "/approve", {"comment": "go"}, token=who["head"])
+    assert done.status == 200 and done.json["status"] == "done", done
+    assert done.json["comments"][-1] == {**done.json["comments"][-1], "by": "approval-head", "text": "go", "decision": "approved"}
+    fetched = house.api("GET", path, token=who["owner"])
+    assert fetched.json["certificate"].startswith("-----BEGIN CERTIFICATE-----") and fetched.json["serial"]
+    chain = house.api("GET", path, token=who["owner"], headers=pem)
+    assert chain.headers["Content-Type"] == "application/pem-certificate-chain"
+    assert chain.body.decode() == fetched.json["certificate"] + fetched.json["chain"] and chain.body.count(b"BEGIN") == 3
+    assert ids("to_decide=1", "head") == []
+    said = house.api("GET", f"/register/events?subject=request/{shown['id']}").json["items"]
+    assert [e["type"] for e in said] == ["enrollment.commented", "enrollment.commented", "enrollment.approved"]
+
+
+def test_self_service__rejected_with_a_reason(house, openssl, self_service):
+    who = self_service
+    with open(openssl.csr("no", "/CN=two.self.example.org", "DNS:two.self.example.org"), encoding="ascii") as f:
+        wanted = {"csr": f.read(), "profile": "approval-self", "device": "APPROVAL-1"}
+    path = "/requests/" + house.api("POST", "/enroll", wanted, token=who["owner"]).json["request"]
+    house.cli("request", "comment", path.split("/")[-1], "not before Monday")
+    assert house.api("POST", path + "/reject", {"comment": "not this year"}, token=who["head"]).status == 200
+    shown = house.api("GET", path, token=who["owner"]).json
+    assert shown["status"] == "rejected" and [c["text"] for c in shown["comments"]] == ["not before Monday", "not this year"]
+    assert "certificate" not in shown
+    listed = house.cli_json("request", "list", "--status", "rejected")
+    assert shown["id"] in [r["id"] for r in listed]
+
+
 def test_unknown_request(house):
     assert house.cli("request", "approve", "nothing-of-this-name", ok=False).stderr
     assert house.api("POST", "/requests/nothing-of-this-name/reject", {}).status == 404

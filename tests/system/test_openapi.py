@@ -163,7 +163,7 @@ VERBS = {
     "user list": ["listUsers"], "user show": ["getUser"], "user credentials": ["getUser"], "user invite": ["inviteUser"], "user withdraw": ["withdrawInvite"],
     "user disable": ["setUserState"], "user enable": ["setUserState"], "user sessions": ["listSessions", "endUsersSessions"],
     "user remove-credential": ["removeUsersPasskey", "removeUsersPassword"],
-    "request list": ["listRequests"], "request show": ["getRequest"], "request approve": ["approveRequest"],
+    "request list": ["listRequests"], "request show": ["getRequest"], "request comment": ["commentRequest"], "request approve": ["approveRequest"],
     "request reject": ["rejectRequest"],
     "device register": ["putDevice"], "device import": ["importDevices"], "device list": ["listDevices"], "device show": ["getDevice"], "device gaps": ["listGaps"],
     "device state": ["stepDevice"], "device retire": ["stepDevice"],

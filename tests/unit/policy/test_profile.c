@@ -159,9 +159,9 @@ static void test_profile_accessors__idevid_never(void **state)
     assert_int_equal(profile_quota_window(b.p), 0);
     assert_true(profile_allows_reason(b.p, CRL_KEY_COMPROMISE));
     assert_false(profile_allows_reason(b.p, CRL_REMOVE_FROM_CRL));
-    assert_true(profile_may_approve(b.p, "auditor, operator"));
-    assert_false(profile_may_approve(b.p, "operators"));
-    assert_false(profile_may_approve(b.p, NULL));
+    assert_true(profile_may_approve(b.p, "auditor, operator", NULL, 0));
+    assert_false(profile_may_approve(b.p, "operators", NULL, 0));
+    assert_false(profile_may_approve(b.p, NULL, NULL, 0));
     assert_true(profile_source(b.p).n > 100);
     bench_close(&b);
 }
