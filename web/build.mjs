@@ -20,7 +20,7 @@ const result = await build({
   write: false,
   metafile: true,
   format: "esm",
-  target: ["es2022", "chrome115", "firefox115", "safari16.5"],
+  target: ["es2022", "chrome123", "firefox120", "safari17.5"],
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",

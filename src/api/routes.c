@@ -40,6 +40,8 @@ const struct api_route *const api_routes[] = {
     live_api_routes,
     view_api_routes,
     note_api_routes,
+    choice_api_routes,
+    posture_api_routes,
     NULL,
 };
 
@@ -77,6 +79,8 @@ const struct api_schema *const api_schemas[] = {
     finding_api_schemas,
     alert_api_schemas,
     note_api_schemas,
+    posture_api_schemas,
+    choice_api_schemas,
     NULL,
 };
 /* clang-format on */

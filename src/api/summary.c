@@ -6,6 +6,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "policy/enrollment.h"
+#include "register/register.h"
+#include "status/reach.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,7 +173,10 @@ static tm_err put_recent(struct api_call *c, uint64_t size, struct diag *diag)
 struct activity {
     int64_t from, step;
     size_t n;
-    uint64_t issued[BUCKETS_MAX], revoked[BUCKETS_MAX], refused[BUCKETS_MAX];
+    uint64_t issued[BUCKETS_MAX], revoked[BUCKETS_MAX], refused[BUCKETS_MAX], renewed[BUCKETS_MAX];
+    struct {
+        uint64_t issued, renewed, denied;
+    } doors[DOOR_COUNT];
 };
 
 static bool shape_of(struct activity *ret, int64_t days, int64_t now)
@@ -218,6 +224,48 @@ static uint64_t refusals(const struct event_row *v)
     return n > 0 ? (uint64_t)n : 1;
 }
 
+/* Which door an event came through; DOOR_COUNT: it doesn't say. */
+static size_t door_of(const struct event_row *v)
+{
+    struct slice s;
+    if (!register_event_find(&s, v->body, "door") || s.n < 2)
+        return DOOR_COUNT;
+    size_t i = 0;
+    while (i < DOOR_COUNT && !slice_eq(slice_sub(s, 1, s.n - 2), slice_str(door_names[i])))
+        i++;
+    return i;
+}
+
+static bool is_renewal(const struct event_row *v)
+{
+    struct slice s;
+    return register_event_find(&s, v->body, "renewal") && slice_eq(s, SLICE_LIT("true"));
+}
+
+static void count_door(struct activity *a, const struct event_row *v, bool denied, bool renewal)
+{
+    size_t door = door_of(v);
+    if (door == DOOR_COUNT)
+        return;
+    a->doors[door].denied += denied;
+    a->doors[door].issued += !denied;
+    a->doors[door].renewed += renewal;
+}
+
+static void count_issued(struct activity *a, size_t i, const struct event_row *v)
+{
+    bool renewal = is_renewal(v);
+    a->issued[i]++;
+    a->renewed[i] += renewal;
+    count_door(a, v, false, renewal);
+}
+
+static void count_denied(struct activity *a, size_t i, const struct event_row *v)
+{
+    a->refused[i]++;
+    count_door(a, v, true, false);
+}
+
 static void count_event(struct activity *a, const struct event_row *v)
 {
     int64_t at = v->time / 1000 - a->from;
@@ -225,11 +273,11 @@ static void count_event(struct activity *a, const struct event_row *v)
     if (i >= a->n)
         return;
     if (strcmp(v->type, "certificate.issued") == 0)
-        a->issued[i]++;
+        count_issued(a, i, v);
     else if (strcmp(v->type, "certificate.revoked") == 0)
         a->revoked[i]++;
     else if (strcmp(v->type, "enrollment.denied") == 0)
-        a->refused[i]++;
+        count_denied(a, i, v);
     else if (strcmp(v->type, "enrollment.refused") == 0)
         a->refused[i] += refusals(v);
 }
@@ -263,6 +311,21 @@ static void put_counts(struct buf *out, const char *key, const uint64_t *v, size
     buf_puts(out, "]");
 }
 
+static void put_doors(struct buf *out, const struct activity *a)
+{
+    buf_puts(out, ",\"doors\":[");
+    for (size_t i = 0, n = 0; i < DOOR_COUNT; i++) {
+        if (a->doors[i].issued + a->doors[i].denied == 0)
+            continue;
+        buf_printf(out, "%s{\"door\":\"%s\"", n++ ? "," : "", door_names[i]);
+        api_put_int(out, "issued", (int64_t)a->doors[i].issued);
+        api_put_int(out, "renewed", (int64_t)a->doors[i].renewed);
+        api_put_int(out, "denied", (int64_t)a->doors[i].denied);
+        buf_putc(out, '}');
+    }
+    buf_puts(out, "]");
+}
+
 static tm_err put_activity(struct api_call *c, uint64_t size, int64_t days, int64_t now, struct diag *diag)
 {
     struct activity a = {0};
@@ -279,8 +342,28 @@ static tm_err put_activity(struct api_call *c, uint64_t size, int64_t days, int6
     put_counts(&c->out, "issued", a.issued, a.n);
     put_counts(&c->out, "revoked", a.revoked, a.n);
     put_counts(&c->out, "refused", a.refused, a.n);
+    put_counts(&c->out, "renewed", a.renewed, a.n);
     buf_puts(&c->out, "}");
+    put_doors(&c->out, &a);
     return TM_OK;
+}
+
+/* From a revocation until what is published says so, the last few times. */
+static void put_latency(struct api_call *c)
+{
+    struct reach_latency took[REACH_MODELS];
+    reach_latency(took, c->house, c->tenant->id);
+    buf_puts(&c->out, ",\"latency\":[");
+    for (int m = 0, n = 0; m < REACH_MODELS; m++) {
+        if (took[m].n == 0)
+            continue;
+        buf_printf(&c->out, "%s{\"model\":\"%s\"", n++ ? "," : "", reach_model_names[m]);
+        api_put_int(&c->out, "count", (int64_t)took[m].n);
+        api_put_int(&c->out, "median_ms", took[m].median_ms);
+        api_put_int(&c->out, "worst_ms", took[m].worst_ms);
+        buf_putc(&c->out, '}');
+    }
+    buf_puts(&c->out, "]");
 }
 
 static tm_err summary(struct api_call *c, struct diag *diag)
@@ -294,6 +377,7 @@ static tm_err summary(struct api_call *c, struct diag *diag)
     TM_TRY(put_expiring(c, now, diag));
     TM_TRY(put_recent(c, size, diag));
     TM_TRY(put_activity(c, size, days, now, diag));
+    put_latency(c);
     buf_puts(&c->out, "}\n");
     return TM_OK;
 }
@@ -319,6 +403,9 @@ static const struct api_field summary_fields[] = {
     {"expiring", "SummaryExpiring", NULL, NULL},
     {"recent", "[]RecentEvent", "newest first", NULL},
     {"activity", "SummaryActivity", NULL, NULL},
+    {"doors", "[]SummaryDoor", "of the same span", NULL},
+    {"latency", "[]SummaryLatency",
+     "from a revocation until what is published says so, by model, since the server started", NULL},
     {0},
 };
 static const struct api_field count_fields[] = {
@@ -348,6 +435,21 @@ static const struct api_field activity_fields[] = {
     {"issued", "[]integer", NULL, NULL},
     {"revoked", "[]integer", NULL, NULL},
     {"refused", "[]integer", NULL, NULL},
+    {"renewed", "[]integer", "of those issued", NULL},
+    {0},
+};
+static const struct api_field door_fields[] = {
+    {"door", "string", NULL, "acme"},
+    {"issued", "integer", NULL, "40"},
+    {"renewed", "integer", "of those issued", "31"},
+    {"denied", "integer", NULL, "2"},
+    {0},
+};
+static const struct api_field latency_fields[] = {
+    {"model", "crl|shard|delta|ocsp|filter|expiry", NULL, "crl"},
+    {"count", "integer", "the last so many", "16"},
+    {"median_ms", "integer", NULL, "40"},
+    {"worst_ms", "integer", NULL, "210"},
     {0},
 };
 const struct api_schema summary_api_schemas[] = {
@@ -358,6 +460,8 @@ const struct api_schema summary_api_schemas[] = {
     {"SummaryExpiring", NULL, expiring_fields, NULL, NULL},
     {"RecentEvent", NULL, recent_fields, NULL, NULL},
     {"SummaryActivity", NULL, activity_fields, NULL, NULL},
+    {"SummaryDoor", NULL, door_fields, NULL, NULL},
+    {"SummaryLatency", NULL, latency_fields, NULL, NULL},
     {0},
 };
 static const struct api_field summary_query[] = {

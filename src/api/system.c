@@ -87,6 +87,8 @@ static tm_err status(struct api_call *c, struct diag *diag)
     api_put_text(&c->out, "principal", c->principal);
     api_put_text(&c->out, "roles", api_roles_text(c->arena, c->roles));
     api_put_time(&c->out, "started_at", h->started_at);
+    api_put_text(&c->out, "public_base", h->public_base);
+    buf_printf(&c->out, ",\"ports\":{\"enrollment\":%d,\"plain\":%d}", h->ports.enrollment, h->ports.plain);
     api_put_bool(&c->out, "signer", h->signer && signer_alive(h->signer));
     api_put_bool(&c->out, "read_only", only_reads);
     if (only_reads)
@@ -137,6 +139,8 @@ static const struct api_field status_fields[] = {
     {"principal", "string", "who asks", "admin"},
     {"roles", "string", "of the caller in this tenant", "admin"},
     {"started_at", "time?", NULL, NULL},
+    {"public_base", "string", "what addresses in certificates begin with", "http://pki.example.org"},
+    {"ports", "Ports", "where a running server listens; 0: not", NULL},
     {"signer", "boolean", "the signer's process is there", "true"},
     {"read_only", "boolean", "nothing is issued", "false"},
     {"read_only_reason?", "string", NULL, NULL},
@@ -144,6 +148,11 @@ static const struct api_field status_fields[] = {
     {"register", "RegisterStatus", NULL, NULL},
     {"authorities", "[]AuthorityStatus", NULL, NULL},
     {"jobs", "[]Job", NULL, NULL},
+    {0},
+};
+static const struct api_field ports_fields[] = {
+    {"enrollment", "integer", "over TLS", "8443"},
+    {"plain", "integer", "plain HTTP", "8080"},
     {0},
 };
 static const struct api_field counts_fields[] = {
@@ -184,6 +193,7 @@ static const struct api_field job_fields[] = {
 const struct api_schema system_api_schemas[] = {
     {"Status", "how the house is", status_fields, NULL, NULL},
     {"Counts", NULL, counts_fields, NULL, NULL},
+    {"Ports", NULL, ports_fields, NULL, NULL},
     {"RegisterStatus", NULL, register_status_fields, NULL, NULL},
     {"AuthorityStatus", NULL, authority_status_fields, NULL, NULL},
     {"CrlStatus", NULL, crl_status_fields, NULL, NULL},

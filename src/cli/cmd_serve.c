@@ -289,6 +289,13 @@ static tm_err start_server(struct serving *s, struct diag *diag)
     TM_TRY(http_server_start(&s->server, &hc, diag));
     running = s->server;
     running_serving = s;
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        int port = http_server_port(s->server, i);
+        if (s->listeners[i].kind == HTTP_LISTENER_PUBLIC_TLS)
+            s->house->ports.enrollment = port;
+        else if (s->listeners[i].kind == HTTP_LISTENER_PLAIN)
+            s->house->ports.plain = port;
+    }
     admin_watch(s->server);
     tls_server_on_renewal(reload_tls, NULL);
     return TM_OK;

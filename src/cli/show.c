@@ -60,11 +60,26 @@ static const char *cell(struct cli *c, const json_t *v)
     return s ? s : "";
 }
 
-/* Control characters in names would reach the terminal. */
-static void put_plain(const char *s)
+/* How many octets of UTF-8 here are a control of the second set (U+0080 to U+009F), or turn the direction of what follows (U+200E, U+200F,
+ * U+202A to U+202E, U+2066 to U+2069); 0: it is none of these. */
+static size_t disguise(const unsigned char *s)
 {
-    for (; *s; s++)
-        putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+        return 2;
+    if (s[0] != 0xe2)
+        return 0;
+    bool turns = (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae))) ||
+                 (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+    return turns ? 3 : 0;
+}
+
+void show_plain(const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+        size_t n = disguise(s);
+        putchar(n || *s < 0x20 || *s == 0x7f ? '?' : *s);
+        s += n ? n - 1 : 0;
+    }
 }
 
 /* A list that is shown as a table of its own. */
@@ -108,7 +123,7 @@ static void put_object(struct cli *c, const json_t *v, const char *prefix, size_
             printf("\n%s", text);
             continue;
         }
-        put_plain(text);
+        show_plain(text);
         putchar('\n');
     }
 }

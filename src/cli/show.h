@@ -18,5 +18,7 @@ int show_items(struct cli *c, const json_t *items, const struct show_column *col
  * that takes "next". */
 int show_list(struct cli *c, const char *path, const char *after, const struct show_column *columns,
               size_t max);
+/* Text from elsewhere on standard output: control characters, and those that turn the direction of a terminal's text, as question marks. */
+void show_plain(const char *text);
 /* `s` with all but unreserved characters as %XX, for paths and queries (RFC 3986 2.3). In the arena. */
 const char *show_escape(struct cli *c, const char *s);

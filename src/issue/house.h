@@ -110,6 +110,9 @@ struct house {
     void (*on_lost)(void *arg, const char *why); /* house_config's; NULL once called */
     void *on_lost_arg;
     int64_t started_at;
+    struct {
+        int enrollment, plain;
+    } ports; /* where it listens, for those who have to be told; 0: not */
 };
 
 tm_err house_open(struct house **ret, const struct house_config *c, struct diag *diag);

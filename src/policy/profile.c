@@ -177,6 +177,16 @@ bool profile_allows_reason(const struct profile *p, enum crl_reason reason)
     return false;
 }
 
+bool profile_takes_principal(const struct profile *p, const char *roles)
+{
+    if (!(p->doc.callers >> CALLER_PRINCIPAL & 1))
+        return false;
+    for (size_t i = 0; i < p->doc.roles.n; i++)
+        if (role_listed(roles, p->doc.roles.v[i]))
+            return true;
+    return false;
+}
+
 int64_t profile_approval_deadline(const struct profile *p)
 {
     return p->doc.approval.deadline;

@@ -42,6 +42,9 @@ bool profile_own_crl(struct profile_crl *ret, const struct profile *p);
 bool profile_needs_caa(const struct profile *p);     /* must e.caa be looked up? */
 bool profile_honours_times(const struct profile *p); /* do times in a request count? */
 bool profile_needs_device(const struct profile *p);
+bool profile_takes_principal(
+    const struct profile *p,
+    const char *roles); /* may somebody with one of these roles ask for one over the API? */
 bool profile_allows_door(const struct profile *p, int door);
 struct general_name;
 /* May a certificate of this profile have such a name at all (DNS, IP, URI, email)? TM_EDENIED or TM_EINVAL with the rule and a clause

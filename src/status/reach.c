@@ -59,6 +59,7 @@ struct said {
     enum reach_model model;
     char authority[NAME_MAX_LEN];
     int64_t ms[SAID_TIMES];
+    int64_t took[SAID_TIMES];
     size_t n;
 };
 
@@ -109,8 +110,10 @@ static void note_said(struct reach *r, const struct waiting *w, int64_t now)
         *s = (struct said){.tenant = w->tenant, .model = w->model};
         memcpy(s->authority, w->authority, sizeof s->authority);
     }
-    if (s)
+    if (s) {
+        s->took[s->n % SAID_TIMES] = now > w->first_ms ? now - w->first_ms : 0;
         s->ms[s->n++ % SAID_TIMES] = now;
+    }
 }
 
 static void drop(struct reach *r, size_t i)
@@ -441,6 +444,35 @@ bool reach_done(struct house *h, tenant_id tenant, const char *authority, enum r
     }
     pthread_mutex_unlock(&r->lock);
     return !waits;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+void reach_latency(struct reach_latency ret[REACH_MODELS], struct house *h, tenant_id tenant)
+{
+    enum { TAKEN_MAX = 1024 };
+    int64_t *v = malloc(TAKEN_MAX * sizeof *v);
+    struct reach *r = h->reach;
+    memset(ret, 0, REACH_MODELS * sizeof *ret);
+    for (int m = 0; r && v && m < REACH_MODELS; m++) {
+        size_t n = 0;
+        pthread_mutex_lock(&r->lock);
+        for (size_t i = 0; i < r->n_said; i++)
+            for (size_t k = 0; r->said[i].tenant == tenant && (int)r->said[i].model == m &&
+                               k < r->said[i].n && k < SAID_TIMES && n < TAKEN_MAX;
+                 k++)
+                v[n++] = r->said[i].took[k];
+        pthread_mutex_unlock(&r->lock);
+        if (n == 0)
+            continue;
+        qsort(v, n, sizeof *v, by_size);
+        ret[m] = (struct reach_latency){.n = n, .median_ms = v[n / 2], .worst_ms = v[n - 1]};
+    }
+    free(v);
 }
 
 tm_err reach_open(struct house *h)

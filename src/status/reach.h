@@ -48,6 +48,13 @@ enum reach_asked reach_ask(struct house *h);
 /* Is everything said in this model that the authority's revocations until `upto_ms` were? Then *ret_ms is when (unix ms). */
 bool reach_done(struct house *h, tenant_id tenant, const char *authority, enum reach_model model,
                 int64_t upto_ms, int64_t *ret_ms);
+/* How long the last few revocations of each authority took in each model, in this process. */
+struct reach_latency {
+    uint64_t n; /* 0: none */
+    int64_t median_ms, worst_ms;
+};
+void reach_latency(struct reach_latency ret[REACH_MODELS], struct house *h, tenant_id tenant);
+
 /* A revocation of an earlier process of which it is not known whether it is said. */
 void reach_again(struct house *h, tenant_id tenant, const struct cert_row *row, unsigned models,
                  int64_t at_ms);

@@ -10,7 +10,9 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
@@ -28,10 +30,11 @@ except ImportError:
     webdriver = None
 
 WAIT = 20
-WIDE, PHONE = (1280, 860), (390, 844)
-PAGES = ["", "certificates", "devices", "requests", "issue", "tokens", "profiles", "profiles/server-internal-1y",
-         "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices", "authorities", "authorities/issuing-ca",
-         "authorities/root?tab=text", "trust-sets", "register", "register/3", "principals", "tenants", "no-such-page"]
+WIDE, PHONE, WALL = (1280, 860), (360, 780), (2560, 1440)
+PAGES = ["", "health", "certificates", "devices", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
+         "profiles/server-internal-1y?tab=edit", "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices",
+         "endpoints/devices?tab=clients", "authorities", "authorities/issuing-ca", "authorities/root?tab=text", "trust-sets", "register", "register/3",
+         "principals", "tenants", "settings", "no-such-page"]
 
 
 def get(house, path, headers=None):
@@ -164,6 +167,11 @@ class Browser:
     def field(self, label):
         e = self.find("label", label)
         return self.driver.find_element(By.ID, e.get_attribute("for"))
+
+    def fill(self, e, text):
+        """A whole text at once, as pasting brings it."""
+        self.driver.execute_script("arguments[0].focus(); arguments[0].select()", e)
+        self.driver.execute_script("document.execCommand('insertText', false, arguments[0])", text)
 
     def text(self):
         return self.driver.find_element(By.TAG_NAME, "body").text
@@ -304,8 +312,9 @@ def test_request__approved_by_another(browser, house, openssl):
     browser.find("h1", "Overview")
     browser.go("requests/" + request)
     browser.find("h1", "Console release")
-    browser.click("button", "Approve")
-    browser.says("whoever asked for it can't approve it")
+    browser.says("It waits for somebody else's word")
+    assert not [b for b in browser.driver.find_elements(By.TAG_NAME, "button") if b.text == "Approve"]
+    assert house.api("POST", f"/requests/{request}/approve", {}).status == 403
     approver = {"kind": "Principal", "name": "console-approver", "roles": ["admin"]}
     assert house.api("PUT", "/resources/principals/console-approver", approver).status == 201
     browser.sign_in(house.api("POST", "/tokens", {"type": "api", "principal": "console-approver"}).json["token"])
@@ -414,6 +423,189 @@ def test_tenant__chosen(browser, house):
         browser.says(text)
 
 
+def test_live__what_happens_is_seen(browser, house):
+    browser.sign_in()
+    browser.find(".live-live", "Live")
+    browser.go("devices?q=LIVE-SEEN")
+    browser.says("No such device")
+    assert house.api("PUT", "/devices/LIVE-SEEN", {"model": "Pump"}).status == 201
+    browser.find("td a", "LIVE-SEEN")
+    browser.go("devices/LIVE-SEEN")
+    browser.find("h1", "LIVE-SEEN")
+    assert house.api("PUT", "/devices/LIVE-SEEN", {"model": "Valve", "place": "Hall 3"}).status == 200
+    browser.says("Hall 3")
+
+
+class Wire:
+    """A port that leads to another until it is cut, and again after it is mended."""
+
+    def __init__(self, port):
+        self.target = ("127.0.0.1", port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open, self.whole = [], True
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            if not self.whole:
+                near.close()
+                continue
+            far = socket.create_connection(self.target)
+            self.open += [near, far]
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.carry, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def carry(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            b.close()
+
+    def cut(self):
+        self.whole = False
+        for s in self.open:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.open = []
+
+
+def test_live__a_lost_stream_is_taken_up_again(browser, house):
+    wire = Wire(house.ports["console"])
+    browser.url = f"https://127.0.0.1:{wire.port}/"
+    browser.sign_in()
+    browser.find(".live-live", "Live")
+    browser.go("devices?q=LIVE-AGAIN")
+    browser.says("No such device")
+    wire.cut()
+    browser.find(".live-lost", "Reconnecting")
+    assert house.api("PUT", "/devices/LIVE-AGAIN-CONSOLE", {}).status == 201
+    wire.whole = True
+    browser.find(".live-live", "Live")
+    browser.find("td a", "LIVE-AGAIN-CONSOLE")  # what happened meanwhile is told
+    wire.listener.close()
+
+
+def test_health__radar_says_what_the_api_does(browser, house):
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("health")
+    label = browser.find("svg.radar").get_attribute("aria-label")
+    axes = house.api("GET", "/posture").json["axes"]
+    assert [a["axis"] for a in axes] == ["enrollment", "lifetime", "revocation", "keys", "incident"]
+    for axis in axes:
+        assert f"{axis['title']} {axis['score']}" in label
+        browser.says(axis["title"])
+        for check in axis["checks"]:
+            assert check["fact"] and check["score"] in range(101) or check["score"] is None
+            assert ("move" in check) == ("gain" in check)
+    browser.says("What would move it most")
+    assert "Incident readiness" in house.cli("status", "--posture").stdout
+
+
+def test_profile__edited_with_errors_shown(browser, house):
+    document = {"kind": "Profile", "name": "console-edited", "authority": "issuing-ca", "lifetime": {"default": "30d"},
+                "subject": {"allow": [{"attr": "CN"}]}, "usage": {"key-usage": ["digitalSignature"], "eku": ["serverAuth"]}}
+    assert house.api("PUT", "/resources/profiles/console-edited", document).status == 201
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("profiles/console-edited?tab=edit")
+    box = browser.find("textarea")
+    text = box.get_attribute("value")
+    for wrong, said in ((text.replace("30d", "soon"), "lifetime"), (text + "surprise: 1\n", "surprise"), (text + "x: [\n", "missing")):
+        browser.fill(box, wrong)
+        browser.says(said)
+        browser.find(".editor-side .notice.bad")
+        assert not browser.find("button", "Save as version 2").is_enabled()
+    browser.fill(box, text.replace("30d", "45d"))
+    browser.says("The house would take it")
+    browser.click("button", "Save as version 2")
+    browser.find("h1", "console-edited")
+    browser.says("45d")
+    assert house.api("GET", "/resources/profiles/console-edited").json["lifetime"]["default"] == "45d"
+
+
+def test_endpoint__says_what_to_type(browser, house):
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    for name, words in (("servers", "/.well-known/est/servers/simpleenroll"), ("acme", "certbot certonly"), ("scep", "pki --scep"), ("cmp", "openssl cmp")):
+        browser.go(f"endpoints/{name}?tab=clients")
+        browser.says(words)
+    browser.says(f":{house.ports['plain']}/.well-known/cmp/p/cmp")
+
+
+def test_self_service__asked_approved_and_delivered(browser, house, openssl, tmp_path):
+    """An owner asks with a key that the browser makes, somebody of the group approves, and the certificate comes by itself."""
+    profile = {"kind": "Profile", "name": "console-self", "authority": "issuing-ca", "lifetime": {"default": "30d"}, "callers": ["principal"],
+               "roles": ["owner"], "subject": {"allow": [{"attr": "CN"}]}, "san": {"allow": {"dns": {"suffixes": ["self.example.org"]}}, "min": 1},
+               "usage": {"key-usage": ["digitalSignature"], "eku": ["serverAuth"]},
+               "approval": {"required": True, "roles": [], "groups": ["console-plant"], "deadline": "2d"}}
+    assert house.api("PUT", "/resources/profiles/console-self", profile).status == 201
+    rest = house.api("GET", "/resources/endpoints/rest").json
+    rest.pop("metadata")
+    assert house.api("PUT", "/resources/endpoints/rest", {**rest, "profiles": [*rest["profiles"], "console-self"]}).status == 200
+    tokens = {}
+    for name, more in (("console-anna", {"roles": ["owner"], "owner-of": "console-plant-7"}), ("console-otto", {"roles": ["operator"], "groups": ["console-plant"]})):
+        assert house.api("PUT", "/resources/principals/" + name, {"kind": "Principal", "name": name, **more}).status == 201
+        tokens[name] = house.api("POST", "/tokens", {"type": "api", "principal": name}).json["token"]
+    assert house.api("PUT", "/devices/CONSOLE-PUMP", {"owner": "console-plant-7"}).status == 201
+    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    browser.sign_in(tokens["console-anna"])
+    browser.find("h1", "Devices")
+    browser.go("new-request")
+    browser.find("option", "console-self")
+    browser.field("Names").send_keys("pump.self.example.org")
+    browser.click("button", "Make the key")
+    browser.click("button", "Save the key")
+    browser.find("button", "Saved")
+    browser.click("button", "What would happen?")
+    browser.says("It would wait for approval")
+    browser.click("button", "Ask for it")
+    browser.says("It waits for somebody else's word")
+    mine = house.api("GET", "/requests?mine=1", token=tokens["console-anna"]).json["items"]
+    assert len(mine) == 1
+    request = "/requests/" + mine[0]["id"]
+    # Otto asks, on the API; Anna's page shows it and answers; then he approves.
+    assert house.api("POST", request + "/comments", {"comment": "<i>which</i> hall?"}, token=tokens["console-otto"]).status == 200
+    browser.says("<i>which</i> hall?")
+    browser.field("Say something").send_keys("hall 3")
+    browser.click("button", "Send")
+    browser.says("hall 3")
+    assert house.api("POST", request + "/approve", {"comment": "go"}, token=tokens["console-otto"]).status == 200
+    browser.says("Your certificate is there")
+    browser.click("button", "With chain")
+    made = WebDriverWait(browser.driver, WAIT).until(lambda _: [p for p in tmp_path.iterdir() if p.name.endswith("-chain.pem")])
+    key = openssl.text("pkey", "-in", str(tmp_path / "private.key.pem"), "-pubout")
+    assert openssl.text("x509", "-in", str(made[0]), "-noout", "-pubkey") == key
+    assert "pump.self.example.org" in openssl.text("x509", "-in", str(made[0]), "-noout", "-ext", "subjectAltName")
+    assert house.api("PUT", "/resources/endpoints/rest", rest).status == 200
+
+
+def test_theme__as_the_person_wants_it(browser):
+    browser.sign_in()
+    browser.find("h1", "Overview")
+    browser.go("settings")
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    light = browser.driver.execute_script(ground)
+    browser.click("button", "Dark")
+    dark = browser.driver.execute_script(ground)
+    assert light != dark
+    browser.driver.refresh()
+    browser.find("h1", "Settings")
+    assert browser.driver.execute_script(ground) == dark
+    browser.click("button", "As the system")
+    assert browser.driver.execute_script(ground) == light and browser.driver.execute_script("return localStorage.length") == 0
+
+
 # Names for everything that can be used, one h1, no id twice.
 UNNAMED = """
 const named = e => (e.getAttribute('aria-label') || e.textContent.trim() || e.title || [...(e.labels || [])].map(l => l.textContent).join('')).trim();
@@ -445,6 +637,26 @@ return [...bad];
 """
 
 
+AXE = os.path.join(ROOT, "web", "node_modules", "axe-core", "axe.min.js")
+# Contrast has a test of its own above, in both colours.
+AXE_RUN = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ['violations'], rules: {'color-contrast': {enabled: false}}}).then(
+  r => done(r.violations.filter(v => v.impact === 'serious' || v.impact === 'critical').map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))),
+  e => done(['axe: ' + e]));
+"""
+
+
+def serious_findings(browser):
+    """What axe-core holds against the page; nothing where it is not installed."""
+    if not os.path.exists(AXE):
+        return []
+    if not browser.driver.execute_script("return typeof axe === 'object'"):
+        with open(AXE, encoding="utf-8") as f:
+            browser.driver.execute_script(f.read())
+    return browser.driver.execute_async_script(AXE_RUN)
+
+
 def test_pages__fit_their_screens_and_name_their_parts(browser, house, openssl):
     serial = issue(house, openssl, "a-name-that-is-quite-long-for-a-phone.department.example.org")["serial"]
     assert house.api("PUT", "/devices/PAGES-1", {"model": "Pump"}).status == 201
@@ -455,6 +667,7 @@ def test_pages__fit_their_screens_and_name_their_parts(browser, house, openssl):
         browser.look(WIDE)
         browser.go(place)
         assert browser.driver.execute_script(UNNAMED) == [], place
+        assert serious_findings(browser) == [], place
         assert place == "no-such-page" or not browser.driver.find_elements(By.CSS_SELECTOR, "[role=alert]"), place
         for size, dark in ((WIDE, False), (PHONE, True)):
             browser.look(size, dark)

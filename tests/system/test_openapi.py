@@ -137,7 +137,7 @@ VERBS = {
     "trace record": ["startRecording", "readRecording", "stopRecording"],
     "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca anchors": CEREMONY, "ca ocsp": CEREMONY,
     "ca import": ["importAuthority"],
-    "status": ["getStatus"],
+    "status": ["getStatus", "getPosture"],
     "backup": ["backupStore"],
     "apply": ["putResource"], "get": ["listResources", "getResource", "resourceHistory"], "delete": ["deleteResource"],
     "profile list": ["listResources"], "profile show": ["getResource"], "profile test": ["enroll"],
@@ -186,6 +186,9 @@ VERBS = {
 WITHOUT_COMMAND = {"beginOidc", "finishOidc", "getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
                    "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace",
                    "getLogin", "approveLogin", "denyLogin"}
+WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace"}
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "listChoices", "getPlace"}
 
 
 def test_every_command_has_its_operations(program, document):

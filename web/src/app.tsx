@@ -1,8 +1,10 @@
 /* The frame: who is here, where one can go, and the page that is shown. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, currentSession, enterTenant, may, setSession, whenSignedOut, type Me } from "./lib/api";
+import { goLive } from "./lib/live";
 import { go, href, parsePlace, type Place } from "./lib/router";
 import { Icon, Mark } from "./ui/icons";
+import { LiveBadge } from "./ui/live";
 import { Loading, ProblemBox } from "./ui/parts";
 import { useLoad } from "./ui/hooks";
 import { SignIn } from "./pages/signin";
@@ -98,10 +100,10 @@ function Side({ me, place, open, onClose, onSignOut }: { me: Me; place: Place; o
         })}
       </nav>
       <div class="me">
-        <div>
+        <a href={href(["settings"])} onClick={onClose} aria-current={here === "settings" ? "page" : undefined} title="Settings">
           <strong>{me.principal}</strong>
           <span class="faint">{me.roles.join(", ") || "no role here"}</span>
-        </div>
+        </a>
         <button type="button" class="icon-button" onClick={onSignOut} aria-label="Sign out" title="Sign out">
           <Icon name="leave" />
         </button>
@@ -124,6 +126,8 @@ function House({ onSignOut }: { onSignOut: () => void }) {
     else main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);
   }, [where]);
+  const who = me.data && me.data.roles.length > 0 ? me.data : undefined;
+  useEffect(() => (who ? goLive(who.principal, who.tenant) : undefined), [who?.principal, who?.tenant]);
   useEffect(() => {
     if (!menu) return;
     const onKey = (e: KeyboardEvent) => e.key === "Escape" && setMenu(false);
@@ -161,6 +165,7 @@ function House({ onSignOut }: { onSignOut: () => void }) {
             <Icon name="menu" />
           </button>
           {may(me.data, "admin", "operator", "auditor") ? <SearchBox /> : <span class="gap" />}
+          <LiveBadge />
           <TenantChoice me={me.data} onChange={() => setTurn((t) => t + 1)} />
         </div>
         <main id="main" ref={main} tabIndex={-1} key={me.data.tenant + "/" + where}>

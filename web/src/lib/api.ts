@@ -55,6 +55,7 @@ export interface Ask {
   json?: unknown;
   body?: string;
   accept?: string;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -74,11 +75,11 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
-async function ask(path: string, { method = "GET", query = {}, json, body, accept, signal }: Ask, as: Session | null): Promise<Response> {
+async function ask(path: string, { method = "GET", query = {}, json, body, accept, headers: more, signal }: Ask, as: Session | null): Promise<Response> {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) if (value !== undefined && value !== "") search.set(key, String(value));
   const tenant = as && as.tenant !== "default" && as.tenant ? `/tenants/${encodeURIComponent(as.tenant)}` : "";
-  const headers: Record<string, string> = { Accept: accept ?? "application/json" };
+  const headers: Record<string, string> = { Accept: accept ?? "application/json", ...more };
   if (as) headers.Authorization = `Bearer ${as.token}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
@@ -113,6 +114,10 @@ export async function api<T>(path: string, how: Ask = {}): Promise<T> {
 export async function apiText(path: string, how: Ask = {}): Promise<string> {
   return (await ask(path, how, session)).text();
 }
+
+/** The stream of events, behind the one of this id ("": from now on). */
+export const openStream = (last: string, signal: AbortSignal): Promise<Response> =>
+  ask("/events/stream", { accept: "text/event-stream", headers: last ? { "Last-Event-ID": last } : {}, signal }, session);
 
 export interface Me {
   principal: string;

@@ -78,7 +78,9 @@ export interface Summary {
   pending: { count: number; more: boolean };
   expiring: { days: number; count: number; more: boolean; items: Certificate[] };
   recent: Event[];
-  activity: { step: number; from: number; whole: boolean; issued: number[]; revoked: number[]; refused: number[] };
+  activity: { step: number; from: number; whole: boolean; issued: number[]; revoked: number[]; refused: number[]; renewed: number[] };
+  doors: { door: string; issued: number; renewed: number; denied: number }[];
+  latency: { model: string; count: number; median_ms: number; worst_ms: number }[];
 }
 
 export interface AuthorityStatus {
@@ -103,6 +105,8 @@ export interface Status {
   version: string;
   tenant: string;
   started_at: string;
+  public_base: string;
+  ports: { enrollment: number; plain: number };
   signer: boolean;
   read_only: boolean;
   read_only_reason?: string;
@@ -112,13 +116,27 @@ export interface Status {
   jobs: Job[];
 }
 
+export interface Comment {
+  by: string;
+  at: string;
+  text: string;
+  decision?: "approved" | "rejected";
+}
+
 export interface Request {
   id: string;
   kind: string;
-  status: string;
+  status: "pending" | "done" | "rejected" | "expired";
   created_at: string;
   expires_at: string;
+  asked_by: string;
+  mine: boolean;
+  may_decide: boolean;
+  comments: Comment[];
   request: Record<string, unknown>;
+  serial?: string;
+  certificate?: string;
+  chain?: string;
 }
 
 export interface Resource {
@@ -159,4 +177,47 @@ export interface Crl {
   url: string;
   series?: { count: number; last: string; ends: string; missing: number };
   crl?: string;
+}
+
+export interface PostureCheck {
+  id: string;
+  title: string;
+  score: number | null;
+  weight: number;
+  fact: string;
+  move?: string;
+  gain?: number;
+}
+
+export interface PostureAxis {
+  axis: string;
+  title: string;
+  score: number | null;
+  checks: PostureCheck[];
+}
+
+export interface Posture {
+  at: string;
+  axes: PostureAxis[];
+}
+
+export interface Choice {
+  endpoint: string;
+  profile: string;
+  description: string;
+  approval: boolean;
+  deadline: string;
+  device: boolean;
+  lives: string;
+  key_algorithms: string[];
+  names: string[];
+}
+
+export interface EnrollAnswer {
+  status?: string;
+  serial?: string;
+  certificate?: string;
+  chain?: string;
+  request?: string;
+  decision?: Decision;
 }

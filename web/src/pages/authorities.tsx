@@ -3,7 +3,8 @@ import { api, apiText, may, save } from "../lib/api";
 import { count, day, isNever } from "../lib/format";
 import { href } from "../lib/router";
 import type { AuthorityStatus, Crl, Described, Page, Resource, Status } from "../lib/types";
-import { useAction, useLoad, useTitle } from "../ui/hooks";
+import { Hierarchy, shortEnd, type TreeNode } from "../ui/hierarchy";
+import { about, useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Copy, Empty, Facts, Head, Hex, Loading, Name, Panel, ProblemBox, Tabs, Time, Until, type Tone } from "../ui/parts";
 import { Document, History } from "./resources";
@@ -71,12 +72,19 @@ function Branch({ node }: { node: Node }) {
   );
 }
 
+/** The same for the picture. */
+function pictureOf({ status: a, resource, below }: Node): TreeNode {
+  const crl = crlState(a.crl, Date.now());
+  const kind = [a.root ? "root" : "issues", a.offline && "offline", a.disabled && "disabled", shortEnd(a.not_after)];
+  return { name: a.name, title: resource?.title ?? "", note: kind.filter(Boolean).join(" · "), tone: crl.tone, state: crl.text, ended: a.disabled, below: below.map(pictureOf) };
+}
+
 function AllAuthorities(_: PageProps) {
   useTitle("Authorities");
   const all = useLoad(async (signal) => {
     const [status, resources] = await Promise.all([api<Status>("/status", { signal }), api<Page<Resource>>("/resources/authorities", { signal })]);
     return treeOf(status, resources.items);
-  }, []);
+  }, [], 0, about("crl.", "authority.", "ceremony.", "resource."));
   return (
     <>
       <Head title="Authorities" lead="Who signs, and under whom.">
@@ -95,18 +103,21 @@ function AllAuthorities(_: PageProps) {
         </Empty>
       )}
       {all.data && all.data.length > 0 && (
+        <>
+        <Hierarchy tops={all.data.map(pictureOf)} />
         <ul class="tree">
           {all.data.map((n) => (
             <Branch key={n.status.name} node={n} />
           ))}
         </ul>
+        </>
       )}
     </>
   );
 }
 
 function CrlPanel({ name, mayPublish }: { name: string; mayPublish: boolean }) {
-  const crl = useLoad((signal) => api<Crl>(`/crls/${encodeURIComponent(name)}`, { signal }), [name]);
+  const crl = useLoad((signal) => api<Crl>(`/crls/${encodeURIComponent(name)}`, { signal }), [name], 0, about("crl."));
   const publish = useAction(async () => {
     await api(`/crls/${encodeURIComponent(name)}/publish`, { method: "POST" });
     crl.reload();

@@ -197,7 +197,7 @@ export function CertificatePage({ place, me }: PageProps) {
   const serial = place.path[1]!;
   const tab = place.query.tab ?? "summary";
   const [revoking, setRevoking] = useState(false);
-  const cert = useLoad((signal) => api<Certificate>(`/certificates/${encodeURIComponent(serial)}`, { signal }), [serial]);
+  const cert = useLoad((signal) => api<Certificate>(`/certificates/${encodeURIComponent(serial)}`, { signal }), [serial], 0, (e) => e.subject === `certificate/${serial}`);
   const name = cert.data ? commonName(cert.data.subject) || "no name" : "Certificate";
   useTitle(name);
   const back = { href: href(["certificates"]), text: "Certificates" };

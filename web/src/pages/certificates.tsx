@@ -5,7 +5,7 @@ import { commonName, shortHex } from "../lib/format";
 import { listParameters, monthCursor, parseSearch } from "../lib/query";
 import { href, replaceQuery } from "../lib/router";
 import type { Certificate, Page } from "../lib/types";
-import { useTitle } from "../ui/hooks";
+import { about, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Empty, Head, Name, Notice, Until } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
@@ -66,6 +66,7 @@ export function CertificatesPage({ place }: PageProps) {
       return api<Page<Certificate>>("/certificates", { query: { ...parameters, limit: PAGE, after: after ?? start }, signal });
     },
     [asked, status],
+    about("certificate."),
   );
   const set = (query: Record<string, string | undefined>) => replaceQuery(place, query);
   return (

@@ -54,7 +54,7 @@ export function DevicePage({ place, me }: PageProps) {
   useTitle(id);
   const [dialog, setDialog] = useState<"edit" | "step" | "retire">();
   const [said, setSaid] = useState("");
-  const device = useLoad((signal) => api<Device>(`/devices/${encodeURIComponent(id)}`, { signal }), [id]);
+  const device = useLoad((signal) => api<Device>(`/devices/${encodeURIComponent(id)}`, { signal }), [id], 0, (e) => e.subject === `device/${id}` || e.body?.device === id);
   const back = { href: href(["devices"]), text: "Devices" };
   if (!device.data)
     return (

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, may } from "../lib/api";
 import { go, href, replaceQuery } from "../lib/router";
 import type { Device, Page } from "../lib/types";
-import { useAction, useTitle } from "../ui/hooks";
+import { about, useAction, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Dialog, Empty, Head, Name, ProblemBox, TextField, Time } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
@@ -74,7 +74,7 @@ export function DevicesPage({ place, me }: PageProps) {
   const [text, setText] = useState(prefix);
   useEffect(() => setText(prefix), [prefix]);
   const [registering, setRegistering] = useState(false);
-  const paged = usePages<Device>((after, signal) => api<Page<Device>>("/devices", { query: { prefix, state, after, limit: 50 }, signal }), [prefix, state]);
+  const paged = usePages<Device>((after, signal) => api<Page<Device>>("/devices", { query: { prefix, state, after, limit: 50 }, signal }), [prefix, state], about("device."));
   return (
     <>
       <Head title="Devices" lead="What certificates are for: its identifiers, its owner, and where it is in its life.">

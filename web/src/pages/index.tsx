@@ -4,17 +4,20 @@ import { may, type Me } from "../lib/api";
 import type { Place } from "../lib/router";
 import type { IconName } from "../ui/icons";
 import { Empty } from "../ui/parts";
+import { AskPage } from "./ask";
 import { AuthoritiesPage } from "./authorities";
 import { CertificatePage } from "./certificate";
 import { CertificatesPage } from "./certificates";
 import { DevicePage } from "./device";
 import { DevicesPage } from "./devices";
 import { EventPage } from "./event";
+import { HealthPage } from "./health";
 import { IssuePage } from "./issue";
 import { OverviewPage } from "./overview";
 import { RegisterPage } from "./register";
 import { RequestsPage } from "./requests";
 import { ResourcesPage } from "./resources";
+import { SettingsPage } from "./settings";
 import { TokensPage } from "./tokens";
 
 export interface PageProps {
@@ -41,6 +44,7 @@ export const SECTIONS: { title: string; pages: Entry[] }[] = [
     title: "Inventory",
     pages: [
       { key: "", title: "Overview", icon: "overview", roles: STAFF, page: OverviewPage },
+      { key: "health", title: "Health", icon: "health", roles: STAFF, page: HealthPage },
       { key: "certificates", title: "Certificates", icon: "certificate", roles: STAFF, page: CertificatesPage, detail: CertificatePage },
       { key: "devices", title: "Devices", icon: "device", roles: [...STAFF, "owner"], page: DevicesPage, detail: DevicePage },
     ],
@@ -48,8 +52,9 @@ export const SECTIONS: { title: string; pages: Entry[] }[] = [
   {
     title: "Work",
     pages: [
-      { key: "requests", title: "Requests", icon: "request", roles: STAFF, page: RequestsPage, detail: RequestsPage },
-      { key: "issue", title: "Issue or try", icon: "issue", roles: [...HANDS, "owner"], page: IssuePage },
+      { key: "new-request", title: "New request", icon: "issue", roles: [...HANDS, "owner"], page: AskPage },
+      { key: "requests", title: "Requests", icon: "request", roles: [...STAFF, "owner"], page: RequestsPage, detail: RequestsPage },
+      { key: "issue", title: "Issue or try", icon: "check", roles: [...HANDS, "owner"], page: IssuePage },
       { key: "tokens", title: "Tokens", icon: "token", roles: STAFF, page: TokensPage },
     ],
   },
@@ -78,6 +83,7 @@ export function visibleSections(pages: Entry[], me: Me): Entry[] {
 
 export function pageFor(place: Place, me: Me): PageOf | null {
   const [key = "", name] = place.path;
+  if (key === "settings") return SettingsPage;
   const all = SECTIONS.flatMap((s) => s.pages);
   const found = all.find((p) => p.key === key);
   if (!found) return null;

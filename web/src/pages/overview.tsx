@@ -1,14 +1,15 @@
 /* The first page: is the house well, what waits, what ends soon, what happened. */
 import { useState } from "preact/hooks";
 import { api } from "../lib/api";
-import { commonName, count, plural } from "../lib/format";
+import { commonName, count, duration, plural } from "../lib/format";
 import { href } from "../lib/router";
-import type { Status, Summary } from "../lib/types";
+import type { Posture, Status, Summary } from "../lib/types";
 import { Activity } from "../ui/activity";
 import { EventList } from "../ui/events";
 import { useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Empty, Head, Loading, Name, Notice, Panel, ProblemBox, Time } from "../ui/parts";
+import { Radar } from "../ui/radar";
 import { crlState } from "./authorities";
 import type { PageProps } from ".";
 
@@ -78,11 +79,108 @@ function Figures({ status, summary }: { status: Status; summary: Summary }) {
   );
 }
 
+const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
+
+/** Bars of parts of a whole, with the numbers beside them. */
+function Bars({ rows, caption }: { rows: { key: string; label: string; value: number; note: string; href?: string }[]; caption: string }) {
+  const most = Math.max(1, ...rows.map((r) => r.value));
+  return (
+    <ul class="bars" aria-label={caption}>
+      {rows.map((r) => (
+        <li key={r.key}>
+          <span class="bars-label">{r.href ? <a href={r.href}>{r.label}</a> : r.label}</span>
+          <span class="bars-track" aria-hidden="true">
+            <span class="bars-fill" style={{ width: `${Math.max(1, (r.value / most) * 100)}%` }} />
+          </span>
+          <span class="bars-note">{r.note}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const DOORS: Record<string, string> = { rest: "REST", est: "EST", acme: "ACME", scep: "SCEP", cmp: "CMP", coap: "EST over CoAP" };
+
+function Doors({ summary }: { summary: Summary }) {
+  /* What the house makes for itself, nobody asked for. */
+  const doors = summary.doors.filter((d) => d.door in DOORS);
+  const issued = sum(doors.map((d) => d.issued));
+  const denied = sum(doors.map((d) => d.denied));
+  const renewed = sum(doors.map((d) => d.renewed));
+  return (
+    <Panel title="Doors" aside={<a href={href(["endpoints"])}>Endpoints</a>}>
+      {doors.length === 0 ? (
+        <Empty icon="endpoint" title="Nobody came in this time">
+          <p>
+            An <a href={href(["endpoints"])}>endpoint</a> says under Clients what to type for a first certificate.
+          </p>
+        </Empty>
+      ) : (
+        <>
+          <p class="shares">
+            <span>
+              <strong>{Math.round((issued / (issued + denied)) * 100)} %</strong> of what was asked for was issued
+            </span>
+            <span>
+              <strong>{issued ? Math.round((renewed / issued) * 100) : 0} %</strong> of that were renewals
+            </span>
+          </p>
+          <Bars
+            caption="Certificates by door"
+            rows={[...doors].sort((a, b) => b.issued - a.issued).map((d) => ({ key: d.door, label: DOORS[d.door] ?? d.door, value: d.issued, note: [`${count(d.issued)} issued`, d.denied ? `${count(d.denied)} denied` : ""].filter(Boolean).join(", ") }))}
+          />
+        </>
+      )}
+    </Panel>
+  );
+}
+
+const MODELS: Record<string, string> = { crl: "Complete list", shard: "Part of the list", delta: "Delta list", ocsp: "OCSP", filter: "Filter", expiry: "By expiry" };
+
+function Latency({ summary }: { summary: Summary }) {
+  return (
+    <Panel title="From a revocation until it is told">
+      {summary.latency.length === 0 ? (
+        <Empty icon="check" title="Nothing was revoked since the server started" />
+      ) : (
+        <table class="plain">
+          <caption class="unseen">How long the last revocations took, by model</caption>
+          <thead>
+            <tr>
+              <th scope="col">Told by</th>
+              <th scope="col">Half within</th>
+              <th scope="col">Slowest</th>
+            </tr>
+          </thead>
+          <tbody>
+            {summary.latency.map((l) => (
+              <tr key={l.model}>
+                <td data-title="Told by">{MODELS[l.model] ?? l.model}</td>
+                <td data-title="Half within">{duration(l.median_ms)}</td>
+                <td data-title="Slowest">{duration(l.worst_ms)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}
+
+function Health() {
+  const posture = useLoad((signal) => api<Posture>("/posture", { signal }), [], 300);
+  return (
+    <Panel title="Health" aside={<a href={href(["health"])}>Why</a>} class="radar-panel">
+      {posture.problem ? <ProblemBox problem={posture.problem} onRetry={posture.reload} /> : posture.data ? <Radar axes={posture.data.axes} small /> : <Loading rows={4} />}
+    </Panel>
+  );
+}
+
 export function OverviewPage(_: PageProps) {
   useTitle("Overview");
   const [days, setDays] = useState("7");
-  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20);
-  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20);
+  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20, () => true);
+  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20, () => true);
   const problem = status.problem ?? summary.problem;
   if (problem && !(status.data && summary.data)) return <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />;
   if (!status.data || !summary.data) return <Loading rows={10} />;
@@ -93,9 +191,12 @@ export function OverviewPage(_: PageProps) {
       {problem && <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />}
       <Alarms status={status.data} />
       <Figures status={status.data} summary={summary.data} />
-      <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
-        <Activity of={activity} />
-      </Panel>
+      <div class="wide-narrow">
+        <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
+          <Activity of={activity} />
+        </Panel>
+        <Health />
+      </div>
       <div class="columns">
         <Panel title="Expiring soon" aside={<a href={href(["certificates"], { q: `expires<${expiring.days}d` })}>All</a>}>
           {expiring.items.length === 0 ? (
@@ -138,6 +239,8 @@ export function OverviewPage(_: PageProps) {
             })}
           </ul>
         </Panel>
+        <Doors summary={summary.data} />
+        <Latency summary={summary.data} />
       </div>
       <Panel title="Latest events" aside={<a href={href(["register"])}>Register</a>}>
         {recent.length === 0 ? <Empty icon="register" title="Nothing has happened yet" /> : <EventList events={recent.slice(0, 8)} />}

@@ -77,8 +77,8 @@ function Verify() {
 }
 
 function CheckpointPanel() {
-  const note = useLoad((signal) => apiText("/register/checkpoint", { accept: "text/plain", signal }), [], 20);
-  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20);
+  const note = useLoad((signal) => apiText("/register/checkpoint", { accept: "text/plain", signal }), [], 20, () => true);
+  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20, () => true);
   const key = useLoad((signal) => api<{ key: string }>("/register/key", { signal }), []);
   if (note.problem && !note.data) return <Panel title="Checkpoint">{note.problem.status === 404 ? <p class="faint">{note.problem.detail}</p> : <ProblemBox problem={note.problem} onRetry={note.reload} />}</Panel>;
   if (!note.data) return <Panel title="Checkpoint"><Loading rows={3} /></Panel>;
@@ -128,6 +128,8 @@ function useEvents(type: string, subject: string) {
       return found.items;
     },
     [type, subject],
+    0,
+    (e) => older.length === 0 && e.type.startsWith(type) && (!subject || e.subject === subject),
   );
   const more = useAction(async () => {
     if (cursor === null || cursor === undefined) return;

@@ -1,13 +1,16 @@
 /* Resources of every kind that has no page of its own: the list, one of them as YAML or JSON, and its history. */
 import type { ComponentChildren } from "preact";
-import { api, save } from "../lib/api";
+import { useState } from "preact/hooks";
+import { api, may, save, type Me } from "../lib/api";
 import { plural } from "../lib/format";
-import { href } from "../lib/router";
+import { go, href } from "../lib/router";
 import type { Page, Resource } from "../lib/types";
 import { toYaml } from "../lib/yaml";
-import { useLoad, useTitle } from "../ui/hooks";
+import { documentText, Editor } from "../ui/editor";
+import { about, useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon, type IconName } from "../ui/icons";
-import { Badge, Copy, Empty, Facts, Head, Loading, Name, Panel, ProblemBox, Tabs, Time, type Fact } from "../ui/parts";
+import { Badge, Copy, Dialog, Empty, Facts, Head, Loading, Name, Panel, ProblemBox, Tabs, Time, type Fact } from "../ui/parts";
+import { Recipes } from "../ui/recipes";
 import { PagedTable, usePages, type Column } from "../ui/table";
 import { TryForm } from "./issue";
 import type { PageProps } from ".";
@@ -20,6 +23,8 @@ interface Kind {
   columns: Column<Resource>[];
   facts?: (r: Resource) => Fact[];
   empty: ComponentChildren;
+  /** What a new one begins with. */
+  template: string;
 }
 
 const at = (r: Resource, ...path: string[]): unknown => path.reduce<unknown>((v, key) => (v && typeof v === "object" ? (v as Record<string, unknown>)[key] : undefined), r);
@@ -43,19 +48,29 @@ function authentication(r: Resource): string {
   return ways.filter(Boolean).join(at(r, "authentication", "require-both") ? " and " : ", ");
 }
 
-function address(r: Resource, tenant: string): string {
-  const label = tenant === "default" ? r.name : `${tenant}.${r.name}`;
-  if (r.protocol === "est") return `/.well-known/est/${label}/`;
-  if (r.protocol === "rest") return "/api/v1/enroll";
-  return "";
-}
-
 const changed: Column<Resource> = { title: "Changed", cell: (r) => <Time at={r.metadata.updated_at} />, minor: true };
 
 const KINDS: Record<string, Kind> = {
   profiles: {
     one: "Profile",
     many: "Profiles",
+    template: `kind: Profile
+name: my-profile
+description: what it is for
+authority: issuing-ca
+lifetime: {default: 90d, backdate: 1h}
+subject:
+  allow:
+    - attr: CN
+san:
+  allow: {dns: {suffixes: [example.org]}}
+  cn: copy
+  min: 1
+usage:
+  key-usage: [digitalSignature]
+  eku: [serverAuth]
+renewal: {before: 30d, grace: 7d}
+`,
     lead: "What a certificate of a kind looks like, and who may have one. The same behind every door.",
     icon: "profile",
     columns: [
@@ -86,6 +101,13 @@ const KINDS: Record<string, Kind> = {
   endpoints: {
     one: "Endpoint",
     many: "Endpoints",
+    template: `kind: Endpoint
+name: my-endpoint
+title: who comes here
+protocol: est
+profiles: [server-internal-1y]
+authentication: {token: true, certificate: true}
+`,
     lead: "The doors that are open: a protocol, what may be had there, and what proves the right to it.",
     icon: "endpoint",
     columns: [
@@ -107,6 +129,15 @@ const KINDS: Record<string, Kind> = {
   "trust-sets": {
     one: "Trust set",
     many: "Trust sets",
+    template: `kind: TrustSet
+name: my-vendor
+title: whose devices
+anchors:
+  - |
+    -----BEGIN CERTIFICATE-----
+    …
+    -----END CERTIFICATE-----
+`,
     lead: "Whose birth certificates are believed: the roots of device makers.",
     icon: "trust",
     columns: [
@@ -120,6 +151,11 @@ const KINDS: Record<string, Kind> = {
   principals: {
     one: "Principal",
     many: "Principals",
+    template: `kind: Principal
+name: my-principal
+title: who it is
+roles: [operator]
+`,
     lead: "Who acts on the API in this tenant, and with which roles.",
     icon: "people",
     columns: [
@@ -133,6 +169,10 @@ const KINDS: Record<string, Kind> = {
   tenants: {
     one: "Tenant",
     many: "Tenants",
+    template: `kind: Tenant
+name: my-tenant
+title: whose it is
+`,
     lead: "Domains of isolation: each with its own authorities, profiles, devices, roles and register.",
     icon: "tenant",
     columns: [
@@ -146,16 +186,66 @@ const KINDS: Record<string, Kind> = {
 
 export function ResourcesPage(props: PageProps) {
   const [kind = "", name] = props.place.path;
-  return name === undefined ? <AllResources key={kind} kind={kind} /> : <OneResource key={kind + "/" + name} {...props} kind={kind} name={name} />;
+  if (name === undefined && props.place.query.new && mayEdit(props.me, kind)) return <NewResource key={kind} kind={kind} />;
+  return name === undefined ? <AllResources key={kind} kind={kind} me={props.me} /> : <OneResource key={kind + "/" + name} {...props} kind={kind} name={name} />;
 }
 
-function AllResources({ kind }: { kind: string }) {
+/** Administrators change what is their tenant's; tenants are the house's. */
+const mayEdit = (me: Me, kind: string): boolean => (kind === "tenants" ? me.roles.includes("house-admin") : may(me, "admin"));
+
+function NewResource({ kind }: { kind: string }) {
   const k = KINDS[kind]!;
-  useTitle(k.many);
-  const paged = usePages<Resource>((after, signal) => api<Page<Resource>>(`/resources/${kind}`, { query: { after, limit: 200 }, signal }), [kind]);
+  useTitle(`New ${k.one.toLowerCase()}`);
+  const one = /kind: (\w+)/.exec(k.template)![1]!;
   return (
     <>
-      <Head title={k.many} lead={k.lead} />
+      <Head title={`New ${k.one.toLowerCase()}`} lead="As YAML. What can stand in it says the reference in docs, and the house while you type." back={{ href: href([kind]), text: k.many }} />
+      <Editor subject={{ kind, one, name: "", version: 0 }} start={k.template} onSaved={(name) => go([kind, name])} />
+    </>
+  );
+}
+
+function DeleteDialog({ kind, resource, onClose }: { kind: string; resource: Resource; onClose: () => void }) {
+  const k = KINDS[kind]!;
+  const remove = useAction(async () => {
+    await api(`/resources/${kind}/${encodeURIComponent(resource.name)}`, { method: "DELETE", headers: { "If-Match": `"${resource.metadata.version}"` } });
+    go([kind]);
+  });
+  return (
+    <Dialog title={`Delete the ${k.one.toLowerCase()}`} onClose={onClose}>
+      {remove.problem && <ProblemBox problem={remove.problem} />}
+      <p>
+        <strong>
+          <Name text={resource.name} />
+        </strong>{" "}
+        can't be used any more from then on. Its versions stay, and certificates that were issued stay as they are.
+      </p>
+      <footer>
+        <button type="button" class="button" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="button" class="button danger" disabled={remove.busy} onClick={() => remove.run()}>
+          Delete
+        </button>
+      </footer>
+    </Dialog>
+  );
+}
+
+function AllResources({ kind, me }: { kind: string; me: Me }) {
+  const k = KINDS[kind]!;
+  useTitle(k.many);
+  const paged = usePages<Resource>((after, signal) => api<Page<Resource>>(`/resources/${kind}`, { query: { after, limit: 200 }, signal }), [kind], about("resource."));
+  return (
+    <>
+      <Head title={k.many} lead={k.lead}>
+        {mayEdit(me, kind) && (
+          <a class="button primary" href={href([kind], { new: "1" })}>
+            <Icon name="issue" />
+            New {k.one.toLowerCase()}
+          </a>
+        )}
+      </Head>
       <PagedTable
         caption={k.many}
         paged={paged}
@@ -220,6 +310,7 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
   useTitle(name);
   const tab = place.query.tab ?? "summary";
   const one = useLoad((signal) => api<Resource>(`/resources/${kind}/${encodeURIComponent(name)}`, { signal }), [kind, name]);
+  const [deleting, setDeleting] = useState(false);
   const back = { href: href([kind]), text: k.many };
   if (!one.data)
     return (
@@ -235,7 +326,9 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
   if (trial) tabs.splice(1, 0, ["try", "Try a request", to("try")]);
   const { metadata: _, ...document } = r;
   const json = JSON.stringify(document, null, 2) + "\n";
-  const where = kind === "endpoints" ? address(r, me.tenant) : "";
+  const edits = mayEdit(me, kind);
+  if (edits) tabs.splice(-1, 0, ["edit", "Edit", to("edit")]);
+  if (kind === "endpoints") tabs.splice(1, 0, ["clients", "Clients", to("clients")]);
   return (
     <>
       <Head title={<Name text={name} />} lead={r.description ?? r.title} back={back}>
@@ -243,6 +336,11 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
           <Icon name="download" />
           YAML
         </button>
+        {edits && (
+          <button type="button" class="button danger" onClick={() => setDeleting(true)}>
+            Delete…
+          </button>
+        )}
       </Head>
       <Tabs value={tab} tabs={tabs} />
       {tab === "summary" && (
@@ -251,7 +349,6 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
             <Facts
               of={[
                 ...(k.facts?.(r) ?? []),
-                where && ["Address", <span class="hex"><code>{where}</code><Copy text={where} /></span>],
                 ["Version", <>{r.metadata.version}, <Time at={r.metadata.updated_at} /> by <Name text={r.metadata.updated_by} /></>],
               ]}
             />
@@ -259,7 +356,12 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
           <Panel title="As YAML">
             <Document resource={r} />
             <p class="faint small">
-              Change it in a file and <code>touchmark apply -f {name}.yaml</code>; <code>--dry-run</code> shows what would change.
+              {edits && (
+                <>
+                  <a href={to("edit")}>Change it here</a>, or in
+                </>
+              )}
+              {!edits && "Change it in"} a file with <code>touchmark apply -f {name}.yaml</code>; <code>--dry-run</code> shows what would change.
             </p>
           </Panel>
         </>
@@ -271,7 +373,20 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
         </div>
       )}
       {tab === "try" && trial && <TryForm me={me} fixed={name} />}
+      {tab === "edit" && edits && (
+        <Editor
+          key={r.metadata.version}
+          subject={{ kind, one: r.kind, name, version: r.metadata.version }}
+          start={documentText(r)}
+          onSaved={() => {
+            one.reload();
+            go([kind, name]);
+          }}
+        />
+      )}
+      {tab === "clients" && kind === "endpoints" && <Recipes resource={r} me={me} />}
       {tab === "history" && <History kind={kind} name={name} />}
+      {deleting && <DeleteDialog kind={kind} resource={r} onClose={() => setDeleting(false)} />}
     </>
   );
 }

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { api, may, type Me } from "../lib/api";
 import type { Page, Resource, Token } from "../lib/types";
-import { useAction, useLoad, useTitle } from "../ui/hooks";
+import { about, useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Copy, Dialog, Empty, Head, Name, Notice, ProblemBox, SelectField, TextField, Time } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
@@ -125,7 +125,7 @@ export function TokensPage({ me }: PageProps) {
   useTitle("Tokens");
   const [dialog, setDialog] = useState<"create" | Made>();
   const [ending, setEnding] = useState<Token>();
-  const paged = usePages<Token>((after, signal) => api<Page<Token>>("/tokens", { query: { after, limit: 100 }, signal }), []);
+  const paged = usePages<Token>((after, signal) => api<Page<Token>>("/tokens", { query: { after, limit: 100 }, signal }), [], about("token."));
   const end = useAction(async (t: Token) => {
     await api(`/tokens/${encodeURIComponent(t.id)}`, { method: "DELETE" });
     setEnding(undefined);

@@ -14,9 +14,19 @@ const HEIGHT = 190;
 
 const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
 
+/** A token's colour as a canvas takes it: the browser works it out for an element. */
+function resolver(host: HTMLElement): (token: string) => string {
+  return (token) => {
+    const before = host.style.color;
+    host.style.color = `var(${token})`;
+    const found = getComputedStyle(host).color;
+    host.style.color = before;
+    return found;
+  };
+}
+
 function draw(host: HTMLElement, of: Of): uPlot {
-  const style = getComputedStyle(host);
-  const color = (token: string) => style.getPropertyValue(token).trim();
+  const color = resolver(host);
   const x = of.issued.map((_, i) => of.from + i * of.step);
   const axis = { stroke: color("--ink-3"), grid: { stroke: color("--line-2"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   return new uPlot(
@@ -93,9 +103,11 @@ export function Activity({ of }: { of: Of }) {
     resize.observe(at);
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", again);
+    addEventListener("themechange", again);
     return () => {
       resize.disconnect();
       dark.removeEventListener("change", again);
+      removeEventListener("themechange", again);
       chart.destroy();
     };
   }, [JSON.stringify(of)]);

@@ -1,8 +1,8 @@
 /* Tables that become cards on a phone: every cell knows the name of its column. A row leads somewhere through the link in its first cell. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import type { Page } from "../lib/types";
-import { asProblem, type Loaded } from "./hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Event, Page } from "../lib/types";
+import { asProblem, useLive, type Loaded } from "./hooks";
 import { Loading, ProblemBox } from "./parts";
 import type { Problem } from "../lib/api";
 
@@ -60,16 +60,26 @@ export interface Paged<T> extends Loaded<T[]> {
   more: boolean;
   loadMore: () => void;
   loadingMore: boolean;
+  /** Something happened since, and taking it in would fold away what was unfolded. */
+  outdated: boolean;
 }
 
 /** A list that grows by the API's own cursor. A page may be empty while there is more: then the next is fetched at once. */
-export function usePages<T>(load: (after: string | undefined, signal: AbortSignal) => Promise<Page<T>>, deps: unknown[]): Paged<T> {
+export function usePages<T>(load: (after: string | undefined, signal: AbortSignal) => Promise<Page<T>>, deps: unknown[], wants?: (event: Event) => boolean): Paged<T> {
   const [rows, setRows] = useState<T[]>();
   const [next, setNext] = useState<string>();
   const [problem, setProblem] = useState<Problem>();
   const [loading, setLoading] = useState(true);
   const [loadingMore, setLoadingMore] = useState(false);
   const [turn, setTurn] = useState(0);
+  const [unfolded, setUnfolded] = useState(false);
+  const [outdated, setOutdated] = useState(false);
+  const quietly = useRef(false);
+  useLive(wants, () => {
+    if (unfolded) return setOutdated(true);
+    quietly.current = true;
+    setTurn((t) => t + 1);
+  });
 
   const fetchPage = async (after: string | undefined, signal: AbortSignal): Promise<Page<T>> => {
     const items: T[] = [];
@@ -84,12 +94,15 @@ export function usePages<T>(load: (after: string | undefined, signal: AbortSigna
 
   useEffect(() => {
     const abort = new AbortController();
-    setLoading(true);
+    if (!quietly.current) setLoading(true);
+    quietly.current = false;
     fetchPage(undefined, abort.signal).then(
       (page) => {
         if (abort.signal.aborted) return;
         setRows(page.items);
         setNext(page.next);
+        setUnfolded(false);
+        setOutdated(false);
         setProblem(undefined);
         setLoading(false);
       },
@@ -110,13 +123,14 @@ export function usePages<T>(load: (after: string | undefined, signal: AbortSigna
       const page = await fetchPage(next, new AbortController().signal);
       setRows((r) => [...(r ?? []), ...page.items]);
       setNext(page.next);
+      setUnfolded(true);
     } catch (e) {
       setProblem(asProblem(e));
     } finally {
       setLoadingMore(false);
     }
   };
-  return { data: rows, problem, loading, reload: () => setTurn((t) => t + 1), more: Boolean(next), loadMore, loadingMore };
+  return { data: rows, problem, loading, reload: () => setTurn((t) => t + 1), more: Boolean(next), loadMore, loadingMore, outdated };
 }
 
 /** Loading, problem, nothing there, or the table with what leads on. */
@@ -127,6 +141,14 @@ export function PagedTable<T>({ paged, empty, ...table }: Omit<TableProps<T>, "r
   if (data.length === 0 && !paged.more) return <>{empty}</>;
   return (
     <div class={loading ? "table-wrap refreshing" : "table-wrap"} aria-busy={loading}>
+      {paged.outdated && (
+        <p class="outdated" role="status">
+          Something has changed since.{" "}
+          <button type="button" class="button small" onClick={paged.reload}>
+            Show it
+          </button>
+        </p>
+      )}
       <Table {...table} rows={data} />
       <footer class="table-foot">
         <span class="faint">
