@@ -31,10 +31,10 @@ except ImportError:
 
 WAIT = 20
 WIDE, PHONE, WALL = (1280, 860), (360, 780), (2560, 1440)
-PAGES = ["", "health", "certificates", "devices", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
+PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
          "profiles/server-internal-1y?tab=edit", "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices",
          "endpoints/devices?tab=clients", "authorities", "authorities/issuing-ca", "authorities/root?tab=text", "trust-sets", "register", "register/3",
-         "principals", "tenants", "settings", "no-such-page"]
+         "users", "principals", "tenants", "settings", "no-such-page"]
 
 
 def get(house, path, headers=None):
@@ -604,6 +604,50 @@ def test_theme__as_the_person_wants_it(browser):
     assert browser.driver.execute_script(ground) == dark
     browser.click("button", "As the system")
     assert browser.driver.execute_script(ground) == light and browser.driver.execute_script("return localStorage.length") == 0
+
+
+def test_passkey__set_up_by_an_invitation_and_used(browser, house):
+    """At a name, for an address has no passkeys; with an authenticator that the browser plays."""
+    assert house.api("PUT", "/resources/principals/console-paula", {"kind": "Principal", "name": "console-paula", "roles": ["operator"]}).status == 201
+    browser.url = f"https://localhost:{house.ports['console']}/"
+    driver = browser.driver
+    driver.execute_cdp_cmd("WebAuthn.enable", {})
+    authenticator = driver.execute_cdp_cmd("WebAuthn.addVirtualAuthenticator", {"options": {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True}})
+    try:
+        browser.sign_in()
+        browser.find("h1", "Overview")
+        browser.go("users")
+        browser.click("[aria-label='Invite console-paula']")
+        browser.click("dialog button[type=submit]")
+        link = browser.find(".secret code").text
+        assert link.startswith(browser.url + "#/welcome?invite=")
+        driver.execute_script("sessionStorage.clear()")
+        driver.get("about:blank")
+        driver.get(link)
+        browser.says("console-paula")
+        browser.click("button", "Set up a passkey")
+        browser.find("h1", "Overview")
+        browser.says("console-paula")
+        assert not driver.execute_script("return document.cookie + sessionStorage.length + localStorage.length").strip("0")
+        browser.go("devices")
+        browser.click("button", "Register")
+        browser.field("Id").send_keys("CONSOLE-PAULA")
+        browser.click("dialog button[type=submit]")  # what changes something goes with the session's proof
+        browser.find("h1", "CONSOLE-PAULA")
+        driver.refresh()
+        browser.find("h1", "CONSOLE-PAULA")
+        browser.go("settings")
+        browser.says("this one")
+        browser.says("passkey for localhost")
+        browser.click("[aria-label='Sign out']")
+        browser.click("button", "Sign in with a passkey")
+        browser.find("h1", "Overview")
+        browser.says("console-paula")
+        browser.click("[aria-label='Sign out']")
+        browser.find("button", "Sign in with a passkey")
+    finally:
+        driver.execute_cdp_cmd("WebAuthn.removeVirtualAuthenticator", authenticator)
 
 
 # Names for everything that can be used, one h1, no id twice.

@@ -1,6 +1,6 @@
 /* The frame: who is here, where one can go, and the page that is shown. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, currentSession, enterTenant, may, setSession, whenSignedOut, type Me } from "./lib/api";
+import { api, currentSession, enterTenant, findSession, may, setSession, signOut, whenSignedOut, type Me } from "./lib/api";
 import { goLive } from "./lib/live";
 import { go, href, parsePlace, type Place } from "./lib/router";
 import { Icon, Mark } from "./ui/icons";
@@ -8,6 +8,7 @@ import { LiveBadge } from "./ui/live";
 import { Loading, ProblemBox } from "./ui/parts";
 import { useLoad } from "./ui/hooks";
 import { SignIn } from "./pages/signin";
+import { WelcomePage } from "./pages/welcome";
 import { NotFound, SECTIONS, pageFor, visibleSections } from "./pages";
 
 function usePlace(): Place {
@@ -177,31 +178,48 @@ function House({ onSignOut }: { onSignOut: () => void }) {
 }
 
 export function App() {
-  const [inside, setInside] = useState(currentSession() !== null);
+  const [inside, setInside] = useState<boolean | undefined>(currentSession() !== null || undefined);
   const [why, setWhy] = useState("");
+  const place = usePlace();
+  const invite = place.path[0] === "welcome" ? place.query.invite : undefined;
   useEffect(() => {
     whenSignedOut((reason) => {
       setWhy(reason);
       setInside(false);
     });
+    if (inside === undefined && !invite) void findSession().then(setInside);
   }, []);
-  if (!inside)
+  const enter = () => {
+    setWhy("");
+    setInside(true);
+  };
+  if (invite)
     return (
-      <SignIn
-        why={why}
+      <WelcomePage
+        invite={invite}
         onDone={() => {
-          setWhy("");
-          setInside(true);
+          history.replaceState(null, "", "#/");
+          dispatchEvent(new HashChangeEvent("hashchange"));
+          enter();
         }}
       />
     );
+  if (inside === undefined)
+    return (
+      <main class="alone">
+        <Loading />
+      </main>
+    );
+  if (!inside) return <SignIn why={why} onDone={enter} />;
   return (
     <House
-      onSignOut={() => {
+      onSignOut={async () => {
+        const next = await signOut();
         setSession(null);
         setWhy("");
         setInside(false);
         history.replaceState(null, "", "#/");
+        if (next && /^https:/.test(next)) location.assign(next);
       }}
     />
   );

@@ -77,7 +77,7 @@ static const struct posture_check *check(const struct bench *b, const char *id)
         if (strcmp(b->v[i].id, id) == 0)
             return &b->v[i];
     fail_msg("there is no check %s", id);
-    return NULL;
+    return &b->v[0];
 }
 
 static void test_posture_checks__all_well(void **state)

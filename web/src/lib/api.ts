@@ -15,8 +15,10 @@ export class ApiError extends Error {
   }
 }
 
+/** A token of this tab, or, without one, the browser's session: a cookie that no script can read, and what proves that we are its page. */
 interface Session {
   token: string;
+  csrf: string;
   tenant: string;
 }
 
@@ -26,8 +28,8 @@ let onSignedOut: (why: string) => void = () => {};
 
 function read(): Session | null {
   try {
-    const found = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Session | null;
-    return found?.token ? found : null;
+    const found = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Partial<Session> | null;
+    return found?.token ? { token: found.token, csrf: "", tenant: found.tenant ?? "default" } : null;
   } catch {
     return null;
   }
@@ -38,7 +40,7 @@ export const currentSession = (): Session | null => session;
 export function setSession(next: Session | null): void {
   session = next;
   try {
-    if (next) sessionStorage.setItem(KEY, JSON.stringify(next));
+    if (next?.token) sessionStorage.setItem(KEY, JSON.stringify({ token: next.token, tenant: next.tenant }));
     else sessionStorage.removeItem(KEY);
   } catch {
     /* Storage is switched off: the session lasts until the page is loaded again. */
@@ -80,7 +82,8 @@ async function ask(path: string, { method = "GET", query = {}, json, body, accep
   for (const [key, value] of Object.entries(query)) if (value !== undefined && value !== "") search.set(key, String(value));
   const tenant = as && as.tenant !== "default" && as.tenant ? `/tenants/${encodeURIComponent(as.tenant)}` : "";
   const headers: Record<string, string> = { Accept: accept ?? "application/json", ...more };
-  if (as) headers.Authorization = `Bearer ${as.token}`;
+  if (as?.token) headers.Authorization = `Bearer ${as.token}`;
+  else if (as && method !== "GET") headers["X-Touchmark-CSRF"] = as.csrf;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
   try {
@@ -90,7 +93,7 @@ async function ask(path: string, { method = "GET", query = {}, json, body, accep
       body: json !== undefined ? JSON.stringify(json) : (body ?? null),
       signal: signal ?? null,
       cache: "no-store",
-      credentials: "omit",
+      credentials: as?.token ? "omit" : "same-origin",
     });
   } catch (e) {
     if (e instanceof DOMException && e.name === "AbortError") throw e;
@@ -130,11 +133,60 @@ export interface Me {
 
 /** Try a token; the session begins where it is good. */
 export async function signIn(token: string, tenant: string): Promise<Me> {
-  const candidate = { token, tenant: tenant || "default" };
+  const candidate = { token, csrf: "", tenant: tenant || "default" };
   const me = (await (await ask("/whoami", {}, candidate)).json()) as Me;
   setSession(candidate);
   return me;
 }
+
+/** What a sign-in at the house answers: a session whose cookie the browser has by now. */
+export interface HouseSession {
+  id: string;
+  principal: string;
+  tenant: string;
+  method: string;
+  peer: string;
+  agent: string;
+  opened_at: string | null;
+  last_at: string | null;
+  expires_at: string | null;
+  fresh: boolean;
+  current: boolean;
+  csrf?: string;
+}
+
+/** Ask as nobody: to sign in, and to follow an invitation. The browser sends its cookie, if it has one. */
+export async function asNobody<T>(path: string, how: Ask = {}, tenant = "default"): Promise<T> {
+  return (await (await ask(path, how, { token: "", csrf: "", tenant })).json()) as T;
+}
+
+/** From now on the browser's session is ours. Users of the house begin in the default tenant. */
+export function adoptSession(s: HouseSession): void {
+  setSession({ token: "", csrf: s.csrf ?? "", tenant: s.tenant === "house" ? "default" : s.tenant });
+}
+
+/** The session that the browser still has from before, if any. */
+export async function findSession(): Promise<boolean> {
+  try {
+    adoptSession(await asNobody<HouseSession>("/session"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends the browser's session at the house; where to go then, if somewhere. A token of this tab is only forgotten. */
+export async function signOut(): Promise<string | null> {
+  const was = session;
+  if (!was || was.token) return null;
+  try {
+    return (await api<{ logout: string | null }>("/session", { method: "DELETE" })).logout;
+  } catch {
+    return null;
+  }
+}
+
+export const hasSession = (): boolean => session !== null && !session.token;
 
 export function enterTenant(tenant: string): void {
   if (session) setSession({ ...session, tenant });

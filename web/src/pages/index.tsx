@@ -10,6 +10,7 @@ import { CertificatePage } from "./certificate";
 import { CertificatesPage } from "./certificates";
 import { DevicePage } from "./device";
 import { DevicesPage } from "./devices";
+import { DiscoveryPage } from "./discovery";
 import { EventPage } from "./event";
 import { HealthPage } from "./health";
 import { IssuePage } from "./issue";
@@ -19,6 +20,7 @@ import { RequestsPage } from "./requests";
 import { ResourcesPage } from "./resources";
 import { SettingsPage } from "./settings";
 import { TokensPage } from "./tokens";
+import { UsersPage } from "./users";
 
 export interface PageProps {
   place: Place;
@@ -47,6 +49,7 @@ export const SECTIONS: { title: string; pages: Entry[] }[] = [
       { key: "health", title: "Health", icon: "health", roles: STAFF, page: HealthPage },
       { key: "certificates", title: "Certificates", icon: "certificate", roles: STAFF, page: CertificatesPage, detail: CertificatePage },
       { key: "devices", title: "Devices", icon: "device", roles: [...STAFF, "owner"], page: DevicesPage, detail: DevicePage },
+      { key: "discovery", title: "Discovery", icon: "find", roles: STAFF, page: DiscoveryPage, detail: DiscoveryPage },
     ],
   },
   {
@@ -71,7 +74,8 @@ export const SECTIONS: { title: string; pages: Entry[] }[] = [
     title: "Record",
     pages: [
       { key: "register", title: "Register", icon: "register", roles: STAFF, page: RegisterPage, detail: EventPage },
-      { key: "principals", title: "Principals", icon: "people", roles: STAFF, page: ResourcesPage, detail: ResourcesPage },
+      { key: "users", title: "Users", icon: "people", roles: STAFF, page: UsersPage },
+      { key: "principals", title: "Principals", icon: "profile", roles: STAFF, page: ResourcesPage, detail: ResourcesPage },
       { key: "tenants", title: "Tenants", icon: "tenant", roles: [], page: ResourcesPage, detail: ResourcesPage },
     ],
   },

@@ -1,6 +1,8 @@
 /* The person's own: how the console looks, who they are here, whether events come in, which keys do what. */
 import { useState } from "preact/hooks";
+import { hasSession } from "../lib/api";
 import { setTheme, theme, type Theme } from "../lib/appearance";
+import { Sessions, Ways } from "../ui/account";
 import { useLiveState, useTitle } from "../ui/hooks";
 import { LiveBadge } from "../ui/live";
 import { Chips, Facts, Head, Name, Panel } from "../ui/parts";
@@ -59,6 +61,8 @@ export function SettingsPage({ me }: PageProps) {
             ]}
           />
         </Panel>
+        {hasSession() && <Ways />}
+        <Sessions />
         <Panel title="Keys">
           <dl class="facts keys">
             {KEYS.map(([key, what]) => (
