@@ -1,6 +1,7 @@
 #include "cli/show.h"
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/call.h"
 #include "cli/yaml.h"
 #include <ctype.h>
@@ -60,25 +61,16 @@ static const char *cell(struct cli *c, const json_t *v)
     return s ? s : "";
 }
 
-/* How many octets of UTF-8 here are a control of the second set (U+0080 to U+009F), or turn the direction of what follows (U+200E, U+200F,
- * U+202A to U+202E, U+2066 to U+2069); 0: it is none of these. */
-static size_t disguise(const unsigned char *s)
-{
-    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
-        return 2;
-    if (s[0] != 0xe2)
-        return 0;
-    bool turns = (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae))) ||
-                 (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
-    return turns ? 3 : 0;
-}
-
 void show_plain(const char *text)
 {
-    for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
-        size_t n = disguise(s);
-        putchar(n || *s < 0x20 || *s == 0x7f ? '?' : *s);
-        s += n ? n - 1 : 0;
+    for (struct slice s = slice_str(text); s.n > 0;) {
+        size_t step = utf8_step(s);
+        bool shown = step > 0 && !utf8_invisible(utf8_code(s, step));
+        if (shown)
+            fwrite(s.p, 1, step, stdout);
+        else
+            putchar('?');
+        s = slice_sub(s, step ? step : 1, SIZE_MAX);
     }
 }
 

@@ -31,7 +31,7 @@ except ImportError:
 
 WAIT = 20
 WIDE, PHONE, WALL = (1280, 860), (360, 780), (2560, 1440)
-PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
+PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "discovery?view=devices", "discovery?view=certificates", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
          "profiles/server-internal-1y?tab=edit", "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices",
          "endpoints/devices?tab=clients", "authorities", "authorities/issuing-ca", "authorities/root?tab=text", "trust-sets", "register", "register/3",
          "users", "principals", "tenants", "settings", "no-such-page"]
@@ -191,6 +191,7 @@ class Browser:
         self.driver.get(self.url)
         self.driver.execute_script("sessionStorage.clear(); history.replaceState(null, '', '#/')")
         self.driver.refresh()
+        self.click(".signin-box .chips button", "API token")
         self.field("API token").send_keys(token or self.house.admin_token)
         self.click("button[type=submit]")
 
@@ -484,14 +485,14 @@ def test_live__a_lost_stream_is_taken_up_again(browser, house):
     browser.url = f"https://127.0.0.1:{wire.port}/"
     browser.sign_in()
     browser.find(".live-live", "Live")
-    browser.go("devices?q=LIVE-AGAIN")
+    browser.go("devices?q=WIRE-")
     browser.says("No such device")
     wire.cut()
     browser.find(".live-lost", "Reconnecting")
-    assert house.api("PUT", "/devices/LIVE-AGAIN-CONSOLE", {}).status == 201
+    assert house.api("PUT", "/devices/WIRE-CONSOLE", {}).status == 201
     wire.whole = True
     browser.find(".live-live", "Live")
-    browser.find("td a", "LIVE-AGAIN-CONSOLE")  # what happened meanwhile is told
+    browser.find("td a", "WIRE-CONSOLE")  # what happened meanwhile is told
     wire.listener.close()
 
 

@@ -1,11 +1,13 @@
 /* Discovery: runs of scans, files, captures and logs, what each found and changed; and the places where certificates are. */
 import type { ComponentChildren } from "preact";
-import { api } from "../lib/api";
+import { useState } from "preact/hooks";
+import { api, may } from "../lib/api";
 import { commonName, count } from "../lib/format";
-import { href, replaceQuery } from "../lib/router";
-import type { Page } from "../lib/types";
-import { about, useLoad, useTitle } from "../ui/hooks";
-import { Badge, Chips, Empty, Facts, Head, Hex, Loading, Name, Notice, Panel, ProblemBox, Time } from "../ui/parts";
+import { go, href, replaceQuery } from "../lib/router";
+import type { Certificate as Cert, Page } from "../lib/types";
+import { about, useAction, useLoad, useTitle } from "../ui/hooks";
+import { Icon } from "../ui/icons";
+import { Badge, Chips, Dialog, Empty, Facts, Head, Hex, Loading, Name, Notice, Panel, ProblemBox, TextField, Time } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
 import type { PageProps } from ".";
 
@@ -138,10 +140,89 @@ const CHANGES: Column<Change>[] = [
   { title: "Is", cell: (c) => <Certificate side={c.now} /> },
 ];
 
-function OneRun({ id }: { id: string }) {
+interface Gap {
+  device?: string;
+  model?: string;
+  owner?: string;
+  place?: string;
+  state?: string;
+  why?: string;
+  ended?: string | null;
+  certificate?: Cert;
+}
+
+const WHY: Record<string, string> = { "never-had-one": "never had one", expired: "it expired", revoked: "it was revoked" };
+
+const DEVICE_GAPS: Column<Gap>[] = [
+  { title: "Device", cell: (g) => <Name text={g.device} /> },
+  { title: "State", cell: (g) => <Badge>{g.state ?? ""}</Badge> },
+  { title: "Why", cell: (g) => <>{WHY[g.why ?? ""] ?? g.why} {g.ended && <Time at={g.ended} />}</> },
+  { title: "Owner", cell: (g) => <Name text={g.owner} />, minor: true },
+  { title: "Place", cell: (g) => <Name text={g.place} />, minor: true },
+];
+const CERT_GAPS: Column<Gap>[] = [
+  { title: "Certificate", cell: (g) => <Name text={commonName(g.certificate?.subject ?? "")} empty="no name" /> },
+  { title: "Device named", cell: (g) => <Name text={g.certificate?.device} /> },
+  { title: "Expires", cell: (g) => <Time at={g.certificate?.not_after} /> },
+  { title: "From", cell: (g) => <Name text={g.certificate?.profile || g.certificate?.authority} />, minor: true },
+];
+
+function Gaps({ kind }: { kind: "devices-without-certificate" | "certificates-without-device" }) {
+  const devices = kind === "devices-without-certificate";
+  const paged = usePages<Gap>((after, signal) => api<Page<Gap>>("/inventory/gaps", { query: { kind, after, limit: 50 }, signal }), [kind], about("certificate.", "device."));
+  return (
+    <PagedTable
+      caption={devices ? "Devices without a certificate" : "Certificates without a device"}
+      paged={paged}
+      columns={devices ? DEVICE_GAPS : CERT_GAPS}
+      rowKey={(g) => g.device ?? g.certificate?.serial ?? ""}
+      href={(g) => (devices ? href(["devices", g.device ?? ""]) : href(["certificates", g.certificate?.serial ?? ""]))}
+      empty={<Empty icon="check" title={devices ? "Every device has a valid certificate" : "Every certificate belongs to a device of the register"} />}
+    />
+  );
+}
+
+function ScanDialog({ onClose }: { onClose: () => void }) {
+  const [targets, setTargets] = useState("");
+  const [ports, setPorts] = useState("443");
+  const words = (text: string) => text.split(/[\s,]+/).filter(Boolean);
+  const scan = useAction(async () => {
+    const run = await api<Run>("/discovery/scans", { method: "POST", json: { targets: words(targets), ports: words(ports) } });
+    onClose();
+    go(["discovery", run.id]);
+  });
+  return (
+    <Dialog title="Scan" onClose={onClose}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void scan.run();
+        }}
+      >
+        {scan.problem && <ProblemBox problem={scan.problem} />}
+        <TextField label="Networks and hosts" value={targets} onInput={setTargets} rows={3} mono autofocus placeholder={"10.0.0.0/24\nmail.example.org"} hint="Private networks; others need a resource Scan of an administrator." />
+        <TextField label="Ports" value={ports} onInput={setPorts} mono hint="443 8443 smtp:25 imap:143 postgres:5432 …" />
+        <footer>
+          <button type="button" class="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="button primary" disabled={scan.busy || words(targets).length === 0}>
+            Begin
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+function OneRun({ id, hands }: { id: string; hands: boolean }) {
   useTitle("Run");
   const one = useLoad((signal) => api<Run>(`/discovery/runs/${encodeURIComponent(id)}`, { signal }), [id], 3);
   const changes = usePages<Change>((after, signal) => api<Page<Change>>(`/discovery/runs/${encodeURIComponent(id)}/diff`, { query: { after, limit: 100 }, signal }), [id, one.data?.status]);
+  const cancel = useAction(async () => {
+    await api(`/discovery/runs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+    one.reload();
+  });
   const back = { href: href(["discovery"]), text: "Discovery" };
   const r = one.data;
   if (!r)
@@ -153,7 +234,14 @@ function OneRun({ id }: { id: string }) {
     );
   return (
     <>
-      <Head title={<>{r.via} <Name text={r.name} empty="" /> <Badge tone={TONE[r.status]}>{r.status}</Badge></>} lead={<>Asked for by <Name text={r.by} />, begun <Time at={r.begun} /></>} back={back} />
+      <Head title={<>{r.via} <Name text={r.name} empty="" /> <Badge tone={TONE[r.status]}>{r.status}</Badge></>} lead={<>Asked for by <Name text={r.by} />, begun <Time at={r.begun} /></>} back={back}>
+        {hands && r.via === "scan" && (r.status === "running" || r.status === "waiting") && (
+          <button type="button" class="button danger" disabled={cancel.busy} onClick={() => cancel.run()}>
+            End it
+          </button>
+        )}
+      </Head>
+      {cancel.problem && <ProblemBox problem={cancel.problem} />}
       {r.why && <Notice tone="bad"><Name text={r.why} /></Notice>}
       {r.status === "running" && r.total > 0 && (
         <div class="meter" role="progressbar" aria-label="Progress" aria-valuemin={0} aria-valuemax={r.total} aria-valuenow={r.done}>
@@ -243,27 +331,39 @@ function OnePlace({ id }: { id: string }) {
   );
 }
 
-export function DiscoveryPage({ place }: PageProps) {
+const VIEWS: [string, string][] = [
+  ["runs", "Runs"],
+  ["places", "Places"],
+  ["devices", "Devices without certificate"],
+  ["certificates", "Certificates without device"],
+];
+
+export function DiscoveryPage({ place, me }: PageProps) {
   useTitle("Discovery");
   const [, first, second] = place.path;
+  const hands = may(me, "admin", "operator");
+  const [scanning, setScanning] = useState(false);
   if (first === "place" && second) return <OnePlace id={second} />;
-  if (first) return <OneRun id={first} />;
-  const view = place.query.view === "places" ? "places" : "runs";
+  if (first) return <OneRun id={first} hands={hands} />;
+  const view = VIEWS.find(([v]) => v === place.query.view)?.[0] ?? "runs";
   return (
     <>
-      <Head title="Discovery" lead="What is out there: scans, files, captures and logs, and the places where certificates were met." />
+      <Head title="Discovery" lead="What is out there: scans, files, captures and logs, and the places where certificates were met.">
+        {hands && (
+          <button type="button" class="button primary" onClick={() => setScanning(true)}>
+            <Icon name="find" />
+            Scan
+          </button>
+        )}
+      </Head>
       <div class="filter">
-        <Chips
-          label="View"
-          value={view}
-          options={[
-            ["runs", "Runs"],
-            ["places", "Places"],
-          ]}
-          onChange={(v) => replaceQuery(place, { view: v })}
-        />
+        <Chips label="View" value={view} options={VIEWS} onChange={(v) => replaceQuery(place, { view: v })} />
       </div>
-      {view === "runs" ? <AllRuns /> : <AllPlaces />}
+      {view === "runs" && <AllRuns />}
+      {view === "places" && <AllPlaces />}
+      {view === "devices" && <Gaps kind="devices-without-certificate" />}
+      {view === "certificates" && <Gaps kind="certificates-without-device" />}
+      {scanning && <ScanDialog onClose={() => setScanning(false)} />}
     </>
   );
 }
