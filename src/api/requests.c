@@ -205,7 +205,7 @@ static tm_err put_whole(struct api_call *c, struct request *r, struct diag *diag
     if (done)
         e = put_pems(&cert, &chain, c, r, diag);
     if (e == TM_OK && pem && !done) {
-        e = diag_fail(diag, TM_ECONFLICT, NULL, "id", "this request is %s: there is no certificate",
+        e = diag_fail(diag, TM_ENOTFOUND, NULL, "id", "this request is %s: there is no certificate",
                       status_of(r->row));
     } else if (e == TM_OK && pem) {
         c->answer_type = "application/pem-certificate-chain";
