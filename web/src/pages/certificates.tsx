@@ -1,13 +1,12 @@
 /* The inventory: search and page through every certificate that is known. */
 import { useEffect, useState } from "preact/hooks";
-import { api } from "../lib/api";
+import { api, apiText, save } from "../lib/api";
 import { commonName, shortHex } from "../lib/format";
-import { listParameters, monthCursor, parseSearch } from "../lib/query";
 import { href, replaceQuery } from "../lib/router";
 import type { Certificate, Page } from "../lib/types";
-import { about, useTitle } from "../ui/hooks";
+import { about, useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
-import { Badge, Chips, Empty, Head, Name, Notice, Until } from "../ui/parts";
+import { Badge, Chips, Empty, Head, Name, ProblemBox, Until } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
 import type { PageProps } from ".";
 
@@ -37,16 +36,17 @@ export const CERTIFICATE_COLUMNS: Column<Certificate>[] = [
   { title: "Device", cell: (c) => <Name text={c.device} />, minor: true },
 ];
 
-/** One look-up a way of reading the words; what several of them find is shown once. */
-async function find(search: ReturnType<typeof parseSearch>, parameters: Record<string, string>, signal: AbortSignal): Promise<Page<Certificate>> {
-  const pages = await Promise.allSettled(
-    search.lookups.map((l) => api<Page<Certificate>>("/certificates", { query: { ...parameters, [l.key]: l.value, limit: 1000 }, signal })),
-  );
-  const found = new Map<string, Certificate>();
-  for (const p of pages) if (p.status === "fulfilled") for (const c of p.value.items) found.set(c.serial, c);
-  const failed = pages.find((p) => p.status === "rejected");
-  if (failed && pages.every((p) => p.status === "rejected")) throw failed.reason;
-  return { items: [...found.values()] };
+/** What was typed, narrowed by what was chosen; the house understands it (docs/inventory.md). */
+export function queryOf(asked: string, status: string): string {
+  const chosen = status === "all" || /(^|[\s(-])status:/i.test(asked) ? "" : `status:${status}`;
+  return asked && chosen ? `(${asked}) ${chosen}` : asked || chosen;
+}
+
+interface View {
+  name: string;
+  title: string;
+  query: string;
+  sort?: string;
 }
 
 export function CertificatesPage({ place }: PageProps) {
@@ -54,24 +54,20 @@ export function CertificatesPage({ place }: PageProps) {
   const asked = place.query.q ?? "";
   const [text, setText] = useState(asked);
   useEffect(() => setText(asked), [asked]);
-  const now = Date.now();
-  const search = parseSearch(asked, now);
-  const looking = search.lookups.length > 0;
-  const status = search.filters.status ?? place.query.status ?? (looking ? "all" : "valid");
-  const parameters = listParameters(search, status, now);
-  const paged = usePages<Certificate>(
-    (after, signal) => {
-      if (looking) return find(search, parameters, signal);
-      const start = status === "valid" ? monthCursor(Date.parse(parameters.expires_after ?? "") || now) : undefined;
-      return api<Page<Certificate>>("/certificates", { query: { ...parameters, limit: PAGE, after: after ?? start }, signal });
-    },
-    [asked, status],
-    about("certificate."),
-  );
+  const status = place.query.status ?? (asked ? "all" : "valid");
+  const sort = place.query.sort ?? (asked ? "newest" : "expires");
+  const query = queryOf(asked, status);
+  const paged = usePages<Certificate>((after, signal) => api<Page<Certificate>>("/certificates", { query: { query, sort, limit: PAGE, after }, signal }), [query, sort], about("certificate."));
+  const views = useLoad((signal) => api<Page<View>>("/inventory/views", { signal }), [], 0, about("resource.", "view."));
+  const out = useAction(async () => save("certificates.csv", await apiText("/certificates/export", { query: { query, sort, form: "csv" }, accept: "text/csv" }), "text/csv"));
   const set = (query: Record<string, string | undefined>) => replaceQuery(place, query);
   return (
     <>
       <Head title="Certificates" lead="Everything that was issued here or brought in, in order of expiry.">
+        <button type="button" class="button" disabled={out.busy} onClick={() => out.run()}>
+          <Icon name="download" />
+          {out.busy ? "Writing…" : "CSV"}
+        </button>
         <a class="button primary" href={href(["issue"])}>
           <Icon name="issue" />
           Issue or try
@@ -83,7 +79,7 @@ export function CertificatesPage({ place }: PageProps) {
         aria-label="Certificates"
         onSubmit={(e) => {
           e.preventDefault();
-          set({ q: text.trim() || undefined, status: undefined });
+          set({ q: text.trim() || undefined, status: undefined, sort: undefined });
         }}
       >
         <div class="search wide">
@@ -93,7 +89,7 @@ export function CertificatesPage({ place }: PageProps) {
             value={text}
             aria-label="Search certificates"
             aria-describedby="search-help"
-            placeholder="web.example.org, SN-4711, 014e6b…, expires<30d, profile:…"
+            placeholder="web.example.org, SN-4711, 014e6b…, expires<30d owner:facilities"
             spellcheck={false}
             onInput={(e) => setText(e.currentTarget.value)}
           />
@@ -104,27 +100,37 @@ export function CertificatesPage({ place }: PageProps) {
         <Chips label="Status" value={status} options={STATUS} onChange={(s) => set({ status: s })} />
       </form>
       <details class="search-help" id="search-help">
-        <summary>What can be searched for</summary>
+        <summary>What can be asked</summary>
         <dl>
           <dt>
-            <code>web.example.org</code> <code>192.0.2.7</code> <code>SN-4711</code>
+            <code>web.example.org</code> <code>192.0.2.7</code> <code>SN-4711</code> <code>014e6b01…</code>
           </dt>
-          <dd>a name or address in the certificate, its common name, or the device it belongs to</dd>
+          <dd>a word alone: a name, an address, a device, a serial, a fingerprint</dd>
           <dt>
-            <code>014e6b01…</code> <code>serial:</code> <code>fingerprint:</code> <code>spki:</code>
+            <code>issuer:issuing-ca</code> <code>profile:device-*</code> <code>owner:facilities</code> <code>key:rsa1024</code> <code>signature:sha1</code> <code>class:self-signed</code>
           </dt>
-          <dd>a whole serial, or the SHA-256 of the certificate or of its key, with or without colons</dd>
+          <dd>only those; also cn, subject, dns, ip, email, uri, device, source, place, service, tag</dd>
           <dt>
-            <code>subject:"CN=web,O=Example"</code> <code>device:</code> <code>dns:</code> <code>ip:</code> <code>email:</code> <code>uri:</code>
+            <code>expires&lt;30d</code> <code>expires&gt;2027-01-31</code> <code>issued&lt;7d</code> <code>lifetime&gt;398d</code>
           </dt>
-          <dd>only there</dd>
+          <dd>by time; h, d, w, m and y are spans from now</dd>
           <dt>
-            <code>authority:issuing-ca</code> <code>profile:</code> <code>source:imported</code> <code>expires&lt;30d</code> <code>expires&gt;2027-01-31</code>
+            <code>-status:revoked</code> <code>key:rsa1024 OR signature:sha1</code> <code>(… OR …) status:valid</code>
           </dt>
-          <dd>narrow down, alone or with the others</dd>
+          <dd>not, or, and together; several terms all have to hold</dd>
         </dl>
       </details>
-      {search.errors.length > 0 && <Notice tone="warn">{search.errors.map((e) => <p key={e}>{e}</p>)}</Notice>}
+      {out.problem && <ProblemBox problem={out.problem} />}
+      {views.data && views.data.items.length > 0 && (
+        <p class="views">
+          <span class="faint small">Views</span>
+          {views.data.items.map((v) => (
+            <a key={v.name} class="button small" href={href(["certificates"], { q: v.query, sort: v.sort, status: "all" })} title={v.query}>
+              <Name text={v.title || v.name} />
+            </a>
+          ))}
+        </p>
+      )}
       <PagedTable
         caption="Certificates"
         paged={paged}
@@ -134,7 +140,7 @@ export function CertificatesPage({ place }: PageProps) {
         empty={
           asked ? (
             <Empty icon="search" title="Nothing was found">
-              <p>Look-ups are exact: give the whole name, serial or fingerprint. {status !== "all" && "Perhaps with another status?"}</p>
+              <p>Whole names, serials and fingerprints are looked up as they are; a star stands for any run of characters: <code>dns:*.example.org</code>. {status !== "all" && "Perhaps with another status?"}</p>
             </Empty>
           ) : status === "valid" || status === "all" ? (
             <Empty icon="certificate" title="No certificates yet">

@@ -167,6 +167,90 @@ function Latency({ summary }: { summary: Summary }) {
   );
 }
 
+interface Counts {
+  count: number;
+  complete: boolean;
+  items: { value: string; count: number; least_seconds?: number }[];
+}
+
+const counts = (by: string, query: string, signal: AbortSignal) => api<Counts>("/inventory/counts", { query: { by, query, limit: 60 }, signal });
+const WEEKS = 26;
+
+/** When the valid certificates end, week by week. */
+function Timeline({ of }: { of: Counts }) {
+  const start = new Date();
+  start.setUTCHours(0, 0, 0, 0);
+  const weeks = of.items.slice(0, WEEKS + 1);
+  const most = Math.max(1, ...weeks.map((w) => w.count));
+  const total = sum(weeks.map((w) => w.count));
+  if (total === 0) return <Empty icon="check" title="Nothing ends within half a year" />;
+  return (
+    <ol class="timeline" aria-label="Certificates that end, by week">
+      {weeks.map((w) => {
+        const next = new Date(Date.parse(w.value) + 7 * 86_400_000).toISOString().slice(0, 10);
+        return (
+          <li key={w.value}>
+            <a href={href(["certificates"], { q: `expires>=${w.value} expires<${next}`, status: "valid", sort: "expires" })} title={`${count(w.count)} in the week of ${w.value}`} aria-label={`week of ${w.value}: ${plural(w.count, "certificate")}`}>
+              <span class="timeline-bar" style={{ height: `${Math.max(3, (w.count / most) * 100)}%` }} />
+            </a>
+            <span class="timeline-week" aria-hidden="true">
+              {w.value.slice(5)}
+            </span>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+const CLASSES: Record<string, string> = { own: "issued here", "own-ca": "our authorities", foreign: "of others", "foreign-ca": "others' authorities", "self-signed": "self-signed" };
+const KEYS: Record<string, string> = { p256: "EC P-256", p384: "EC P-384", p521: "EC P-521", ed25519: "Ed25519", ed448: "Ed448" };
+
+function keyTitle(value: string): string {
+  return KEYS[value] ?? value.replace(/^rsa(\d+)$/, "RSA $1").replace(/^ml-dsa/, "ML-DSA");
+}
+
+/** The inventory by what its certificates have in common. */
+function Inventory() {
+  const found = useLoad(
+    async (signal) => {
+      const [weeks, keys, lifetimes, classes] = await Promise.all([
+        counts("expires-week", `status:valid expires<${WEEKS}w`, signal),
+        counts("key", "status:valid", signal),
+        counts("lifetime", "status:valid", signal),
+        counts("class", "status:valid", signal),
+      ]);
+      return { weeks, keys, lifetimes, classes };
+    },
+    [],
+    300,
+    (e) => e.type.startsWith("certificate."),
+  );
+  if (found.problem) return <ProblemBox problem={found.problem} onRetry={found.reload} />;
+  if (!found.data) return <Loading rows={4} />;
+  const { weeks, keys, lifetimes, classes } = found.data;
+  const bars = (of: Counts, field: string, title: (v: string) => string) =>
+    of.items.slice(0, 6).map((c) => ({ key: c.value, label: title(c.value), value: c.count, note: count(c.count), ...(field ? { href: href(["certificates"], { q: `${field}:${c.value}`, status: "valid" }) } : {}) }));
+  return (
+    <>
+      <Panel title="What ends when" aside={<span class="faint small">half a year, by week</span>}>
+        <Timeline of={weeks} />
+      </Panel>
+      <div class="columns thirds">
+        <Panel title="Keys">
+          <Bars caption="Valid certificates by key" rows={bars(keys, "key", keyTitle)} />
+        </Panel>
+        <Panel title="Lifetimes">
+          <Bars caption="Valid certificates by lifetime" rows={bars(lifetimes, "", (v) => v)} />
+        </Panel>
+        <Panel title="Whose">
+          <Bars caption="Valid certificates by who issued them" rows={bars(classes, "", (v) => CLASSES[v] ?? v)} />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
 function Health() {
   const posture = useLoad((signal) => api<Posture>("/posture", { signal }), [], 300);
   return (
@@ -197,6 +281,7 @@ export function OverviewPage(_: PageProps) {
         </Panel>
         <Health />
       </div>
+      <Inventory />
       <div class="columns">
         <Panel title="Expiring soon" aside={<a href={href(["certificates"], { q: `expires<${expiring.days}d` })}>All</a>}>
           {expiring.items.length === 0 ? (
