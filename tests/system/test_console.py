@@ -31,7 +31,7 @@ except ImportError:
 
 WAIT = 20
 WIDE, PHONE, WALL = (1280, 860), (360, 780), (2560, 1440)
-PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "discovery?view=devices", "discovery?view=certificates", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
+PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "discovery?view=devices", "discovery?view=certificates", "findings", "findings?status=any", "alerts", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
          "profiles/server-internal-1y?tab=edit", "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices",
          "endpoints/devices?tab=clients", "authorities", "authorities/issuing-ca", "authorities/root?tab=text", "trust-sets", "register", "register/3",
          "users", "principals", "tenants", "settings", "no-such-page"]

@@ -4,6 +4,7 @@ import { may, type Me } from "../lib/api";
 import type { Place } from "../lib/router";
 import type { IconName } from "../ui/icons";
 import { Empty } from "../ui/parts";
+import { AlertsPage } from "./alerts";
 import { AskPage } from "./ask";
 import { AuthoritiesPage } from "./authorities";
 import { CertificatePage } from "./certificate";
@@ -12,6 +13,7 @@ import { DevicePage } from "./device";
 import { DevicesPage } from "./devices";
 import { DiscoveryPage } from "./discovery";
 import { EventPage } from "./event";
+import { FindingsPage } from "./findings";
 import { HealthPage } from "./health";
 import { IssuePage } from "./issue";
 import { OverviewPage } from "./overview";
@@ -55,6 +57,8 @@ export const SECTIONS: { title: string; pages: Entry[] }[] = [
   {
     title: "Work",
     pages: [
+      { key: "findings", title: "Findings", icon: "alert", roles: [...STAFF, "owner"], page: FindingsPage, detail: FindingsPage },
+      { key: "alerts", title: "Alerts", icon: "bell", roles: [...STAFF, "owner"], page: AlertsPage },
       { key: "new-request", title: "New request", icon: "issue", roles: [...HANDS, "owner"], page: AskPage },
       { key: "requests", title: "Requests", icon: "request", roles: [...STAFF, "owner"], page: RequestsPage, detail: RequestsPage },
       { key: "issue", title: "Issue or try", icon: "check", roles: [...HANDS, "owner"], page: IssuePage },

@@ -74,6 +74,7 @@ function Figures({ status, summary }: { status: Status; summary: Summary }) {
         to={href(["certificates"], { q: `expires<${expiring.days}d` })}
         tone={expiring.count > 0 ? "warn" : ""}
       />
+      <FindingsFigure />
       <Figure value={count(counts.events)} label="events on record" to={href(["register"])} />
     </div>
   );
@@ -249,6 +250,20 @@ function Inventory() {
       </div>
     </>
   );
+}
+
+interface Findings {
+  by_status: Record<string, number>;
+  open_by_severity: Record<string, number>;
+}
+
+/** Open findings, the worst counted first. */
+function FindingsFigure() {
+  const found = useLoad((signal) => api<Findings>("/finding-counts", { signal }), [], 120, (e) => e.type.startsWith("finding."));
+  if (!found.data) return null;
+  const open = found.data.by_status.open ?? 0;
+  const bad = (found.data.open_by_severity.critical ?? 0) + (found.data.open_by_severity.high ?? 0);
+  return <Figure value={count(open)} label={bad ? `findings, ${count(bad)} severe` : open === 1 ? "finding" : "findings"} to={href(["findings"])} tone={bad ? "warn" : ""} />;
 }
 
 function Health() {
