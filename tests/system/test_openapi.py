@@ -187,8 +187,7 @@ WITHOUT_COMMAND = {"beginOidc", "finishOidc", "getSignInMethods", "createSignInC
                    "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace",
                    "getLogin", "approveLogin", "denyLogin"}
 WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace"}
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "listChoices", "getPlace"}
+                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "listChoices", "countFindings", "getPlace"}
 
 
 def test_every_command_has_its_operations(program, document):
