@@ -183,11 +183,10 @@ VERBS = {
     "register show": ["listEvents"], "register key": ["getRegisterKey"],
 }
 # What no command asks for: machines and pages do.
-WITHOUT_COMMAND = {"beginOidc", "finishOidc", "getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "countFindings", "getPlace",
-                   "getLogin", "approveLogin", "denyLogin"}
-WITHOUT_COMMAND = {"getSignInMethods", "createSignInChallenge", "signIn", "getSession", "signOut", "endSession", "beginEnrollment", "addPasskey", "setPassword",
-                   "getCredentials", "removePasskey", "removePassword", "getOpenApi", "getTrustBundle", "getCheckpoint", "whoAmI", "getSummary", "streamEvents", "listChoices", "countFindings", "getPlace"}
+WITHOUT_COMMAND = {"addPasskey", "approveLogin", "beginEnrollment", "beginOidc", "countFindings", "createSignInChallenge", "denyLogin",
+                   "endSession", "finishOidc", "getCheckpoint", "getCredentials", "getLogin", "getOpenApi", "getPlace", "getSession",
+                   "getSignInMethods", "getSummary", "getTrustBundle", "listChoices", "removePasskey", "removePassword", "setPassword",
+                   "signIn", "signOut", "streamEvents", "whoAmI"}
 
 
 def test_every_command_has_its_operations(program, document):

@@ -179,9 +179,13 @@ const WEEKS = 26;
 
 /** When the valid certificates end, week by week. */
 function Timeline({ of }: { of: Counts }) {
-  const start = new Date();
-  start.setUTCHours(0, 0, 0, 0);
-  const weeks = of.items.slice(0, WEEKS + 1);
+  const found = new Map(of.items.map((i) => [i.value, i.count]));
+  const today = new Date();
+  const monday = Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() - ((today.getUTCDay() + 6) % 7));
+  const weeks = Array.from({ length: WEEKS + 1 }, (_, i) => {
+    const value = new Date(monday + i * 7 * 86_400_000).toISOString().slice(0, 10);
+    return { value, count: found.get(value) ?? 0 };
+  });
   const most = Math.max(1, ...weeks.map((w) => w.count));
   const total = sum(weeks.map((w) => w.count));
   if (total === 0) return <Empty icon="check" title="Nothing ends within half a year" />;
@@ -192,7 +196,7 @@ function Timeline({ of }: { of: Counts }) {
         return (
           <li key={w.value}>
             <a href={href(["certificates"], { q: `expires>=${w.value} expires<${next}`, status: "valid", sort: "expires" })} title={`${count(w.count)} in the week of ${w.value}`} aria-label={`week of ${w.value}: ${plural(w.count, "certificate")}`}>
-              <span class="timeline-bar" style={{ height: `${Math.max(3, (w.count / most) * 100)}%` }} />
+              <span class="timeline-bar" style={{ height: w.count ? `${Math.max(4, (w.count / most) * 100)}%` : "1px" }} />
             </a>
             <span class="timeline-week" aria-hidden="true">
               {w.value.slice(5)}
