@@ -23,10 +23,10 @@ struct api_call {
     struct catalog *catalog;
     struct arena *arena;
     const char *request_id;
-    const char *principal;         /* name, for events; "local:<uid>" over the admin socket */
-    unsigned roles;                /* bit set of enum api_role in `tenant` */
-    const char *owner_of;          /* for ROLE_OWNER: whose devices */
-    const char *const *groups;     /* that the principal belongs to */
+    const char *principal;     /* name, for events; "local:<uid>" over the admin socket */
+    unsigned roles;            /* bit set of enum api_role in `tenant` */
+    const char *owner_of;      /* for ROLE_OWNER: whose devices */
+    const char *const *groups; /* that the principal belongs to */
     size_t n_groups;
     const char *scopes;            /* of its token: "certificates:read,devices:write"; NULL or "" no limit */
     const char *only_tenant;       /* the same: the one tenant; NULL or "" no limit */

@@ -10,8 +10,7 @@ extern const struct json_field import_schema[];
 extern const struct json_field run_begin_schema[], run_end_schema[];
 extern const struct json_field token_schema[], token_batch_schema[];
 extern const struct json_field signin_schema[], enrollment_schema[], new_passkey_schema[],
-    new_password_schema[], invite_schema[], user_state_schema[], oidc_schema[],
-    provider_secret_schema[];
+    new_password_schema[], invite_schema[], user_state_schema[], oidc_schema[], provider_secret_schema[];
 extern const struct json_field login_schema[], login_code_schema[], logout_schema[];
 extern const struct json_field device_schema[];
 extern const struct json_field device_state_schema[];

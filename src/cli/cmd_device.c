@@ -68,15 +68,17 @@ static int list(struct cli *c)
 
 static int gaps(struct cli *c)
 {
-    static const struct show_column devices[] = {{"DEVICE", "device"}, {"STATE", "state"}, {"OWNER", "owner"},
-                                                 {"PLACE", "place"},   {"WHY", "why"},     {"SINCE", "ended"},
+    static const struct show_column devices[] = {{"DEVICE", "device"},
+                                                 {"STATE", "state"},
+                                                 {"OWNER", "owner"},
+                                                 {"PLACE", "place"},
+                                                 {"WHY", "why"},
+                                                 {"SINCE", "ended"},
                                                  {0}};
-    static const struct show_column certificates[] = {{"SERIAL", "certificate.serial"},
-                                                      {"SUBJECT", "certificate.subject"},
-                                                      {"ISSUER", "certificate.authority"},
-                                                      {"SOURCE", "certificate.source"},
-                                                      {"NOT AFTER", "certificate.not_after"},
-                                                      {0}};
+    static const struct show_column certificates[] = {
+        {"SERIAL", "certificate.serial"},       {"SUBJECT", "certificate.subject"},
+        {"ISSUER", "certificate.authority"},    {"SOURCE", "certificate.source"},
+        {"NOT AFTER", "certificate.not_after"}, {0}};
     bool certs = cli_has(c, "certificates");
     int64_t limit;
     if (!cli_get_number(c, "limit", 0, 1, INT64_MAX, &limit))

@@ -429,7 +429,8 @@ static void pending_written(struct task *t)
 static void pend(struct run *run)
 {
     struct issue_request *r = run->r;
-    tm_err e = continuation_row_make(&run->continuation, r, profile_approval_deadline(run->profile), run->waited);
+    tm_err e =
+        continuation_row_make(&run->continuation, r, profile_approval_deadline(run->profile), run->waited);
     if (e == TM_OK)
         e = record_pending(&run->effects[1], r);
     if (e != TM_OK) {

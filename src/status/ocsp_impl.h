@@ -56,7 +56,7 @@ struct ocsp_query {
     uint64_t stamp;
     int64_t now;
     int64_t as_of; /* thisUpdate: everything that was revoked until then is known */
-    bool known; /* every one of them was issued here */
+    bool known;    /* every one of them was issued here */
     struct sign_op op;
 };
 /* Whose certificates are asked about; false: nobody's here, or several CAs', or one that nobody answers for. Takes the catalog. */

@@ -32,10 +32,10 @@ char *suite_directory(void);
 void suite_directory_remove(const char *path);
 
 #define SUITE_TEST(f) cmocka_unit_test_setup_teardown(f, suite_setup, suite_teardown)
-extern const struct CMUnitTest suite_objects[], suite_certs[], suite_columns[], suite_concurrency[], suite_devices[],
-    suite_log[], suite_resources[], suite_retention[], suite_tokens[];
-extern const size_t suite_objects_n, suite_certs_n, suite_columns_n, suite_concurrency_n, suite_devices_n, suite_log_n,
-    suite_resources_n, suite_retention_n, suite_tokens_n;
+extern const struct CMUnitTest suite_objects[], suite_certs[], suite_columns[], suite_concurrency[],
+    suite_devices[], suite_log[], suite_resources[], suite_retention[], suite_tokens[];
+extern const size_t suite_objects_n, suite_certs_n, suite_columns_n, suite_concurrency_n, suite_devices_n,
+    suite_log_n, suite_resources_n, suite_retention_n, suite_tokens_n;
 #define SUITE_END(name) const size_t name##_n = sizeof name / sizeof name[0]
 
 /* ---- short hands ---- */
