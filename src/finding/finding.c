@@ -413,7 +413,7 @@ static const char head[] =
     "nothing to read: keys, hashes and names of these are not looked at again after they were issued. Who is a public CA is told by trust sets with\n"
     "`issuers: public` and by this machine's list of roots (`SSL_CERT_FILE`, else `/etc/ssl/certs/ca-certificates.crt`).\n\n"
     "**RSA moduli with a prime in common** are found by batch GCD: new keys are compared with each other and with all others, each pair once. The\n"
-    "first pass over many keys takes its time (on one 2 GHz core some minutes for 100,000 RSA-2048 keys) and does not hold up other rules.\n\n"
+    "first pass over very many keys takes long at its end, and what arrives meanwhile is looked at after it; later ones compare only what is new.\n\n"
     "## Rules\n\n";
 
 void finding_reference(struct buf *out)
