@@ -219,9 +219,9 @@ static void test_pend__copies_wait_for_the_same(void **state)
     /* Once the time of one is over, another takes its place. */
     struct issue_request *r = ask_csr(a, der);
     struct continuation_row one, same, next;
-    CHECK_OK(continuation_row_make(&one, r, NULL), r->diag);
-    CHECK_OK(continuation_row_make(&same, r, NULL), r->diag);
-    CHECK_OK(continuation_row_make(&next, r, one.id), r->diag);
+    CHECK_OK(continuation_row_make(&one, r, 0, NULL), r->diag);
+    CHECK_OK(continuation_row_make(&same, r, 0, NULL), r->diag);
+    CHECK_OK(continuation_row_make(&next, r, 0, one.id), r->diag);
     assert_string_equal(one.id, r->pending_id);
     assert_string_equal(one.id, same.id);
     assert_string_not_equal(one.id, next.id);
