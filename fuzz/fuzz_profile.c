@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void asked(const struct profile *p)
 {
     static const char *const roles[] = {"", "admin", "operator, auditor", "owner,,admin "};
+    static const char *const groups[] = {"pki", ""};
     const int64_t never = TM_TIME_NEVER, now = 1795219200;
     int64_t at = profile_renew_before(p, now, now + 86400);
     if (at < now || at > now + 86400 || profile_renew_before(p, now, never) != never)
@@ -21,10 +22,10 @@ static void asked(const struct profile *p)
     for (int reason = -1; reason <= CRL_AA_COMPROMISE; reason++)
         (void)profile_allows_reason(p, (enum crl_reason)reason);
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-        (void)profile_may_approve(p, roles[i]);
+        (void)profile_may_approve(p, roles[i], groups, i % 3);
     for (int door = -1; door <= DOOR_COUNT; door++)
         (void)profile_allows_door(p, door);
-    if (profile_quota_window(p) < 0 || !*profile_name(p))
+    if (profile_quota_window(p) < 0 || profile_approval_deadline(p) <= 0 || !*profile_name(p))
         abort();
     (void)profile_description(p);
     (void)profile_version(p);
