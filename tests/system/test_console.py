@@ -12,12 +12,15 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import urllib.parse
 
 import pytest
 
-from conftest import ROOT
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "helpers"))
+from conftest import ROOT  # noqa: E402
+from oidc import Provider  # noqa: E402
 
 try:
     from selenium import webdriver
@@ -34,7 +37,7 @@ WIDE, PHONE, WALL = (1280, 860), (360, 780), (2560, 1440)
 PAGES = ["", "health", "certificates", "devices", "discovery", "discovery?view=places", "discovery?view=devices", "discovery?view=certificates", "findings", "findings?status=any", "alerts", "requests", "new-request", "issue", "tokens", "profiles", "profiles?new=1", "profiles/server-internal-1y",
          "profiles/server-internal-1y?tab=edit", "profiles/server-internal-1y?tab=history", "endpoints", "endpoints/devices",
          "endpoints/devices?tab=clients", "authorities", "authorities/issuing-ca", "authorities/root?tab=text", "trust-sets", "register", "register/3",
-         "users", "principals", "tenants", "settings", "no-such-page"]
+         "users", "principals", "tenants", "settings", "login", "no-such-page"]
 
 
 def get(house, path, headers=None):
@@ -162,7 +165,11 @@ class Browser:
         return self.wait(look, f"no {css} {text or ''} in: {self.text()[:2000]}")
 
     def click(self, css, text=None):
-        self.find(css, text).click()
+        """What is drawn anew between the look and the click is looked for again."""
+        def act():
+            self.find(css, text).click()
+            return True
+        self.wait(act, f"{css} {text or ''} cannot be clicked")
 
     def field(self, label):
         e = self.find("label", label)
@@ -649,6 +656,50 @@ def test_passkey__set_up_by_an_invitation_and_used(browser, house):
         browser.find("button", "Sign in with a passkey")
     finally:
         driver.execute_cdp_cmd("WebAuthn.removeVirtualAuthenticator", authenticator)
+
+
+def test_provider__signs_in_and_a_program_is_logged_in(browser, house, openssl):
+    """Through an OpenID Connect provider to where one was going: to the code of a program that has no browser."""
+    openssl.key("console-idp")
+    openssl.run("req", "-x509", "-new", "-key", "console-idp.key", "-subj", "/CN=localhost", "-days", "30", "-addext", "subjectAltName=DNS:localhost",
+                "-out", "console-idp.pem")
+    provider = Provider(openssl.file("console-idp.pem"), openssl.file("console-idp.key"))
+    with open(openssl.file("console-idp.pem"), encoding="ascii") as f:
+        ca = f.read()
+    assert house.api("PUT", "/resources/principals/console-olga", {"kind": "Principal", "name": "console-olga", "roles": ["operator"]}).status == 201
+    doc = {"kind": "IdentityProvider", "name": "console-corp", "title": "Console Corp", "issuer": provider.issuer, "client-id": "touchmark", "ca": ca,
+           "rules": [{"claim": "email", "value": "olga@example.org", "principal": "console-olga"}], "networks": ["127.0.0.0/8", "::1/128"]}
+    assert house.api("PUT", "/resources/identity-providers/console-corp", doc).status == 201
+    house.cli("provider", "secret", "console-corp", data=provider.secret + "\n")
+    provider.claims = {"email": "olga@example.org"}
+    begun = house.api("POST", "/device-login", {"client": "touchmark on laptop-7"}, token="").json
+    browser.url = f"https://localhost:{house.ports['console']}/"
+    try:
+        browser.driver.get(browser.url)
+        browser.driver.execute_script("sessionStorage.clear()")
+        browser.driver.get("about:blank")
+        browser.driver.get(browser.url + "#/login?code=" + begun["user_code"])
+        browser.click("button", "Sign in with Console Corp")
+        browser.find("h1", "Log a program in")
+        browser.says("touchmark on laptop-7")
+        browser.says("console-olga")
+        browser.picture("login")
+        browser.click("button", "Let it act as me")
+        browser.says("Confirmed")
+        token = house.api("POST", "/device-login/token", {"device_code": begun["device_code"]}, token="").json["token"]
+        assert house.api("GET", "/whoami", token=token).json["principal"] == "console-olga"
+        browser.click("[aria-label='Sign out']")
+        provider.claims = {"email": "nobody@example.org"}
+        browser.driver.get("about:blank")
+        browser.driver.get(browser.url)
+        browser.click("button", "Sign in with Console Corp")
+        browser.find(".notice")
+        assert "#/signin?problem=" in browser.driver.current_url
+        browser.picture("signin-refused")
+    finally:
+        browser.driver.get("about:blank")
+        house.api("DELETE", "/resources/identity-providers/console-corp")
+        provider.stop()
 
 
 # Names for everything that can be used, one h1, no id twice.

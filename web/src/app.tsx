@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, currentSession, enterTenant, findSession, may, setSession, signOut, whenSignedOut, type Me } from "./lib/api";
 import { goLive } from "./lib/live";
-import { go, href, parsePlace, type Place } from "./lib/router";
+import { go, href, parsePlace, replaceQuery, type Place } from "./lib/router";
 import { Icon, Mark } from "./ui/icons";
 import { LiveBadge } from "./ui/live";
 import { Loading, ProblemBox } from "./ui/parts";
@@ -189,10 +189,14 @@ export function App() {
     });
     if (inside === undefined && !invite) void findSession().then(setInside);
   }, []);
+  const atDoor = place.path[0] === "signin";
   const enter = () => {
     setWhy("");
     setInside(true);
   };
+  useEffect(() => {
+    if (inside && atDoor) replaceQuery({ path: [], query: {} }, {});
+  }, [inside, atDoor]);
   if (invite)
     return (
       <WelcomePage
@@ -210,7 +214,7 @@ export function App() {
         <Loading />
       </main>
     );
-  if (!inside) return <SignIn why={why} onDone={enter} />;
+  if (!inside) return <SignIn why={why} problem={atDoor ? (place.query.problem ?? "") : ""} onDone={enter} />;
   return (
     <House
       onSignOut={async () => {

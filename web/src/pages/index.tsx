@@ -16,6 +16,7 @@ import { EventPage } from "./event";
 import { FindingsPage } from "./findings";
 import { HealthPage } from "./health";
 import { IssuePage } from "./issue";
+import { LoginPage } from "./login";
 import { OverviewPage } from "./overview";
 import { RegisterPage } from "./register";
 import { RequestsPage } from "./requests";
@@ -92,6 +93,7 @@ export function visibleSections(pages: Entry[], me: Me): Entry[] {
 export function pageFor(place: Place, me: Me): PageOf | null {
   const [key = "", name] = place.path;
   if (key === "settings") return SettingsPage;
+  if (key === "login") return LoginPage;
   const all = SECTIONS.flatMap((s) => s.pages);
   const found = all.find((p) => p.key === key);
   if (!found) return null;

@@ -86,13 +86,30 @@ function TokenForm({ tenant, onDone }: { tenant: string; onDone: () => void }) {
   );
 }
 
+/** The house names the provider's address; the browser comes back to where it is now. */
+function ProviderButton({ provider, tenant }: { provider: Methods["providers"][number]; tenant: string }) {
+  const leave = useAction(async () => {
+    const back = location.hash.startsWith("#/signin") ? "/" : `/${location.hash}`;
+    const { url } = await asNobody<{ url: string }>("/session/oidc", { method: "POST", json: { provider: provider.name, return_to: back } }, tenant);
+    location.assign(url);
+  });
+  return (
+    <>
+      {leave.problem && <ProblemBox problem={leave.problem} />}
+      <button type="button" class="button wide" disabled={leave.busy} onClick={() => void leave.run()}>
+        {`Sign in with ${provider.title || provider.name}`}
+      </button>
+    </>
+  );
+}
+
 const HELP: Record<Way, string> = {
   passkey: "Somebody who administers the house invites you: touchmark user invite NAME prints a link with which you set up a passkey.",
   password: "The link of an invitation (touchmark user invite NAME) sets up a password, too, with an app that shows codes.",
   token: "The first administrator's lies in the house: admin/token below the home that touchmark init made. Others are made by an administrator: touchmark token create --principal NAME, or here under Tokens.",
 };
 
-export function SignIn({ why, onDone }: { why: string; onDone: () => void }) {
+export function SignIn({ why, problem, onDone }: { why: string; problem: string; onDone: () => void }) {
   useTitle("Sign in");
   const [chosen, setChosen] = useState<Way>();
   const [tenant, setTenant] = useState("");
@@ -112,16 +129,13 @@ export function SignIn({ why, onDone }: { why: string; onDone: () => void }) {
         </div>
         <div class="signin-box">
           {why && <Notice tone="warn">{`You were signed out: ${why}`}</Notice>}
+          {problem && <Notice tone="bad">{problem}</Notice>}
           {ways.length > 1 && <Chips label="How" value={way} options={ways} onChange={(w) => setChosen(w as Way)} />}
           {elsewhere && <TextField label="Tenant" value={tenant} onInput={setTenant} optional hint="Where you are known; empty: the default tenant, and the house." />}
           {way === "passkey" && <PasskeyForm tenant={home} why={methods.data?.no_passkeys} onDone={onDone} />}
           {way === "password" && <PasswordForm tenant={home} onDone={onDone} />}
           {way === "token" && <TokenForm tenant={tenant.trim()} onDone={onDone} />}
-          {methods.data?.providers.map((p) => (
-            <a key={p.name} class="button wide" href={`/api/v1${home === "default" ? "" : `/tenants/${encodeURIComponent(home)}`}/session/oidc/${encodeURIComponent(p.name)}`}>
-              {p.title || p.name}
-            </a>
-          ))}
+          {methods.data?.providers.map((p) => <ProviderButton key={p.name} provider={p} tenant={home} />)}
           {!elsewhere && (
             <button type="button" class="button plain" onClick={() => setElsewhere(true)}>
               I belong to another tenant
