@@ -210,8 +210,10 @@ tm_err column_files_open(struct sqlite_store *s, struct diag *diag)
     if (c->dir < 0)
         return file_fail(TM_EIO, diag);
     c->names_fd = file_open(s, names_file);
+    if (c->names_fd < 0)
+        return file_fail(io_error(), diag);
     c->status_fd = file_open(s, status_file);
-    return c->names_fd < 0 || c->status_fd < 0 ? file_fail(io_error(), diag) : TM_OK;
+    return c->status_fd < 0 ? file_fail(io_error(), diag) : TM_OK;
 }
 
 void column_files_close(struct columns *c)

@@ -30,7 +30,7 @@ static uint32_t name_hash(struct slice text)
 
 static bool list_grow(struct name_list *l)
 {
-    if (l->n < l->cap)
+    if (l->n < l->cap && l->n_heads)
         return true;
     size_t cap = l->cap ? l->cap * 2 : 16, n_heads = cap * 2;
     char **v = realloc(l->v, cap * sizeof *v);

@@ -271,7 +271,7 @@ tm_err read_certs_where(struct sqlite_store *s, struct reader *c, struct store_r
     TM_TRY(cursor_read(&found.after, r, &r->diag));
     struct page p = {.s = s, .c = c, .r = r, .limit = read_limit(r), .budget = ROWS_MAX, .exact = true};
     size_t room = p.limit > ROWS_AT_ONCE ? p.limit : ROWS_AT_ONCE;
-    found.v = malloc(room * sizeof *found.v);
+    found.v = calloc(room, sizeof *found.v);
     tm_err err = found.v ? page_init(&p) : TM_ENOMEM;
     if (err == TM_OK)
         err = page_fill(&p, &found);

@@ -282,8 +282,8 @@ tm_err sift_init(struct sift *x, struct sqlite_store *s, struct reader *c, tenan
         return diag_fail(diag, err, "store", "where", "too many conditions");
     TM_TRY(err);
     x->exact = all_exact(x->root, &s->columns.names);
-    x->status = malloc(COLUMN_ROWS);
-    x->masks = malloc((x->depth + 2) * COLUMN_ROWS);
+    x->status = calloc(1, COLUMN_ROWS);
+    x->masks = calloc(x->depth + 2, COLUMN_ROWS);
     return x->status && x->masks ? TM_OK : TM_ENOMEM;
 }
 
@@ -328,7 +328,7 @@ tm_err sift_column(struct sift *x, enum column column, const void **ret)
         return TM_OK;
     }
     if (!x->room[column])
-        x->room[column] = malloc((size_t)COLUMN_ROWS * column_width[column]);
+        x->room[column] = calloc(COLUMN_ROWS, column_width[column]);
     if (!x->room[column])
         return TM_ENOMEM;
     if (!x->loaded[column])
