@@ -371,8 +371,13 @@ static void request_done(struct task *t)
     struct issue_request *i = TM_CONTAINER(t, struct issue_request, done);
     struct est_exchange *x = TM_CONTAINER(i, struct est_exchange, issue);
     struct est_cmc *m = x->cmc;
-    if (m->once && i->outcome == ISSUE_FAILED &&
-        (strcmp(i->diag.rule, "idempotency-key") == 0 || strcmp(i->diag.rule, "replay") == 0)) {
+    /* Somebody else may have sent it again: he gets nothing, not even what the first got. */
+    bool again = i->outcome == ISSUE_ISSUED
+                     ? i->replayed
+                     : i->outcome == ISSUE_FAILED && (strcmp(i->diag.rule, "idempotency-key") == 0 ||
+                                                      strcmp(i->diag.rule, "replay") == 0);
+    if (m->once && again) {
+        i->outcome = ISSUE_FAILED;
         i->err = diag_fail(&i->diag, TM_EDENIED, "cmc.replayed", NULL,
                            "this message was used already; sign a new one");
         est_note_refusal(x, i->err, &i->diag);
