@@ -46,7 +46,8 @@ static enum starttls_state answer(struct slice said, size_t *ret_used, const cha
         return STARTTLS_REFUSED;
     }
     message = rest(message, head);
-    if (!header(message, &tag, &head, &length) || tag != ENUMERATED || length != 1 || message.n < head + 1)
+    if (!header(message, &tag, &head, &length) || tag != ENUMERATED || length != 1 || !message.p ||
+        message.n < head + 1)
         return STARTTLS_FOREIGN;
     *hint = "the directory refused";
     return message.p[head] == 0 ? STARTTLS_READY : STARTTLS_REFUSED;

@@ -440,11 +440,11 @@ static bool rule_is_meant(const struct asked *x, const struct rule *r)
 /* From the last to the first: a rule that says it adds what it matches, one that says something else takes that away. Tags add up. */
 static tm_err rules_test(struct cert_test *ret, const struct asked *x)
 {
-    struct rule *rules;
-    size_t n;
+    struct rule *rules = NULL;
+    size_t n = 0;
     TM_TRY(rules_read(&rules, &n, x->a, x->h, x->tenant, x->diag));
     for (size_t i = n; i-- > 0;) {
-        struct cert_test others;
+        struct cert_test others = {0};
         if (rule_is_meant(x, &rules[i])) {
             TM_TRY(pair(ret, x->a, CERT_TEST_ANY, rules[i].match, *ret));
         } else if (x->field != OWNED_TAG && rule_text(&rules[i], x->field)[0]) {

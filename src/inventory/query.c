@@ -97,6 +97,7 @@ static tm_err values_read(struct parser *p, struct query_term *t)
     t->values = arena_calloc(p->a, VALUES_MAX, sizeof *t->values);
     if (!t->values)
         return arena_err(p->a);
+    bool more;
     do {
         if (t->n == VALUES_MAX)
             return refuse(p, p->at, "too many values in one list");
@@ -105,7 +106,9 @@ static tm_err values_read(struct parser *p, struct query_term *t)
         if (!t->values[t->n].text[0] && !t->values[t->n].quoted)
             return refuse(p, at, "a value is missing; write field:value, without a space");
         t->n++;
-    } while (lists && p->at < p->n && p->text[p->at] == ',' && ++p->at);
+        more = lists && p->at < p->n && p->text[p->at] == ',';
+        p->at += more;
+    } while (more);
     if (p->at < p->n && !is_space(p->text[p->at]) && p->text[p->at] != '(' && p->text[p->at] != ')')
         return refuse(p, p->at, "a space is missing here");
     return TM_OK;
@@ -191,7 +194,7 @@ static bool word_begins(struct parser *p)
 /* Words side by side: one, with a space between. */
 static tm_err words_read(struct parser *p, struct query_term *t)
 {
-    struct query_word one;
+    struct query_word one = {.text = ""};
     char *whole = arena_alloc(p->a, p->n - p->at + 1);
     size_t n = 0;
     if (!whole)

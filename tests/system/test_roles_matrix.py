@@ -137,8 +137,8 @@ def test_matrix__guards_are_of_few_kinds(house):
             op["operationId"] in AUDITORS_MAY, f"{method} {path} is for auditors"
 
 
-# Questions that need a body, and what is one's own.
-AUDITORS_MAY = {"describe", "verifyRegister", "putInventoryView", "deleteInventoryView"}
+# Questions that need a body, what is one's own, and what the request's profile decides about by its roles and groups.
+AUDITORS_MAY = {"describe", "verifyRegister", "putInventoryView", "deleteInventoryView", "commentRequest", "approveRequest", "rejectRequest"}
 
 
 def test_matrix__public_routes(house):
