@@ -74,9 +74,8 @@ def test_findings__decisions(house, openssl):
     house.cli("finding", "snooze", f["id"], "--reason", "later", "--for", "3d")
     assert house.api("GET", path).json["status"] == "snoozed"
     assert house.cli("finding", "accept", f["id"], ok=None).returncode == 2
-    events = house.cli("register", "show", "--type", "finding.", "-o", "json").stdout
     for kind in ("finding.opened", "finding.accepted", "finding.reopened", "finding.snoozed"):
-        assert kind in events
+        assert kind in house.cli("register", "show", "--type", kind, "-o", "json").stdout
     assert "key.weak" in house.cli("finding", "rules").stdout
     assert "DSA" in house.cli("finding", "rules", "key.weak").stdout
     assert house.cli("finding", "rules", "nothing", ok=None).returncode == 1

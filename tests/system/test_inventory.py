@@ -64,8 +64,10 @@ def ask(house, query, **more):
     ("dns:*.inventory.example expires<1h", ""),
 ])
 def test_query(house, stock, query, names):
-    assert sorted(ask(house, query)) == sorted(stock[n] for n in names.split())
-    assert len(ask(house, query, sort="expires")) == len(names.split())
+    """Of this file's certificates; other tests have their own in the same house."""
+    own = set(stock.values())
+    assert sorted(own.intersection(ask(house, query))) == sorted(stock[n] for n in names.split())
+    assert len(own.intersection(ask(house, query, sort="expires"))) == len(names.split())
 
 
 def test_query__serials(house, stock):
