@@ -14,7 +14,7 @@ static tm_err owned(void *arg, enum owned_field field, const char *value, bool s
     (void)a;
     if (field >= OWNED_FIELDS || !value)
         abort();
-    if (value[0] == '!')
+    if (value && value[0] == '!')
         return diag_fail(diag, TM_EINVAL, NULL, "query", "nobody owns this");
     *ret = (struct cert_test){.kind = CERT_TEST_ANY};
     return TM_OK;

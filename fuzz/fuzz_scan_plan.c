@@ -18,7 +18,7 @@ static void look(const struct scan_plan *p)
             abort();
         sum += p->items[i].count;
     }
-    if (sum != p->total || p->total > SCAN_TOTAL_MAX)
+    if (sum != p->total || p->total == 0 || p->total > SCAN_TOTAL_MAX)
         abort();
     for (unsigned i = 0; i < 16; i++) {
         struct scan_spot s = scan_plan_at(p, (p->total - 1) / 15 * i % p->total);

@@ -171,6 +171,7 @@ static tm_err hand_on(struct api_call *c, struct buf *row)
 
 struct export
 {
+    uint8_t cursor[64]; /* where the next page goes on; it must outlive the page */
     struct arena *page, *scratch;
     struct buf row;
     bool csv;
@@ -178,7 +179,6 @@ struct export
 
 static tm_err export_rows(struct export *x, struct api_call *c, struct store_read *q, struct diag *diag)
 {
-    uint8_t cursor[64];
     if (x->csv) {
         for (size_t i = 0; export_columns[i]; i++)
             csv_put_cell(&x->row, export_columns[i], i == 0);
@@ -203,12 +203,11 @@ static tm_err export_rows(struct export *x, struct api_call *c, struct store_rea
                 buf_putc(&x->row, '\n');
             TM_TRY(hand_on(c, &x->row));
         }
-        /* Where it goes on must outlive the page. */
-        if (q->more && q->page_next.n > sizeof cursor)
+        if (q->more && q->page_next.n > sizeof x->cursor)
             return diag_fail(diag, TM_EINTERNAL, NULL, NULL, "a position of the inventory is too long");
         if (q->more)
-            memcpy(cursor, q->page_next.p, q->page_next.n);
-        q->after = slice_of(cursor, q->page_next.n);
+            memcpy(x->cursor, q->page_next.p, q->page_next.n);
+        q->after = slice_of(x->cursor, q->page_next.n);
     }
     return TM_OK;
 }

@@ -46,9 +46,11 @@ static int export(struct cli *c)
     const char *path = arena_printf(
         c->arena, "/api/v1/certificates/export?form=%s&sort=%s&query=%s", show_escape(c, form ? form : "csv"),
         show_escape(c, sort ? sort : "oldest"), show_escape(c, inventory_query_text(c, 0)));
+    if (!path)
+        return cli_fail(c, "out of memory");
     FILE *f = named ? fopen(out, "we") : stdout;
-    if (!path || !f)
-        return cli_fail(c, "%s: %s", out ? out : "standard output", strerror(errno));
+    if (!f)
+        return cli_fail(c, "%s: %s", out, strerror(errno));
     struct cli_reply r;
     struct exporting x = {.f = f};
     if (named)
