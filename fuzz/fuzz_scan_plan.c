@@ -21,7 +21,7 @@ static void look(const struct scan_plan *p)
     if (sum != p->total || p->total == 0 || p->total > SCAN_TOTAL_MAX)
         abort();
     for (unsigned i = 0; i < 16; i++) {
-        struct scan_spot s = scan_plan_at(p, (p->total - 1) / 15 * i % p->total);
+        struct scan_spot s = scan_plan_at(p, p->total ? (p->total - 1) / 15 * i % p->total : 0);
         if (s.port.port == 0 || s.port.protocol >= SCAN_PROTOCOLS ||
             (s.item->host && s.slot >= SCAN_HOST_ADDRESSES))
             abort();
