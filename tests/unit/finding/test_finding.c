@@ -37,9 +37,20 @@ static int each_begin(void **state)
     return arena ? 0 : -1;
 }
 
+/* Until the test's end. */
+static EVP_PKEY *kept[8];
+static size_t n_kept;
+static EVP_PKEY *keep(EVP_PKEY *k)
+{
+    assert_true(n_kept < sizeof kept / sizeof *kept);
+    return kept[n_kept++] = k;
+}
+
 static int each_end(void **state)
 {
     (void)state;
+    while (n_kept)
+        EVP_PKEY_free(kept[--n_kept]);
     arena_free(arena);
     return 0;
 }
@@ -63,10 +74,10 @@ static void test_findings__keys(void **state)
     (void)state;
     struct made m = foreign("weak.example");
     struct finding f;
-    m.key = new_rsa(1024);
+    m.key = keep(new_rsa(1024));
     const char *weak = import_made(m);
     m = foreign("strong.example");
-    m.key = new_rsa(2048);
+    m.key = keep(new_rsa(2048));
     import_made(m);
     m = foreign("sha1.example");
     m.md = EVP_sha1();
@@ -117,10 +128,10 @@ static void test_findings__keys_that_are_factored(void **state)
     (void)state;
     struct made m = foreign("roca.example");
     struct finding f;
-    m.key = weak_key("roca");
+    m.key = keep(weak_key("roca"));
     import_made(m);
     m = foreign("close.example");
-    m.key = weak_key("close-primes");
+    m.key = keep(weak_key("close-primes"));
     import_made(m);
     /* Two keys of three primes. */
     BIGNUM *p = BN_new(), *q = BN_new(), *r = BN_new(), *n = BN_new();
@@ -130,12 +141,17 @@ static void test_findings__keys_that_are_factored(void **state)
     BN_generate_prime_ex(r, 1024, 0, NULL, NULL, NULL);
     BN_mul(n, p, q, ctx);
     m = foreign("shares-1.example");
-    m.key = rsa_of(n);
+    m.key = keep(rsa_of(n));
     const char *one = import_made(m);
     BN_mul(n, p, r, ctx);
     m = foreign("shares-2.example");
-    m.key = rsa_of(n);
+    m.key = keep(rsa_of(n));
     import_made(m);
+    BN_free(p);
+    BN_free(q);
+    BN_free(r);
+    BN_free(n);
+    BN_CTX_free(ctx);
     look(true);
     assert_int_equal(found("key.roca", NULL, &f), 1);
     assert_string_equal(f.name, "CN=roca.example");

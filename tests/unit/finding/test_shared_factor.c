@@ -12,9 +12,27 @@
 enum { PRIME_BITS = 160, MANY = SHARED_BLOCK + 700 };
 
 /* Primes need not be large to be different: these are found quickly. */
+/* What is made here is freed at the end. */
+enum { KEPT_MAX = 512 };
+static BIGNUM *kept_numbers[KEPT_MAX];
+static uint8_t *kept_octets[KEPT_MAX];
+static size_t n_numbers, n_octets;
+
+static int drop_kept(void **state)
+{
+    (void)state;
+    while (n_numbers)
+        BN_free(kept_numbers[--n_numbers]);
+    while (n_octets)
+        free(kept_octets[--n_octets]);
+    return 0;
+}
+
 static BIGNUM *prime(void)
 {
     BIGNUM *p = BN_new();
+    assert_true(n_numbers < KEPT_MAX);
+    kept_numbers[n_numbers++] = p;
     assert_int_equal(BN_generate_prime_ex(p, PRIME_BITS, 0, NULL, NULL, NULL), 1);
     return p;
 }
@@ -25,6 +43,8 @@ static struct slice product(const BIGNUM *p, const BIGNUM *q)
     BIGNUM *n = BN_new();
     BN_mul(n, p, q, ctx);
     uint8_t *octets = malloc((size_t)BN_num_bytes(n));
+    assert_true(n_octets < KEPT_MAX);
+    kept_octets[n_octets++] = octets;
     size_t k = (size_t)BN_bn2bin(n, octets);
     BN_free(n);
     BN_CTX_free(ctx);
@@ -110,9 +130,6 @@ static void test_shared_factors__across_blocks(void **state)
     atomic_bool stop = true;
     v[0].fresh = true;
     assert_int_equal(shared_factors(v, MANY, &stop, note, &s), TM_EUNAVAIL);
-    BN_free(shared);
-    BN_free(x);
-    BN_free(y);
     free(room);
     free(v);
 }
@@ -124,13 +141,16 @@ static void test_shared_factors__large(void **state)
     enum { N = 150 };
     struct shared_modulus v[N];
     BIGNUM *shared = prime(), *p = BN_new();
+    BN_CTX *ctx = BN_CTX_new();
     for (size_t i = 0; i < N; i++) {
         BIGNUM *q = prime();
         BN_rand(p, 900, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD);
         /* Random numbers share small factors now and then; squares of a prime of their own don't. */
-        BN_sqr(p, q, BN_CTX_new());
+        BN_sqr(p, q, ctx);
         v[i] = (struct shared_modulus){product(i == 17 || i == 140 ? shared : p, q), true};
     }
+    BN_free(p);
+    BN_CTX_free(ctx);
     struct slice one = v[17].n, other = v[140].n;
     struct seen s = {.v = v};
     assert_int_equal(shared_factors(v, N, NULL, note, &s), TM_OK);
@@ -146,5 +166,5 @@ int main(void)
         cmocka_unit_test(test_shared_factors__across_blocks),
         cmocka_unit_test(test_shared_factors__large),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, drop_kept);
 }
