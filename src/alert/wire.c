@@ -3,10 +3,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "enroll/outbound/lookup.h"
+#include "http/tls_peer.h"
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,22 +51,6 @@ static tm_err tls_failed(struct wire *w, const char *host, struct diag *diag)
                      why ? why : "no reason was given");
 }
 
-static bool trust(SSL_CTX *ctx, const char *pem)
-{
-    if (!pem[0])
-        return SSL_CTX_set_default_verify_paths(ctx) == 1;
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *x;
-    bool any = false;
-    while (bio && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-        any |= X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x) == 1;
-        X509_free(x);
-    }
-    BIO_free(bio);
-    ERR_clear_error();
-    return any;
-}
-
 /* Go on with a call that wants the socket first. */
 static bool again(struct wire *w, int rc)
 {
@@ -78,17 +61,13 @@ static bool again(struct wire *w, int rc)
 
 tm_err wire_tls(struct wire *w, const struct notification_doc *d, const char *host, struct diag *diag)
 {
-    struct address literal;
     int rc;
     w->ctx = SSL_CTX_new(TLS_client_method());
-    if (!w->ctx || !trust(w->ctx, d->ca) || !SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) ||
+    if (!w->ctx || !tls_peer_trust(w->ctx, d->ca) || !SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) ||
         !(w->ssl = SSL_new(w->ctx)))
         return tls_failed(w, host, diag);
     SSL_set_verify(w->ssl, SSL_VERIFY_PEER, NULL);
-    bool named = reach_literal(&literal, host)
-                     ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(w->ssl), host) == 1
-                     : SSL_set1_host(w->ssl, host) == 1 && SSL_set_tlsext_host_name(w->ssl, host) == 1;
-    if (!named || SSL_set_fd(w->ssl, w->fd) != 1)
+    if (!tls_peer_name(w->ssl, host) || SSL_set_fd(w->ssl, w->fd) != 1)
         return tls_failed(w, host, diag);
     w->in_n = 0; /* what came before TLS is nobody's word */
     do

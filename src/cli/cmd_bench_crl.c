@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "issue/house.h"
 #include "issue/issue.h"
+#include "issue/resources.h"
 #include "status/crl.h"
 #include "status/crl_file.h"
 #include "status/scope.h"
@@ -44,7 +45,7 @@ struct bench_crl {
     struct cli *c;
     const char *dir, *home;
     uint64_t revoked, live;
-    unsigned rounds;
+    unsigned rounds, shards;
     bool with_openssl;
     int server_core, load_core;
     struct house *house;
@@ -139,7 +140,7 @@ static tm_err set_shards(struct bench_crl *b, struct diag *diag)
     if (e == TM_OK)
         e = json_parse(&doc, q.resources[0].json, 1 << 20, diag);
     if (e == TM_OK) {
-        json_object_set_new(json_object_get(doc, "crl"), "shards", json_integer(SHARDS));
+        json_object_set_new(json_object_get(doc, "crl"), "shards", json_integer(b->shards));
         e = house_resource_put(b->house, TENANT_DEFAULT, "Authority", doc, -1, "bench", NULL, diag);
     }
     json_decref(doc);
@@ -431,9 +432,9 @@ static void show(struct bench_crl *b)
         printf("{\"revoked\":%" PRIu64 ",\"octets\":%" PRIu64
                ",\"floor_s\":%.4f,\"read_s\":%.4f,\"publish_s\":%.4f,"
                "\"made_of_floor\":%.3f,\"read_of_floor\":%.3f,\"pss_growth_mib\":%.1f,\"openssl_s\":%.3f,"
-               "\"shard_ms\":%.2f,\"shard_p95_ms\":%.2f,\"first_ms\":%.2f}\n",
+               "\"shards\":%u,\"shard_ms\":%.2f,\"shard_p95_ms\":%.2f,\"first_ms\":%.2f}\n",
                b->revoked, b->octets, floor, read, publish, made, reading, b->pss_growth_mib, b->openssl_s,
-               p50, p95, b->first_ms);
+               b->shards, p50, p95, b->first_ms);
         return;
     }
     printf("a list of %" PRIu64 " certificates, %.1f MiB; medians of %u rounds\n\n", b->revoked,
@@ -452,8 +453,8 @@ static void show(struct bench_crl *b)
                "the whole publication", b->openssl_s / publish, verdict(b->openssl_s / publish >= 100));
     if (b->shard_ms.n) {
         printf(
-            "  from the request to revoke to a shard (of %d) that lists it, median   %7.1f ms  <= 50 ms   %s\n",
-            SHARDS, p50, verdict(p50 <= 50));
+            "  from the request to revoke to a shard (of %u) that lists it, median   %7.1f ms  <= 50 ms   %s\n",
+            b->shards, p50, verdict(p50 <= 50));
         printf("  %-66s %8.1f ms\n", "  95th percentile", p95);
         printf("  %-66s %8.0f ms\n", "  the first, which waits for a look at all lists, or their making",
                b->first_ms);
@@ -492,14 +493,16 @@ static int bench_crl(struct cli *c)
 {
     struct bench_crl b = {.c = c};
     struct diag diag = {0};
-    int64_t revoked, live, rounds;
+    int64_t revoked, live, shards_n, rounds;
     if (!cli_get_number(c, "revoked", 100000, 1, 50000000, &revoked) ||
         !cli_get_number(c, "live", 0, 0, 1000000000, &live) ||
+        !cli_get_number(c, "shards", SHARDS, 1, AUTHORITY_SHARDS_MAX, &shards_n) ||
         !cli_get_number(c, "rounds", 5, 1, BENCH_ROUNDS_MAX, &rounds))
         return 2;
     b.revoked = (uint64_t)revoked;
     b.live = (uint64_t)live;
     b.rounds = (unsigned)rounds;
+    b.shards = (unsigned)shards_n;
     b.with_openssl = cli_has(c, "peers");
     const char *parent = cli_get(c, "dir"), *keep = cli_get(c, "keep");
     char *dir = arena_printf(c->arena, "%s/touchmark-bench-XXXXXX", parent ? parent : "/tmp");
@@ -525,6 +528,7 @@ static const struct cli_option crl_options[] = {
     {"live", 0, "N",
      "as many more that are good, of which some are revoked with a server running; 0: none, and no server (0)",
      false},
+    {"shards", 0, "N", "shards that the certificates with a server running are spread over (64)", false},
     {"peers", 0, NULL, "also openssl ca -gencrl on as many", false},
     {"rounds", 'r', "N", "floor, reading and list take turns so many times (5)", false},
     {"keep", 0, "DIR", "use the house in DIR, and leave it there: it is filled once", false},

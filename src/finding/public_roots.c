@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "http/tls_peer.h"
 #include "keys/pubkey.h"
 #include "x509/cert.h"
 #include <pthread.h>
@@ -30,8 +31,7 @@ static void take(struct slice der)
 
 static void load(void)
 {
-    const char *path = getenv("SSL_CERT_FILE");
-    FILE *f = fopen(path && path[0] ? path : "/etc/ssl/certs/ca-certificates.crt", "re");
+    FILE *f = fopen(tls_peer_system_file(), "re");
     struct buf text;
     buf_init(&text, FILE_MAX);
     char piece[8192];

@@ -1,36 +1,17 @@
 #include "http/client_tls.h"
-#include <arpa/inet.h>
+#include "http/tls_peer.h"
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/types.h>
-#include <unistd.h>
-
-/* Where Debian keeps what the system trusts; the library's own directory may be another. */
-static const char system_cas[] = "/etc/ssl/certs/ca-certificates.crt";
 
 static tm_err trust(SSL_CTX *ctx, const char *ca_file, struct diag *diag)
 {
-    if (ca_file && SSL_CTX_load_verify_file(ctx, ca_file) != 1)
+    if (!ca_file)
+        return tls_peer_trust(ctx, NULL) ? TM_OK : TM_ENOMEM;
+    if (SSL_CTX_load_verify_file(ctx, ca_file) != 1)
         return diag_fail(diag, TM_EINVAL, NULL, "ca", "%s: no CA certificates in PEM there", ca_file);
-    if (!ca_file) {
-        SSL_CTX_set_default_verify_paths(ctx);
-        if (access(system_cas, R_OK) == 0)
-            SSL_CTX_load_verify_file(ctx, system_cas);
-    }
     return TM_OK;
-}
-
-static bool name_peer(SSL *tls, const char *host)
-{
-    uint8_t address[16];
-    bool literal = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-    if (literal)
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host) == 1;
-    return SSL_set1_host(tls, host) == 1 && SSL_set_tlsext_host_name(tls, host) == 1;
 }
 
 tm_err client_tls_new(SSL **ret, int fd, const char *host, const char *ca_file, struct diag *diag)
@@ -42,7 +23,7 @@ tm_err client_tls_new(SSL **ret, int fd, const char *host, const char *ca_file, 
         SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
         tls = SSL_new(ctx);
-        if (!tls || SSL_set_fd(tls, fd) != 1 || !name_peer(tls, host))
+        if (!tls || SSL_set_fd(tls, fd) != 1 || !tls_peer_name(tls, host))
             e = TM_ENOMEM;
     }
     SSL_CTX_free(ctx);

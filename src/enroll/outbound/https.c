@@ -6,8 +6,8 @@
 #include "enroll/outbound/reach.h"
 #include "enroll/outbound/response.h"
 #include "http/parser_lib.h"
+#include "http/tls_peer.h"
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <string.h>
@@ -65,22 +65,6 @@ static tm_err addresses(struct exchange *x, struct address *v, size_t *ret_n)
                    : unavailable(x, "it is at an address that is not public and in no network that is named");
 }
 
-static bool trust(struct exchange *x)
-{
-    if (!x->q->ca || !x->q->ca[0])
-        return SSL_CTX_set_default_verify_paths(x->ctx) == 1;
-    BIO *in = BIO_new_mem_buf(x->q->ca, -1);
-    X509_STORE *store = SSL_CTX_get_cert_store(x->ctx);
-    size_t n = 0;
-    for (X509 *c; in && (c = PEM_read_bio_X509(in, NULL, NULL, NULL)); n++) {
-        X509_STORE_add_cert(store, c);
-        X509_free(c);
-    }
-    BIO_free(in);
-    ERR_clear_error();
-    return n > 0;
-}
-
 /* True: try again, the descriptor is ready. */
 static bool wait_for(struct exchange *x, int rc)
 {
@@ -94,23 +78,19 @@ static bool wait_for(struct exchange *x, int rc)
 
 static tm_err connect_tls(struct exchange *x)
 {
-    struct address v[REACH_ADDRESSES_MAX], a;
+    struct address v[REACH_ADDRESSES_MAX];
     size_t n = 0;
     int rc;
     TM_TRY(addresses(x, v, &n));
     if (reach_connect(&x->fd, &x->reach, v, n, x->to.port) != TM_OK)
         return unavailable(x, "it can't be connected to");
     x->ctx = SSL_CTX_new(TLS_client_method());
-    if (!x->ctx || SSL_CTX_set_min_proto_version(x->ctx, TLS1_2_VERSION) != 1 || !trust(x))
+    if (!x->ctx || SSL_CTX_set_min_proto_version(x->ctx, TLS1_2_VERSION) != 1 ||
+        !tls_peer_trust(x->ctx, x->q->ca))
         return unavailable(x, "its CA can't be read");
     SSL_CTX_set_verify(x->ctx, x->q->unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     x->ssl = SSL_new(x->ctx);
-    bool literal = reach_literal(&a, x->to.host);
-    bool named = x->ssl && SSL_set_fd(x->ssl, x->fd) == 1 &&
-                 (literal ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(x->ssl), x->to.host) == 1
-                          : SSL_set1_host(x->ssl, x->to.host) == 1 &&
-                                SSL_set_tlsext_host_name(x->ssl, x->to.host) == 1);
-    if (!named)
+    if (!x->ssl || SSL_set_fd(x->ssl, x->fd) != 1 || !tls_peer_name(x->ssl, x->to.host))
         return TM_ENOMEM;
     while ((rc = SSL_connect(x->ssl)) != 1)
         if (!wait_for(x, rc))
