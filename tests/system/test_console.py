@@ -24,7 +24,7 @@ from oidc import Provider  # noqa: E402
 
 try:
     from selenium import webdriver
-    from selenium.common.exceptions import WebDriverException
+    from selenium.common.exceptions import TimeoutException, WebDriverException
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -153,7 +153,12 @@ class Browser:
         self.url = f"https://127.0.0.1:{house.ports['console']}/"
 
     def wait(self, condition, what):
-        return WebDriverWait(self.driver, WAIT, 0.05, ignored_exceptions=(WebDriverException,)).until(lambda _: condition(), what)
+        """`what` may be a function: asked when the waiting was in vain, of the page as it is then."""
+        try:
+            return WebDriverWait(self.driver, WAIT, 0.05, ignored_exceptions=(WebDriverException,)).until(lambda _: condition())
+        except TimeoutException as e:
+            e.msg = what() if callable(what) else what
+            raise
 
     def find(self, css, text=None):
         """The first visible element of this kind (whose text begins with `text`); waits for it."""
@@ -162,7 +167,7 @@ class Browser:
                 if e.is_displayed() and (text is None or e.text.strip().startswith(text)):
                     return e
             return None
-        return self.wait(look, f"no {css} {text or ''} in: {self.text()[:2000]}")
+        return self.wait(look, lambda: f"no {css} {text or ''} in: {self.text()[:2000]}")
 
     def click(self, css, text=None):
         """What is drawn anew between the look and the click is looked for again."""

@@ -106,8 +106,10 @@ def test_matrix__no_tenant_reads_anothers(house, world):
     for method, path, op in operations(house):
         if method != "GET" or "{" in path or op["operationId"] in NOT_FOR_REAL or not op.get("x-roles"):
             continue
-        own = ask(house, "GET", path, op, world["default", "admin"])
-        theirs = ask(house, "GET", path, op, world["matrix-t", "admin"], "/tenants/matrix-t")
+        paged = any(p.get("$ref", "").endswith("/limit") for p in op.get("parameters", []))
+        at = path + "?limit=1000" if paged else path  # other tests' rows may come first
+        own = ask(house, "GET", at, op, world["default", "admin"])
+        theirs = ask(house, "GET", at, op, world["matrix-t", "admin"], "/tenants/matrix-t")
         seen += mark.encode() in own.body
         if mark.encode() in theirs.body:
             wrong.append(path)
