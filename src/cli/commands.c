@@ -38,6 +38,7 @@ const struct command *const cli_commands[] = {
     bench_cmp_commands,
     bench_crl_commands,
     bench_inventory_commands,
+    bench_finding_commands,
     bench_ocsp_commands,
     bench_scan_commands,
     bench_scep_commands,

@@ -37,6 +37,7 @@ extern const struct command bench_acme_commands[];
 extern const struct command bench_cmp_commands[];
 extern const struct command bench_crl_commands[];
 extern const struct command bench_inventory_commands[];
+extern const struct command bench_finding_commands[];
 extern const struct command bench_ocsp_commands[];
 extern const struct command bench_scan_commands[];
 extern const struct command bench_scep_commands[];

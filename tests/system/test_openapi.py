@@ -132,7 +132,7 @@ CEREMONY = "a ceremony: it needs the keys' passphrase, which no running server h
 VERBS = {
     "init": PROCESS, "serve": PROCESS, "status-proxy": PROCESS, "bench": PROCESS, "bench acme": PROCESS, "bench crl": PROCESS,
     "bench cmp": PROCESS, "bench ocsp": PROCESS, "bench scan": PROCESS, "bench scep": PROCESS,
-    "bench inventory": PROCESS, "restore": PROCESS,
+    "bench inventory": PROCESS, "bench finding": PROCESS, "restore": PROCESS,
     "completion": FILES_ONLY, "man": FILES_ONLY, "ca offline": FILES_ONLY, "register verify-proof": FILES_ONLY, "trace show": FILES_ONLY,
     "trace record": ["startRecording", "readRecording", "stopRecording"],
     "ca create": CEREMONY, "ca install": CEREMONY, "ca ra": CEREMONY, "ca anchors": CEREMONY, "ca ocsp": CEREMONY,
