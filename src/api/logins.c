@@ -131,19 +131,26 @@ static tm_err begin(struct api_call *c, struct diag *diag)
 static tm_err give_token(struct api_call *c, struct grant *g, struct diag *diag)
 {
     char *id, *secret;
+    int64_t left = g->ends_at ? g->ends_at - clock_now() : g->ttl;
+    const struct vouched vouched = {
+        .provider = g->provider, .issuer = g->issuer, .owner_of = g->owner_of, .all_tenants = g->all_tenants};
     const struct token_spec spec = {.principal = g->principal,
                                     .roles = g->roles,
                                     .scopes = g->scopes,
                                     .only_tenant = g->only_tenant,
-                                    .ttl = g->ttl,
+                                    .vouched = g->provider[0] ? &vouched : NULL,
+                                    .ttl = left < g->ttl ? left : g->ttl,
                                     .by = g->principal};
+    if (spec.ttl < 1)
+        return diag_fail(diag, TM_EEXPIRED, "expired_token", "/device_code",
+                         "who confirmed it was signed in no longer; begin again");
     /* Used before there is a token: of two that ask at the same time one gets it. */
     TM_TRY(grant_change(g, GRANT_USED, g->principal, c->arena, c->house, diag));
     TM_TRY(token_create(&id, &secret, c->arena, c->house, (tenant_id)g->home, &spec, diag));
     buf_printf(&c->out, "{\"token\":\"%s.%s\"", id, secret);
     api_put_text(&c->out, "principal", g->principal);
     api_put_text(&c->out, "tenant", c->tenant->name);
-    api_put_time(&c->out, "expires_at", clock_now() + g->ttl);
+    api_put_time(&c->out, "expires_at", clock_now() + spec.ttl);
     buf_puts(&c->out, "}\n");
     return TM_OK;
 }
@@ -181,7 +188,7 @@ static tm_err logout(struct api_call *c, struct diag *diag)
     if (e != TM_EAUTH)
         signin_address_good(c);
     TM_TRY(e);
-    TM_TRY(token_revoke(c->house, home, id, p->name, diag));
+    TM_TRY(token_revoke(c->house, home, id, g.principal, diag));
     c->status = 204;
     return TM_OK;
 }
@@ -233,20 +240,60 @@ static tm_err show(struct api_call *c, struct diag *diag)
     return put_grant(c, &g);
 }
 
+static bool listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    while (*list) {
+        size_t k = strcspn(list, ",");
+        if (k == n && memcmp(list, name, n) == 0)
+            return true;
+        list += k + (list[k] == ',');
+    }
+    return false;
+}
+
+static bool session_has(const struct session *s, const char *role)
+{
+    return listed(s->roles, role) ||
+           (strcmp(role, "house-admin") == 0 && s->all_tenants && listed(s->roles, "admin"));
+}
+
+/* Whom a provider vouches for has what it said at sign-in, and no longer than a session of that has it: the provider is not asked again. */
+static tm_err narrow_vouched(struct grant *g, struct api_call *c, struct diag *diag)
+{
+    const struct session *s = c->session;
+    struct buf roles;
+    buf_init(&roles, 256);
+    for (size_t i = 0; api_role_names[i]; i++)
+        if (session_has(s, api_role_names[i]) && (!g->roles[0] || listed(g->roles, api_role_names[i])))
+            buf_printf(&roles, "%s%s", roles.n ? "," : "", api_role_names[i]);
+    tm_err e = roles.n
+                   ? buf_err(&roles)
+                   : diag_fail(diag, TM_EFORBIDDEN, "role", NULL, "you have none of the roles %s", g->roles);
+    if (e == TM_OK)
+        g->roles = arena_strdup(c->arena, buf_str(&roles));
+    buf_done(&roles);
+    TM_TRY(e);
+    g->provider = s->provider;
+    g->issuer = s->issuer;
+    g->owner_of = s->owner_of;
+    g->all_tenants = s->all_tenants;
+    g->ends_at = s->expires_at;
+    return g->roles ? TM_OK : TM_ENOMEM;
+}
+
 /* What the session is limited to, the token is limited to as well. */
 static tm_err narrow(struct grant *g, struct api_call *c, struct diag *diag)
 {
     const struct session *s = c->session;
     if (s->external)
-        return diag_fail(
-            diag, TM_EFORBIDDEN, "session.external", NULL,
-            "tokens are for principals of this house; a rule of the provider can name one for you");
-    if (s->roles[0] && g->roles[0] && strcmp(s->roles, g->roles) != 0)
+        TM_TRY(narrow_vouched(g, c, diag));
+    else if (s->roles[0] && g->roles[0] && strcmp(s->roles, g->roles) != 0)
         return diag_fail(diag, TM_EFORBIDDEN, "role", NULL, "this session is limited to %s itself", s->roles);
     if (s->scopes[0] && g->scopes[0] && strcmp(s->scopes, g->scopes) != 0)
         return diag_fail(diag, TM_EFORBIDDEN, "token.scope", NULL, "this session is limited to %s itself",
                          s->scopes);
-    if (s->roles[0])
+    if (s->roles[0] && !s->external)
         g->roles = s->roles;
     if (s->scopes[0])
         g->scopes = s->scopes;

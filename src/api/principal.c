@@ -2,6 +2,7 @@
 #include "api/place.h"
 #include "base/arena.h"
 #include "base/digest.h"
+#include "identity/provider.h"
 #include "identity/session.h"
 #include "identity/token_use.h"
 #include "issue/house.h"
@@ -79,6 +80,22 @@ static void adopt(struct api_call *c, const struct principal *p)
     c->roles = bits;
 }
 
+/* Whom another provider vouches for is nobody here but what it said at sign-in, while it stands here as it did then. */
+static tm_err adopt_vouched(struct api_call *c, const struct vouched *v, tenant_id home, const char *name,
+                            unsigned roles, const char *scopes, const char *only_tenant, struct diag *diag)
+{
+    TM_TRY(provider_vouches(c->arena, c->house, home, v->provider, v->issuer, diag));
+    bool everywhere = v->all_tenants && home == TENANT_HOUSE;
+    bool by_house = everywhere || (home == TENANT_HOUSE && only_tenant[0]);
+    c->principal = name;
+    c->owner_of = v->owner_of;
+    c->roles = everywhere ? roles : roles & ~(unsigned)ROLE_HOUSE_ADMIN;
+    if (home != c->tenant->id && !by_house)
+        c->roles = 0;
+    limit(c, NULL, scopes, only_tenant);
+    return TM_OK;
+}
+
 /* "Bearer <id>.<secret>"; the token lives in the house or in the tenant. */
 static tm_err by_token(struct api_call *c, const char *authorization, bool looking, struct diag *diag)
 {
@@ -90,8 +107,13 @@ static tm_err by_token(struct api_call *c, const char *authorization, bool looki
     tenant_id home;
     const char *id;
     TM_TRY(api_token(&g, &p, &home, &id, c, slice_trim(slice_str(authorization + 7)), diag));
-    adopt(c, p);
-    limit(c, g.roles, g.scopes, g.only_tenant);
+    if (p) {
+        adopt(c, p);
+        limit(c, g.roles, g.scopes, g.only_tenant);
+    } else {
+        TM_TRY(adopt_vouched(c, &g.vouched, home, g.principal, roles_from_list(g.roles), g.scopes,
+                             g.only_tenant, diag));
+    }
     if (!looking)
         token_used(c->house, home, id, c->peer);
     return TM_OK;
@@ -113,8 +135,9 @@ tm_err api_token(struct token_grant *ret, const struct principal **ret_principal
         e = token_principal(ret, c->arena, c->house, homes[i], id, secret, diag);
         if (e != TM_OK)
             continue;
-        *ret_principal = catalog_principal(c->catalog, homes[i], ret->principal);
-        if (!*ret_principal || (*ret_principal)->disabled)
+        bool vouched = ret->vouched.provider[0] != '\0';
+        *ret_principal = vouched ? NULL : catalog_principal(c->catalog, homes[i], ret->principal);
+        if (!vouched && (!*ret_principal || (*ret_principal)->disabled))
             return diag_fail(diag, TM_EAUTH, "principal.disabled", "Authorization",
                              "the principal of this token is gone or disabled");
         *ret_home = homes[i];
@@ -125,24 +148,17 @@ tm_err api_token(struct token_grant *ret, const struct principal **ret_principal
 
 /* ---- sessions ---- */
 
-/* Whom another provider vouches for is nobody here but what it said at sign-in. */
-static void adopt_external(struct api_call *c, const struct session *s)
-{
-    c->principal = s->principal;
-    c->owner_of = s->owner_of;
-    c->roles = roles_from_list(s->roles);
-    if (s->all_tenants && s->tenant == TENANT_HOUSE && (c->roles & ROLE_ADMIN))
-        c->roles |= ROLE_HOUSE_ADMIN;
-    bool by_house = s->tenant == TENANT_HOUSE && (s->all_tenants || s->only_tenant[0]);
-    if (s->tenant != c->tenant->id && !by_house)
-        c->roles = 0;
-    limit(c, NULL, s->scopes, s->only_tenant);
-}
-
 tm_err api_adopt_session(struct api_call *c, const struct session *s, struct diag *diag)
 {
     if (s->external) {
-        adopt_external(c, s);
+        const struct vouched v = {.provider = s->provider,
+                                  .issuer = s->issuer,
+                                  .owner_of = s->owner_of,
+                                  .all_tenants = s->all_tenants};
+        unsigned roles = roles_from_list(s->roles);
+        TM_TRY(adopt_vouched(c, &v, s->tenant, s->principal,
+                             roles & ROLE_ADMIN ? roles | ROLE_HOUSE_ADMIN : roles, s->scopes, s->only_tenant,
+                             diag));
     } else {
         const struct principal *p = catalog_principal(c->catalog, s->tenant, s->principal);
         if (!p || p->disabled)

@@ -21,6 +21,7 @@ tm_err api_authenticate(struct api_call *c, const struct api_credentials *who, s
 tm_err api_adopt_session(struct api_call *c, const struct session *s, struct diag *diag);
 /* Of whom this name is: a principal of the call's tenant or, where the caller may see those, of the house. NULL: nobody's. */
 const struct principal *api_principal_named(const struct api_call *c, const char *name);
-/* Whose API token "<id>.<secret>" is, in the house or in the call's tenant, and what it gives. TM_EAUTH, TM_EEXPIRED. */
+/* Whose API token "<id>.<secret>" is, in the house or in the call's tenant, and what it gives. *ret_principal is NULL where a provider vouches for
+ * who it is (ret->vouched). TM_EAUTH, TM_EEXPIRED. */
 tm_err api_token(struct token_grant *ret, const struct principal **ret_principal, tenant_id *ret_home,
                  const char **ret_id, const struct api_call *c, struct slice token, struct diag *diag);

@@ -206,6 +206,10 @@ static tm_err by_token(struct signing_in *x, struct api_call *c, const struct si
     tenant_id home;
     const char *id;
     TM_TRY(api_token(&g, &p, &home, &id, c, slice_trim(slice_str(d->token)), diag));
+    /* Else sessions and logins could follow from each other, and what was said at sign-in would never end. */
+    if (!p)
+        return diag_fail(diag, TM_EAUTH, "session.external", "/token",
+                         "this token is of somebody whom an identity provider vouches for; sign in there");
     TM_TRY(user_read(&x->user, c->arena, c->house, home, p->name, diag));
     if (x->user.totp[0])
         TM_TRY(second_factor(x, c, d, wait, diag));

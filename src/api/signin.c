@@ -24,7 +24,8 @@ tm_err signin_open(struct api_call *c, struct session *s, const struct effect *m
     const struct session *before = c->session;
     s->peer = c->peer;
     s->agent = c->agent;
-    const char **texts[] = {&s->roles, &s->scopes, &s->only_tenant, &s->owner_of, &s->logout};
+    const char **texts[] = {&s->roles,    &s->scopes, &s->only_tenant, &s->owner_of,
+                            &s->provider, &s->issuer, &s->logout};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!*texts[i])
             *texts[i] = "";

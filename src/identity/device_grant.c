@@ -21,6 +21,11 @@ static const struct json_field grant_schema[] = {
     JSON_FIELD(struct grant, principal, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct grant, only_tenant, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct grant, home, JSON_K_INT),
+    JSON_FIELD(struct grant, provider, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct grant, issuer, JSON_K_STRING, .max = 2048, .def = ""),
+    JSON_FIELD(struct grant, owner_of, JSON_K_STRING, .max = 2048, .def = ""),
+    JSON_FIELD(struct grant, all_tenants, JSON_K_BOOL),
+    JSON_FIELD(struct grant, ends_at, JSON_K_INT),
     {0},
 };
 
@@ -48,9 +53,12 @@ static tm_err put(struct effect *ret, struct arena *a, const struct grant *g)
                              .keep_until = g->expires_at,
                              .version = g->version};
     return row_put(ret, a, &row,
-                   json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:I}", "client", g->client, "peer", g->peer,
-                             "roles", g->roles, "scopes", g->scopes, "ttl", (json_int_t)g->ttl, "principal",
-                             g->principal, "only_tenant", g->only_tenant, "home", (json_int_t)g->home));
+                   json_pack("{s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:I,s:s,s:s,s:s,s:b,s:I}", "client", g->client,
+                             "peer", g->peer, "roles", g->roles, "scopes", g->scopes, "ttl",
+                             (json_int_t)g->ttl, "principal", g->principal, "only_tenant", g->only_tenant,
+                             "home", (json_int_t)g->home, "provider", g->provider, "issuer", g->issuer,
+                             "owner_of", g->owner_of, "all_tenants", g->all_tenants, "ends_at",
+                             (json_int_t)g->ends_at));
 }
 
 static tm_err user_code(const char **ret, struct arena *a)
@@ -98,7 +106,7 @@ tm_err grant_begin(struct grant *g, char ret_device_code[GRANT_DEVICE_TEXT], str
     TM_TRY(user_code(&g->user_code, a));
     g->id = arena_strdup(a, hash);
     g->status = GRANT_PENDING;
-    g->principal = g->only_tenant = "";
+    g->principal = g->only_tenant = g->provider = g->issuer = g->owner_of = "";
     g->created_at = clock_now();
     g->expires_at = g->created_at + GRANT_SECONDS;
     g->version = 0;

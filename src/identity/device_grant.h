@@ -5,6 +5,7 @@
 #pragma once
 #include "base/err.h"
 #include "store/store.h"
+#include <stdbool.h>
 struct arena;
 struct house;
 
@@ -29,6 +30,10 @@ struct grant {
     /* once approved */
     const char *principal, *only_tenant;
     int64_t home; /* the principal's tenant */
+    /* of somebody whom a provider vouches for, and who is no principal: `roles` are all that the token gives. "" a principal */
+    const char *provider, *issuer, *owner_of;
+    bool all_tenants;
+    int64_t ends_at; /* unix seconds: when the token ends at the latest; 0: after its ttl */
 };
 /* Begin one: client, peer, roles, scopes, ttl, tenant are set. TM_EQUOTA where too many wait. */
 tm_err grant_begin(struct grant *g, char ret_device_code[GRANT_DEVICE_TEXT], struct arena *a, struct house *h,

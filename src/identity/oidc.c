@@ -9,6 +9,7 @@
 #include "identity/provider.h"
 #include "identity/session.h"
 #include "identity/ticket.h"
+#include "identity/userinfo.h"
 #include "issue/resources.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -230,16 +231,25 @@ tm_err oidc_redeem(json_t **ret_claims, struct arena *a, struct house *h, const 
                    const char *state, const char *redirect_uri, const char *code, struct diag *diag)
 {
     struct slice answer;
-    json_t *doc = NULL;
+    struct provider_config c;
+    json_t *doc = NULL, *claims = NULL;
     TM_TRY(ask_token(&answer, a, h, p, state, redirect_uri, code, diag));
     if (json_parse(&doc, answer, TOKENS_MAX, diag) != TM_OK)
         return diag_fail(diag, TM_EUNAVAIL, "RFC 6749 5.1", "provider",
                          "identity provider \"%s\": its answer is not JSON", p->doc.name);
     const char *text = json_string_value(json_object_get(doc, "id_token"));
-    tm_err e = text ? check_token(ret_claims, a, p, state, slice_str(text), diag)
+    tm_err e = text ? check_token(&claims, a, p, state, slice_str(text), diag)
                     : diag_fail(diag, TM_EDENIED, "OpenID Connect Core 3.1.3.3", "id_token",
                                 "the provider gave no ID token; is the scope openid allowed there?");
+    if (e == TM_OK)
+        e = provider_config(&c, a, p, diag);
+    if (e == TM_OK)
+        e = userinfo_complete(claims, a, p, &c, doc, diag);
     json_decref(doc);
+    if (e == TM_OK)
+        *ret_claims = claims;
+    else
+        json_decref(claims);
     return e;
 }
 
@@ -343,6 +353,8 @@ tm_err oidc_identify(struct session *ret, struct arena *a, const struct provider
         }
     TM_TRY(name_of(&ret->principal, a, p, claims));
     ret->external = true;
+    ret->provider = p->doc.name;
+    ret->issuer = p->doc.issuer;
     buf_init(&roles, 4096);
     tm_err e = by_roles(ret, &roles, a, p, claims), other = taken(&ret->roles, a, &roles);
     TM_TRY(e == TM_OK ? other : e);

@@ -52,6 +52,24 @@ tm_err provider_read(struct provider *ret, struct arena *a, struct house *h, ten
     return TM_OK;
 }
 
+tm_err provider_vouches(struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                        const char *issuer, struct diag *diag)
+{
+    struct provider p;
+    struct diag why = {0};
+    tm_err e = provider_read(&p, a, h, tenant, name, &why);
+    if (e == TM_OK && strcmp(p.doc.issuer, issuer) == 0)
+        return TM_OK;
+    if (e != TM_OK && tm_err_class(e) != TM_CLASS_CALLER) {
+        *diag = why;
+        return e;
+    }
+    return diag_fail(diag, TM_EAUTH, "provider.gone", NULL,
+                     "the identity provider \"%.63s\" that vouched for you is gone, disabled or has another "
+                     "issuer; sign in again",
+                     name);
+}
+
 /* ---- its secret ---- */
 
 /* The signer seals 32 octets: a key of its own for each secret, which may be longer. */
@@ -335,6 +353,7 @@ static tm_err read_config(struct provider_config *ret, struct arena *a, const st
     TM_TRY(address(&ret->authorization, a, doc, "authorization_endpoint"));
     TM_TRY(address(&ret->token, a, doc, "token_endpoint"));
     TM_TRY(address(&ret->jwks, a, doc, "jwks_uri"));
+    TM_TRY(address(&ret->userinfo, a, doc, "userinfo_endpoint"));
     TM_TRY(address(&ret->logout, a, doc, "end_session_endpoint"));
     /* Discovery 4.3: else one provider could speak for another */
     if (!issuer || strcmp(issuer, p->doc.issuer) != 0)

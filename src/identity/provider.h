@@ -20,6 +20,10 @@ struct provider {
 tm_err provider_read(struct provider *ret, struct arena *a, struct house *h, tenant_id tenant,
                      const char *name, struct diag *diag);
 
+/* Does it stand here as it did when it vouched for somebody: not disabled, under the same issuer? TM_EAUTH where it does not. */
+tm_err provider_vouches(struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                        const char *issuer, struct diag *diag);
+
 enum { PROVIDER_SECRET_MAX = 512 };
 /* Sealed by the signer (docs/adr/0009). Recorded as provider.secret-set. */
 tm_err provider_set_secret(struct house *h, const struct provider *p, struct slice secret, const char *by,
@@ -34,7 +38,7 @@ tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struc
 
 /* What a provider says of itself, as far as it is used here; "" where it does not. */
 struct provider_config {
-    const char *authorization, *token, *jwks, *logout;
+    const char *authorization, *token, *jwks, *userinfo, *logout;
 };
 tm_err provider_config(struct provider_config *ret, struct arena *a, const struct provider *p,
                        struct diag *diag);
@@ -44,7 +48,8 @@ tm_err provider_keys(json_t **ret, struct arena *a, const struct provider *p, bo
 /* Where the browser goes. `state` is a ticket; nonce and verifier follow from it. */
 tm_err oidc_begin(const char **ret_url, struct arena *a, const struct provider *p, const char *state,
                   const char *redirect_uri, struct diag *diag);
-/* What the provider gave for the code: the claims of an ID token that is good. json_decref() them. TM_EDENIED, TM_EUNAVAIL, TM_EBADSIG. */
+/* What the provider gave for the code: the claims of an ID token that is good, with those of its UserInfo endpoint where rules ask for more.
+ * json_decref() them. TM_EDENIED, TM_EUNAVAIL, TM_EBADSIG. */
 tm_err oidc_redeem(json_t **ret_claims, struct arena *a, struct house *h, const struct provider *p,
                    const char *state, const char *redirect_uri, const char *code, struct diag *diag);
 /* Who that is here, by the rules: fills principal, roles, tenants. TM_EFORBIDDEN where no rule fits. `principal` of a rule has to be looked up. */

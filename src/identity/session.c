@@ -23,6 +23,8 @@ static const struct json_field session_schema[] = {
     JSON_FIELD(struct session, external, JSON_K_BOOL),
     JSON_FIELD(struct session, all_tenants, JSON_K_BOOL),
     JSON_FIELD(struct session, owner_of, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct session, provider, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct session, issuer, JSON_K_STRING, .max = 2048, .def = ""),
     JSON_FIELD(struct session, logout, JSON_K_STRING, .max = 8192, .def = ""),
     JSON_FIELD(struct session, last_at, JSON_K_INT, .required = true),
     JSON_FIELD(struct session, hash, JSON_K_STRING, .required = true),
@@ -55,10 +57,11 @@ static struct object_row row_of(const struct session *s)
 
 static json_t *state_of(const struct session *s)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:I,s:s}", "method", s->method, "peer",
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:I,s:s}", "method", s->method, "peer",
                      s->peer, "agent", s->agent, "roles", s->roles, "scopes", s->scopes, "only_tenant",
                      s->only_tenant, "external", s->external, "all_tenants", s->all_tenants, "owner_of",
-                     s->owner_of, "logout", s->logout, "last_at", (json_int_t)s->last_at, "hash", s->hash);
+                     s->owner_of, "provider", s->provider, "issuer", s->issuer, "logout", s->logout,
+                     "last_at", (json_int_t)s->last_at, "hash", s->hash);
 }
 
 bool session_over(const struct session *s, int64_t now)

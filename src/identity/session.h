@@ -32,6 +32,7 @@ struct session {
     /* of somebody whom another provider vouches for, and who is no principal here */
     bool external, all_tenants;
     const char *owner_of;
+    const char *provider, *issuer;          /* that did; "" none */
     const char *logout;                     /* where the provider ends its own session; "" nowhere */
     int64_t opened_at, last_at, expires_at; /* unix seconds */
     int64_t version;

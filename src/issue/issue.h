@@ -120,6 +120,12 @@ tm_err issue_erase(struct house *h, tenant_id tenant, uint64_t pos, const char *
                    struct diag *diag);
 
 /* Enrollment tokens (one-time secrets). The secret is returned once; only its hash is kept. */
+/* Who a provider said that somebody is (identity/provider.h), for as long as it stands here under the same issuer. */
+struct vouched {
+    const char *provider, *issuer; /* "" nobody: a principal of this house */
+    const char *owner_of;
+    bool all_tenants;
+};
 struct token_spec {
     const char *endpoint, *profile, *device; /* "" any */
     const char *const *names;                /* "DNS:…", "IP:…", "CN=…"; none: what the profile allows */
@@ -129,6 +135,8 @@ struct token_spec {
     /* An API token instead: who it acts as, and a comma-separated subset of the principal\'s roles ("" all of them). */
     const char *principal, *roles;
     const char *scopes, *only_tenant; /* of an API token: what else it is limited to; NULL or "" nothing */
+    /* An API token of somebody whom a provider vouches for, and who is no principal: `roles` are all that it gives. NULL: a principal's. */
+    const struct vouched *vouched;
     bool
         external; /* the key of an external account for ACME instead (RFC 8555 7.3.4): the secret is its HMAC key */
     bool
@@ -163,6 +171,7 @@ tm_err token_mac(struct caller *ret, char **ret_profile, char **ret_secret, stru
  * "certificates:read", one tenant. */
 struct token_grant {
     const char *principal, *roles, *scopes, *only_tenant;
+    struct vouched vouched;
 };
 /* Check an API token "<id>.<secret>". */
 tm_err token_principal(struct token_grant *ret, struct arena *a, struct house *h, tenant_id tenant,

@@ -43,6 +43,12 @@ static tm_err claims_make(const char **ret, struct arena *a, const struct token_
             put_string(&b, "scopes", s->scopes);
         if (s->only_tenant && s->only_tenant[0])
             put_string(&b, "tenant", s->only_tenant);
+        if (s->vouched) {
+            put_string(&b, "provider", s->vouched->provider);
+            put_string(&b, "issuer", s->vouched->issuer);
+            put_string(&b, "owner_of", s->vouched->owner_of);
+            buf_printf(&b, ",\"all_tenants\":%s", s->vouched->all_tenants ? "true" : "false");
+        }
     } else {
         put_string(&b, "type", s->external ? "external" : s->mac ? "mac" : "enrollment");
         put_string(&b, "endpoint", s->endpoint);
@@ -359,7 +365,7 @@ tm_err token_principal(struct token_grant *ret, struct arena *a, struct house *h
     json_t *doc = NULL;
     TM_TRY(json_parse(&doc, slice_str(t.claims), 64 << 10, diag));
     const char *type = json_string_value(json_object_get(doc, "type"));
-    struct token_grant g;
+    struct token_grant g = {0};
     tm_err e = type && strcmp(type, "api") == 0 && json_is_string(json_object_get(doc, "principal"))
                    ? TM_OK
                    : diag_fail(diag, TM_EAUTH, "token.type", NULL, "this is not an API token");
@@ -371,6 +377,13 @@ tm_err token_principal(struct token_grant *ret, struct arena *a, struct house *h
         e = grant_member(&g.scopes, a, doc, "scopes");
     if (e == TM_OK)
         e = grant_member(&g.only_tenant, a, doc, "tenant");
+    if (e == TM_OK)
+        e = grant_member(&g.vouched.provider, a, doc, "provider");
+    if (e == TM_OK)
+        e = grant_member(&g.vouched.issuer, a, doc, "issuer");
+    if (e == TM_OK)
+        e = grant_member(&g.vouched.owner_of, a, doc, "owner_of");
+    g.vouched.all_tenants = json_is_true(json_object_get(doc, "all_tenants"));
     if (e == TM_OK)
         *ret = g;
     json_decref(doc);

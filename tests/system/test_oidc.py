@@ -100,7 +100,7 @@ def super_ask(b, method, path, body, headers=None, csrf=True, origin=True):
         else:
             assert cookie.startswith("__Host-touchmark=") and "SameSite=Strict" in cookie
             b.cookie = cookie.split(";")[0]
-    if path == "/session" and reply.status == 200 and "csrf" in reply.json:
+    if path.endswith("/session") and reply.status == 200 and "csrf" in reply.json:
         b.csrf = reply.json["csrf"]
     return reply
 
