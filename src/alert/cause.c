@@ -72,6 +72,26 @@ static tm_err tell(struct look *k, struct alert *x, bool fresh)
     return e;
 }
 
+/* It is somebody else's now: who was not told of it is. */
+static tm_err give(struct look *k, struct alert *x, const char *owner)
+{
+    struct effect *effects = arena_calloc(k->page, k->to.n + 2, sizeof *effects);
+    const char *before = x->owner;
+    size_t n = 0;
+    x->owner = owner;
+    x->changed_ms = clock_now_ms();
+    const char *key =
+        arena_printf(k->page, "%s/%d/%" PRId64 "/%" PRId64, x->id, x->stage, x->opened_ms, x->changed_ms);
+    if (!effects || !key)
+        return TM_ENOMEM;
+    TM_TRY(alert_effect(&effects[n++], k->page, x));
+    TM_TRY(event(&effects[n++], k, x, "alert.reassigned"));
+    for (size_t i = 0; i < k->to.n && x->status == ALERT_OPEN; i++)
+        if (k->to.v[i].when == NOTIFY_AT_ONCE && notification_tells_others(&k->to.v[i], x, before))
+            TM_TRY(delivery_make(&effects[n++], k->page, k->tenant, &k->to.v[i], x, 1, x->owner, key));
+    return house_commit(k->h, effects, n, k->diag);
+}
+
 /* `x` has cause, subject, owner, severity, stage, title, text and finding. */
 static tm_err is_true(struct look *k, struct alert *x)
 {
@@ -93,7 +113,7 @@ static tm_err is_true(struct look *k, struct alert *x)
         return *k->diag = unknown, e;
     bool fresh = e == TM_ENOTFOUND || old.status == ALERT_RESOLVED;
     if (!fresh && x->stage <= old.stage)
-        return TM_OK;
+        return strcmp(old.owner, x->owner) == 0 ? TM_OK : give(k, &old, x->owner);
     x->tenant = k->tenant;
     x->id = arena_strdup(k->page, id);
     x->version = e == TM_OK ? old.version : 0;

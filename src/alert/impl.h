@@ -26,6 +26,8 @@ tm_err notifications_read(struct notifications *ret, struct arena *a, struct hou
 tm_err notification_read(struct notification_doc *ret, struct arena *a, struct house *h, tenant_id tenant,
                          const char *name, struct diag *diag);
 bool notification_wants(const struct notification_doc *d, const struct alert *x);
+/* Does it tell somebody of it whom it did not tell when the owner was `before`? */
+bool notification_tells_others(const struct notification_doc *d, const struct alert *x, const char *before);
 /* Unix seconds: when something of this one may go out, `now` or the end of its maintenance. */
 int64_t notification_free_at(const struct notification_doc *d, int64_t now);
 /* The effect that makes a delivery of these alerts; several are a digest. `key` makes it the same when it is made again. */

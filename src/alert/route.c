@@ -107,9 +107,10 @@ static void put_alert_json(struct buf *b, const struct alert *x)
 
 static void put_text(struct buf *b, const struct alert *v, size_t n, const char *owner)
 {
+    size_t i = 0;
     if (n > 1)
         buf_printf(b, "%zu alerts are open%s%s.\n\n", n, owner[0] ? " for " : "", owner);
-    for (size_t i = 0; i < n && i < LISTED && b->n < TEXT_MAX / 2; i++) {
+    for (; i < n && i < LISTED && b->n < TEXT_MAX / 2; i++) {
         const struct alert *x = &v[i];
         buf_printf(b, "%s: %s\n%s\n", finding_severity_names[x->severity], x->title, x->text);
         buf_printf(b, "Owner: %s\nAlert: %s (touchmark alert show %s)\n", x->owner[0] ? x->owner : "nobody",
@@ -118,8 +119,8 @@ static void put_text(struct buf *b, const struct alert *v, size_t n, const char 
             buf_printf(b, "Finding: touchmark finding show %s\n", x->finding);
         buf_puts(b, i + 1 < n ? "\n" : "");
     }
-    if (n > LISTED)
-        buf_printf(b, "… and %zu more: touchmark alert list\n", n - LISTED);
+    if (i < n)
+        buf_printf(b, "… and %zu more: touchmark alert list\n", n - i);
 }
 
 static const struct json_strings *recipients(const struct notification_doc *d, const char *owner)
@@ -129,6 +130,25 @@ static const struct json_strings *recipients(const struct notification_doc *d, c
         if (strcmp(v[i].owner, owner) == 0)
             return &v[i].to;
     return &d->mail.to;
+}
+
+static bool same_texts(const struct json_strings *x, const struct json_strings *y)
+{
+    if (x->n != y->n)
+        return false;
+    for (size_t i = 0; i < x->n; i++)
+        if (strcmp(x->v[i], y->v[i]) != 0)
+            return false;
+    return true;
+}
+
+bool notification_tells_others(const struct notification_doc *d, const struct alert *x, const char *before)
+{
+    struct alert old = *x;
+    old.owner = before;
+    return notification_wants(d, x) &&
+           (!notification_wants(d, &old) ||
+            (d->channel == NOTIFY_MAIL && !same_texts(recipients(d, before), recipients(d, x->owner))));
 }
 
 /* {"to":[…],"subject":…,"text":…,"json":…,"severity":…,"tries":0} */

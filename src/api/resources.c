@@ -212,8 +212,9 @@ static tm_err put(struct api_call *c, struct diag *diag)
     bool dry = api_query(c, "dry_run") != NULL;
     if (e == TM_OK)
         e = check_place(c, k, tenant, doc, diag);
-    if (e == TM_OK && strcmp(k->kind, "Ownership") == 0 && json_is_string(json_object_get(doc, "match")))
-        e = owner_rule_check(c->arena, json_string_value(json_object_get(doc, "match")), diag);
+    const char *match = json_string_value(json_object_get(doc, "match"));
+    if (e == TM_OK && strcmp(k->kind, "Ownership") == 0)
+        e = owner_rule_check(c->arena, c->house, tenant, name, match ? match : "", diag);
     if (e == TM_OK && dry)
         e = house_resource_check(c->house, tenant, k->kind, doc, &done, diag);
     else if (e == TM_OK)

@@ -12,6 +12,8 @@ struct gatherer {
     const struct census *census;
     bool places_counted; /* the census knows all places */
     struct diag *diag;
+    struct arena *owners_room;
+    struct owners *owners; /* made when the first is asked for */
     /* the device asked for last */
     struct arena *device_room;
     char device_id[256];

@@ -203,6 +203,18 @@ static tm_err broken_one(struct judge *j, struct finding *old, const struct find
     return put(j, &now, true, diag);
 }
 
+/* Whose it is may change while what is wrong is not looked at anew. */
+static tm_err give(struct judge *j, const struct finding *old, const char *owner, struct diag *diag)
+{
+    struct finding now = *old;
+    now.owner = arena_strdup(j->a, owner);
+    if (!now.owner)
+        return TM_ENOMEM;
+    now.changed_ms = clock_now_ms();
+    j->counts.changed++;
+    return put(j, &now, false, diag);
+}
+
 static enum finding_scope scope_of(const struct finding_facts *f)
 {
     return f->place ? FINDING_OF_PLACE : FINDING_OF_CERT;
@@ -238,8 +250,12 @@ tm_err judge_subject(struct judge *j, const struct finding_facts *f, const char 
     for (size_t i = 0; i < s.n && e == TM_OK; i++) {
         const struct finding_rule *r = finding_rule_find(s.v[i].rule);
         uint64_t bit = r ? UINT64_C(1) << finding_rule_index(r) : 0;
-        if (s.v[i].status != FINDING_GONE && (!r || ((set & bit) && !(broken & bit))))
+        if (s.v[i].status == FINDING_GONE)
+            continue;
+        if (!r || ((set & bit) && !(broken & bit)))
             e = close_one(j, &s.v[i], diag);
+        else if (!(set & bit) && strcmp(s.v[i].owner, f->owner) != 0)
+            e = give(j, &s.v[i], f->owner, diag);
     }
     return e;
 }

@@ -321,13 +321,20 @@ static tm_err look_at_id(struct passing *p, const char *hex, struct diag *diag)
     return e == TM_OK ? look_at_cert(p, &q.certs[0], false, true, diag) : e == TM_ENOTFOUND ? TM_OK : e;
 }
 
+static tm_err full_ask(struct passing *p, struct diag *diag);
+
 /* What changed without a new certificate. */
 static tm_err events_page(struct passing *p, const void *rows, size_t n, struct diag *diag)
 {
     const struct event_row *v = rows;
+    bool asked = false;
     for (size_t i = 0; i < n; i++) {
         const char *slash = strchr(v[i].subject, '/');
         bool repeated = false;
+        if (!asked && begins(v[i].subject, "resource/Ownership/")) {
+            TM_TRY(full_ask(p, diag)); /* whose all of them are */
+            asked = true;
+        }
         for (size_t k = 0; k < i && !repeated; k++)
             repeated = strcmp(v[k].subject, v[i].subject) == 0 && strcmp(v[k].type, v[i].type) == 0;
         if (!slash || repeated)
@@ -650,6 +657,16 @@ static tm_err request_write(struct house *h, struct arena *a, tenant_id tenant, 
     e.u.meta.name = progress_name(a, "request", tenant);
     e.u.meta.value = value;
     return e.u.meta.name ? house_commit(h, &e, 1, diag) : TM_ENOMEM;
+}
+
+/* One that somebody asked for at all octets stays that. */
+static tm_err full_ask(struct passing *p, struct diag *diag)
+{
+    struct slice request;
+    TM_TRY(request_read(&request, p, diag));
+    return slice_eq_str(request, "full") || slice_eq_str(request, "deep")
+               ? TM_OK
+               : request_write(p->house, p->a, p->tenant, SLICE_LIT("full"), diag);
 }
 
 static tm_err full_wanted(struct passing *p, bool *ret, struct diag *diag)

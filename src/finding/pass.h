@@ -2,7 +2,7 @@
  *
  * Layer 5. While the house serves, a thread does it in slices of a page; otherwise whoever asks for a pass does it. Where it is stands in the store
  * (a meta value a tenant), so that it goes on after a restart. A full pass looks at every place and every certificate, and at RSA moduli that share
- * a prime; it begins once a day, when somebody asks, and when the rules are others than those of the last one. */
+ * a prime; it begins once a day, when somebody asks, when the rules are others than those of the last one, and when rules of kind Ownership change. */
 #pragma once
 #include "base/err.h"
 #include "store/store.h"

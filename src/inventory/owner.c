@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "inventory/ask.h"
+#include "inventory/owner_rule.h"
 #include "issue/house.h"
 #include "issue/ownership_doc.h"
 #include "register/register.h"
@@ -23,8 +23,8 @@ static const char *text_of(struct arena *a, const json_t *o, const char *key)
     return s ? arena_strdup(a, s) : "";
 }
 
-static tm_err note_parse(struct cert_note *ret, uint64_t *ret_arrival, struct arena *a,
-                         const struct object_row *row)
+tm_err cert_note_from_row(struct cert_note *ret, uint64_t *ret_arrival, struct arena *a,
+                          const struct object_row *row)
 {
     json_t *o = NULL;
     TM_TRY(json_parse(&o, row->state, STATE_MAX, NULL));
@@ -46,7 +46,7 @@ static tm_err note_parse(struct cert_note *ret, uint64_t *ret_arrival, struct ar
 static tm_err read_now(struct house *h, struct store_read *q, struct diag *diag)
 {
     tm_err e = store_read_now(h->store, q);
-    if (e != TM_OK)
+    if (e != TM_OK && diag)
         *diag = q->diag;
     return e;
 }
@@ -67,7 +67,7 @@ tm_err cert_note_read(struct cert_note *ret, struct arena *a, struct house *h, t
             ret->text[i] = "";
         return TM_OK;
     }
-    return e == TM_OK ? note_parse(ret, &unused, a, &q.objects[0]) : e;
+    return e == TM_OK ? cert_note_from_row(ret, &unused, a, &q.objects[0]) : e;
 }
 
 static void put_member(struct buf *b, const char *key, const char *value, bool first)
@@ -140,71 +140,11 @@ tm_err cert_note_write(struct house *h, struct arena *a, tenant_id tenant, const
 
 /* ---- rules ---- */
 
-struct rule {
-    struct ownership_doc doc;
-    const char *name;
-    struct cert_test match;
-};
-
-static int rule_order(const void *a, const void *b)
-{
-    const struct rule *x = a, *y = b;
-    if (x->doc.order != y->doc.order)
-        return x->doc.order < y->doc.order ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-static const char *rule_text(const struct rule *r, int field)
+static const char *rule_text(const struct owner_rule *r, int field)
 {
     const char *const texts[] = {r->doc.owner, r->doc.technical, r->doc.place, r->doc.service,
                                  criticality_words[r->doc.criticality]};
     return texts[field];
-}
-
-tm_err owner_rule_check(struct arena *a, const char *match, struct diag *diag)
-{
-    const struct query_env env = {.now = clock_now()};
-    struct cert_test unused;
-    if (query_parse(&unused, a, slice_str(match), &env, diag) == TM_OK)
-        return TM_OK;
-    char why[sizeof diag->message];
-    memcpy(why, diag->message, sizeof why);
-    return diag_fail(diag, TM_EINVAL, NULL, "/match", "%s", why);
-}
-
-static tm_err rules_read(struct rule **ret, size_t *ret_n, struct arena *a, struct house *h, tenant_id tenant,
-                         struct diag *diag)
-{
-    const struct query_env env = {.now = clock_now()};
-    struct store_read q = {
-        .kind = READ_RESOURCES, .tenant = tenant, .arena = a, .name = "Ownership", .limit = RULES_MAX};
-    TM_TRY(read_now(h, &q, diag));
-    if (q.more)
-        return diag_fail(diag, TM_EINVAL, NULL, "query",
-                         "there are more than %d rules of kind Ownership; join some", RULES_MAX);
-    struct rule *v = arena_calloc(a, q.n + 1, sizeof *v);
-    size_t n = 0;
-    if (!v)
-        return arena_err(a);
-    for (size_t i = 0; i < q.n; i++) {
-        json_t *doc = NULL;
-        TM_TRY(json_parse(&doc, q.resources[i].json, 1 << 20, diag));
-        tm_err e = json_bind(&v[n].doc, ownership_schema, doc, "", a, diag);
-        json_decref(doc);
-        if (e == TM_OK)
-            e = query_parse(&v[n].match, a, slice_str(v[n].doc.match), &env, diag);
-        v[n].name = q.resources[i].name;
-        /* Checked when it was put: what a later version does not understand any more says nothing. */
-        n += e == TM_OK;
-        if (e != TM_OK && e != TM_EINVAL)
-            return e;
-    }
-    diag_clear(diag);
-    if (n)
-        qsort(v, n, sizeof *v, rule_order);
-    *ret = v;
-    *ret_n = n;
-    return TM_OK;
 }
 
 /* ---- one certificate ---- */
@@ -224,21 +164,6 @@ static void say_tag(struct cert_owner *o, const char *tag)
             return;
     if (o->n_tags < NOTE_TAGS_MAX)
         o->tags[o->n_tags++] = tag;
-}
-
-static tm_err rule_holds(bool *ret, const struct rule *r, struct arena *a, struct house *h, tenant_id tenant,
-                         uint64_t arrival, struct diag *diag)
-{
-    struct cert_test both[2] = {{.kind = CERT_TEST_RANGE,
-                                 .column = CERT_COLUMN_ARRIVAL,
-                                 .from = (int64_t)arrival,
-                                 .to = (int64_t)arrival},
-                                r->match};
-    const struct cert_test where = {.kind = CERT_TEST_ALL, .parts = both, .n = 2};
-    struct store_read q = {.kind = READ_CERTS_COUNTED, .tenant = tenant, .arena = a, .where = &where};
-    TM_TRY(read_now(h, &q, diag));
-    *ret = q.count > 0;
-    return TM_OK;
 }
 
 static tm_err say_device(struct cert_owner *o, struct arena *a, struct house *h, tenant_id tenant,
@@ -262,8 +187,8 @@ tm_err cert_owner_find(struct cert_owner *ret, struct arena *a, struct house *h,
                        const struct cert_row *row, struct diag *diag)
 {
     struct cert_note note;
-    struct rule *rules;
-    size_t n;
+    struct owner_rules rules;
+    struct owner_case x;
     *ret = (struct cert_owner){0};
     for (int i = 0; i < OWNED_TAG; i++)
         ret->text[i] = ret->from[i] = "";
@@ -272,17 +197,73 @@ tm_err cert_owner_find(struct cert_owner *ret, struct arena *a, struct house *h,
         say(ret, i, note.text[i], "note");
     for (size_t i = 0; i < note.n_tags; i++)
         say_tag(ret, note.tags[i]);
-    TM_TRY(rules_read(&rules, &n, a, h, tenant, diag));
-    for (size_t k = 0; k < n; k++) {
+    TM_TRY(owner_rules_read(&rules, a, h, tenant, diag));
+    TM_TRY(owner_case_make(&x, a, h, tenant, &rules, row, &note, diag));
+    for (size_t k = 0; k < rules.n; k++) {
+        const struct owner_rule *r = &rules.v[k];
         bool holds;
-        TM_TRY(rule_holds(&holds, &rules[k], a, h, tenant, row->arrival, diag));
-        const char *from = holds ? arena_printf(a, "rule/%s", rules[k].name) : "";
+        TM_TRY(owner_rule_holds(&holds, r, &x, a, diag));
+        const char *from = holds ? arena_printf(a, "rule/%s", r->name) : "";
         for (int i = 0; holds && from && i < OWNED_TAG; i++)
-            say(ret, i, rule_text(&rules[k], i), from);
-        for (size_t i = 0; holds && i < rules[k].doc.tags.n; i++)
-            say_tag(ret, rules[k].doc.tags.v[i]);
+            say(ret, i, rule_text(r, i), from);
+        for (size_t i = 0; holds && i < r->doc.tags.n; i++)
+            say_tag(ret, r->doc.tags.v[i]);
     }
     return say_device(ret, a, h, tenant, row->device, diag);
+}
+
+/* ---- one after the other ---- */
+
+struct owners {
+    struct house *house;
+    tenant_id tenant;
+    struct owner_rules rules;
+    bool notes; /* there are some */
+};
+
+tm_err owners_new(struct owners **ret, struct arena *a, struct house *h, tenant_id tenant, struct diag *diag)
+{
+    struct store_read q = {
+        .kind = READ_OBJECTS, .tenant = tenant, .arena = a, .object_kind = OBJECT_CERT_NOTE, .limit = 1};
+    struct owners *o = arena_calloc(a, 1, sizeof *o);
+    if (!o)
+        return arena_err(a);
+    o->house = h;
+    o->tenant = tenant;
+    tm_err e = read_now(h, &q, diag);
+    if (e != TM_OK && e != TM_ENOTFOUND)
+        return e;
+    o->notes = e == TM_OK && q.n;
+    diag_clear(diag);
+    TM_TRY(owner_rules_read(&o->rules, a, h, tenant, diag));
+    *ret = o;
+    return TM_OK;
+}
+
+tm_err owners_find(const char **ret, const struct owners *o, struct arena *a, const struct cert_row *row,
+                   struct diag *diag)
+{
+    struct cert_note note = {.text = {"", "", "", "", ""}};
+    struct owner_case x;
+    *ret = "";
+    if (o->notes)
+        TM_TRY(cert_note_read(&note, a, o->house, o->tenant, row->id, diag));
+    if (note.text[OWNED_OWNER][0]) {
+        *ret = note.text[OWNED_OWNER];
+        return TM_OK;
+    }
+    if (o->rules.n == 0)
+        return TM_OK;
+    TM_TRY(owner_case_make(&x, a, o->house, o->tenant, &o->rules, row, &note, diag));
+    for (size_t i = 0; i < o->rules.n && !(*ret)[0]; i++) {
+        const struct owner_rule *r = &o->rules.v[i];
+        bool holds = false;
+        if (r->doc.owner[0])
+            TM_TRY(owner_rule_holds(&holds, r, &x, a, diag));
+        if (holds)
+            *ret = r->doc.owner;
+    }
+    return TM_OK;
 }
 
 /* ---- questions ---- */
@@ -347,7 +328,7 @@ static tm_err notes_test(struct tests *meant, struct tests *other, const struct 
             struct cert_note note;
             uint64_t arrival;
             bool is = false, says = false;
-            TM_TRY(note_parse(&note, &arrival, x->a, &q.objects[i]));
+            TM_TRY(cert_note_from_row(&note, &arrival, x->a, &q.objects[i]));
             if (x->field == OWNED_TAG)
                 for (size_t k = 0; k < note.n_tags; k++)
                     is |= is_meant(x, note.tags[k]);
@@ -427,7 +408,7 @@ static tm_err not_of(struct cert_test *ret, struct arena *a, struct cert_test x)
     return TM_OK;
 }
 
-static bool rule_is_meant(const struct asked *x, const struct rule *r)
+static bool rule_is_meant(const struct asked *x, const struct owner_rule *r)
 {
     bool is = false;
     if (x->field != OWNED_TAG)
@@ -440,15 +421,19 @@ static bool rule_is_meant(const struct asked *x, const struct rule *r)
 /* From the last to the first: a rule that says it adds what it matches, one that says something else takes that away. Tags add up. */
 static tm_err rules_test(struct cert_test *ret, const struct asked *x)
 {
-    struct rule *rules = NULL;
-    size_t n = 0;
-    TM_TRY(rules_read(&rules, &n, x->a, x->h, x->tenant, x->diag));
-    for (size_t i = n; i-- > 0;) {
-        struct cert_test others = {0};
-        if (rule_is_meant(x, &rules[i])) {
-            TM_TRY(pair(ret, x->a, CERT_TEST_ANY, rules[i].match, *ret));
-        } else if (x->field != OWNED_TAG && rule_text(&rules[i], x->field)[0]) {
-            TM_TRY(not_of(&others, x->a, rules[i].match));
+    struct owner_rules rules;
+    TM_TRY(owner_rules_read(&rules, x->a, x->h, x->tenant, x->diag));
+    for (size_t i = rules.n; i-- > 0;) {
+        const struct owner_rule *r = &rules.v[i];
+        struct cert_test all, others = {0};
+        bool meant = rule_is_meant(x, r);
+        if (!meant && (x->field == OWNED_TAG || !rule_text(r, x->field)[0]))
+            continue;
+        TM_TRY(owner_rule_test(&all, x->a, x->h, x->tenant, r, x->diag));
+        if (meant) {
+            TM_TRY(pair(ret, x->a, CERT_TEST_ANY, all, *ret));
+        } else {
+            TM_TRY(not_of(&others, x->a, all));
             TM_TRY(pair(ret, x->a, CERT_TEST_ALL, others, *ret));
         }
     }

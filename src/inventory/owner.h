@@ -37,6 +37,8 @@ struct cert_note {
 extern const char *const owned_names[OWNED_FIELDS + 1]; /* "owner", "technical", … "tag" */
 
 /* Everything in `a`. */
+tm_err cert_note_from_row(struct cert_note *ret, uint64_t *ret_arrival, struct arena *a,
+                          const struct object_row *row);
 tm_err cert_note_read(struct cert_note *ret, struct arena *a, struct house *h, tenant_id tenant,
                       const uint8_t id[CERT_SERIAL_LEN], struct diag *diag);
 /* With its event ("certificate.noted"), durable. A note that says nothing is dropped. expected_version as in store.h. */
@@ -45,6 +47,12 @@ tm_err cert_note_write(struct house *h, struct arena *a, tenant_id tenant, const
 /* What holds of one certificate. */
 tm_err cert_owner_find(struct cert_owner *ret, struct arena *a, struct house *h, tenant_id tenant,
                        const struct cert_row *row, struct diag *diag);
+/* Whose many certificates are, one after the other, by the notes and rules that there are when it is made. Everything in `a`. */
+struct owners;
+tm_err owners_new(struct owners **ret, struct arena *a, struct house *h, tenant_id tenant, struct diag *diag);
+/* The owner as cert_owner_find() says it, but for the device's, which the asker looks up: "" nobody is said. */
+tm_err owners_find(const char **ret, const struct owners *o, struct arena *a, const struct cert_row *row,
+                   struct diag *diag);
 /* query_env.owned; `arg` is a struct owner_asked. */
 struct owner_asked {
     struct house *house;
@@ -52,5 +60,6 @@ struct owner_asked {
 };
 tm_err owner_test(void *arg, enum owned_field field, const char *value, bool stars, struct arena *a,
                   struct cert_test *ret, struct diag *diag);
-/* Of a document of kind Ownership, beyond its schema: the query in it. */
-tm_err owner_rule_check(struct arena *a, const char *match, struct diag *diag);
+/* A document of kind Ownership that is to be put, beyond its schema: the query in it, and how many rules there are. TM_EINVAL, TM_EQUOTA. */
+tm_err owner_rule_check(struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                        const char *match, struct diag *diag);

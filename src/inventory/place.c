@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "http/address.h"
 #include <string.h>
 
 bool place_name_valid(const char *name)
@@ -123,6 +124,27 @@ static void put_state(struct buf *out, const struct place *p)
         put_before(out, &p->before[i]);
     }
     buf_puts(out, "]}");
+}
+
+bool place_address(struct address *ret, const char *name)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct address_range one;
+    const char *host = strchr(name, ':');
+    if (!host)
+        return false;
+    host++;
+    bool six = host[0] == '[';
+    host += six;
+    size_t n = strcspn(host, six ? "]" : ":/");
+    if (n == 0 || n >= sizeof text || (six && host[n] != ']'))
+        return false;
+    memcpy(text, host, n);
+    text[n] = '\0';
+    if (address_range_parse(&one, text, NULL) != TM_OK || one.base.family == ADDRESS_UNIX)
+        return false;
+    *ret = one.base.family == ADDRESS_V6 ? address_from_v6(one.base.ip) : one.base; /* mapped IPv4 is IPv4 */
+    return true;
 }
 
 tm_err place_effect(struct effect *ret, struct arena *a, tenant_id tenant, const struct place *p)

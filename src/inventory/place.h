@@ -5,6 +5,7 @@
 #pragma once
 #include "base/err.h"
 #include "store/store.h"
+struct address;
 struct arena;
 struct buf;
 
@@ -46,6 +47,8 @@ struct place {
 
 /* A name is text that prints, with a ':' in it, of 3 to PLACE_NAME_MAX octets. */
 bool place_name_valid(const char *name);
+/* The address in a name that has one: "tls:192.0.2.1:443", "smtp:[2001:db8::1]:25/mx", "agent:192.0.2.7/etc". */
+bool place_address(struct address *ret, const char *name);
 tm_err place_id(char ret[PLACE_ID_LEN + 1], const char *name);
 /* Everything in `a` or borrowed from the row. TM_ECORRUPT. */
 tm_err place_from_row(struct place *ret, struct arena *a, const struct object_row *row);

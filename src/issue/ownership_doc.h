@@ -4,11 +4,13 @@
 #include "base/err.h"
 #include "base/json.h"
 
-enum { OWNERSHIP_TEXT_MAX = 200, OWNERSHIP_TAGS_MAX = 16 };
+enum { OWNERSHIP_TEXT_MAX = 200, OWNERSHIP_TAGS_MAX = 16, OWNERSHIP_NETWORKS_MAX = 64 };
 
 struct ownership_doc {
     const char *kind, *name, *tenant, *title;
-    const char *match; /* a query, docs/inventory.md */
+    const char *match; /* a query, docs/inventory.md; "" everything */
+    struct json_strings networks,
+        tagged; /* what else has to hold: met at an address in one of them; has one of these tags by hand */
     int64_t order;
     const char *owner, *technical, *place, *service;
     int criticality; /* 0: nothing is said; else that of criticality_words[] */

@@ -1,6 +1,7 @@
 #include "issue/resources.h"
 #include "base/arena.h"
 #include "base/text.h"
+#include "http/address.h"
 #include "issue/notification.h"
 #include "issue/ownership_doc.h"
 #include "policy/profile.h"
@@ -502,6 +503,16 @@ static tm_err check_ownership(struct arena *a, const json_t *doc, struct diag *d
     if (!d.owner[0] && !d.technical[0] && !d.place[0] && !d.service[0] && !d.criticality && d.tags.n == 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/owner",
                          "a rule says something: owner, technical, place, service, criticality or tags");
+    if (!d.match[0] && d.networks.n == 0 && d.tagged.n == 0)
+        return diag_fail(diag, TM_EINVAL, NULL, "/match",
+                         "a rule says of which certificates: match (\"*\" of all), networks or tagged");
+    for (size_t i = 0; i < d.networks.n; i++) {
+        struct address_range unused;
+        if (address_range_parse(&unused, d.networks.v[i], NULL) != TM_OK ||
+            unused.base.family == ADDRESS_UNIX)
+            return diag_fail(diag, TM_EINVAL, NULL, "/networks",
+                             "\"%.60s\" is no network such as 10.1.0.0/16 or 2001:db8::/32", d.networks.v[i]);
+    }
     return TM_OK;
 }
 

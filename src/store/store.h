@@ -318,6 +318,7 @@ enum cert_test_kind {
     CERT_TEST_KEY, /* has this look-up key, exactly: through the secondary index. A serial is that of any certificate, also of our own */
     CERT_TEST_NAME, /* has a name of key.kind (SUBJECT, CN, SAN) like `text`, an expression with stars; reads rows, so that what is
                         looked through in one read is bounded. Alternative names only where the DER is kept */
+    CERT_TEST_ROWS, /* is one of `arrivals` */
 };
 struct cert_test {
     enum cert_test_kind kind;
@@ -328,8 +329,16 @@ struct cert_test {
     unsigned flags;
     struct cert_key key;
     const struct cert_test *parts;
-    size_t n;
+    const uint64_t *arrivals; /* ascending */
+    size_t n;                 /* of parts, or of arrivals */
 };
+/* Does a row pass that is in hand? `keys` as cert_keys_of_row() gives them, needed where cert_test_asks_octets(). */
+bool cert_test_passes(const struct cert_test *t, const struct cert_row *row, const struct cert_key *keys,
+                      size_t n_keys);
+/* Does it ask for a key or a name that the row does not say, but the certificate? Where that is not kept only the index knows. */
+bool cert_test_asks_octets(const struct cert_test *t);
+/* Is the text like the test's? */
+bool cert_test_like(const struct cert_test *t, struct slice text);
 enum { CERT_TEST_DEPTH = 72, CERT_TEST_NODES = 16384 };
 
 enum cert_order { CERT_NEWEST_FIRST, CERT_OLDEST_FIRST, CERT_EXPIRY_FIRST };

@@ -32,11 +32,6 @@ struct sift_node {
 
 /* ---- making ready ---- */
 
-static bool text_like(const struct cert_test *t, struct slice text)
-{
-    return t->stars ? stars_match(text, slice_str(t->text)) : slice_caseeq(text, slice_str(t->text));
-}
-
 /* How many names there are in it, and whether they are all alike. */
 static void names_sum(struct sift_node *n)
 {
@@ -74,7 +69,7 @@ static tm_err ready_text(struct sift *x, struct sift_node *n, const struct cert_
         return arena_err(x->arena);
     n->column = texts[i].column;
     for (size_t k = 0; k < l->n; k++)
-        n->names[k] = text_like(t, slice_str(l->v[k])) ? YES : NO;
+        n->names[k] = cert_test_like(t, slice_str(l->v[k])) ? YES : NO;
     names_sum(n);
     return TM_OK;
 }
@@ -202,6 +197,22 @@ static tm_err ready_key(struct sift *x, struct sift_node *n, const struct cert_t
     return n->found == YES ? verify_seqs(x, n, &t->key, diag) : TM_OK;
 }
 
+/* Rows that somebody has looked up: as those of a key are, which are known to be right. */
+static tm_err ready_rows(struct sift *x, struct sift_node *n, const struct cert_test *t)
+{
+    if (t->n && !t->arrivals)
+        return TM_EINVAL;
+    n->kind = CERT_TEST_KEY;
+    n->seqs = arena_calloc(x->arena, t->n + 1, sizeof *n->seqs);
+    if (!n->seqs)
+        return arena_err(x->arena);
+    if (t->n)
+        memcpy(n->seqs, t->arrivals, t->n * sizeof *n->seqs);
+    n->n_seqs = t->n;
+    n->found = YES;
+    return TM_OK;
+}
+
 static tm_err ready(struct sift *x, struct sift_node *n, const struct cert_test *t, size_t depth,
                     size_t *budget, struct diag *diag)
 {
@@ -247,6 +258,8 @@ static tm_err ready(struct sift *x, struct sift_node *n, const struct cert_test 
         return ready_text(x, n, t);
     case CERT_TEST_KEY:
         return ready_key(x, n, t, diag);
+    case CERT_TEST_ROWS:
+        return ready_rows(x, n, t);
     case CERT_TEST_NAME:
         return t->text ? TM_OK : TM_EINVAL;
     default:
@@ -638,52 +651,20 @@ static bool row_has_name(const struct cert_row *row, struct query *q, const stru
     struct cert_key *keys;
     size_t n;
     if (t->key.kind == CERT_KEY_SUBJECT)
-        return text_like(t, slice_str(row->subject));
+        return cert_test_like(t, slice_str(row->subject));
     arena_reset(scratch);
     if (cert_parse(&cert, column_slice(q, CERT_AT_DER), NULL) != TM_OK ||
         cert_keys_of_row(&keys, &n, scratch, &cert, row) != TM_OK)
         return false;
     for (size_t i = 0; i < n; i++)
-        if (keys[i].kind == t->key.kind && text_like(t, keys[i].value))
+        if (keys[i].kind == t->key.kind && cert_test_like(t, keys[i].value))
             return true;
     return false;
-}
-
-static int64_t row_number(const struct cert_row *row, enum cert_column column)
-{
-    int64_t span = row->not_after - row->not_before;
-    switch (column) {
-    case CERT_COLUMN_EXPIRES:
-        return row->not_after;
-    case CERT_COLUMN_ISSUED:
-        return row->source == CERT_ISSUED ? row->issued_at / 1000 : row->not_before;
-    case CERT_COLUMN_ADDED:
-        return row->issued_at / 1000;
-    case CERT_COLUMN_LIFETIME:
-        return span < 0 ? 0 : span > UINT32_MAX ? UINT32_MAX : span;
-    case CERT_COLUMN_SOURCE:
-        return row->source;
-    case CERT_COLUMN_REASON:
-        return row->revoked_at ? row->reason : -1;
-    case CERT_COLUMN_DEVICE:
-        return row->device[0] != '\0';
-    default:
-        return (int64_t)row->arrival;
-    }
-}
-
-static const char *row_text(const struct cert_row *row, enum cert_column column)
-{
-    return column == CERT_COLUMN_AUTHORITY ? row->authority
-           : column == CERT_COLUMN_PROFILE ? row->profile
-           : column == CERT_COLUMN_KEY     ? row->key_alg
-                                           : row->sig_alg;
 }
 
 bool row_passes_test(struct sqlite_store *s, struct query *q, const struct cert_row *row,
                      const struct cert_test *t, struct arena *scratch)
 {
-    int64_t v;
     switch (t->kind) {
     case CERT_TEST_NOT:
         return !row_passes_test(s, q, row, &t->parts[0], scratch);
@@ -693,16 +674,11 @@ bool row_passes_test(struct sqlite_store *s, struct query *q, const struct cert_
             if (row_passes_test(s, q, row, &t->parts[i], scratch) == (t->kind == CERT_TEST_ANY))
                 return t->kind == CERT_TEST_ANY;
         return t->kind == CERT_TEST_ALL;
-    case CERT_TEST_RANGE:
-        v = row_number(row, t->column);
-        return v >= t->from && v <= t->to;
-    case CERT_TEST_TEXT:
-        return text_like(t, slice_str(row_text(row, t->column)));
-    case CERT_TEST_FLAGS:
-        return (row->flags & t->flags) == t->flags;
     case CERT_TEST_KEY:
         return row_has_key(s, q, (tenant_id)column_int(q, CERT_AT_TENANT), &t->key);
-    default:
+    case CERT_TEST_NAME:
         return row_has_name(row, q, t, scratch);
+    default:
+        return cert_test_passes(t, row, NULL, 0);
     }
 }

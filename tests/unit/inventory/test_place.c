@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "http/address.h"
 #include "inventory/place.h"
 #include <cmocka.h>
 #include <string.h>
@@ -132,6 +133,36 @@ static void test_place_name_valid__text_with_a_scheme(void **state)
     assert_false(place_name_valid("tls:\xff"));
 }
 
+static void test_place_address__in_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *address;
+    } cases[] = {
+        {"tls:192.0.2.1:443", "192.0.2.1"},
+        {"tls:192.0.2.1:443/www.example.org", "192.0.2.1"},
+        {"smtp:[2001:db8::1]:25/mx", "2001:db8::1"},
+        {"tls:[::ffff:192.0.2.9]:443", "192.0.2.9"},
+        {"agent:192.0.2.7/etc/ssl", "192.0.2.7"},
+        {"tls:www.example.org:443", ""},
+        {"tls:[2001:db8::1:443", ""},
+        {"tls:192.0.2.1/8:443", "192.0.2.1"},
+        {"tls:", ""},
+        {"tls::443", ""},
+        {"x", ""},
+        {"file:unix:/x", ""},
+        {"ct:log/1", ""},
+        {"tls:[192.0.2.1", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct address a;
+        char text[ADDRESS_TEXT_MAX] = "";
+        if (place_address(&a, cases[i].name))
+            address_format(text, &a);
+        assert_string_equal(text, cases[i].address);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_place_meet__new_details_are_written_without_news),
         cmocka_unit_test(test_place_effect__is_read_back),
         cmocka_unit_test(test_place_name_valid__text_with_a_scheme),
+        cmocka_unit_test(test_place_address__in_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

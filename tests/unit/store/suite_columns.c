@@ -142,6 +142,63 @@ static void test_read_certs_where__keys_and_names(void **state)
     }
 }
 
+static void test_read_certs_where__rows(void **state)
+{
+    struct suite *s = *state;
+    static const uint64_t some[] = {1, 7, 40, 41, 99, 100, 5000};
+    add_some(s, 0, 100);
+    struct cert_test rows = {.kind = CERT_TEST_ROWS, .arrivals = some, .n = 7},
+                     none = {.kind = CERT_TEST_ROWS};
+    struct cert_test others = not(s, rows), narrow = both(s, rows, text(CERT_COLUMN_KEY, "rsa2048", false));
+    assert_int_equal(count(s, &rows), 6);
+    assert_int_equal(count(s, &none), 0);
+    assert_int_equal(count(s, &others), 94);
+    assert_int_equal(count(s, &narrow), 4); /* numbers 0, 6, 39, 99 */
+    assert_int_equal(pages(s, &rows, CERT_OLDEST_FIRST, 4), 6);
+}
+
+/* What a row in hand passes is what the store finds. */
+static void test_cert_test_passes__as_the_store_finds(void **state)
+{
+    struct suite *s = *state;
+    static const uint64_t some[] = {2, 3, 50};
+    add_some(s, 0, 100);
+    const struct cert_test tests[] = {
+        range(CERT_COLUMN_EXPIRES, SUITE_NOW + 86400, SUITE_NOW + 9 * 86400),
+        range(CERT_COLUMN_ISSUED, SUITE_NOW, SUITE_NOW),
+        range(CERT_COLUMN_LIFETIME, 0, 40 * 86400),
+        range(CERT_COLUMN_SOURCE, CERT_IMPORTED, CERT_IMPORTED),
+        range(CERT_COLUMN_REASON, -1, -1),
+        range(CERT_COLUMN_DEVICE, 1, 1),
+        range(CERT_COLUMN_ARRIVAL, 5, 9),
+        text(CERT_COLUMN_AUTHORITY, "CA-3", false),
+        text(CERT_COLUMN_PROFILE, "e*", true),
+        text(CERT_COLUMN_SIGNATURE, "rsa-sha256", false),
+        {.kind = CERT_TEST_FLAGS, .flags = CERT_FLAG_CA},
+        {.kind = CERT_TEST_ROWS, .arrivals = some, .n = 3},
+        {.kind = CERT_TEST_KEY, .key = {CERT_KEY_DEVICE, SLICE_LIT("DEV-3")}},
+        {.kind = CERT_TEST_KEY, .key = {CERT_KEY_SUBJECT, SLICE_LIT("cn=device 7,O=Example")}},
+        {.kind = CERT_TEST_NAME, .key = {.kind = CERT_KEY_SUBJECT}, .text = "cn=device 1*", .stars = true},
+        {.kind = CERT_TEST_KEY, .key = {CERT_KEY_SAN, SLICE_LIT("dns:D12.example.org")}},
+        {.kind = CERT_TEST_KEY, .key = {CERT_KEY_CN, SLICE_LIT("device 12")}},
+    };
+    struct store_read all = {.kind = READ_CERTS_WHERE, .tenant = TENANT_DEFAULT, .limit = 200};
+    assert_ok(look(s, &all));
+    assert_int_equal(all.n, 100);
+    for (size_t i = 0; i < 2 * sizeof tests / sizeof *tests; i++) {
+        struct cert_test t = i % 2 ? not(s, tests[i / 2]) : tests[i / 2];
+        size_t passing = 0;
+        for (size_t k = 0; k < all.n; k++) {
+            unsigned number = (unsigned)all.certs[k].arrival - 1;
+            struct effect e = suite_cert(s, TENANT_DEFAULT, number, SUITE_NOW);
+            passing += cert_test_passes(&t, &all.certs[k], e.u.cert.keys, e.u.cert.n_keys);
+        }
+        assert_int_equal(passing, count(s, &t));
+        assert_true(i % 2 || passing > 0);
+        assert_int_equal(cert_test_asks_octets(&t), i / 2 >= sizeof tests / sizeof *tests - 2);
+    }
+}
+
 static uint64_t group_of(const struct store_read *r, const char *name, int64_t value)
 {
     for (size_t i = 0; i < r->n; i++)
@@ -277,6 +334,8 @@ static void test_read_certs_where__refuses_what_is_no_test(void **state)
 const struct CMUnitTest suite_columns[] = {
     SUITE_TEST(test_read_certs_where__numbers_texts_and_orders),
     SUITE_TEST(test_read_certs_where__keys_and_names),
+    SUITE_TEST(test_read_certs_where__rows),
+    SUITE_TEST(test_cert_test_passes__as_the_store_finds),
     SUITE_TEST(test_read_certs_counted__groups),
     SUITE_TEST(test_read_certs_where__revocation_is_seen_at_once),
     SUITE_TEST(test_read_certs_where__retention_takes_rows_out),
