@@ -1,14 +1,13 @@
 #include "http/client.h"
 #include "base/clock.h"
+#include "http/answer.h"
 #include "http/client_tls.h"
-#include "http/parser_lib.h"
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,33 +20,6 @@ enum {
     CONNECT_MS = 5000,
     CANCEL_MS = 200
 };
-
-struct reading {
-    struct http_exchange *x;
-    bool done, in_type, stopped;
-    size_t head;
-    char name[32];
-    size_t name_n;
-    bool after_value;
-};
-
-/* A field of the answer that is kept. */
-static void keep(const struct reading *r, const char *name, char *to, size_t size, const char *at, size_t n)
-{
-    size_t have = strlen(to);
-    if (strcasecmp(r->name, name) != 0)
-        return;
-    if (have + n >= size)
-        n = size - 1 - have;
-    memcpy(to + have, at, n);
-    to[have + n] = '\0';
-}
-
-static void drop_if_full(char *text, size_t size)
-{
-    if (strlen(text) + 1 == size)
-        text[0] = '\0'; /* it was cut: not what the server said */
-}
 
 static int connect_unix(const char *path)
 {
@@ -76,70 +48,6 @@ bool http_unix_listens(const char *socket_path)
     return true;
 }
 
-/* ---- the answer ---- */
-
-static int on_field(http_parser *p, const char *at, size_t n)
-{
-    struct reading *r = p->data;
-    if (r->after_value) {
-        r->name_n = 0;
-        r->after_value = false;
-    }
-    r->head += n;
-    for (size_t i = 0; i < n && r->name_n + 1 < sizeof r->name; i++)
-        r->name[r->name_n++] = at[i];
-    r->name[r->name_n] = '\0';
-    return r->head > HEAD_MAX;
-}
-
-static int on_value(http_parser *p, const char *at, size_t n)
-{
-    struct reading *r = p->data;
-    struct http_exchange *x = r->x;
-    if (!r->after_value) { /* the last of a name counts */
-        if (strcasecmp(r->name, "Content-Type") == 0)
-            x->type[0] = '\0';
-        if (strcasecmp(r->name, "ETag") == 0)
-            x->etag[0] = '\0';
-        if (strcasecmp(r->name, "Last-Modified") == 0)
-            x->modified[0] = '\0';
-    }
-    r->after_value = true;
-    r->head += n;
-    keep(r, "Content-Type", x->type, sizeof x->type, at, n);
-    keep(r, "ETag", x->etag, sizeof x->etag, at, n);
-    keep(r, "Last-Modified", x->modified, sizeof x->modified, at, n);
-    return r->head > HEAD_MAX;
-}
-
-static int on_headers(http_parser *p)
-{
-    struct reading *r = p->data;
-    r->x->status = (int)p->status_code;
-    drop_if_full(r->x->etag, sizeof r->x->etag);
-    drop_if_full(r->x->modified, sizeof r->x->modified);
-    return 0;
-}
-
-static int on_body(http_parser *p, const char *at, size_t n)
-{
-    struct reading *r = p->data;
-    if (r->x->write && r->x->status < 400) {
-        r->stopped = !r->x->write(r->x->write_arg, slice_of(at, n));
-        return r->stopped;
-    }
-    buf_put(&r->x->out, at, n);
-    return buf_err(&r->x->out) != TM_OK;
-}
-
-static int on_complete(http_parser *p)
-{
-    struct reading *r = p->data;
-    if (r->x->status >= 200) /* after 1xx another answer comes */
-        r->done = true;
-    return 0;
-}
-
 /* ---- both ways at once ---- */
 
 struct talk {
@@ -149,10 +57,8 @@ struct talk {
     short send_wants,
         recv_wants;      /* POLLIN or POLLOUT: what must come first; under TLS either may need either */
     struct slice out[2]; /* head and body, as far as they are not sent yet */
-    struct reading r;
+    struct http_answer r;
     uint64_t deadline_ns; /* 0: none */
-    http_parser parser;
-    http_parser_settings settings;
 };
 
 static bool unsent(const struct talk *t)
@@ -198,7 +104,6 @@ static tm_err send_some(struct talk *t, struct diag *diag)
 
 static tm_err read_some(struct talk *t, struct diag *diag)
 {
-    struct http_exchange *x = t->x;
     char chunk[CHUNK];
     ssize_t n = get(t, chunk, sizeof chunk, diag);
     if (n < 0 && errno == EPROTO)
@@ -207,22 +112,7 @@ static tm_err read_some(struct talk *t, struct diag *diag)
         return TM_OK;
     if (n < 0 && errno != ECONNRESET)
         return diag_fail(diag, TM_EIO, NULL, NULL, "the server's answer: %s", strerror(errno));
-    size_t have = n < 0 ? 0 : (size_t)n;
-    size_t taken = http_parser_execute(&t->parser, &t->settings, chunk, have);
-    if (t->r.stopped)
-        return diag_fail(diag, TM_EIO, NULL, NULL, "the answer could not be written");
-    if (buf_err(&x->out) == TM_ETOOBIG)
-        return diag_fail(diag, TM_ETOOBIG, NULL, NULL, "the answer is larger than %zu bytes", x->max);
-    TM_TRY(buf_err(&x->out));
-    if (t->r.done)
-        return TM_OK;
-    if (have == 0)
-        return diag_fail(diag, TM_EIO, NULL, NULL,
-                         x->status ? "the answer was cut short: what came is not the whole"
-                                   : "the server closed the connection without an answer");
-    if (taken != have)
-        return diag_fail(diag, TM_EMALFORMED, "RFC 9112", NULL, "the server's answer is not HTTP");
-    return TM_OK;
+    return http_answer_take(&t->r, slice_of(chunk, n < 0 ? 0 : (size_t)n), diag);
 }
 
 static unsigned seconds_left(const struct talk *t)
@@ -249,8 +139,8 @@ static tm_err converse(struct talk *t, struct diag *diag)
 {
     struct http_exchange *x = t->x;
     unsigned idle = x->idle_s ? x->idle_s : IDLE_S, answer = x->answer_s ? x->answer_s : ANSWER_S;
-    while (!t->r.done) {
-        bool working = !unsent(t) && x->status == 0;
+    while (!t->r.complete) {
+        bool working = !unsent(t) && t->r.status == 0;
         unsigned seconds = working ? answer : idle, left = seconds_left(t);
         if (left == 0)
             return diag_fail(diag, TM_ETIMEOUT, NULL, NULL, "not done within %u seconds", x->total_s);
@@ -276,7 +166,7 @@ static tm_err converse(struct talk *t, struct diag *diag)
         if (p.revents & (t->recv_wants | POLLIN | POLLHUP | POLLERR))
             do
                 TM_TRY(read_some(t, diag));
-            while (t->tls && !t->r.done && SSL_pending(t->tls) > 0); /* which poll() does not know of */
+            while (t->tls && !t->r.complete && SSL_pending(t->tls) > 0); /* which poll() does not know of */
     }
     return TM_OK;
 }
@@ -302,9 +192,18 @@ static tm_err put_head(struct buf *head, const struct http_exchange *x, const ch
 
 static void answer_reset(struct http_exchange *x)
 {
-    buf_init(&x->out, x->max);
+    x->out = (struct buf){0};
     x->status = 0;
     x->type[0] = x->etag[0] = x->modified[0] = '\0';
+}
+
+static void answer_take_over(struct http_exchange *x, const struct http_answer *r)
+{
+    x->status = r->status;
+    memcpy(x->type, r->type, sizeof x->type);
+    memcpy(x->etag, r->etag, sizeof x->etag);
+    memcpy(x->modified, r->modified, sizeof x->modified);
+    x->out = r->body;
 }
 
 /* Over a connected socket, which is closed; under `tls`, which is freed, unless it is NULL. */
@@ -318,21 +217,19 @@ static tm_err exchange(struct http_exchange *x, int fd, SSL *tls, const char *ho
                      .tls = tls,
                      .send_wants = POLLOUT,
                      .recv_wants = POLLIN,
-                     .r = {.x = x},
+                     .r = {.head_max = HEAD_MAX,
+                           .body_max = x->max,
+                           .to_head = strcmp(x->method, "HEAD") == 0,
+                           .write = x->write,
+                           .write_arg = x->write_arg},
                      .deadline_ns = deadline_ns};
-    http_parser_settings_init(&t.settings);
-    t.settings.on_header_field = on_field;
-    t.settings.on_header_value = on_value;
-    t.settings.on_headers_complete = on_headers;
-    t.settings.on_body = on_body;
-    t.settings.on_message_complete = on_complete;
-    http_parser_init(&t.parser, HTTP_RESPONSE);
-    t.parser.data = &t.r;
+    http_answer_begin(&t.r);
     tm_err e = put_head(&head, x, host);
     t.out[0] = buf_slice(&head);
     t.out[1] = x->body;
     if (e == TM_OK)
         e = converse(&t, diag);
+    answer_take_over(x, &t.r);
     if (head.p)
         explicit_bzero(head.p, head.n); /* a token may be in it */
     buf_done(&head);

@@ -5,13 +5,12 @@
 #include "enroll/outbound/lookup.h"
 #include "enroll/outbound/reach.h"
 #include "enroll/outbound/response.h"
-#include "http/parser_lib.h"
+#include "http/answer.h"
 #include "http/tls_peer.h"
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum { HTTPS_PORT = 443, HEAD_MAX = 32 << 10, REQUEST_MAX = 64 << 10, CHUNK = 16 << 10 };
@@ -26,12 +25,6 @@ struct exchange {
     SSL *ssl;
     int fd;
     struct diag *diag;
-    /* the answer */
-    struct buf body;
-    size_t head;
-    char field[16];
-    size_t field_n;
-    bool in_value, complete, over;
 };
 
 static tm_err unavailable(struct exchange *x, const char *why)
@@ -149,100 +142,50 @@ static tm_err send_request(struct exchange *x)
 
 /* ---- the answer ---- */
 
-static int on_field(http_parser *p, const char *at, size_t n)
+/* In words that go on after "it: ". */
+static tm_err unread(struct exchange *x, tm_err e)
 {
-    struct exchange *x = p->data;
-    if (x->in_value)
-        x->field_n = 0;
-    x->in_value = false;
-    x->head += n;
-    for (size_t i = 0; i < n; i++, x->field_n++)
-        if (x->field_n < sizeof x->field)
-            x->field[x->field_n] = at[i];
-    return x->head > HEAD_MAX;
+    if (e == TM_ETOOBIG)
+        return diag_fail(x->diag, e, "https", NULL, "its answer is larger than %zu octets", x->q->max);
+    if (e == TM_ENOMEM)
+        return e;
+    return unavailable(x, e == TM_EIO ? "it ends without a whole answer" : "its answer is not HTTP");
 }
 
-static int on_value(http_parser *p, const char *at, size_t n)
-{
-    struct exchange *x = p->data;
-    size_t have = strlen(x->ret->type), room = sizeof x->ret->type - 1 - have;
-    x->in_value = true;
-    x->head += n;
-    if (!x->complete && x->field_n == 12 && strncasecmp(x->field, "Content-Type", 12) == 0) {
-        memcpy(x->ret->type + have, at, n < room ? n : room);
-        x->ret->type[have + (n < room ? n : room)] = '\0';
-    }
-    return x->head > HEAD_MAX;
-}
-
-static int on_headers(http_parser *p)
-{
-    struct exchange *x = p->data;
-    if (p->status_code < 200) /* 1xx come before the answer */
-        x->ret->type[0] = '\0';
-    else if (!x->complete)
-        x->ret->status = (int)p->status_code;
-    return strcmp(x->q->method, "HEAD") == 0;
-}
-
-static int on_body(http_parser *p, const char *at, size_t n)
-{
-    struct exchange *x = p->data;
-    size_t room = x->q->max - x->body.n;
-    if (x->complete)
-        return 0;
-    buf_put(&x->body, at, n < room ? n : room);
-    x->over = n > room;
-    return x->over;
-}
-
-static int on_complete(http_parser *p)
-{
-    struct exchange *x = p->data;
-    x->complete |= p->status_code >= 200;
-    return 0;
-}
-
-static tm_err take(struct exchange *x, http_parser *p, const http_parser_settings *s, struct slice octets)
-{
-    size_t done = http_parser_execute(p, s, (const char *)octets.p, octets.n);
-    if (x->complete)
-        return TM_OK;
-    if (x->over)
-        return diag_fail(x->diag, TM_ETOOBIG, "https", NULL, "its answer is larger than %zu octets",
-                         x->q->max);
-    if (done != octets.n || HTTP_PARSER_ERRNO(p) != HPE_OK)
-        return unavailable(x, "its answer is not HTTP");
-    return TM_OK;
-}
-
-static tm_err read_answer(struct exchange *x)
+static tm_err read_octets(struct exchange *x, struct http_answer *r)
 {
     uint8_t octets[CHUNK];
-    http_parser p;
-    http_parser_settings s;
-    http_parser_init(&p, HTTP_RESPONSE);
-    http_parser_settings_init(&s);
-    p.data = x;
-    s.on_header_field = on_field;
-    s.on_header_value = on_value;
-    s.on_headers_complete = on_headers;
-    s.on_body = on_body;
-    s.on_message_complete = on_complete;
-    for (bool ended = false; !x->complete && !ended;) {
+    while (!r->complete) {
         size_t n = 0;
+        struct diag why = {0};
         int rc = SSL_read_ex(x->ssl, octets, sizeof octets, &n);
-        ended = rc != 1 && SSL_get_error(x->ssl, rc) == SSL_ERROR_ZERO_RETURN;
+        bool ended = rc != 1 && SSL_get_error(x->ssl, rc) == SSL_ERROR_ZERO_RETURN;
         if (rc != 1 && !ended) {
             if (!wait_for(x, rc))
                 return unavailable(x, "it does not answer in time");
             continue;
         }
-        TM_TRY(take(x, &p, &s, slice_of(octets, n)));
+        tm_err e = http_answer_take(r, slice_of(octets, n), &why);
+        if (e != TM_OK)
+            return unread(x, e);
     }
-    TM_TRY(buf_err(&x->body));
-    return x->complete ? arena_copy(&x->ret->body, x->a, buf_slice(&x->body))
-                       : unavailable(x, "it ends without a whole answer");
+    return TM_OK;
+}
+
+static tm_err read_answer(struct exchange *x)
+{
+    struct http_answer r = {
+        .head_max = HEAD_MAX, .body_max = x->q->max, .to_head = strcmp(x->q->method, "HEAD") == 0};
+    http_answer_begin(&r);
+    tm_err e = read_octets(x, &r);
+    if (e == TM_OK)
+        e = arena_copy(&x->ret->body, x->a, buf_slice(&r.body));
+    x->ret->status = r.status;
+    memcpy(x->ret->type, r.type, sizeof r.type);
+    if (r.body.p)
+        explicit_bzero(r.body.p, r.body.n); /* it may hold a token */
+    buf_done(&r.body);
+    return e;
 }
 
 tm_err https_exchange(struct https_answer *ret, struct arena *a, const struct https_request *q,
@@ -258,13 +201,11 @@ tm_err https_exchange(struct https_answer *ret, struct arena *a, const struct ht
         return diag_fail(diag, TM_EMALFORMED, "https", NULL, "its address can't be read");
     if (x.to.port == 0)
         x.to.port = HTTPS_PORT;
-    buf_init(&x.body, q->max + 1);
     tm_err e = connect_tls(&x);
     if (e == TM_OK)
         e = send_request(&x);
     if (e == TM_OK)
         e = read_answer(&x);
-    buf_done(&x.body);
     SSL_free(x.ssl);
     SSL_CTX_free(x.ctx);
     if (x.fd >= 0)
