@@ -41,11 +41,14 @@ static int on_value(http_parser *p, const char *at, size_t n)
 {
     struct response_reader *r = p->data;
     struct response *o = r->out;
+    bool goes_on = r->in_value;
     r->in_value = true;
     if (o->complete)
         return 0;
     if (r->field_n != 8 || strncasecmp(r->field, "Location", 8) != 0)
         return 0;
+    if (!goes_on) /* the last one counts */
+        r->location_n = 0;
     if (n > RESPONSE_LOCATION_MAX - r->location_n) {
         r->bad = true;
         return 1;
@@ -61,9 +64,15 @@ static int on_headers(http_parser *p)
     struct response_reader *r = p->data;
     if (r->out->complete)
         return 0;
+    /* RFC 9110 15.2: these come before the answer, and without a body, whatever length they tell. */
+    if (p->status_code < 200) {
+        r->out->location[0] = '\0';
+        r->location_n = 0;
+        return 1;
+    }
     r->out->status = (int)p->status_code;
     /* What is not a 200 is told by its head alone. */
-    if (p->status_code != 200 && p->status_code >= 200)
+    if (p->status_code != 200)
         r->out->complete = true;
     return 0;
 }
@@ -86,7 +95,6 @@ static int on_body(http_parser *p, const char *at, size_t n)
 static int on_complete(http_parser *p)
 {
     struct response_reader *r = p->data;
-    /* 1xx come before the answer. */
     if (p->status_code >= 200)
         r->out->complete = true;
     return 0;

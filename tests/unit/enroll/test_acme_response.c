@@ -60,6 +60,26 @@ static void test_response_read__redirect(void **state)
     }
 }
 
+/* RFC 9110 15.2: neither the status nor fields of what comes before the answer are the answer's, and nothing of it is a body. */
+static void test_response_read__what_comes_before(void **state)
+{
+    (void)state;
+    struct response r;
+    static const char text[] = "HTTP/1.1 103 Early Hints\r\nLocation: /no\r\nContent-Length: 2\r\n\r\n"
+                               "HTTP/1.1 100 Continue\r\n\r\n"
+                               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    for (size_t step = 1; step <= sizeof text; step++) {
+        assert_int_equal(feed(&r, text, step), TM_OK);
+        assert_int_equal(r.status, 200);
+        assert_string_equal(r.location, "");
+        assert_true(slice_eq_str(slice_of(r.body, r.body_n), "hi"));
+    }
+    assert_int_equal(feed(&r, "HTTP/1.1 100 Continue\r\n\r\n", 100), TM_OK);
+    assert_int_equal(r.status, 0);
+    assert_int_equal(feed(&r, "HTTP/1.1 302 x\r\nLocation: /a\r\nLocation: /b\r\n\r\n", 100), TM_OK);
+    assert_string_equal(r.location, "/b");
+}
+
 /* A second message in the same octets changes nothing of the first. */
 static void test_response_read__message_behind(void **state)
 {
@@ -284,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response_read__in_any_pieces),
         cmocka_unit_test(test_response_read__redirect),
+        cmocka_unit_test(test_response_read__what_comes_before),
         cmocka_unit_test(test_response_read__message_behind),
         cmocka_unit_test(test_response_read__until_the_end),
         cmocka_unit_test(test_response_read__longer_than_fits),
