@@ -57,6 +57,9 @@ tm_err wire_read(struct wire *w, struct slice *ret, struct diag *diag);
 tm_err wire_line(struct wire *w, const char **ret, struct arena *a, struct diag *diag);
 void wire_close(struct wire *w);
 
+/* The conversation of mail_send() over a wire that is open. */
+tm_err mail_talk(struct wire *w, struct arena *a, const struct notification_doc *d, const struct message *m,
+                 const char *password, struct diag *diag);
 tm_err mail_send(struct arena *a, const struct notification_doc *d, const struct message *m,
                  const char *password, struct diag *diag);
 tm_err webhook_send(struct arena *a, const struct notification_doc *d, const struct message *m,

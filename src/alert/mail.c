@@ -19,19 +19,39 @@ struct smtp {
     bool starttls, plain;
 };
 
-/* The whole answer; its first digit must be `good`. Of EHLO's the extensions are noted. */
+/* Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF (RFC 5321 4.2). `code` is that of the lines before, "" of none:
+ * all have the same. */
+static bool is_reply(const char *line, const char *code)
+{
+    bool digits = line[0] >= '2' && line[0] <= '5' && line[1] >= '0' && line[1] <= '9' && line[2] >= '0' &&
+                  line[2] <= '9';
+    return digits && (line[3] == '\0' || line[3] == ' ' || line[3] == '-') &&
+           (code[0] == '\0' || strncmp(line, code, 3) == 0);
+}
+
+/* Extensions are what EHLO is answered with. */
+static void note(struct smtp *s, const char *text)
+{
+    s->starttls |= strcasecmp(text, "STARTTLS") == 0;
+    s->plain |= strncasecmp(text, "AUTH ", 5) == 0 && strcasestr(text + 4, " PLAIN");
+}
+
+/* The whole answer; its first digit must be `good`. */
 static tm_err answer(struct smtp *s, char good, const char *to)
 {
     const char *line;
-    for (int i = 0; i < LINES_MAX; i++) {
+    char code[4] = "";
+    for (int i = 0;; i++) {
         TM_TRY(wire_line(s->w, &line, s->a, s->diag));
-        if (strlen(line) < 3)
+        if (i == LINES_MAX) /* what is left of it would be taken for the answer to the next command */
+            return diag_fail(s->diag, TM_EMALFORMED, "RFC 5321 4.2", to,
+                             "the mail server's answer has more than %d lines", LINES_MAX);
+        if (!is_reply(line, code))
             return diag_fail(s->diag, TM_EMALFORMED, "RFC 5321 4.2", to,
                              "the mail server's answer is no reply");
-        if (strlen(line) > 4) {
-            s->starttls |= strcasecmp(line + 4, "STARTTLS") == 0;
-            s->plain |= strncasecmp(line + 4, "AUTH ", 5) == 0 && strcasestr(line + 8, "PLAIN");
-        }
+        memcpy(code, line, 3);
+        if (line[3] != '\0')
+            note(s, line + 4);
         if (line[3] != '-')
             break;
     }
@@ -205,16 +225,22 @@ static tm_err converse(struct smtp *s, const struct notification_doc *d, const s
     return TM_OK;
 }
 
+tm_err mail_talk(struct wire *w, struct arena *a, const struct notification_doc *d, const struct message *m,
+                 const char *password, struct diag *diag)
+{
+    struct smtp s = {.w = w, .a = a, .diag = diag};
+    return converse(&s, d, m, password);
+}
+
 tm_err mail_send(struct arena *a, const struct notification_doc *d, const struct message *m,
                  const char *password, struct diag *diag)
 {
     struct wire w;
-    struct smtp s = {.w = &w, .a = a, .diag = diag};
     if (m->to.n == 0)
         return diag_fail(diag, TM_EINVAL, NULL, "mail.to", "nobody is named to send it to");
     tm_err e = wire_open(&w, d, d->mail.server, (int)d->mail.port, diag);
     if (e == TM_OK)
-        e = converse(&s, d, m, password);
+        e = mail_talk(&w, a, d, m, password, diag);
     wire_close(&w);
     return e;
 }
