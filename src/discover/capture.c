@@ -20,6 +20,8 @@ enum {
 #define MAGIC_NS  0xa1b23c4du
 #define NG_BEGIN  0x0a0d0d0au
 #define NG_ENDIAN 0x1a2b3c4du
+/* The end of the year 9999: later ones are no times. */
+#define SECONDS_MAX UINT64_C(253402300799)
 
 static uint32_t u32(const struct capture *c, const uint8_t *p)
 {
@@ -113,7 +115,8 @@ static void ng_packet(struct capture *c, struct slice body)
     if (interface >= c->n_interfaces || n > body.n - 20)
         return;
     const struct capture_interface *i = &c->interfaces[interface];
-    int64_t at = (int64_t)(time / i->units * MS + time % i->units * MS / i->units);
+    uint64_t seconds = time / i->units;
+    int64_t at = seconds <= SECONDS_MAX ? (int64_t)(seconds * MS + time % i->units * MS / i->units) : 0;
     give(c, i->link, at, slice_sub(body, 20, n));
 }
 

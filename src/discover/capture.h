@@ -23,7 +23,7 @@ enum capture_link {
 };
 
 struct capture {
-    /* One packet; `at` unix ms. */
+    /* One packet; `at` unix ms, 0 not known. */
     void (*packet)(void *arg, int link, int64_t at, struct slice data);
     void *arg;
     uint64_t packets, blocks;

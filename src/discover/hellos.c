@@ -212,10 +212,12 @@ static bool read_records(struct hellos *h, const struct hellos_events *events)
 
 bool hellos_feed(struct hellos *h, struct slice octets, const struct hellos_events *events)
 {
+    octets = slice_sub(octets, 0, HELLOS_OCTETS - h->seen);
+    h->seen += octets.n;
     buf_put_slice(&h->in, octets);
     if (buf_err(&h->in) != TM_OK)
         return false;
     if (!h->found && !find_hello(h))
         return false;
-    return h->found ? read_records(h, events) : true;
+    return (!h->found || read_records(h, events)) && h->seen < HELLOS_OCTETS;
 }

@@ -20,7 +20,7 @@ struct hellos_events {
 };
 struct hellos {
     struct buf in, messages; /* records; handshake messages out of them */
-    size_t passed;           /* octets so far */
+    size_t seen, passed;     /* octets so far; of those before the first hello */
     bool found;              /* the first hello: from there on it is TLS */
     bool of_server;
 };

@@ -10,7 +10,6 @@ enum {
     BUCKETS = 8192,
     LATER_MAX = 64,           /* segments that came before their turn, of a direction ... */
     LATER_OCTETS = 128 << 10, /* ... and their octets */
-    BUDGET = 64 << 20,        /* of all connections */
     TCP_HEADER = 20,
     PROTOCOL_TCP = 6,
     FLAG_FIN = 1,
@@ -73,6 +72,7 @@ tm_err streams_new(struct streams **ret, void (*certs)(void *arg, const struct s
 void streams_counts_get(const struct streams *s, struct streams_counts *ret)
 {
     *ret = s->counts;
+    ret->kept = s->octets;
 }
 
 /* ---- connections ---- */
@@ -152,7 +152,7 @@ static struct connection *find(struct streams *s, const struct endpoint ends[2],
             link_newest(s, c);
             return c;
         }
-    while (s->oldest && (s->n >= STREAMS_MAX || s->octets > BUDGET))
+    while (s->oldest && s->n >= STREAMS_MAX)
         forget(s, s->oldest);
     struct connection *c = calloc(1, sizeof *c);
     if (!c)
@@ -351,6 +351,9 @@ static void tcp(struct streams *s, struct endpoint src, struct endpoint dst, int
     bool over = (c->from[0].ended || c->from[0].done) && (c->from[1].ended || c->from[1].done);
     if (flags & FLAG_RST || (over && !c->from[0].later && !c->from[1].later))
         forget(s, c);
+    /* Those that there are grow as well: one that begins is not needed for this. */
+    while (s->oldest && s->octets > STREAMS_OCTETS)
+        forget(s, s->oldest);
 }
 
 /* ---- packets ---- */

@@ -1,7 +1,7 @@
 /* discover/streams.h - TCP connections out of packets, and the certificates that TLS up to 1.2 shows in them.
  *
- * Layer 5, pure, one thread. Bounded: STREAMS_MAX connections at a time, of which the one that was quiet for longest makes room; of each direction
- * STREAM_OCTETS are put in order and looked through, which is more than a handshake takes. TLS 1.3 encrypts its certificates: such connections are
+ * Layer 5, pure, one thread. Bounded: STREAMS_MAX connections and STREAMS_OCTETS at a time, for which the one that was quiet for longest makes room; of each
+ * direction STREAM_OCTETS are put in order and looked through, which is more than a handshake takes. TLS 1.3 encrypts its certificates: such connections are
  * counted. After STARTTLS it is found where the first ServerHello or ClientHello stands. */
 #pragma once
 #include "base/err.h"
@@ -10,7 +10,13 @@
 
 struct streams;
 
-enum { STREAMS_MAX = 4096, STREAM_OCTETS = 256 << 10, STREAM_CHAIN_MAX = 16, STREAM_NAME_MAX = 255 };
+enum {
+    STREAMS_MAX = 4096,
+    STREAMS_OCTETS = 64 << 20, /* of all of them that are kept */
+    STREAM_OCTETS = 256 << 10, /* of a direction that are looked at */
+    STREAM_CHAIN_MAX = 16,
+    STREAM_NAME_MAX = 255
+};
 
 struct stream_certs {
     char server[64], client[64]; /* addresses, IPv6 without brackets */
@@ -25,6 +31,7 @@ struct stream_certs {
 };
 struct streams_counts {
     uint64_t packets, not_tcp, connections, tls, tls13, chains;
+    size_t kept; /* octets, at this moment */
 };
 
 tm_err streams_new(struct streams **ret, void (*certs)(void *arg, const struct stream_certs *c), void *arg);
