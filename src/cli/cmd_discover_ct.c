@@ -1,5 +1,6 @@
 /* discover ct: certificates that Certificate Transparency logs have. */
 #include "base/arena.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/commands.h"
@@ -16,6 +17,7 @@
 
 enum {
     ANSWER_MAX = 64 << 20,
+    ISSUER_MAX = 64 << 10, /* many are kept: no larger than certificates are */
     ASK_ENTRIES = 256,
     TRIES = 5,
     FETCH_S = 60,
@@ -47,14 +49,14 @@ struct log {
 
 /* ---- fetching ---- */
 
-/* *ret_status and the body in `l->a`; what passes is tried again. False after complaining. */
-static bool fetch(struct log *l, const char *path, int *ret_status, struct slice *ret)
+/* *ret_status and the body in `l->a`, at most `max` octets; what passes is tried again. False after complaining. */
+static bool fetch(struct log *l, const char *path, size_t max, int *ret_status, struct slice *ret)
 {
     struct diag diag = {0};
     const char *target = arena_printf(l->a, "%s%s", l->url.path, path);
     tm_err e = target ? TM_EUNAVAIL : TM_ENOMEM;
     for (unsigned i = 0; i < TRIES && target; i++) {
-        struct http_exchange x = {.method = "GET", .target = target, .max = ANSWER_MAX, .total_s = FETCH_S};
+        struct http_exchange x = {.method = "GET", .target = target, .max = max, .total_s = FETCH_S};
         if (i)
             sleep(1u << i); /* logs answer 429 to those who ask too much */
         e = l->url.tls ? http_tls_exchange(&x, l->url.host, l->url.port, l->ca, &diag)
@@ -82,7 +84,7 @@ static bool ask_size(struct log *l)
     struct diag diag = {0};
     json_t *doc = NULL;
     int status = 0;
-    if (!fetch(l, "/ct/v1/get-sth", &status, &body))
+    if (!fetch(l, "/ct/v1/get-sth", ANSWER_MAX, &status, &body))
         return false;
     if (status == 200 && json_parse(&doc, body, 1 << 20, &diag) == TM_OK) {
         json_int_t n = json_integer_value(json_object_get(doc, "tree_size"));
@@ -90,7 +92,7 @@ static bool ask_size(struct log *l)
         json_decref(doc);
         return true;
     }
-    if (!fetch(l, "/checkpoint", &status, &body))
+    if (!fetch(l, "/checkpoint", ANSWER_MAX, &status, &body))
         return false;
     if (status == 200 && ct_checkpoint_size(&l->size, body, &diag) == TM_OK) {
         l->tiles = true;
@@ -105,6 +107,7 @@ static bool ask_size(struct log *l)
 static bool issuer_of(struct log *l, struct slice fingerprint, struct slice *ret)
 {
     char hex[2 * CT_FINGERPRINT + 1];
+    uint8_t hash[SHA256_LEN];
     int status = 0;
     for (size_t i = 0; i < l->n_issuers; i++)
         if (memcmp(l->issuers[i].fingerprint, fingerprint.p, CT_FINGERPRINT) == 0) {
@@ -113,9 +116,10 @@ static bool issuer_of(struct log *l, struct slice fingerprint, struct slice *ret
         }
     hex_encode(hex, fingerprint);
     const char *path = arena_printf(l->a, "/issuer/%s", hex);
-    if (!path || !fetch(l, path, &status, ret))
+    if (!path || !fetch(l, path, ISSUER_MAX, &status, ret))
         return false;
-    if (status != 200)
+    /* It is called by its hash: another one is not the one that the entry names. */
+    if (status != 200 || sha256(hash, *ret) != TM_OK || memcmp(hash, fingerprint.p, CT_FINGERPRINT) != 0)
         *ret = (struct slice){0};
     if (l->n_issuers < ISSUERS_MAX) {
         struct issuer *i = &l->issuers[l->n_issuers];
@@ -234,7 +238,7 @@ static bool next_piece(struct log *l)
         path = arena_printf(l->a, "/ct/v1/get-entries?start=%llu&end=%llu", (unsigned long long)l->next,
                             (unsigned long long)last);
     }
-    if (!path || !fetch(l, path, &status, &body))
+    if (!path || !fetch(l, path, ANSWER_MAX, &status, &body))
         return false;
     if (status != 200)
         return cli_fail(l->c, "%s%s: it answers %d", l->name, path, status) == 0;
