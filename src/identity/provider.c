@@ -19,7 +19,6 @@
 #include <string.h>
 
 enum {
-    CONFIG_MAX = 64 << 10,
     CONFIG_SECONDS = 600,
     KEYS_SECONDS = 3600,
     KEYS_AGAIN = 10, /* so often at most, whatever tokens name */
@@ -338,31 +337,6 @@ static tm_err fetch(json_t **ret, struct arena *a, const struct provider *p, con
     return TM_OK;
 }
 
-static tm_err address(const char **ret, struct arena *a, const json_t *doc, const char *name)
-{
-    const char *s = json_string_value(json_object_get(doc, name));
-    bool good = s && strncmp(s, "https://", 8) == 0 && strlen(s) < 2000 && !strpbrk(s, "\r\n \"<>#");
-    *ret = arena_strdup(a, good ? s : "");
-    return *ret ? TM_OK : TM_ENOMEM;
-}
-
-static tm_err read_config(struct provider_config *ret, struct arena *a, const struct provider *p,
-                          const json_t *doc, struct diag *diag)
-{
-    const char *issuer = json_string_value(json_object_get(doc, "issuer"));
-    TM_TRY(address(&ret->authorization, a, doc, "authorization_endpoint"));
-    TM_TRY(address(&ret->token, a, doc, "token_endpoint"));
-    TM_TRY(address(&ret->jwks, a, doc, "jwks_uri"));
-    TM_TRY(address(&ret->userinfo, a, doc, "userinfo_endpoint"));
-    TM_TRY(address(&ret->logout, a, doc, "end_session_endpoint"));
-    /* Discovery 4.3: else one provider could speak for another */
-    if (!issuer || strcmp(issuer, p->doc.issuer) != 0)
-        return unavailable(p, diag, "it calls itself by another name than the resource's issuer");
-    if (!ret->authorization[0] || !ret->token[0] || !ret->jwks[0])
-        return unavailable(p, diag, "it does not say where to sign in, get tokens and find keys by https");
-    return TM_OK;
-}
-
 tm_err provider_config(struct provider_config *ret, struct arena *a, const struct provider *p,
                        struct diag *diag)
 {
@@ -374,9 +348,9 @@ tm_err provider_config(struct provider_config *ret, struct arena *a, const struc
     if (!url)
         return TM_ENOMEM;
     TM_TRY(fetch(&doc, a, p, url, CONFIG_SECONDS, diag));
-    tm_err e = read_config(ret, a, p, doc, diag);
+    tm_err e = discovery_read(ret, a, p->doc.issuer, doc, diag);
     json_decref(doc);
-    return e;
+    return e == TM_EUNAVAIL ? unavailable(p, diag, diag->message) : e;
 }
 
 tm_err provider_keys(json_t **ret, struct arena *a, const struct provider *p, bool fresh, struct diag *diag)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/slice.h"
+#include "identity/discovery.h"
 #include "issue/provider_settings.h"
 #include "store/store.h"
 struct arena;
@@ -36,10 +37,6 @@ tm_err provider_drop_secret(struct house *h, tenant_id tenant, const char *name,
 tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struct house *h,
                        const struct provider *p, struct diag *diag);
 
-/* What a provider says of itself, as far as it is used here; "" where it does not. */
-struct provider_config {
-    const char *authorization, *token, *jwks, *userinfo, *logout;
-};
 tm_err provider_config(struct provider_config *ret, struct arena *a, const struct provider *p,
                        struct diag *diag);
 /* Its JWK Set, json_decref() it; `fresh`: asked for now, unless that was done within some seconds. */
