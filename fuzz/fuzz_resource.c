@@ -1,5 +1,5 @@
 /* Resource documents, each held to its kind: what is wrong is said.
- * Parser: issue/resources.c */
+ * Parser: issue/resources.c issue/notification.c issue/scan_settings.c issue/provider_settings.c */
 #include "base/arena.h"
 #include "issue/resources.h"
 #include <stdlib.h>

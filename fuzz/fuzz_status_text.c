@@ -1,5 +1,5 @@
-/* Paths of tiles, names of lists, identifiers of certificates, dates and entity tags as clients write them.
- * Parser: status/tile_path.c status/scope.c:crl_scope_name_valid issue/renewal.c:renewal_id_read http/date.c:http_date_parse status/conditional.c:etag_listed */
+/* Paths of tiles, names of lists, identifiers of certificates, dates, entity tags and ranges as clients write them.
+ * Parser: status/tile_path.c status/scope.c:crl_scope_name_valid issue/renewal.c:renewal_id_read http/date.c:http_date_parse status/conditional.c:etag_listed,http_range_parse,range_number */
 #include "base/arena.h"
 #include "http/date.h"
 #include "issue/renewal.h"
@@ -25,6 +25,18 @@ static void look_at_id(const char *text)
     arena_free(a);
 }
 
+/* A part lies within the whole. */
+static void look_at_range(const char *text)
+{
+    static const uint64_t sizes[] = {0, 1, 1000, UINT64_C(1) << 40};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t from, n;
+        if (http_range_parse(&from, &n, text, sizes[i]) == TM_OK &&
+            (n == 0 || from >= sizes[i] || n > sizes[i] - from))
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -47,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (crl_scope_name_valid(text) && (size >= CRL_LIST_NAME_MAX || strchr(text, '/')))
         abort();
     look_at_id(text);
+    look_at_range(text);
     (void)etag_listed(text, "\"0123456789abcdef\"");
     free(text);
     return 0;
