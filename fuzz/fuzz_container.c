@@ -2,7 +2,7 @@
  *
  * The first octet chooses the format, or that it is told by content, and whether there is a password ("changeit"). What is found is bounded, names print
  * and tell items apart, and reading again gives the same.
- * Parser: inventory/formats/container.c:-container_forms inventory/formats/pem.c inventory/formats/der.c inventory/formats/pkcs7.c
+ * Parser: inventory/formats/container.c -container_forms inventory/formats/pem.c inventory/formats/der.c inventory/formats/pkcs7.c
  * inventory/formats/pkcs12.c inventory/formats/jks.c inventory/formats/csv.c inventory/formats/ndjson.c inventory/formats/embedded.c base/csv.c */
 #include "inventory/formats/container.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Entries of Certificate Transparency logs: a data tile, a checkpoint, or an answer to get-entries, as the first octet chooses.
- * Parser: discover/ct.c:-ct_tile_path */
+ * Parser: discover/ct.c -ct_tile_path */
 #include "base/arena.h"
 #include "discover/ct.h"
 #include <stdlib.h>

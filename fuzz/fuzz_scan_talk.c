@@ -1,6 +1,6 @@
 /* What servers say to the scanner: STARTTLS dialects, records, datagrams, handshake messages. However it is cut, it means the same.
  * The first octet says how it is read, the second into what pieces it is cut.
- * Parser: discover/talk.c:-talk_put_hello,talk_hello_message discover/talk_records.c discover/talk_messages.c discover/starttls_ldap.c discover/starttls_lines.c discover/starttls_mysql.c discover/starttls_postgres.c discover/starttls_xmpp.c */
+ * Parser: discover/talk.c -talk_put_hello -talk_hello_message discover/talk_records.c discover/talk_messages.c discover/starttls_ldap.c discover/starttls_lines.c discover/starttls_mysql.c discover/starttls_postgres.c discover/starttls_xmpp.c */
 #include "discover/talk_impl.h"
 #include <stdlib.h>
 #include <string.h>

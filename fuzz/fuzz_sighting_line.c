@@ -1,5 +1,5 @@
 /* Sightings as agents report them, one line of JSON each. What is read is written and read back the same.
- * Parser: inventory/sighting_line.c:-sighting_line_put inventory/place.c:place_name_valid */
+ * Parser: inventory/sighting_line.c -sighting_line_put inventory/place.c:place_name_valid */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "inventory/sighting_line.h"

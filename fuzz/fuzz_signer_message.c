@@ -1,7 +1,7 @@
 /* What an RA's key is asked to sign: the first octet says whether a CMP answer, certificates to come, a PKIResponse, or signed attributes
  * (two octets of their length before them, what they are about after them) follow. A signer that knows one sealed root and one CA lets no other certificate out: what passes is taken apart again and looked at by its digest.
  * Dictionary: der
- * Parser: keys/envelope_message.c keys/known.c:-known_new,-known_free x509/cmp_answer.c */
+ * Parser: keys/envelope_message.c keys/known.c -known_new -known_free x509/cmp_answer.c */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/digest.h"
