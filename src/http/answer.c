@@ -39,6 +39,15 @@ static void keep(char *to, size_t size, bool goes_on, const char *at, size_t n)
     to[have + n] = '\0';
 }
 
+/* RFC 9110 5.5; the library lets one pass that comes first. */
+static bool has_controls(const char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f)
+            return true;
+    return false;
+}
+
 static int on_value(http_parser *p, const char *at, size_t n)
 {
     struct http_answer *x = p->data;
@@ -51,6 +60,8 @@ static int on_value(http_parser *p, const char *at, size_t n)
                 {"Last-Modified", x->modified, sizeof x->modified}};
     bool goes_on = x->in_value;
     x->in_value = true;
+    if (has_controls(at, n))
+        return stop(x, TM_EMALFORMED);
     /* The last of a name counts; RFC 9110 6.5.1: a trailer is not taken for a field of the head. */
     for (size_t i = 0; i < sizeof kept / sizeof *kept && x->status == 0; i++)
         if (strcasecmp(x->name, kept[i].name) == 0)
@@ -111,6 +122,11 @@ void http_answer_begin(struct http_answer *x)
     x->lib.data = x;
 }
 
+static tm_err no_http(struct diag *diag)
+{
+    return diag_fail(diag, TM_EMALFORMED, "RFC 9112", NULL, "the server's answer is not HTTP");
+}
+
 static tm_err stopped(const struct http_answer *x, struct diag *diag)
 {
     if (x->err == TM_ETOOBIG && buf_err(&x->body) == TM_OK)
@@ -120,10 +136,10 @@ static tm_err stopped(const struct http_answer *x, struct diag *diag)
         return diag_fail(diag, TM_ETOOBIG, NULL, NULL, "the answer is larger than %zu bytes", x->body_max);
     if (x->err == TM_EIO)
         return diag_fail(diag, TM_EIO, NULL, NULL, "the answer could not be written");
-    if (x->err == TM_EMALFORMED)
+    if (x->err == TM_EMALFORMED && x->before > HTTP_ANSWERS_BEFORE_MAX)
         return diag_fail(diag, TM_EMALFORMED, "RFC 9110 15.2", NULL,
                          "the server announces an answer again and again");
-    return x->err;
+    return x->err == TM_EMALFORMED ? no_http(diag) : x->err;
 }
 
 tm_err http_answer_take(struct http_answer *x, struct slice octets, struct diag *diag)
@@ -140,6 +156,6 @@ tm_err http_answer_take(struct http_answer *x, struct slice octets, struct diag 
                          x->status ? "the answer was cut short: what came is not the whole"
                                    : "the server closed the connection without an answer");
     if (taken != octets.n || HTTP_PARSER_ERRNO(&x->lib) != HPE_OK)
-        return diag_fail(diag, TM_EMALFORMED, "RFC 9112", NULL, "the server's answer is not HTTP");
+        return no_http(diag);
     return TM_OK;
 }

@@ -110,6 +110,7 @@ static void test_http_answer__refused(void **state)
     refuses("", true, TM_EIO, "without an answer");
     refuses("HTTP/1.1 200 x\r\nContent-Length: 3\r\n\r\nhi", true, TM_EIO, "cut short");
     refuses("SSH-2.0-x\r\n", false, TM_EMALFORMED, "not HTTP");
+    refuses("HTTP/1.1 200 x\r\nETag: \x01\"a\"\r\n\r\n", false, TM_EMALFORMED, "not HTTP");
     refuses("HTTP/1.1 200 x\r\nContent-Length: 30\r\n\r\n012345678901234567890123456789", false, TM_ETOOBIG,
             "larger than 20");
     for (int i = 0; i <= HTTP_ANSWERS_BEFORE_MAX; i++)
