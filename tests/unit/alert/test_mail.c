@@ -6,6 +6,7 @@
 
 #include "alert/impl.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include <cmocka.h>
 #include <string.h>
@@ -79,14 +80,18 @@ static void test_mail_talk__no_reply(void **state)
 static void test_mail_talk__without_end(void **state)
 {
     (void)state;
-    char says[16384] = "220 x\r\n";
+    struct buf says;
+    buf_init(&says, 1 << 16);
+    buf_puts(&says, "220 x\r\n");
     for (int i = 0; i < 101; i++)
-        strcat(says, "250-AUTH PLAIN\r\n");
-    strcat(says, "250 x\r\n235 in\r\n" REST);
-    refuses(says, NOTIFY_PLAIN, TM_EMALFORMED, "more than 100 lines");
-    memset(says, '2', 2000);
-    strcpy(says + 2000, "\r\n");
-    refuses(says, NOTIFY_PLAIN, TM_EMALFORMED, "too long");
+        buf_puts(&says, "250-AUTH PLAIN\r\n");
+    buf_puts(&says, "250 x\r\n235 in\r\n" REST);
+    refuses(buf_str(&says), NOTIFY_PLAIN, TM_EMALFORMED, "more than 100 lines");
+    buf_reset(&says);
+    for (int i = 0; i < 1100; i++)
+        buf_putc(&says, '2');
+    refuses(buf_str(&says), NOTIFY_PLAIN, TM_EMALFORMED, "too long");
+    buf_done(&says);
 }
 
 static void test_mail_talk__extensions(void **state)

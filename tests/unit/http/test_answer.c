@@ -106,16 +106,18 @@ static void test_http_answer__long_fields(void **state)
 static void test_http_answer__refused(void **state)
 {
     (void)state;
-    char text[1000] = "";
+    struct buf again;
     refuses("", true, TM_EIO, "without an answer");
     refuses("HTTP/1.1 200 x\r\nContent-Length: 3\r\n\r\nhi", true, TM_EIO, "cut short");
     refuses("SSH-2.0-x\r\n", false, TM_EMALFORMED, "not HTTP");
     refuses("HTTP/1.1 200 x\r\nETag: \x01\"a\"\r\n\r\n", false, TM_EMALFORMED, "not HTTP");
     refuses("HTTP/1.1 200 x\r\nContent-Length: 30\r\n\r\n012345678901234567890123456789", false, TM_ETOOBIG,
             "larger than 20");
+    buf_init(&again, 4096);
     for (int i = 0; i <= HTTP_ANSWERS_BEFORE_MAX; i++)
-        strcat(text, "HTTP/1.1 100 x\r\n\r\n");
-    refuses(text, false, TM_EMALFORMED, "again and again");
+        buf_puts(&again, "HTTP/1.1 100 x\r\n\r\n");
+    refuses(buf_str(&again), false, TM_EMALFORMED, "again and again");
+    buf_done(&again);
 }
 
 static bool take_none(void *arg, struct slice data)
