@@ -3,19 +3,24 @@
 #include "base/digest.h"
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SETS = 512, WAYS = 8, FORGET_S = 3600, FIRST_WAIT_S = 5, MINUTE = 60 };
+enum { KINDS = 2, SETS = 512, WAYS = 8, FORGET_S = 3600, FIRST_WAIT_S = 5, MINUTE = 60, SALT = 16 };
 
 struct entry {
     uint8_t key[16];
     unsigned count;
+    bool rate;           /* `until` is the end of the minute that is counted in */
     int64_t last, until; /* monotonic seconds; last 0: free */
 };
+/* Addresses and rates stand apart from users: an address costs an attacker nothing, and many of them must not drive out what is known of a user. */
 static struct {
     pthread_mutex_t lock;
-    struct entry v[SETS][WAYS];
+    bool salted;
+    uint8_t salt[SALT]; /* so that nobody works out which keys share a place */
+    struct entry v[KINDS][SETS][WAYS];
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Never 0. */
@@ -24,31 +29,47 @@ static int64_t now_s(void)
     return (int64_t)(clock_mono_ns() / 1000000000u) + 1;
 }
 
-/* Its place, new where it has none; under the lock. */
-static struct entry *place(const uint8_t hash[SHA256_LEN], int64_t now, int64_t forget)
+static bool forgotten(const struct entry *e, int64_t now)
 {
-    struct entry *set = table.v[((unsigned)hash[16] << 8 | hash[17]) % SETS], *oldest = set;
+    return now >= e->until && (e->rate || now - e->last > FORGET_S);
+}
+
+/* What would be lost with it. */
+static unsigned worth(const struct entry *e, int64_t now)
+{
+    return !e->last || forgotten(e, now) ? 0 : e->rate ? 1 : e->count;
+}
+
+/* Its place, new where it has none; under the lock. Whoever failed most often stays longest. */
+static struct entry *place(struct entry set[WAYS], const uint8_t hash[SHA256_LEN], int64_t now)
+{
+    struct entry *leaves = set;
     for (size_t i = 0; i < WAYS; i++) {
         if (set[i].last && memcmp(set[i].key, hash, sizeof set[i].key) == 0) {
-            if (now - set[i].last > forget && now >= set[i].until)
+            if (forgotten(&set[i], now))
                 set[i].count = 0;
             return &set[i];
         }
-        if (set[i].last < oldest->last)
-            oldest = &set[i];
+        unsigned mine = worth(&set[i], now), least = worth(leaves, now);
+        if (mine < least || (mine == least && set[i].last < leaves->last))
+            leaves = &set[i];
     }
-    *oldest = (struct entry){.last = now};
-    memcpy(oldest->key, hash, sizeof oldest->key);
-    return oldest;
+    *leaves = (struct entry){.last = now};
+    memcpy(leaves->key, hash, sizeof leaves->key);
+    return leaves;
 }
 
-static struct entry *lock_entry(const char *key, int64_t now, int64_t forget)
+static struct entry *lock_entry(const char *key, int64_t now)
 {
     uint8_t hash[SHA256_LEN] = {0};
-    if (sha256(hash, slice_str(key)) != TM_OK)
-        memset(hash, 0, sizeof hash); /* all share a place: the stricter way */
+    size_t kind = strncmp(key, "address/", 8) == 0 || strncmp(key, "rate/", 5) == 0;
     pthread_mutex_lock(&table.lock);
-    return place(hash, now, forget);
+    if (!table.salted)
+        table.salted = random_bytes(table.salt, SALT) == TM_OK;
+    const struct slice parts[] = {slice_of(table.salt, SALT), slice_str(key)};
+    if (sha256_many(hash, parts, 2) != TM_OK)
+        memset(hash, 0, sizeof hash); /* all share a place: the stricter way */
+    return place(table.v[kind][((unsigned)hash[16] << 8 | hash[17]) % SETS], hash, now);
 }
 
 static int64_t wait_after(unsigned over)
@@ -62,7 +83,7 @@ static int64_t wait_after(unsigned over)
 tm_err attempts_begin(const char *key, unsigned free, int64_t *ret_wait, struct diag *diag)
 {
     int64_t now = now_s(), wait;
-    struct entry *e = lock_entry(key, now, FORGET_S);
+    struct entry *e = lock_entry(key, now);
     wait = e->until - now;
     if (wait <= 0) {
         e->last = now;
@@ -81,7 +102,7 @@ tm_err attempts_begin(const char *key, unsigned free, int64_t *ret_wait, struct 
 static void change(const char *key, bool forget)
 {
     int64_t now = now_s();
-    struct entry *e = lock_entry(key, now, FORGET_S);
+    struct entry *e = lock_entry(key, now);
     if (e->count > 0)
         e->count--;
     if (forget)
@@ -108,8 +129,9 @@ void attempts_forget(const char *key)
 tm_err attempts_rate(const char *key, unsigned per_minute, int64_t *ret_wait, struct diag *diag)
 {
     int64_t now = now_s();
-    struct entry *e = lock_entry(key, now, FORGET_S);
-    if (now >= e->until) { /* of a rate: the end of the minute that is counted in */
+    struct entry *e = lock_entry(key, now);
+    e->rate = true;
+    if (now >= e->until) {
         e->until = now + MINUTE;
         e->count = 0;
     }

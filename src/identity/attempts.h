@@ -2,7 +2,7 @@
  *
  * Layer 5, thread-safe, in memory. An attempt counts as failed from its beginning until it is said to be good, so that many at once are not more than
  * many one after the other. After some that failed, each further one has to wait twice as long as the one before, up to a quarter of an hour;
- * an hour without any forgets them. The table is bounded: where too many keys share a place, the one that was quiet longest leaves. */
+ * an hour without any forgets them. The table is bounded: where too many keys share a place, the one that failed least often leaves. */
 #pragma once
 #include "base/err.h"
 #include <stdint.h>

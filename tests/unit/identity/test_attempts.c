@@ -62,6 +62,28 @@ static void test_attempts__a_flood_of_keys(void **state)
     }
 }
 
+/* Names that nobody has, and addresses that cost nothing, open no lock again. */
+static void test_attempts__a_flood_opens_no_lock(void **state)
+{
+    struct diag diag = {0};
+    int64_t wait;
+    char key[32];
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        (void)attempts_begin("user/3/locked", 5, &wait, &diag);
+    assert_int_equal(attempts_begin("user/3/locked", 5, &wait, &diag), TM_EQUOTA);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "user/3/nobody-%d", i);
+        assert_int_equal(attempts_begin(key, 5, &wait, &diag), TM_OK);
+    }
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "address/198.51.%d.%d", i / 200, i % 200);
+        for (int k = 0; k < 8; k++)
+            (void)attempts_begin(key, 20, &wait, &diag);
+    }
+    assert_int_equal(attempts_begin("user/3/locked", 5, &wait, &diag), TM_EQUOTA);
+}
+
 static void test_attempts_address(void **state)
 {
     char out[64];
@@ -79,6 +101,7 @@ int main(void)
         cmocka_unit_test(test_attempts_undo__is_not_forgetting),
         cmocka_unit_test(test_attempts_rate),
         cmocka_unit_test(test_attempts__a_flood_of_keys),
+        cmocka_unit_test(test_attempts__a_flood_opens_no_lock),
         cmocka_unit_test(test_attempts_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
