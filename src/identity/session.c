@@ -17,6 +17,7 @@ static const struct json_field session_schema[] = {
     JSON_FIELD(struct session, method, JSON_K_STRING, .required = true),
     JSON_FIELD(struct session, peer, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct session, agent, JSON_K_STRING, .def = ""),
+    JSON_FIELD(struct session, token, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct session, roles, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct session, scopes, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct session, only_tenant, JSON_K_STRING, .def = ""),
@@ -57,11 +58,11 @@ static struct object_row row_of(const struct session *s)
 
 static json_t *state_of(const struct session *s)
 {
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:I,s:s}", "method", s->method, "peer",
-                     s->peer, "agent", s->agent, "roles", s->roles, "scopes", s->scopes, "only_tenant",
-                     s->only_tenant, "external", s->external, "all_tenants", s->all_tenants, "owner_of",
-                     s->owner_of, "provider", s->provider, "issuer", s->issuer, "logout", s->logout,
-                     "last_at", (json_int_t)s->last_at, "hash", s->hash);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:s,s:s,s:I,s:s}", "method", s->method,
+                     "peer", s->peer, "agent", s->agent, "token", s->token, "roles", s->roles, "scopes",
+                     s->scopes, "only_tenant", s->only_tenant, "external", s->external, "all_tenants",
+                     s->all_tenants, "owner_of", s->owner_of, "provider", s->provider, "issuer", s->issuer,
+                     "logout", s->logout, "last_at", (json_int_t)s->last_at, "hash", s->hash);
 }
 
 bool session_over(const struct session *s, int64_t now)
@@ -116,12 +117,35 @@ static tm_err printable(const char **ret, struct arena *a, const char *text)
     return TM_OK;
 }
 
+/* All of a principal's, oldest first. Rows of those that are over stand among them until they are swept, and may be many. */
+static tm_err list_all(struct session **ret, size_t *ret_n, struct arena *a, struct house *h,
+                       tenant_id tenant, const char *principal, struct diag *diag)
+{
+    struct session *all = NULL;
+    size_t total = 0;
+    for (const char *next = ""; next;) {
+        struct session *v;
+        size_t n;
+        TM_TRY(sessions_list(&v, &n, &next, a, h, tenant, principal, next, PAGE, diag));
+        struct session *more = arena_calloc(a, total + n + 1, sizeof *more);
+        if (!more)
+            return TM_ENOMEM;
+        if (total)
+            memcpy(more, all, total * sizeof *more);
+        memcpy(more + total, v, n * sizeof *v);
+        all = more;
+        total += n;
+    }
+    *ret = all;
+    *ret_n = total;
+    return TM_OK;
+}
+
 static tm_err drop_oldest(struct arena *a, struct house *h, const struct session *s, struct diag *diag)
 {
     struct session *v;
-    const char *next;
     size_t n;
-    TM_TRY(sessions_list(&v, &n, &next, a, h, s->tenant, s->principal, NULL, PAGE, diag));
+    TM_TRY(list_all(&v, &n, a, h, s->tenant, s->principal, diag));
     for (size_t i = 0; n - i >= SESSION_PER_USER_MAX && i < n; i++)
         TM_TRY(session_end(h, &v[i], "house", "too many", diag));
     return TM_OK;
@@ -299,10 +323,9 @@ tm_err sessions_end(size_t *ret_n, struct house *h, tenant_id tenant, const char
 {
     struct arena *a = arena_new(0);
     struct session *v = NULL;
-    const char *next;
     size_t n = 0;
     *ret_n = 0;
-    tm_err e = a ? sessions_list(&v, &n, &next, a, h, tenant, principal, NULL, PAGE, diag) : TM_ENOMEM;
+    tm_err e = a ? list_all(&v, &n, a, h, tenant, principal, diag) : TM_ENOMEM;
     for (size_t i = 0; i < n && e == TM_OK; i++) {
         if (but && strcmp(v[i].id, but) == 0)
             continue;

@@ -27,7 +27,8 @@ struct session {
     const char *id, *principal;
     const char *method; /* "passkey", "password", "recovery", "token", "invite", "oidc:<provider>" */
     const char *peer, *agent;
-    /* limits of the token that it began with; "" none */
+    const char *token; /* id of the API token that it began with, and with which it ends; "" none */
+    /* limits of that token; "" none */
     const char *roles, *scopes, *only_tenant;
     /* of somebody whom another provider vouches for, and who is no principal here */
     bool external, all_tenants;
