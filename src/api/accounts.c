@@ -85,6 +85,12 @@ static tm_err by_session(struct enroller *ret, const struct api_call *c, struct 
     if (c->session->external)
         return diag_fail(diag, TM_EFORBIDDEN, "session.external", NULL,
                          "you sign in through another provider, which keeps how you do it");
+    /* A way in is the whole principal's: who is less than that makes none. */
+    if (c->session->roles[0] || c->session->scopes[0] || c->session->only_tenant[0])
+        return diag_fail(
+            diag, TM_EFORBIDDEN, "session.limited", NULL,
+            "this session may do no more than the token that it began with: sign in in another way "
+            "to change how you do it");
     if (clock_now() - c->session->opened_at >= SESSION_FRESH)
         return diag_fail(diag, TM_EFORBIDDEN, "session.stale", NULL,
                          "sign in again before you change how you sign in");
@@ -466,10 +472,10 @@ const struct api_route account_api_routes[] = {
      "Set a password, one-time codes and recovery codes; with an invitation as above", "account",
      "NewPassword", NULL, API_COOKIE, .gives = enrolled_forms},
     {HTTP_M_GET, "/api/v1/account/credentials", API_ANYONE, show, 0, "getCredentials", "How one signs in",
-     "account", NULL, "Credentials", API_SESSION},
+     "account", NULL, "Credentials", API_SESSION | API_OWN},
     {HTTP_M_DELETE, "/api/v1/account/passkeys/{id}", API_ANYONE, remove_passkey, 0, "removePasskey",
-     "Remove a passkey of one's own", "account", NULL, NULL, API_SESSION, .gives = removed_forms},
+     "Remove a passkey of one's own", "account", NULL, NULL, API_SESSION | API_OWN, .gives = removed_forms},
     {HTTP_M_DELETE, "/api/v1/account/password", API_ANYONE, remove_password, 0, "removePassword",
-     "Remove one's password and codes", "account", NULL, NULL, API_SESSION, .gives = removed_forms},
+     "Remove one's password and codes", "account", NULL, NULL, API_SESSION | API_OWN, .gives = removed_forms},
     {0},
 };

@@ -153,7 +153,8 @@ static tm_err may_call(const struct api_route *r, const struct api_call *c, stru
 {
     if (!r->roles)
         return TM_OK;
-    TM_TRY(api_may(c, r->roles, r->tag, r->method, diag));
+    if (!(r->flags & API_OWN) || !c->session)
+        TM_TRY(api_may(c, r->roles, r->tag, r->method, diag));
     if ((r->flags & API_SESSION) && !c->session)
         return diag_fail(diag, TM_EFORBIDDEN, "session.needed", NULL,
                          "this is for people who have signed in, not for tokens and certificates");

@@ -90,6 +90,8 @@ enum {
     API_ANY_QUERY = 128,   /* parameters that are not declared are passed over: others write them */
     API_SESSION = 256,     /* by a session alone, not by a token or a certificate */
     API_COOKIE = 512,      /* answers may carry a Set-Cookie */
+    API_OWN =
+        1024, /* of the caller's own session, wherever its principal lives and however little it may do */
 };
 
 struct api_route {

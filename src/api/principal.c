@@ -1,6 +1,7 @@
 #include "api/principal.h"
 #include "api/place.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "identity/provider.h"
 #include "identity/session.h"
@@ -57,8 +58,8 @@ static void limit(struct api_call *c, const char *roles, const char *scopes, con
 {
     if (roles && roles[0])
         c->roles &= roles_from_list(roles);
-    if (only_tenant && only_tenant[0] && strcmp(only_tenant, c->tenant->name) != 0)
-        c->roles = 0;
+    if (only_tenant && only_tenant[0]) /* what is the house's lies outside of every tenant */
+        c->roles = strcmp(only_tenant, c->tenant->name) == 0 ? c->roles & ~(unsigned)ROLE_HOUSE_ADMIN : 0;
     c->scopes = scopes;
     c->only_tenant = only_tenant;
 }
@@ -148,8 +149,26 @@ tm_err api_token(struct token_grant *ret, const struct principal **ret_principal
 
 /* ---- sessions ---- */
 
+/* A session lives no longer than what it began with: a token that was not revoked, a provider that people still sign in by. */
+static tm_err check_source(const struct api_call *c, const struct session *s, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_TOKEN, .tenant = s->tenant, .arena = c->arena, .name = s->token};
+    if (s->provider[0])
+        return provider_vouches(c->arena, c->house, s->tenant, s->provider, s->issuer, diag);
+    if (!s->token[0])
+        return TM_OK;
+    tm_err e = store_read_now(c->house->store, &q);
+    if (e == TM_ENOTFOUND || (e == TM_OK && (q.tokens[0].revoked || q.tokens[0].expires_at < clock_now())))
+        return diag_fail(diag, TM_EAUTH, "session.token", NULL,
+                         "the token that this session began with is no longer good; sign in again");
+    if (e != TM_OK)
+        *diag = q.diag;
+    return e;
+}
+
 tm_err api_adopt_session(struct api_call *c, const struct session *s, struct diag *diag)
 {
+    TM_TRY(check_source(c, s, diag));
     if (s->external) {
         const struct vouched v = {.provider = s->provider,
                                   .issuer = s->issuer,

@@ -169,6 +169,19 @@ static tm_err history(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* Whoever says who may do what makes others of themselves: that takes the whole of a token's `users`, and what is the house's an administrator of it,
+ * by whatever path it is reached. */
+static tm_err may_change(const struct api_call *c, const struct resource_kind *k, tenant_id tenant,
+                         struct diag *diag)
+{
+    bool who = strcmp(k->kind, "Principal") == 0 || strcmp(k->kind, "IdentityProvider") == 0;
+    if ((k->house_wide || (who && tenant == TENANT_HOUSE)) && !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
+                         "only an administrator of the house may change %s%s", k->plural,
+                         k->house_wide ? "" : " of the house");
+    return who ? api_may(c, ROLE_ADMIN, "users", c->method, diag) : TM_OK;
+}
+
 /* What the document says of its place must be the place it is put. */
 static tm_err check_place(const struct api_call *c, const struct resource_kind *k, tenant_id tenant,
                           const json_t *doc, struct diag *diag)
@@ -197,9 +210,7 @@ static tm_err put(struct api_call *c, struct diag *diag)
     int64_t expected;
     struct resource_put done = {0};
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
-    if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
-        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
-                         "only an administrator of the house may change %s", k->plural);
+    TM_TRY(may_change(c, k, tenant, diag));
     TM_TRY(api_expected_version(&expected, c, diag));
     json_t *doc = NULL;
     TM_TRY(api_body_json(&doc, c, diag));
@@ -316,9 +327,7 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     int64_t expected;
     TM_TRY(kind_wanted(&k, &tenant, c, diag));
     TM_TRY(api_expected_version(&expected, c, diag));
-    if (k->house_wide && !(c->roles & ROLE_HOUSE_ADMIN))
-        return diag_fail(diag, TM_EFORBIDDEN, "role", NULL,
-                         "only an administrator of the house may delete %s", k->plural);
+    TM_TRY(may_change(c, k, tenant, diag));
     TM_TRY(check_unneeded(c, tenant, k->kind, api_param(c, "name"), diag));
     TM_TRY(
         house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));

@@ -183,7 +183,8 @@ static tm_err second_factor(struct signing_in *x, struct api_call *c, const stru
                             int64_t *wait, struct diag *diag)
 {
     bool recovery;
-    const char *key = signin_user_key(c, x->user.tenant, x->user.name);
+    /* Counted by itself: who has no token does not lock out who has one. */
+    const char *key = signin_token_key(c, x->user.tenant, x->user.name);
     if (!key)
         return TM_ENOMEM;
     if (!d->code[0])
@@ -216,6 +217,7 @@ static tm_err by_token(struct signing_in *x, struct api_call *c, const struct si
     x->session = (struct session){.tenant = home,
                                   .principal = p->name,
                                   .method = "token",
+                                  .token = id,
                                   .roles = g.roles,
                                   .scopes = g.scopes,
                                   .only_tenant = g.only_tenant};
@@ -502,9 +504,9 @@ const struct api_route session_api_routes[] = {
      "Sign in: the answer sets a cookie, and says the token that goes with it", "session", "SignIn", NULL,
      API_LOCATION | API_COOKIE, .gives = opened_forms},
     {HTTP_M_GET, "/api/v1/session", API_ANYONE, get_session, 0, "getSession", "The caller's own session",
-     "session", NULL, "Session", API_SESSION},
+     "session", NULL, "Session", API_SESSION | API_OWN},
     {HTTP_M_DELETE, "/api/v1/session", API_ANYONE, close_session, 0, "signOut", "Sign out", "session", NULL,
-     "SessionClosed", API_SESSION | API_COOKIE},
+     "SessionClosed", API_SESSION | API_OWN | API_COOKIE},
     {HTTP_M_GET, "/api/v1/sessions", API_ANYONE, list, 0, "listSessions",
      "List one's own sessions, or as an administrator others'", "session", NULL, "SessionList", API_PAGED,
      list_query},

@@ -110,6 +110,8 @@ bool api_sees_tenants(const struct api_call *c)
 {
     if (c->roles & ROLE_HOUSE_ADMIN)
         return true;
+    if (c->only_tenant && c->only_tenant[0])
+        return false;
     const struct principal *p = catalog_principal(c->catalog, TENANT_HOUSE, c->principal);
     return p && p->all_tenants && !catalog_principal(c->catalog, c->tenant->id, c->principal);
 }

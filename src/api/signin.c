@@ -24,8 +24,8 @@ tm_err signin_open(struct api_call *c, struct session *s, const struct effect *m
     const struct session *before = c->session;
     s->peer = c->peer;
     s->agent = c->agent;
-    const char **texts[] = {&s->roles,    &s->scopes, &s->only_tenant, &s->owner_of,
-                            &s->provider, &s->issuer, &s->logout};
+    const char **texts[] = {&s->token,    &s->roles,    &s->scopes, &s->only_tenant,
+                            &s->owner_of, &s->provider, &s->issuer, &s->logout};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!*texts[i])
             *texts[i] = "";
@@ -94,6 +94,11 @@ void signin_address_good(const struct api_call *c)
 const char *signin_user_key(const struct api_call *c, tenant_id tenant, const char *name)
 {
     return arena_printf(c->arena, "user/%u/%.63s", (unsigned)tenant, name);
+}
+
+const char *signin_token_key(const struct api_call *c, tenant_id tenant, const char *name)
+{
+    return arena_printf(c->arena, "token/%u/%.63s", (unsigned)tenant, name);
 }
 
 /* ---- forms ---- */

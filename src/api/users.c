@@ -178,9 +178,10 @@ static tm_err invite(struct api_call *c, struct diag *diag)
                          "this user is disabled; enable the user first");
     TM_TRY(user_ensure(&u, c->arena, c->house, p->tenant, p->name, diag));
     TM_TRY(invite_make(text, c->arena, c->house, p->tenant, p->name, d.ttl, c->principal, &until, diag));
-    const char *key = signin_user_key(c, p->tenant, p->name);
-    if (key)
-        attempts_forget(key);
+    const char *keys[] = {signin_user_key(c, p->tenant, p->name), signin_token_key(c, p->tenant, p->name)};
+    for (size_t i = 0; i < 2; i++)
+        if (keys[i])
+            attempts_forget(keys[i]);
     c->status = 201;
     buf_puts(&c->out, "{\"principal\":");
     buf_put_json_string(&c->out, slice_str(p->name));

@@ -414,6 +414,84 @@ def test_token__scopes(home):
     assert used["used_at"] and used["used_from"]
 
 
+def api_token(home, principal, at="", **limits):
+    reply = home.api("POST", at + "/tokens", {"type": "api", "principal": principal, **limits})
+    assert reply.status == 201, reply
+    return reply.json["token"]
+
+
+@pytest.mark.parametrize("limits", [{"scopes": ["*:write"]}, {"roles": ["auditor"]}, {"tenant": "default"}], ids=lambda v: next(iter(v)))
+def test_token__a_limited_one_makes_no_way_in(home, limits):
+    """A passkey would be all of the principal's: whoever holds a part of it can't make one, but can leave."""
+    assert home.api("PUT", "/resources/principals/signin-part", {"kind": "Principal", "name": "signin-part", "roles": ["auditor", "operator"]}).status in (200, 201)
+    b = Browser(home)
+    assert b.sign_in(method="token", token=api_token(home, "signin-part", **limits)).status == 201
+    assert b.ask("POST", "/account/enrollment", {}).json["rule"] == "session.limited"
+    assert b.ask("DELETE", "/account/password").json["rule"] == "session.limited"
+    assert b.ask("GET", "/session").status == 200 and b.ask("DELETE", "/session").status == 200
+    whole = Browser(home)
+    assert whole.sign_in(method="token", token=api_token(home, "signin-part")).status == 201
+    assert whole.ask("POST", "/account/enrollment", {}).status == 200
+
+
+def test_token__scopes_do_not_grow(home):
+    """Who may write resources does not by that say who may do what."""
+    assert home.api("PUT", "/resources/principals/signin-ops", {"kind": "Principal", "name": "signin-ops", "roles": ["admin"]}).status in (200, 201)
+    part = api_token(home, "signin-ops", scopes=["resources:write"])
+    doc = {"kind": "Principal", "name": "signin-grown", "roles": ["admin"], "certificate-fingerprint": "00" * 32}
+    provider = {"kind": "IdentityProvider", "name": "signin-idp", "issuer": "https://idp.example.org", "client-id": "x",
+                "rules": [{"claim": "sub", "value": "*", "roles": ["admin"]}]}
+    profile = {"kind": "Profile", "name": "signin-profile", "authority": "issuing-ca", "lifetime": {"default": "30d"}}
+    for path, body in (("principals/signin-grown", doc), ("identity-providers/signin-idp", provider)):
+        assert home.api("PUT", "/resources/" + path, body, token=part).json["rule"] == "token.scope"
+    assert home.api("DELETE", "/resources/principals/signin-ops", token=part).json["rule"] == "token.scope"
+    assert home.api("PUT", "/resources/profiles/signin-profile", profile, token=part).status in (200, 201)
+    both = api_token(home, "signin-ops", scopes=["resources:write", "users:write"])
+    assert home.api("PUT", "/resources/principals/signin-grown", {**doc, "certificate-fingerprint": ""}, token=both).status == 201
+
+
+def test_token__of_the_house_stays_in_its_tenant(home):
+    """What is limited to a tenant, or to a role, is no administrator of the house, whichever way it goes."""
+    king = {"kind": "Principal", "name": "signin-king", "roles": ["admin"], "all-tenants": True}
+    for limits in ({"tenant": "default"}, {"roles": ["admin"]}):
+        part = api_token(home, "admin", "/tenants/house", **limits)
+        assert home.api("GET", "/devices", token=part).status == 200
+        for method, path, body in (("GET", "/resources/principals?house=1", None), ("GET", "/users?house=1", None), ("GET", "/sessions?all=1&house=1", None),
+                                   ("PUT", "/resources/principals/signin-king?house=1", king),
+                                   ("PUT", "/tenants/house/resources/principals/signin-king", king),
+                                   ("PUT", "/resources/tenants/signin-new", {"kind": "Tenant", "name": "signin-new"})):
+            assert home.api(method, path, body, token=part).status == 403, (limits, method, path)
+    # Nor is a principal of the house who acts in no other tenant.
+    clerk = {"kind": "Principal", "name": "signin-clerk", "roles": ["admin"]}
+    assert home.api("PUT", "/resources/principals/signin-clerk?house=1", clerk).status in (200, 201)
+    clerk = api_token(home, "signin-clerk", "/tenants/house")
+    assert home.api("PUT", "/tenants/house/resources/principals/signin-king", king, token=clerk).status == 403
+
+
+def test_session__ends_with_its_token(home):
+    assert home.api("PUT", "/resources/principals/signin-lent", {"kind": "Principal", "name": "signin-lent", "roles": ["operator"]}).status in (200, 201)
+    token = api_token(home, "signin-lent")
+    b = Browser(home)
+    assert b.sign_in(method="token", token=token).status == 201
+    assert b.ask("GET", "/session").status == 200
+    assert home.api("DELETE", "/tokens/" + token.split(".")[0]).status == 204
+    assert b.ask("GET", "/session").json["rule"] == "session.token"
+    assert b.ask("GET", "/status").status == 401
+
+
+def test_session__of_another_tenant(home):
+    """One's own session is found from wherever the page begins."""
+    assert home.api("PUT", "/resources/tenants/signin-far", {"kind": "Tenant", "name": "signin-far"}).status in (200, 201)
+    link = invite(home, "far", "auditor", tenant="/tenants/signin-far")
+    b = Browser(home)
+    key = Authenticator(b.origin)
+    options = b.ask("POST", "/account/enrollment", {"invite": link}).json["passkey"]
+    assert b.ask("POST", "/account/passkeys", {"invite": link, "credential": key.make(options)}).status == 201
+    assert b.ask("GET", "/session").json["tenant"] == "signin-far"
+    assert b.ask("GET", "/status").status == 403 and b.ask("GET", "/tenants/signin-far/status").status == 200
+    assert b.ask("DELETE", "/session").status == 200
+
+
 # ---- the command line ----
 
 
