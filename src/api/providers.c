@@ -128,17 +128,15 @@ static bool read_flow(struct flow *ret, const struct api_call *c)
     return is_path(ret->return_to); /* which may have dots of its own */
 }
 
-static tm_err check_answer(const struct api_call *c, const struct flow *f, struct diag *diag)
+static tm_err check_answer(const struct api_call *c, const struct flow *f, const char *what,
+                           struct diag *diag)
 {
     const char *state = api_query(c, "state"), *error = api_query(c, "error"),
                *text = api_query(c, "error_description");
     if (!state || !slice_ct_eq(slice_str(state), slice_str(f->state)))
         return diag_fail(diag, TM_EAUTH, "RFC 6749 10.12", "state",
                          "this answer belongs to another sign-in; begin again");
-    const char *what = purpose(c->arena, f->tenant, f->provider, f->return_to);
-    if (!what)
-        return TM_ENOMEM;
-    TM_TRY(ticket_spend(what, state, diag));
+    TM_TRY(ticket_check(what, state, diag));
     if (error)
         return diag_fail(diag, TM_EAUTH, "RFC 6749 4.1.2.1", "error", "the provider says: %.60s%s%.120s",
                          error, text ? ": " : "", text ? text : "");
@@ -149,9 +147,12 @@ static tm_err sign_in(struct api_call *c, const struct flow *f, struct diag *dia
 {
     struct provider p;
     struct provider_config config;
-    const char *back, *origin, *code = api_query(c, "code"), *iss = api_query(c, "iss");
+    const char *back, *origin, *code = api_query(c, "code"), *iss = api_query(c, "iss"),
+                               *what = purpose(c->arena, f->tenant, f->provider, f->return_to);
     json_t *claims = NULL;
-    TM_TRY(check_answer(c, f, diag));
+    if (!what)
+        return TM_ENOMEM;
+    TM_TRY(check_answer(c, f, what, diag));
     TM_TRY(provider_read(&p, c->arena, c->house, f->tenant, f->provider, diag));
     if (iss && strcmp(iss, p.doc.issuer) != 0)
         return diag_fail(diag, TM_EAUTH, "RFC 9207 2.4", "iss", "this answer is of another provider");
@@ -162,7 +163,10 @@ static tm_err sign_in(struct api_call *c, const struct flow *f, struct diag *dia
     if (!s)
         return TM_ENOMEM;
     TM_TRY(oidc_redeem(&claims, c->arena, c->house, &p, f->state, back, code, diag));
-    tm_err e = oidc_identify(s, c->arena, &p, claims, diag);
+    /* Spent once the provider has vouched for somebody: anybody can begin, and must not fill the list of those that are. */
+    tm_err e = ticket_spend(what, f->state, diag);
+    if (e == TM_OK)
+        e = oidc_identify(s, c->arena, &p, claims, diag);
     json_decref(claims);
     TM_TRY(e);
     const struct principal *known =
@@ -196,11 +200,16 @@ static tm_err come_back(struct api_call *c, struct diag *diag)
     struct flow f = {0};
     c->session =
         NULL; /* the browser comes from elsewhere: whatever session it shows is not what this is about */
-    tm_err e = read_flow(&f, c) ? sign_in(c, &f, diag)
-                                : diag_fail(diag, TM_EAUTH, "oidc.flow", "Cookie",
-                                            "no sign-in was begun in this browser, or it took too long");
+    tm_err e = signin_try_address(c, diag);
+    if (e != TM_OK)
+        return tell(c, e, diag);
+    e = read_flow(&f, c) ? sign_in(c, &f, diag)
+                         : diag_fail(diag, TM_EAUTH, "oidc.flow", "Cookie",
+                                     "no sign-in was begun in this browser, or it took too long");
     if (e == TM_EDENIED || e == TM_EEXPIRED || e == TM_EBADSIG)
         e = TM_EAUTH;
+    if (e != TM_EAUTH)
+        signin_address_good(c);
     c->set_cookie[1] = flow_over;
     if (e != TM_OK)
         return tell(c, signin_refused(c, e, NULL, 0, diag), diag);

@@ -180,14 +180,7 @@ static tm_err ask_token(struct slice *ret, struct arena *a, struct house *h, con
                                     .networks = &p->doc.networks,
                                     .timeout_s = (unsigned)p->doc.timeout,
                                     .max = TOKENS_MAX};
-    e = https_exchange(&answer, a, &q, diag);
-    if (e == TM_ENOMEM)
-        return e;
-    if (e != TM_OK) {
-        const struct diag why = *diag;
-        return diag_fail(diag, TM_EUNAVAIL, "provider.unavailable", "provider",
-                         "identity provider \"%s\": %s", p->doc.name, why.message);
-    }
+    TM_TRY(provider_ask(&answer, a, p, &q, diag));
     if (answer.status != 200)
         return refused(p, &answer, diag);
     *ret = answer.body;
@@ -255,6 +248,16 @@ tm_err oidc_redeem(json_t **ret_claims, struct arena *a, struct house *h, const 
 
 /* ---- who that is ---- */
 
+/* Core 5.1: an address that the provider says it has not looked at is whatever somebody typed there. */
+static const json_t *claim_of(const json_t *claims, const char *name)
+{
+    const json_t *seen = strcmp(name, "email") == 0 ? json_object_get(claims, "email_verified") : NULL;
+    const char *text = json_string_value(seen); /* as some write it */
+    return seen && !json_is_true(seen) && !(text && strcmp(text, "true") == 0)
+               ? NULL
+               : json_object_get(claims, name);
+}
+
 static bool has_value(const json_t *claim, const char *value)
 {
     const char *text = json_string_value(claim);
@@ -278,11 +281,11 @@ static bool plain_name(const char *s)
            strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-@") == strlen(s);
 }
 
-/* What the register calls them: no name of a principal has an @. What is not plain gives way to the subject, and that to its hash, so that no
- * two people share a name. */
+/* What the register calls them: no name of a principal has an @. What is not plain gives way to the subject, and that to its hash. Whether two
+ * people can share a name is up to the provider and the claim that is chosen (Core 5.7). */
 static tm_err name_of(const char **ret, struct arena *a, const struct provider *p, const json_t *claims)
 {
-    const char *name = json_string_value(json_object_get(claims, p->doc.name_claim)),
+    const char *name = json_string_value(claim_of(claims, p->doc.name_claim)),
                *sub = json_string_value(json_object_get(claims, "sub"));
     uint8_t hash[SHA256_LEN];
     if (!plain_name(name))
@@ -307,7 +310,7 @@ static tm_err owner_of(const char **ret, struct arena *a, const struct provider_
     const char *text = r->owner_of;
     if (n > 2 && text[0] == '{' && text[n - 1] == '}') {
         const char *name = arena_strndup(a, text + 1, n - 2);
-        text = name ? json_string_value(json_object_get(claims, name)) : NULL;
+        text = name ? json_string_value(claim_of(claims, name)) : NULL;
     }
     *ret = arena_strdup(a, text && strlen(text) <= CLAIM_MAX ? text : "");
     return *ret ? TM_OK : TM_ENOMEM;
@@ -321,7 +324,7 @@ static tm_err by_roles(struct session *ret, struct buf *roles, struct arena *a, 
     const char *tenant = NULL;
     for (size_t i = 0; i < p->doc.rules.n; i++) {
         const struct provider_rule *r = &rules[i];
-        if (r->roles.n == 0 || !has_value(json_object_get(claims, r->claim), r->value))
+        if (r->roles.n == 0 || !has_value(claim_of(claims, r->claim), r->value))
             continue;
         if (tenant && strcmp(tenant, r->tenant) != 0)
             continue;
@@ -346,7 +349,7 @@ tm_err oidc_identify(struct session *ret, struct arena *a, const struct provider
     if (!ret->method)
         return TM_ENOMEM;
     for (size_t i = 0; i < p->doc.rules.n; i++)
-        if (rules[i].principal[0] && has_value(json_object_get(claims, rules[i].claim), rules[i].value)) {
+        if (rules[i].principal[0] && has_value(claim_of(claims, rules[i].claim), rules[i].value)) {
             ret->principal = rules[i].principal;
             ret->roles = "";
             return TM_OK;

@@ -14,6 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,10 @@ enum {
     KEYS_SECONDS = 3600,
     KEYS_AGAIN = 10, /* so often at most, whatever tokens name */
     KEPT = 32,
+    AT_ONCE =
+        2, /* questions to providers that are under way: each holds one of the few threads that serve the API */
+    SILENT_SECONDS = 10, /* so long one that did not answer is not asked again */
+    WHY_MAX = 200,
     NONCE = 12,
     TAG = 16,
 };
@@ -299,6 +304,67 @@ static tm_err unavailable(const struct provider *p, struct diag *diag, const cha
                      p->doc.name, why);
 }
 
+/* Who did not answer, and why. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        uint8_t key[SHA256_LEN];
+        int64_t until;
+        char why[WHY_MAX];
+    } v[KEPT];
+} silent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_silent(char ret_why[WHY_MAX], const uint8_t key[SHA256_LEN])
+{
+    bool yes = false;
+    int64_t now = clock_now();
+    pthread_mutex_lock(&silent.lock);
+    for (size_t i = 0; i < KEPT && !yes; i++) {
+        yes = silent.v[i].until > now && silent.v[i].until <= now + SILENT_SECONDS &&
+              memcmp(silent.v[i].key, key, SHA256_LEN) == 0;
+        if (yes)
+            memcpy(ret_why, silent.v[i].why, WHY_MAX);
+    }
+    pthread_mutex_unlock(&silent.lock);
+    return yes;
+}
+
+static void note_silence(const uint8_t key[SHA256_LEN], const char *why)
+{
+    size_t place = 0;
+    pthread_mutex_lock(&silent.lock);
+    for (size_t i = 0; i < KEPT; i++)
+        if (silent.v[i].until < silent.v[place].until)
+            place = i;
+    memcpy(silent.v[place].key, key, SHA256_LEN);
+    silent.v[place].until = clock_now() + SILENT_SECONDS;
+    snprintf(silent.v[place].why, WHY_MAX, "%s", why);
+    pthread_mutex_unlock(&silent.lock);
+}
+
+/* People who have not signed in make the house ask: a provider that is slow or down must not take the threads of those who have. */
+tm_err provider_ask(struct https_answer *ret, struct arena *a, const struct provider *p,
+                    const struct https_request *q, struct diag *diag)
+{
+    static atomic_uint running;
+    uint8_t key[SHA256_LEN];
+    char why[WHY_MAX];
+    tm_err e = TM_EBUSY;
+    TM_TRY(kept_key(key, p, q->url));
+    if (is_silent(why, key))
+        return unavailable(p, diag, why);
+    if (atomic_fetch_add(&running, 1) < AT_ONCE)
+        e = https_exchange(ret, a, q, diag);
+    atomic_fetch_sub(&running, 1);
+    if (e == TM_EBUSY)
+        return diag_fail(diag, e, "provider.busy", "provider",
+                         "others sign in through a provider at this moment; try again in a second");
+    if (e == TM_OK || e == TM_ENOMEM)
+        return e;
+    note_silence(key, diag->message);
+    return unavailable(p, diag, diag->message);
+}
+
 static struct https_request request_to(const struct provider *p, const char *url)
 {
     return (struct https_request){.method = "GET",
@@ -322,11 +388,7 @@ static tm_err fetch(json_t **ret, struct arena *a, const struct provider *p, con
         *ret = known;
         return TM_OK;
     }
-    tm_err e = https_exchange(&answer, a, &q, diag);
-    if (e == TM_ENOMEM)
-        return e;
-    if (e != TM_OK)
-        return unavailable(p, diag, diag->message);
+    TM_TRY(provider_ask(&answer, a, p, &q, diag));
     if (answer.status != 200 || json_parse(ret, answer.body, JWKS_MAX, diag) != TM_OK)
         return unavailable(p, diag, "what it says of itself is not a JSON document");
     if (!json_is_object(*ret)) {

@@ -39,6 +39,11 @@ tm_err provider_secret(char ret[PROVIDER_SECRET_MAX + 1], struct arena *a, struc
 
 tm_err provider_config(struct provider_config *ret, struct arena *a, const struct provider *p,
                        struct diag *diag);
+/* One exchange with it. TM_EUNAVAIL, also where it did not answer some seconds ago; TM_EBUSY where enough others wait for providers. */
+struct https_request;
+struct https_answer;
+tm_err provider_ask(struct https_answer *ret, struct arena *a, const struct provider *p,
+                    const struct https_request *q, struct diag *diag);
 /* Its JWK Set, json_decref() it; `fresh`: asked for now, unless that was done within some seconds. */
 tm_err provider_keys(json_t **ret, struct arena *a, const struct provider *p, bool fresh, struct diag *diag);
 

@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import socket
 import sys
 import time
 import urllib.parse
@@ -138,6 +139,59 @@ def test_oidc__roles_by_claims(house, world):
     other = Person(house)
     assert other.sign_in_by(world, {"groups": "pki-auditors", "preferred_username": "ann\u202e bob", "sub": "s-17"}).status == 303
     assert other.ask("GET", "/session").json["principal"] == "s-17@corp"
+
+
+def test_oidc__an_address_that_nobody_looked_at(house, world):
+    for seen in (False, "false", 0):
+        reply = Person(house).sign_in_by(world, {"email": "boss@example.org", "email_verified": seen})
+        assert reply.status == 403 and reply.json["rule"] == "provider.rules", seen
+    for seen in (True, "true"):
+        assert Person(house).sign_in_by(world, {"email": "boss@example.org", "email_verified": seen}).status == 303
+
+
+def test_oidc__ends_with_its_provider(house, world):
+    person, principal = Person(house), Person(house)
+    assert person.sign_in_by(world, {"groups": ["pki-auditors"]}).status == 303
+    assert principal.sign_in_by(world, {"email": "boss@example.org"}).status == 303
+    try:
+        assert house.api("PUT", "/resources/identity-providers/corp", {**world["doc"], "disabled": True}).status == 200
+        for b in (person, principal):
+            assert b.ask("GET", "/session").json["rule"] == "session.provider"
+    finally:
+        assert house.api("PUT", "/resources/identity-providers/corp", world["doc"]).status == 200
+    assert person.ask("GET", "/session").status == 200
+
+
+def test_oidc__a_flood_keeps_nobody_out(house, world):
+    """Anybody can begin, and come back with a code that is none: that spends nothing which others need to sign in."""
+    b = Person(house)
+    b.begin()
+    state = urllib.parse.parse_qs(urllib.parse.urlsplit(b.url).query)["state"][0]
+    flow = b.flow
+    for _ in range(3):
+        b.flow = flow
+        reply = b.come_back(f"/api/v1/session/oidc/callback?state={state}&code=none")
+        assert reply.status == 401 and "gave no token" in reply.json["detail"], reply
+    world["provider"].claims = {"groups": ["pki-auditors"]}
+    b.flow = flow
+    location = b.at_provider(world)
+    assert b.come_back(location).status == 303
+    b.flow = flow
+    assert b.come_back(location).status == 401
+
+
+def test_oidc__a_provider_that_is_down(house, world):
+    """Asked once, then left alone for some seconds: who waits for it holds a thread that others need."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        doc = {**world["doc"], "name": "deaf", "issuer": f"https://localhost:{deaf.getsockname()[1]}", "timeout": "2s"}
+        assert house.api("PUT", "/resources/identity-providers/deaf", doc).status in (200, 201)
+        first, second = Person(house).begin("deaf"), Person(house).begin("deaf")
+        assert first.status == 503 and second.json["detail"] == first.json["detail"]
+        deaf.settimeout(0)
+        deaf.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            deaf.accept()
+        assert house.api("DELETE", "/resources/identity-providers/deaf").status == 204
 
 
 def test_oidc__nobody_here(house, world):
