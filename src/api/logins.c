@@ -155,6 +155,16 @@ static tm_err give_token(struct api_call *c, struct grant *g, struct diag *diag)
     return TM_OK;
 }
 
+/* RFC 8628 3.5, RFC 6749 5.2: as clients of OAuth read it. */
+static tm_err refuse(struct api_call *c, const char *error, const char *text)
+{
+    c->status = 400;
+    buf_printf(&c->out, "{\"error\":\"%s\"", error);
+    api_put_text(&c->out, "error_description", text);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
 static tm_err poll(struct api_call *c, struct diag *diag)
 {
     struct login_doc d;
@@ -162,15 +172,16 @@ static tm_err poll(struct api_call *c, struct diag *diag)
     TM_TRY(read_doc(&d, c, login_code_schema, diag));
     tm_err e = grant_by_device_code(&g, c->arena, c->house, c->tenant->id, d.device_code, diag);
     if (e == TM_ENOTFOUND)
-        return diag_fail(diag, TM_EEXPIRED, "expired_token", "/device_code",
-                         "this login is over; begin again");
+        return refuse(c, "expired_token", "this login is over; begin again");
     TM_TRY(e);
-    TM_TRY(rate(c, g.id, POLL_PER_MINUTE, "slow_down", diag));
+    e = rate(c, g.id, POLL_PER_MINUTE, "slow_down", diag);
+    if (e == TM_EQUOTA)
+        return refuse(c, "slow_down", diag->message);
+    TM_TRY(e);
     if (g.status == GRANT_DENIED)
-        return diag_fail(diag, TM_EDENIED, "access_denied", NULL, "the login was refused in the console");
+        return refuse(c, "access_denied", "the login was refused in the console");
     if (g.status == GRANT_PENDING)
-        return diag_fail(diag, TM_EPENDING, "authorization_pending", NULL,
-                         "nobody has confirmed the login yet");
+        return refuse(c, "authorization_pending", "nobody has confirmed the login yet");
     return give_token(c, &g, diag);
 }
 
@@ -358,7 +369,14 @@ static const struct api_field token_fields[] = {
     {"expires_at", "time?", NULL, NULL},
     {0},
 };
+static const struct api_field refused_fields[] = {
+    {"error", "authorization_pending|slow_down|access_denied|expired_token", "RFC 8628 3.5",
+     "authorization_pending"},
+    {"error_description", "string", "the same in words", "nobody has confirmed the login yet"},
+    {0},
+};
 const struct api_schema login_api_schemas[] = {
+    {"LoginRefused", "as clients of OAuth read it", refused_fields, NULL, NULL},
     {"LoginBegun", NULL, begun_fields, NULL, NULL},
     {"Login", "a login of the command line that waits for a person", login_fields, NULL, NULL},
     {"LoginToken", NULL, token_fields, NULL, NULL},
@@ -369,7 +387,9 @@ const struct api_schema login_api_schemas[] = {
 };
 static const struct api_content begun_forms[] = {{201, "application/json", "LoginBegun", "begun"}, {0}};
 static const struct api_content wait_forms[] = {
-    {202, "application/problem+json", "Problem", "nobody has confirmed it yet: ask again after the interval"},
+    {400, "application/json", "LoginRefused",
+     "authorization_pending: ask again after the interval; slow_down: with five seconds more; else it is over"},
+    {400, "application/problem+json", "Problem", "the request could not be read"},
     {0}};
 static const struct api_content out_forms[] = {{204, NULL, NULL, "the token is revoked"}, {0}};
 
@@ -378,8 +398,8 @@ const struct api_route login_api_routes[] = {
      "Begin a login of a program that has no browser (RFC 8628)", "session", "LoginRequest", NULL,
      .gives = begun_forms},
     {HTTP_M_POST, "/api/v1/device-login/token", 0, poll, SIGNIN_BODY, "getLoginToken",
-     "Its token, once a person has confirmed it; the rule of a refusal is RFC 8628's error", "session",
-     "LoginCode", "LoginToken", .gives = wait_forms},
+     "Its token, once a person has confirmed it; until then RFC 8628's errors", "session", "LoginCode",
+     "LoginToken", .gives = wait_forms},
     {HTTP_M_POST, "/api/v1/device-login/logout", 0, logout, SIGNIN_BODY, "logout", "Revoke one's own token",
      "session", "Logout", NULL, .gives = out_forms},
     {HTTP_M_GET, "/api/v1/device-login/{code}", API_ANYONE, show, 0, "getLogin",

@@ -194,10 +194,11 @@ static json_t *wait_for_token(struct cli *c, const struct login *r, const json_t
             call(c, r, target, json_pack("{s:s}", "device_code", member(begun, "device_code")), &status);
         if (!doc || status == 200)
             return doc;
-        if (strcmp(member(doc, "rule"), "slow_down") == 0) {
+        const char *error = member(doc, "error");
+        if (strcmp(error, "slow_down") == 0) {
             interval += 5;
-        } else if (strcmp(member(doc, "rule"), "authorization_pending") != 0) {
-            cli_fail(c, "%s", member(doc, "detail"));
+        } else if (strcmp(error, "authorization_pending") != 0) {
+            cli_fail(c, "%s", member(doc, error[0] ? "error_description" : "detail"));
             json_decref(doc);
             return NULL;
         }

@@ -86,12 +86,21 @@ static tm_err check_room(const struct grant *g, struct arena *a, struct house *h
                            .object_kind = OBJECT_DEVICE_GRANT,
                            .object_status = GRANT_PENDING,
                            .limit = GRANT_PENDING_MAX};
-    tm_err e = store_read_now(h->store, &q);
-    if (e != TM_OK && e != TM_ENOTFOUND) {
-        *diag = q.diag;
-        return e;
-    }
-    return e == TM_OK && q.n >= GRANT_PENDING_MAX
+    int64_t now = clock_now();
+    size_t waiting = 0;
+    do { /* those that are over stand among them until they are swept */
+        q.after = q.page_next;
+        tm_err e = store_read_now(h->store, &q);
+        if (e == TM_ENOTFOUND)
+            break;
+        if (e != TM_OK) {
+            *diag = q.diag;
+            return e;
+        }
+        for (size_t i = 0; i < q.n; i++)
+            waiting += q.objects[i].keep_until >= now;
+    } while (q.more && waiting < GRANT_PENDING_MAX);
+    return waiting >= GRANT_PENDING_MAX
                ? diag_fail(diag, TM_EQUOTA, "login.many", NULL, "too many logins wait to be confirmed")
                : TM_OK;
 }

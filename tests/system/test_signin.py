@@ -589,6 +589,26 @@ def test_login__through_the_browser(home, laptop):
     assert "touchmark login" in laptop.run("device", "list", "--remote", ok=False).stderr
 
 
+def test_login__errors_of_oauth(home):
+    """RFC 8628 3.5: a client that others wrote understands why it has to wait, and when it is over."""
+    b, _ = with_passkey(home, "signin-oauth", "operator")
+    begun = home.api("POST", "/device-login", {"client": "another"}, token="").json
+
+    def poll(code=begun["device_code"]):
+        reply = home.api("POST", "/device-login/token", {"device_code": code}, token="")
+        assert reply.status in (200, 400) and reply.headers["Content-Type"].startswith("application/json"), reply
+        return reply.json.get("error")
+    assert poll() == "authorization_pending" and poll("x" * 43) == "expired_token"
+    answers = [poll() for _ in range(20)]
+    assert answers[0] == "authorization_pending" and answers[-1] == "slow_down"
+    other = home.api("POST", "/device-login", {"client": "another"}, token="").json
+    assert b.ask("POST", f"/device-login/{other['user_code']}/deny").status == 200
+    assert poll(other["device_code"]) == "access_denied"
+    third = home.api("POST", "/device-login", {"client": "another"}, token="").json
+    assert b.ask("POST", f"/device-login/{third['user_code']}/approve").status == 200
+    assert poll(third["device_code"]) is None and poll(third["device_code"]) == "expired_token"
+
+
 def test_login__refused(home, laptop):
     b, _ = with_passkey(home, "signin-laptop2", "operator")
     status, _, err = log_in(home, laptop, b, decide="deny")
