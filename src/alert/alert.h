@@ -54,6 +54,10 @@ tm_err alert_test(struct house *h, tenant_id tenant, const char *notification, c
 tm_err alert_secret(struct house *h, tenant_id tenant, const char *notification, const char *secret,
                     const char *by, struct diag *diag);
 
+/* Of a notification that is gone. One that is not there is no error. */
+tm_err alert_secret_forget(struct house *h, tenant_id tenant, const char *notification, const char *by,
+                           struct diag *diag);
+
 /* The thread, while the house serves. */
 tm_err alert_open(struct house *h);
 void alert_stop(struct house *h);

@@ -53,7 +53,7 @@ static tm_err send_by(struct arena *a, struct house *h, tenant_id tenant, const 
                       const struct message *m, struct diag *diag)
 {
     char *secret = NULL;
-    tm_err e = d->channel == NOTIFY_SYSLOG ? TM_OK : secret_read(&secret, a, h, tenant, d->name, diag);
+    tm_err e = d->channel == NOTIFY_SYSLOG ? TM_OK : secret_read(&secret, a, h, tenant, d, diag);
     if (e == TM_OK)
         e = d->channel == NOTIFY_MAIL      ? mail_send(a, d, m, secret, diag)
             : d->channel == NOTIFY_WEBHOOK ? webhook_send(a, d, m, secret, diag)

@@ -69,6 +69,6 @@ tm_err syslog_send(struct arena *a, const struct notification_doc *d, const stru
 
 /* ---- secrets (secret.c) ---- */
 
-/* "" where there is none; in `a`, wiped by the caller. */
-tm_err secret_read(char **ret, struct arena *a, struct house *h, tenant_id tenant, const char *notification,
-                   struct diag *diag);
+/* "" where there is none; in `a`, wiped by the caller. TM_EDENIED where it was given for another server than the document names. */
+tm_err secret_read(char **ret, struct arena *a, struct house *h, tenant_id tenant,
+                   const struct notification_doc *d, struct diag *diag);

@@ -1,5 +1,6 @@
 /* Resources: list, read, write, delete, history - the same five for every kind - and apply. */
 #include "api/resources.h"
+#include "alert/alert.h"
 #include "api/groups.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -195,11 +196,16 @@ static tm_err check_place(const struct api_call *c, const struct resource_kind *
     if (all && strcmp(k->kind, "Principal") == 0 && tenant != TENANT_HOUSE)
         return diag_fail(diag, TM_EINVAL, NULL, "/all-tenants",
                          "only a principal of the house acts in all tenants: put it with ?house=1");
-    /* Otherwise an administrator of a tenant could have the house look around in its own network. */
-    if (strcmp(k->kind, "IdentityProvider") == 0 && json_array_size(json_object_get(doc, "networks")) &&
-        !(c->roles & ROLE_HOUSE_ADMIN))
-        return diag_fail(diag, TM_EFORBIDDEN, "role", "/networks",
-                         "only an administrator of the house may let it go to networks that are not public");
+    /* Otherwise an administrator of a tenant could have the house look around in its own network, or talk to the sockets of its machine. */
+    bool goes_out = strcmp(k->kind, "IdentityProvider") == 0 || strcmp(k->kind, "Notification") == 0;
+    const char *over = json_string_value(json_object_get(json_object_get(doc, "syslog"), "over"));
+    bool inside = json_array_size(json_object_get(doc, "networks")) > 0,
+         here = over && strcmp(over, "unix") == 0;
+    if (goes_out && (inside || here) && !(c->roles & ROLE_HOUSE_ADMIN))
+        return diag_fail(
+            diag, TM_EFORBIDDEN, "role", inside ? "/networks" : "/syslog/over",
+            inside ? "only an administrator of the house may let it go to networks that are not public"
+                   : "only an administrator of the house may let it write to a socket of this machine");
     return TM_OK;
 }
 
@@ -331,6 +337,8 @@ static tm_err delete(struct api_call *c, struct diag *diag)
     TM_TRY(check_unneeded(c, tenant, k->kind, api_param(c, "name"), diag));
     TM_TRY(
         house_resource_delete(c->house, tenant, k->kind, api_param(c, "name"), expected, c->principal, diag));
+    if (strcmp(k->kind, "Notification") == 0)
+        TM_TRY(alert_secret_forget(c->house, tenant, api_param(c, "name"), c->principal, diag));
     if (strcmp(k->kind, "IdentityProvider") == 0)
         TM_TRY(provider_drop_secret(c->house, tenant, api_param(c, "name"), c->principal, diag));
     /* Who gets the name later is somebody else. */

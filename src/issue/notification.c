@@ -141,6 +141,10 @@ tm_err notification_check(struct arena *a, const json_t *doc, struct diag *diag)
         strncmp(d.webhook.url, "http://", 7) != 0)
         return diag_fail(diag, TM_EINVAL, NULL, "/webhook/url",
                          "an address that begins with https://, or http:// on a network that is named");
+    if (d.channel == NOTIFY_WEBHOOK && strncmp(d.webhook.url, "http://", 7) == 0 && d.networks.n == 0)
+        return diag_fail(
+            diag, TM_EINVAL, NULL, "/webhook/url",
+            "over the Internet it is https://: http:// is for a server on a network that is named");
     if (d.channel == NOTIFY_SYSLOG && d.syslog.over != NOTIFY_UNIX && !d.syslog.server[0])
         return diag_fail(diag, TM_EINVAL, NULL, "/syslog/server", "name the server");
     return TM_OK;

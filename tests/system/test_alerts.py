@@ -221,7 +221,9 @@ def test_alerts__each_channel_once(new_house, openssl, smtp, hook):
 
 def test_alerts__networks_and_failures(house, openssl, hook):
     """What is not public has to be named, and what the other side says is told."""
-    doc = {"kind": "Notification", "name": "alerts-unnamed", "channel": "webhook", "webhook": {"url": f"http://127.0.0.1:{hook.server_port}/"}}
+    doc = {"kind": "Notification", "name": "alerts-unnamed", "channel": "webhook", "webhook": {"url": f"http://127.0.0.1:{hook.server_port}/"},
+           "networks": ["10.0.0.0/8"]}
+    assert house.api("PUT", "/resources/notifications/alerts-unnamed", {**doc, "networks": []}).json["field"] == "/webhook/url"
     assert house.api("PUT", "/resources/notifications/alerts-unnamed", doc).status in (200, 201)
     reply = house.api("POST", "/notifications/alerts-unnamed/test")
     assert reply.status == 403 and "networks" in reply.json["detail"] and not hook.posts
@@ -231,6 +233,47 @@ def test_alerts__networks_and_failures(house, openssl, hook):
     assert reply.status == 503 and "500" in reply.json["detail"]
     assert house.api("PUT", "/resources/notifications/alerts-unnamed", {**doc, "webhook": {"url": "https://[::1"}, "networks": LOOPBACK}).status in (200, 422)
     assert house.api("DELETE", "/resources/notifications/alerts-unnamed").status in (200, 204)
+
+
+def test_alerts__a_secret_stays_with_its_server(house, openssl, smtp):
+    """Who may change the document, but does not know the password, can't have it sent to a server of their own."""
+    other = Smtp(smtp.context, "correct horse")
+    try:
+        with open(openssl.file("mail.pem"), encoding="ascii") as f:
+            ca = f.read()
+        mail = {"server": "127.0.0.1", "port": smtp.port, "from": "pki@example.org", "to": ["all@example.org"], "user": "user"}
+        put(house, "alerts-bound", channel="mail", ca=ca, mail=mail, filter={"causes": ["none"]})
+        house.cli("alert", "secret", "alerts-bound", data="correct horse\n")
+        house.cli("alert", "test", "alerts-bound")
+        for change in ({"port": other.port}, {"server": "localhost"}, {"tls": "tls"}, {"user": "else"}):
+            put(house, "alerts-bound", channel="mail", ca=ca, mail={**mail, **change}, filter={"causes": ["none"]})
+            reply = house.api("POST", "/notifications/alerts-bound/test")
+            assert reply.status == 403 and reply.json["rule"] == "notification.secret", (change, reply)
+        put(house, "alerts-bound", channel="mail", ca=ca, mail=mail, filter={"causes": ["none"]})
+        house.cli("alert", "test", "alerts-bound")
+        # Whatever gets the name later begins without it.
+        assert house.api("DELETE", "/resources/notifications/alerts-bound").status == 204
+        put(house, "alerts-bound", channel="mail", ca=ca, mail=mail, filter={"causes": ["none"]})
+        assert "is not set" in house.api("POST", "/notifications/alerts-bound/test").json["detail"]
+        assert len(smtp.mails) == 2 and not other.mails
+    finally:
+        other.stop()
+        house.api("DELETE", "/resources/notifications/alerts-bound")
+
+
+def test_alerts__only_the_house_goes_inside(house, hook):
+    """An administrator of a tenant does not have the house talk to its own network, or to the sockets of its machine."""
+    assert house.api("PUT", "/resources/tenants/alerts-t", {"kind": "Tenant", "name": "alerts-t"}).status in (200, 201)
+    at = "/tenants/alerts-t"
+    assert house.api("PUT", at + "/resources/principals/chief", {"kind": "Principal", "name": "chief", "roles": ["admin"]}).status in (200, 201)
+    token = house.api("POST", at + "/tokens", {"type": "api", "principal": "chief"}).json["token"]
+    doc = {"kind": "Notification", "name": "inside", "channel": "webhook", "webhook": {"url": f"https://127.0.0.1:{hook.server_port}/"}}
+    at += "/resources/notifications/inside"
+    assert house.api("PUT", at, {**doc, "networks": LOOPBACK}, token=token).json["field"] == "/networks"
+    local = {"kind": "Notification", "name": "inside", "channel": "syslog", "syslog": {"over": "unix", "path": "/run/systemd/notify"}}
+    assert house.api("PUT", at, local, token=token).json["field"] == "/syslog/over"
+    assert house.api("PUT", at, doc, token=token).status == 201
+    assert house.api("POST", "/tenants/alerts-t/notifications/inside/test", token=token).status == 403 and not hook.posts
 
 
 def metrics_named(text):
