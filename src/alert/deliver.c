@@ -10,6 +10,8 @@
 #include "register/register.h"
 #include <inttypes.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -19,6 +21,9 @@ enum {
     BACK_OFF_MAX = 3600,
     STATE_MAX = 1 << 20,
     DIGEST_MAX = 5000,
+    HELD = 64,
+    HELD_MAX = 300,
+    SLOW_NS = 2000000000,
     HOUR = 3600,
     DAY = 86400
 };
@@ -111,25 +116,103 @@ static int64_t back_off(int64_t tries)
     return wait < BACK_OFF_MAX ? wait : BACK_OFF_MAX;
 }
 
+/* ---- those that are slow to fail ---- */
+
+/* One thread sends for everybody: a server that does not answer is left alone for a while, longer each time, instead of being waited for with every
+ * message that it should get. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        tenant_id tenant;
+        char name[64];
+        int64_t times, until; /* until 0: free */
+    } v[HELD];
+} held = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Its place; `make`: one of its own, that of the one that is free soonest. HELD: none. Under the lock. */
+static size_t held_place(tenant_id tenant, const char *name, bool make)
+{
+    size_t soonest = 0;
+    for (size_t i = 0; i < HELD; i++) {
+        if (held.v[i].until && held.v[i].tenant == tenant && strcmp(held.v[i].name, name) == 0)
+            return i;
+        if (held.v[i].until < held.v[soonest].until)
+            soonest = i;
+    }
+    if (!make)
+        return HELD;
+    memset(&held.v[soonest], 0, sizeof held.v[soonest]);
+    held.v[soonest].tenant = tenant;
+    snprintf(held.v[soonest].name, sizeof held.v[soonest].name, "%s", name);
+    return soonest;
+}
+
+static int64_t held_until(tenant_id tenant, const char *name)
+{
+    pthread_mutex_lock(&held.lock);
+    size_t i = held_place(tenant, name, false);
+    int64_t until = i < HELD ? held.v[i].until : 0;
+    pthread_mutex_unlock(&held.lock);
+    return until;
+}
+
+static void held_note(tenant_id tenant, const char *name, bool hold)
+{
+    pthread_mutex_lock(&held.lock);
+    size_t i = held_place(tenant, name, hold);
+    if (i < HELD && hold) {
+        int64_t wait = back_off(++held.v[i].times);
+        held.v[i].until = clock_now() + (wait < HELD_MAX ? wait : HELD_MAX);
+    } else if (i < HELD) {
+        held.v[i].until = 0;
+    }
+    pthread_mutex_unlock(&held.lock);
+}
+
+/* It went, or it failed: was that slow? */
+static tm_err send_and_note(struct arena *a, struct house *h, tenant_id tenant,
+                            const struct notification_doc *d, const struct message *m, struct diag *diag)
+{
+    uint64_t begun = clock_mono_ns();
+    tm_err e = send_by(a, h, tenant, d, m, diag);
+    held_note(tenant, d->name, e != TM_OK && clock_mono_ns() - begun > SLOW_NS);
+    return e;
+}
+
+/* One that can't be read any more is given up: it must not stand before all others for ever. */
+static tm_err read_state(struct state *ret, struct arena *a, const struct object_row *row)
+{
+    json_t *doc = NULL;
+    struct diag why = {0};
+    tm_err e = json_parse(&doc, row->state, STATE_MAX, &why);
+    if (e == TM_OK)
+        e = json_bind(ret, schema, doc, "", a, &why);
+    json_decref(doc);
+    if (e == TM_OK || e == TM_ENOMEM)
+        return e;
+    *ret = (struct state){.subject = "", .text = "", .json = "", .why = "it can't be read"};
+    return TM_ECORRUPT;
+}
+
 /* Its notification may be gone or off by now, and its maintenance may have begun. */
 static tm_err deliver(struct house *h, struct arena *a, const struct object_row *row, struct diag *diag)
 {
     struct notification_doc d;
     struct state s = {0};
     struct diag why = {0};
-    json_t *doc = NULL;
     int64_t now = clock_now();
-    TM_TRY(json_parse(&doc, row->state, STATE_MAX, diag));
-    tm_err e = json_bind(&s, schema, doc, "", a, diag);
-    json_decref(doc);
+    tm_err e = read_state(&s, a, row);
+    if (e == TM_ECORRUPT)
+        return put(h, a, row, DELIVERY_FAILED, 0, &s, diag);
     TM_TRY(e);
     e = notification_read(&d, a, h, row->tenant, row->owner, &why);
-    if (e == TM_ENOTFOUND || (e == TM_OK && d.disabled)) {
-        s.why = "its Notification is gone or disabled";
+    if (tm_err_class(e) == TM_CLASS_CALLER || (e == TM_OK && d.disabled)) {
+        s.why = "its Notification is gone, disabled, or of another version";
         return put(h, a, row, DELIVERY_FAILED, 0, &s, diag);
     }
     TM_TRY(e);
-    int64_t free_at = notification_free_at(&d, now);
+    int64_t free_at = notification_free_at(&d, now), answers_at = held_until(row->tenant, d.name);
+    free_at = free_at > answers_at ? free_at : answers_at;
     if (free_at > now)
         return put(h, a, row, DELIVERY_WAITS, free_at, &s, diag);
     const char *channel = notify_channel_names[d.channel];
@@ -139,7 +222,7 @@ static tm_err deliver(struct house *h, struct arena *a, const struct object_row 
                         .json = s.json,
                         .severity = (enum finding_severity)s.severity,
                         .to = s.to};
-    e = send_by(a, h, row->tenant, &d, &m, &why);
+    e = send_and_note(a, h, row->tenant, &d, &m, &why);
     s.tries++;
     if (e == TM_OK) {
         s.why = "";
@@ -256,9 +339,15 @@ tm_err alert_digests(struct house *h, tenant_id tenant, struct diag *diag)
         any |= to.v[i].when != NOTIFY_AT_ONCE;
     if (e == TM_OK && any)
         e = alert_list(&v, &n, &next, a, h, tenant, ALERT_OPEN, "", DIGEST_MAX, diag);
-    for (size_t i = 0; e == TM_OK && any && i < to.n; i++)
-        if (to.v[i].when != NOTIFY_AT_ONCE)
-            e = digest(h, a, tenant, &to.v[i], v, n, diag);
+    bool room = e == TM_OK && any;
+    for (size_t i = 0; room && i < to.n; i++) { /* each, whatever the others do */
+        struct diag why = {0};
+        tm_err one = to.v[i].when == NOTIFY_AT_ONCE ? TM_OK : digest(h, a, tenant, &to.v[i], v, n, &why);
+        if (one != TM_OK && e == TM_OK) {
+            e = one;
+            *diag = why;
+        }
+    }
     arena_free(a);
     return e;
 }
@@ -285,7 +374,7 @@ tm_err alert_test(struct house *h, tenant_id tenant, const char *notification, c
             .to = d.mail.to.n || !d.owners.n ? d.mail.to : owners[0].to};
         e = salt && m.json ? finding_id(id, d.name, salt) : TM_ENOMEM;
         if (e == TM_OK)
-            e = send_by(a, h, tenant, &d, &m, diag);
+            e = send_and_note(a, h, tenant, &d, &m, diag);
         metric_add(&deliveries,
                    METRIC_LABELS(notify_channel_names[d.channel], e == TM_OK ? "sent" : "failed"), 1);
         struct event_field fields[] = {

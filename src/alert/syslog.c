@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "enroll/outbound/lookup.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MESSAGE_MAX = 8192, TEXT_MAX = 1500 };
+enum { MESSAGE_MAX = 8192, SUBJECT_MAX = 1000, TEXT_MAX = 1500 };
 
 /* RFC 5424 6.2.1: severities of syslog. */
 static int level(enum finding_severity s)
@@ -34,6 +35,22 @@ static void put_value(struct buf *b, const char *name, const char *value)
     buf_putc(b, '"');
 }
 
+/* RFC 5424 6.4: what stands behind a BOM is UTF-8, whole characters of it; names of certificates hold what their makers liked, line ends too. */
+static void put_line(struct buf *b, const char *text, size_t max)
+{
+    struct slice rest = slice_str(text);
+    for (size_t n = 0; rest.n && n < max;) {
+        size_t step = utf8_step(rest);
+        if (step == 0 || rest.p[0] < 0x20 || rest.p[0] == 0x7f)
+            buf_putc(b, step ? ' ' : '?');
+        else
+            buf_put(b, rest.p, step);
+        step = step ? step : 1;
+        n += step;
+        rest = slice_sub(rest, step, rest.n);
+    }
+}
+
 static tm_err put_message(struct buf *b, const struct notification_doc *d, const struct message *m)
 {
     char time[21], host[256] = "-";
@@ -47,10 +64,9 @@ static tm_err put_message(struct buf *b, const struct notification_doc *d, const
     put_value(b, "severity", finding_severity_names[m->severity]);
     buf_puts(b, "] \xef\xbb\xbf"); /* BOM: the text is UTF-8 */
     /* One line: the subject, then the text with its line ends as spaces. */
-    buf_puts(b, m->subject);
+    put_line(b, m->subject, SUBJECT_MAX);
     buf_puts(b, " | ");
-    for (size_t i = 0; m->text[i] && i < TEXT_MAX; i++)
-        buf_putc(b, (unsigned char)m->text[i] < 0x20 ? ' ' : (uint8_t)m->text[i]);
+    put_line(b, m->text, TEXT_MAX);
     return buf_err(b);
 }
 

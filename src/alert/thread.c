@@ -54,6 +54,7 @@ static void count_status(uint64_t n[FINDING_SEVERITIES], struct house *h, tenant
     arena_free(a);
 }
 
+/* One tenant that can't be looked at keeps no other from being told: the first error is what is said. */
 static tm_err each_tenant(struct alerts *x, struct diag *diag)
 {
     struct catalog *c = house_catalog(x->h);
@@ -61,12 +62,17 @@ static tm_err each_tenant(struct alerts *x, struct diag *diag)
     size_t n = catalog_tenants(c, &tenants);
     uint64_t open[FINDING_SEVERITIES] = {0};
     tm_err e = TM_OK;
-    for (size_t i = 0; i < n && e == TM_OK && !atomic_load(&x->stop); i++) {
+    for (size_t i = 0; i < n && !atomic_load(&x->stop); i++) {
+        struct diag why = {0};
         if (tenants[i].disabled || tenants[i].id == TENANT_HOUSE)
             continue;
-        e = alert_look(x->h, tenants[i].id, NULL, diag);
-        if (e == TM_OK)
-            e = alert_digests(x->h, tenants[i].id, diag);
+        tm_err one = alert_look(x->h, tenants[i].id, NULL, &why);
+        if (one == TM_OK)
+            one = alert_digests(x->h, tenants[i].id, &why);
+        if (one != TM_OK && e == TM_OK) {
+            e = one;
+            *diag = why;
+        }
         count_status(open, x->h, tenants[i].id, ALERT_OPEN);
         count_status(open, x->h, tenants[i].id, ALERT_ACKED);
     }
@@ -78,7 +84,7 @@ static tm_err each_tenant(struct alerts *x, struct diag *diag)
 
 static int64_t work(struct alerts *x)
 {
-    struct diag diag = {0};
+    struct diag diag = {0}, unsent = {0};
     bool more = false;
     uint64_t generation = finding_generation(x->h), now = clock_mono_ns();
     tm_err e = TM_OK;
@@ -90,8 +96,12 @@ static int64_t work(struct alerts *x)
             x->looked_ns = now;
         }
     }
-    if (e == TM_OK)
-        e = alert_send_due(x->h, &more, &diag);
+    /* What is made goes out, whether or not more could be. */
+    tm_err sent = alert_send_due(x->h, &more, &unsent);
+    if (e == TM_OK && sent != TM_OK) {
+        e = sent;
+        diag = unsent;
+    }
     if (e != TM_OK && e != TM_ECONFLICT && !x->failing && !atomic_load(&x->stop))
         log_error(NULL, "alert.failed", LOG_S("error", tm_err_name(e)), LOG_S("why", diag.message));
     x->failing = e != TM_OK && e != TM_ECONFLICT;

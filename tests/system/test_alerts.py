@@ -295,6 +295,18 @@ def test_packaging__names_metrics_that_exist(house):
 
 
 @pytest.mark.slow
+def test_alerts__one_that_does_not_answer_holds_up_no_other(new_house, openssl, hook):
+    """A server that takes connections and says nothing costs 20 seconds once, not with each message that others wait behind."""
+    h = new_house().start()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        put(h, "a-deaf", channel="syslog", syslog={"over": "tls", "server": "127.0.0.1", "port": deaf.getsockname()[1]}, filter={"causes": ["expiring"]})
+        put(h, "b-hook", channel="webhook", webhook={"url": f"http://127.0.0.1:{hook.server_port}/"}, filter={"causes": ["expiring"]})
+        for i in range(6):
+            expiring(h, openssl, f"deaf-{i}.alerts.example")
+        until(lambda: len(hook.posts) == 6, "others waited for who does not answer")
+
+
+@pytest.mark.slow
 def test_alerts__a_quiet_week_of_100000(program):
     """Acceptance: an inventory that renews itself raises nothing in a week, and each of 40 faults raises one alert with the right owner."""
     test = os.path.join(os.path.dirname(os.path.abspath(program)), "tests", "test_alert_alert")
