@@ -288,6 +288,19 @@ static bool changes_rights(const char *type)
     return strcmp(type, "token.revoked") == 0 || strncmp(type, "resource.", 9) == 0;
 }
 
+/* One that is too large to be told among others is skipped: it would be what ends the stream, each time that it comes back for it. */
+static void put_one(struct buf *out, const struct event_row *v)
+{
+    struct buf one;
+    buf_init(&one, LIVE_EVENT_MAX);
+    live_put_event(&one, v);
+    if (buf_err(&one) == TM_OK)
+        buf_put_slice(out, buf_slice(&one));
+    else
+        put_skipped(out, v->pos, v->pos + 1);
+    buf_done(&one);
+}
+
 static tm_err put_events(struct buf *out, struct told *t, struct look *k, const struct stream *s,
                          uint64_t size)
 {
@@ -305,9 +318,15 @@ static tm_err put_events(struct buf *out, struct told *t, struct look *k, const 
     TM_TRY(store_read_now(k->live->house->store, &q));
     for (size_t i = 0; i < q.n; i++)
         t->rights |= changes_rights(q.events[i].type);
-    for (size_t i = 0; i < q.n; i++)
+    for (size_t i = 0; i < q.n; i++) {
         if (reader || live_concerns(&q.events[i], s->principal, owns_device, &o))
-            live_put_event(out, &q.events[i]);
+            put_one(out, &q.events[i]);
+        if (out->n > LIVE_TURN &&
+            i + 1 < q.n) { /* the rest in the next turn, when the client has had time to read this */
+            *to = q.events[i].pos + 1;
+            return buf_err(out);
+        }
+    }
     /* What came while this was read is told with it. */
     uint64_t last = q.n ? q.events[q.n - 1].pos + 1 : size;
     *to = q.more ? q.pos_next : last > size ? last : size;
@@ -354,7 +373,7 @@ static struct told *tell(struct look *k, const struct stream *s, uint64_t size)
     return &k->told[k->n_told++];
 }
 
-/* Is the caller still who it was, and may it still read? Its roles may have changed. */
+/* Is the caller still who it was, and may it still read? Its roles may have changed; who answers for other devices now begins again. */
 static bool still_may(struct look *k, struct stream *s)
 {
     struct api_call c = {
@@ -369,6 +388,7 @@ static bool still_may(struct look *k, struct stream *s)
     c.tenant = catalog_tenant(c.catalog, s->tenant_name);
     tm_err e = c.tenant && !c.tenant->disabled ? api_authenticate(&c, &who, &diag) : TM_EAUTH;
     bool may = e == TM_OK && c.principal && strcmp(c.principal, s->principal) == 0 &&
+               strcmp(c.owner_of ? c.owner_of : "", s->owner_of) == 0 &&
                (c.roles & (STREAM_ROLES | ROLE_HOUSE_ADMIN));
     /* A store that can't be read now says nothing about anybody's rights. */
     if (tm_err_class(e) == TM_CLASS_UNAVAILABLE)

@@ -8,7 +8,7 @@
  *   data: {"pos":41,"time":…,"type":…,"subject":…,"body":…}
  *
  *   event: ready                            the first of every stream: {"pos": what comes next}
- *   event: skipped                          too many at once, or too long away: {"from":…,"to":…}; GET /register/events has them
+ *   event: skipped                          too many at once, too long away, or too large: {"from":…,"to":…}; GET /register/events has them
  *
  * Who may read is asked again while a stream lasts: a token that ends, ends its streams. */
 #pragma once
@@ -22,12 +22,14 @@ struct http_request;
 struct live;
 
 enum {
-    LIVE_MAX = 4096,          /* streams in all */
-    LIVE_PRINCIPAL_MAX = 256, /* of one principal in one tenant */
-    LIVE_BATCH = 256,         /* events told one by one at a time; more are skipped */
-    LIVE_BEAT_MS = 15000,     /* a comment, so that both ends see that the other is there */
-    LIVE_CHECK_MS = 5000,     /* may it still read? */
-    LIVE_LOOK_MS = 250,       /* how often the thread looks */
+    LIVE_MAX = 4096,            /* streams in all */
+    LIVE_PRINCIPAL_MAX = 256,   /* of one principal in one tenant */
+    LIVE_BATCH = 256,           /* events told one by one at a time; more are skipped */
+    LIVE_EVENT_MAX = 128 << 10, /* octets of one that is told; a larger one is skipped */
+    LIVE_TURN = 256 << 10,      /* octets told in one turn, beyond which the next one goes on */
+    LIVE_BEAT_MS = 15000,       /* a comment, so that both ends see that the other is there */
+    LIVE_CHECK_MS = 5000,       /* may it still read? */
+    LIVE_LOOK_MS = 250,         /* how often the thread looks */
     LIVE_BEHIND_MAX =
         1
         << 20, /* octets that a client may leave unread before its stream is ended; it comes back with Last-Event-ID */

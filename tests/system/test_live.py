@@ -98,6 +98,31 @@ def test_stream__goes_on_behind_the_last(house, stream):
         assert stream(last=wrong).status == 422
 
 
+def test_stream__large_events_do_not_end_it(house, stream):
+    """More than a client may leave unread comes in turns, instead of ending the stream each time that it comes back for the same."""
+    at = stream().next()[1]
+    for i in range(30):
+        register(house, f"LIVE-LARGE-{i}", tags={"note": "x" * 50000})
+    register(house, "LIVE-HUGE", tags={"note": "x" * 65500}, identifiers={"imei": "x" * 65500})
+    register(house, "LIVE-AFTER")
+    s = stream(last=at)
+    _, before = s.until("device/LIVE-AFTER")
+    assert [m[2]["subject"] for m in before if m[0] == "message" and "LARGE" in m[2]["subject"]] == [f"device/LIVE-LARGE-{i}" for i in range(30)]
+    skipped = [m[2] for m in before if m[0] == "skipped"]
+    assert len(skipped) == 1 and skipped[0]["from"] == skipped[0]["to"]
+    assert house.api("GET", f"/register/events?from={skipped[0]['from']}&limit=1").json["items"][0]["subject"] == "device/LIVE-HUGE"
+
+
+def test_stream__an_owner_who_changes(house, stream):
+    """Who answers for other devices now is not told of those of before."""
+    doc = {"kind": "Principal", "name": "live-moves", "roles": ["owner"], "owner-of": "live-before"}
+    assert house.api("PUT", "/resources/principals/live-moves", doc).status in (200, 201)
+    s = stream(token(house, "live-moves"))
+    assert s.next()[0] == "ready"
+    assert house.api("PUT", "/resources/principals/live-moves", {**doc, "owner-of": "live-after"}).status == 200
+    assert s.next() is None
+
+
 def test_stream__too_many_are_skipped(house, stream):
     lines = "".join(f"LIVE-MANY-{i}\n" for i in range(400))
     reply = house.api("POST", "/devices/import", ("id\n" + lines).encode(), content_type="text/csv")
