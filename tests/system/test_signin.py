@@ -621,7 +621,8 @@ def test_login__refused(home, laptop):
     assert b.ask("GET", "/device-login/BCDF-GHJK").status == 404
     begun = b.ask("POST", "/device-login", {"client": "x"}, csrf=False).json
     assert home.api("POST", f"/device-login/{begun['user_code']}/approve").json["rule"] == "session.needed"
-    assert b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).status == 202
+    waits = b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]})
+    assert waits.status == 400 and waits.json["error"] == "authorization_pending"
     replies = [b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}) for _ in range(16)]
     assert replies[-1].status == 429 and replies[-1].json["rule"] == "slow_down" and replies[-1].headers["Retry-After"]
     assert b.ask("POST", "/device-login/token", {"device_code": "A" * 43}).json["rule"] == "expired_token"
@@ -634,4 +635,4 @@ def test_login__token_is_given_once(home):
     got = b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).json
     assert got["principal"] == "signin-laptop3"
     assert home.api("GET", "/whoami", token=got["token"]).json["roles"] == ["auditor"]
-    assert b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).json["rule"] == "expired_token"
+    assert b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}).json["error"] == "expired_token"
