@@ -64,9 +64,21 @@ static tm_err tell(struct look *k, struct alert *x, bool fresh)
         return TM_ENOMEM;
     TM_TRY(alert_effect(&effects[n++], k->page, x));
     TM_TRY(event(&effects[n++], k, x, fresh ? "alert.opened" : "alert.worsened"));
-    for (size_t i = 0; i < k->to.n; i++)
-        if (k->to.v[i].when == NOTIFY_AT_ONCE && notification_wants(&k->to.v[i], x))
-            TM_TRY(delivery_make(&effects[n++], k->page, k->tenant, &k->to.v[i], x, 1, x->owner, key));
+    struct alert many = *x;
+    many.title = arena_printf(k->page, "more than %d alerts in an hour", NOTIFY_HOURLY);
+    many.text =
+        "Further ones of this hour are not sent one by one: `touchmark alert list` shows what is open.";
+    if (!many.title)
+        return TM_ENOMEM;
+    for (size_t i = 0; i < k->to.n; i++) {
+        const struct notification_doc *d = &k->to.v[i];
+        if (d->when != NOTIFY_AT_ONCE || !notification_wants(d, x))
+            continue;
+        enum notify_room room = notification_room(k->tenant, d, x->owner, x->changed_ms / 1000);
+        if (room != NOTIFY_HUSH)
+            TM_TRY(delivery_make(&effects[n++], k->page, k->tenant, d, room == NOTIFY_TELL ? x : &many, 1,
+                                 x->owner, key));
+    }
     tm_err e = house_commit(k->h, effects, n, k->diag);
     k->opened += e == TM_OK && fresh;
     return e;

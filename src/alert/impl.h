@@ -28,6 +28,11 @@ tm_err notification_read(struct notification_doc *ret, struct arena *a, struct h
 bool notification_wants(const struct notification_doc *d, const struct alert *x);
 /* Does it tell somebody of it whom it did not tell when the owner was `before`? */
 bool notification_tells_others(const struct notification_doc *d, const struct alert *x, const char *before);
+/* Mail is read by people: whoever gets it by this one is told of NOTIFY_HOURLY alerts in an hour one by one, and once that there are more. */
+enum { NOTIFY_HOURLY = 100 };
+enum notify_room { NOTIFY_TELL, NOTIFY_TELL_MANY, NOTIFY_HUSH };
+enum notify_room notification_room(tenant_id tenant, const struct notification_doc *d, const char *owner,
+                                   int64_t now);
 /* Unix seconds: when something of this one may go out, `now` or the end of its maintenance. */
 int64_t notification_free_at(const struct notification_doc *d, int64_t now);
 /* The effect that makes a delivery of these alerts; several are a digest. `key` makes it the same when it is made again. */

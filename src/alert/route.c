@@ -3,11 +3,21 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/text.h"
 #include "issue/house.h"
+#include <pthread.h>
 #include <string.h>
 
-enum { DOC_MAX = 1 << 20, STATE_MAX = 512 << 10, TEXT_MAX = 256 << 10, LISTED = 500, KEEP = 30 * 86400 };
+enum {
+    DOC_MAX = 1 << 20,
+    STATE_MAX = 512 << 10,
+    TEXT_MAX = 256 << 10,
+    LISTED = 500,
+    KEEP = 30 * 86400,
+    HOUR = 3600,
+    RECIPIENTS = 256
+};
 
 static tm_err bind_doc(struct notification_doc *ret, struct arena *a, struct slice json, struct diag *diag)
 {
@@ -149,6 +159,43 @@ bool notification_tells_others(const struct notification_doc *d, const struct al
     return notification_wants(d, x) &&
            (!notification_wants(d, &old) ||
             (d->channel == NOTIFY_MAIL && !same_texts(recipients(d, before), recipients(d, x->owner))));
+}
+
+/* ---- floods ---- */
+
+enum notify_room notification_room(tenant_id tenant, const struct notification_doc *d, const char *owner,
+                                   int64_t now)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct {
+        uint8_t key[SHA256_LEN];
+        int64_t hour;
+        unsigned n;
+    } v[RECIPIENTS];
+    uint8_t key[SHA256_LEN];
+    size_t place = 0;
+    const bool named = recipients(d, owner) != &d->mail.to;
+    const struct slice parts[] = {slice_of(&tenant, sizeof tenant), slice_str(d->name), SLICE_LIT("\0"),
+                                  slice_str(named ? owner : "")};
+    if (d->channel != NOTIFY_MAIL || sha256_many(key, parts, 4) != TM_OK)
+        return NOTIFY_TELL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < RECIPIENTS; i++) {
+        if (memcmp(v[i].key, key, SHA256_LEN) == 0) {
+            place = i;
+            break;
+        }
+        if (v[i].hour < v[place].hour || (v[i].hour == v[place].hour && v[i].n < v[place].n))
+            place = i;
+    }
+    if (memcmp(v[place].key, key, SHA256_LEN) != 0 || v[place].hour != now / HOUR) {
+        memcpy(v[place].key, key, SHA256_LEN);
+        v[place].hour = now / HOUR;
+        v[place].n = 0;
+    }
+    unsigned n = v[place].n++;
+    pthread_mutex_unlock(&lock);
+    return n < NOTIFY_HOURLY ? NOTIFY_TELL : n == NOTIFY_HOURLY ? NOTIFY_TELL_MANY : NOTIFY_HUSH;
 }
 
 /* {"to":[…],"subject":…,"text":…,"json":…,"severity":…,"tries":0} */

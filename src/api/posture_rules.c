@@ -296,7 +296,9 @@ static void roots(struct finding *r, const struct posture_facts *f)
     }
     found(r, share(f->roots_offline, f->roots), "%u of %u roots are offline.", f->roots_offline, f->roots);
     if (f->roots_offline < f->roots)
-        moves(r, "Carry the key of %s away: touchmark ca offline.", f->online_root);
+        moves(r,
+              "Make a successor of %s whose key is carried away: touchmark ca create --root --bundle FILE.",
+              f->online_root);
 }
 
 static void passphrase(struct finding *r, const struct posture_facts *f)
@@ -367,7 +369,7 @@ static void root_lists(struct finding *r, const struct posture_facts *f)
           "%u of %u offline authorities have lists signed ahead for 60 days or more.",
           f->series - f->series_short, f->series);
     if (f->series_short)
-        moves(r, "Sign lists ahead for %s: touchmark ca offline crl.", f->series_name);
+        moves(r, "Sign lists ahead for %s: touchmark ca offline crls.", f->series_name);
 }
 
 static void people(struct finding *r, const struct posture_facts *f)

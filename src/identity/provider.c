@@ -27,7 +27,7 @@ enum {
     AT_ONCE =
         2, /* questions to providers that are under way: each holds one of the few threads that serve the API */
     SILENT_SECONDS = 10, /* so long one that did not answer is not asked again */
-    WHY_MAX = 200,
+    WHY_MAX = 256,
     NONCE = 12,
     TAG = 16,
 };

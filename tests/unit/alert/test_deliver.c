@@ -126,11 +126,32 @@ static void test_syslog_send__one_line(void **state)
     assert_true(recv(sink, octets, sizeof octets, 0) < 4096);
 }
 
+/* People get so many mails in an hour, whoever gets them, and one that says that there are more; machines get all. */
+static void test_notification_room__a_flood(void **state)
+{
+    (void)state;
+    struct notify_owner owner = {.owner = "plant"};
+    struct notification_doc d = {.name = "flood", .channel = NOTIFY_MAIL, .owners = {.v = &owner, .n = 1}};
+    int64_t now = 1795000000;
+    for (int i = 0; i < NOTIFY_HOURLY; i++)
+        assert_int_equal(notification_room(TENANT_DEFAULT, &d, i % 2 ? "one" : "two", now), NOTIFY_TELL);
+    assert_int_equal(notification_room(TENANT_DEFAULT, &d, "three", now), NOTIFY_TELL_MANY);
+    assert_int_equal(notification_room(TENANT_DEFAULT, &d, "", now), NOTIFY_HUSH);
+    assert_int_equal(notification_room(TENANT_DEFAULT, &d, "plant", now),
+                     NOTIFY_TELL); /* others read those */
+    assert_int_equal(notification_room(TENANT_DEFAULT + 1, &d, "", now), NOTIFY_TELL);
+    assert_int_equal(notification_room(TENANT_DEFAULT, &d, "one", now + 3600), NOTIFY_TELL);
+    d.channel = NOTIFY_WEBHOOK;
+    for (int i = 0; i < 2 * NOTIFY_HOURLY; i++)
+        assert_int_equal(notification_room(TENANT_DEFAULT, &d, "", now), NOTIFY_TELL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alert_send_due__one_that_cannot_be_read),
         cmocka_unit_test(test_syslog_send__one_line),
+        cmocka_unit_test(test_notification_room__a_flood),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
