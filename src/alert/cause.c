@@ -54,6 +54,23 @@ static tm_err event(struct effect *ret, struct look *k, const struct alert *x, c
     return register_event_effect(ret, k->page, k->tenant, type, about, body, x->changed_ms);
 }
 
+/* Its delivery, or in a flood of mail the one that says so, or none. */
+static tm_err make(struct effect *effects, size_t *n, struct look *k, const struct notification_doc *d,
+                   const struct alert *x, const char *key)
+{
+    struct alert many = *x;
+    enum notify_room room = notification_room(k->tenant, d, x->owner, x->changed_ms / 1000);
+    if (room == NOTIFY_HUSH)
+        return TM_OK;
+    many.title = arena_printf(k->page, "more than %d alerts in an hour", NOTIFY_HOURLY);
+    many.text =
+        "Further ones of this hour are not sent one by one: `touchmark alert list` shows what is open.";
+    if (!many.title)
+        return TM_ENOMEM;
+    return delivery_make(&effects[(*n)++], k->page, k->tenant, d, room == NOTIFY_TELL ? x : &many, 1,
+                         x->owner, key);
+}
+
 /* The alert, its deliveries and its event: all or nothing. A delivery that exists has been made by who was faster. */
 static tm_err tell(struct look *k, struct alert *x, bool fresh)
 {
@@ -64,21 +81,9 @@ static tm_err tell(struct look *k, struct alert *x, bool fresh)
         return TM_ENOMEM;
     TM_TRY(alert_effect(&effects[n++], k->page, x));
     TM_TRY(event(&effects[n++], k, x, fresh ? "alert.opened" : "alert.worsened"));
-    struct alert many = *x;
-    many.title = arena_printf(k->page, "more than %d alerts in an hour", NOTIFY_HOURLY);
-    many.text =
-        "Further ones of this hour are not sent one by one: `touchmark alert list` shows what is open.";
-    if (!many.title)
-        return TM_ENOMEM;
-    for (size_t i = 0; i < k->to.n; i++) {
-        const struct notification_doc *d = &k->to.v[i];
-        if (d->when != NOTIFY_AT_ONCE || !notification_wants(d, x))
-            continue;
-        enum notify_room room = notification_room(k->tenant, d, x->owner, x->changed_ms / 1000);
-        if (room != NOTIFY_HUSH)
-            TM_TRY(delivery_make(&effects[n++], k->page, k->tenant, d, room == NOTIFY_TELL ? x : &many, 1,
-                                 x->owner, key));
-    }
+    for (size_t i = 0; i < k->to.n; i++)
+        if (k->to.v[i].when == NOTIFY_AT_ONCE && notification_wants(&k->to.v[i], x))
+            TM_TRY(make(effects, &n, k, &k->to.v[i], x, key));
     tm_err e = house_commit(k->h, effects, n, k->diag);
     k->opened += e == TM_OK && fresh;
     return e;
@@ -100,7 +105,7 @@ static tm_err give(struct look *k, struct alert *x, const char *owner)
     TM_TRY(event(&effects[n++], k, x, "alert.reassigned"));
     for (size_t i = 0; i < k->to.n && x->status == ALERT_OPEN; i++)
         if (k->to.v[i].when == NOTIFY_AT_ONCE && notification_tells_others(&k->to.v[i], x, before))
-            TM_TRY(delivery_make(&effects[n++], k->page, k->tenant, &k->to.v[i], x, 1, x->owner, key));
+            TM_TRY(make(effects, &n, k, &k->to.v[i], x, key));
     return house_commit(k->h, effects, n, k->diag);
 }
 

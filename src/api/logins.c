@@ -128,6 +128,16 @@ static tm_err begin(struct api_call *c, struct diag *diag)
     return TM_OK;
 }
 
+/* RFC 8628 3.5, RFC 6749 5.2: as clients of OAuth read it. */
+static tm_err refuse(struct api_call *c, const char *error, const char *text)
+{
+    c->status = 400;
+    buf_printf(&c->out, "{\"error\":\"%s\"", error);
+    api_put_text(&c->out, "error_description", text);
+    buf_puts(&c->out, "}\n");
+    return TM_OK;
+}
+
 static tm_err give_token(struct api_call *c, struct grant *g, struct diag *diag)
 {
     char *id, *secret;
@@ -142,8 +152,7 @@ static tm_err give_token(struct api_call *c, struct grant *g, struct diag *diag)
                                     .ttl = left < g->ttl ? left : g->ttl,
                                     .by = g->principal};
     if (spec.ttl < 1)
-        return diag_fail(diag, TM_EEXPIRED, "expired_token", "/device_code",
-                         "who confirmed it was signed in no longer; begin again");
+        return refuse(c, "expired_token", "who confirmed it is signed in no longer; begin again");
     /* Used before there is a token: of two that ask at the same time one gets it. */
     TM_TRY(grant_change(g, GRANT_USED, g->principal, c->arena, c->house, diag));
     TM_TRY(token_create(&id, &secret, c->arena, c->house, (tenant_id)g->home, &spec, diag));
@@ -151,16 +160,6 @@ static tm_err give_token(struct api_call *c, struct grant *g, struct diag *diag)
     api_put_text(&c->out, "principal", g->principal);
     api_put_text(&c->out, "tenant", c->tenant->name);
     api_put_time(&c->out, "expires_at", clock_now() + spec.ttl);
-    buf_puts(&c->out, "}\n");
-    return TM_OK;
-}
-
-/* RFC 8628 3.5, RFC 6749 5.2: as clients of OAuth read it. */
-static tm_err refuse(struct api_call *c, const char *error, const char *text)
-{
-    c->status = 400;
-    buf_printf(&c->out, "{\"error\":\"%s\"", error);
-    api_put_text(&c->out, "error_description", text);
     buf_puts(&c->out, "}\n");
     return TM_OK;
 }

@@ -153,7 +153,7 @@ tm_err api_token(struct token_grant *ret, const struct principal **ret_principal
 static tm_err check_source(const struct api_call *c, const struct session *s, struct diag *diag)
 {
     struct store_read q = {.kind = READ_TOKEN, .tenant = s->tenant, .arena = c->arena, .name = s->token};
-    if (s->provider[0])
+    if (s->provider[0] && !s->external) /* of those the whole session is what it said: adopt_vouched() */
         return provider_vouches(c->arena, c->house, s->tenant, s->provider, s->issuer, diag);
     if (!s->token[0])
         return TM_OK;

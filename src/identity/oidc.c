@@ -346,6 +346,8 @@ tm_err oidc_identify(struct session *ret, struct arena *a, const struct provider
     struct buf roles;
     *ret = (struct session){.tenant = p->tenant, .owner_of = "", .only_tenant = "", .scopes = ""};
     ret->method = arena_printf(a, "oidc:%s", p->doc.name);
+    ret->provider = p->doc.name;
+    ret->issuer = p->doc.issuer;
     if (!ret->method)
         return TM_ENOMEM;
     for (size_t i = 0; i < p->doc.rules.n; i++)
@@ -356,8 +358,6 @@ tm_err oidc_identify(struct session *ret, struct arena *a, const struct provider
         }
     TM_TRY(name_of(&ret->principal, a, p, claims));
     ret->external = true;
-    ret->provider = p->doc.name;
-    ret->issuer = p->doc.issuer;
     buf_init(&roles, 4096);
     tm_err e = by_roles(ret, &roles, a, p, claims), other = taken(&ret->roles, a, &roles);
     TM_TRY(e == TM_OK ? other : e);

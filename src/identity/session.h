@@ -33,8 +33,8 @@ struct session {
     /* of somebody whom another provider vouches for, and who is no principal here */
     bool external, all_tenants;
     const char *owner_of;
-    const char *provider, *issuer;          /* that did; "" none */
-    const char *logout;                     /* where the provider ends its own session; "" nowhere */
+    const char *provider, *issuer; /* that they signed in by, also where it names a principal; "" none */
+    const char *logout;            /* where the provider ends its own session; "" nowhere */
     int64_t opened_at, last_at, expires_at; /* unix seconds */
     int64_t version;
     const char *hash;

@@ -102,14 +102,9 @@ static tm_err ask(json_t **ret, struct arena *a, const struct provider *p, const
                                     .networks = &p->doc.networks,
                                     .timeout_s = (unsigned)p->doc.timeout,
                                     .max = INFO_MAX};
-    tm_err e = https_exchange(&answer, a, &q, diag);
+    tm_err e = provider_ask(&answer, a, p, &q, diag);
     OPENSSL_cleanse(line, strlen(line));
-    if (e == TM_ENOMEM)
-        return e;
-    if (e != TM_OK) {
-        const struct diag why = *diag;
-        return unavailable(p, why.message, diag);
-    }
+    TM_TRY(e);
     *ret = NULL;
     if (answer.status == 401 || answer.status == 403)
         return TM_OK;

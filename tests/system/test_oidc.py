@@ -156,7 +156,7 @@ def test_oidc__ends_with_its_provider(house, world):
     try:
         assert house.api("PUT", "/resources/identity-providers/corp", {**world["doc"], "disabled": True}).status == 200
         for b in (person, principal):
-            assert b.ask("GET", "/session").json["rule"] == "session.provider"
+            assert b.ask("GET", "/session").json["rule"] == "provider.gone"
     finally:
         assert house.api("PUT", "/resources/identity-providers/corp", world["doc"]).status == 200
     assert person.ask("GET", "/session").status == 200

@@ -624,8 +624,8 @@ def test_login__refused(home, laptop):
     waits = b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]})
     assert waits.status == 400 and waits.json["error"] == "authorization_pending"
     replies = [b.ask("POST", "/device-login/token", {"device_code": begun["device_code"]}) for _ in range(16)]
-    assert replies[-1].status == 429 and replies[-1].json["rule"] == "slow_down" and replies[-1].headers["Retry-After"]
-    assert b.ask("POST", "/device-login/token", {"device_code": "A" * 43}).json["rule"] == "expired_token"
+    assert replies[-1].status == 400 and replies[-1].json["error"] == "slow_down" and replies[-1].headers["Retry-After"]
+    assert b.ask("POST", "/device-login/token", {"device_code": "A" * 43}).json["error"] == "expired_token"
 
 
 def test_login__token_is_given_once(home):
