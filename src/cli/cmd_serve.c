@@ -258,6 +258,7 @@ static tm_err open_house(struct serving *s, struct diag *diag)
     for (size_t i = 0; ocsp_jobs[i]; i++)
         TM_TRY(jobs_add(s->house->jobs, ocsp_jobs[i]));
     jobs_kick(s->house->jobs, responder_job.name);
+    jobs_kick(s->house->jobs, scans_job.name); /* those whose time came while no server ran */
     return TM_OK;
 }
 

@@ -101,6 +101,12 @@ static tm_err event_effect(struct effect *ret, struct arena *a, const struct run
     return register_event_effect(ret, a, r->tenant, type, about, body, clock_now_ms());
 }
 
+/* Scans are the house's to go on with. Others belong to who reports, and may never end: they would crowd the scans out. */
+static bool goes_on_after_a_restart(const struct run *r)
+{
+    return !run_has_ended(r) && strcmp(r->via, "scan") == 0;
+}
+
 tm_err run_put(struct house *h, struct arena *a, struct run *r, const char *event, struct diag *diag)
 {
     struct effect effects[2] = {0};
@@ -124,7 +130,7 @@ tm_err run_put(struct house *h, struct arena *a, struct run *r, const char *even
                                                   .key = "",
                                                   .ref = "",
                                                   .status = r->status,
-                                                  .due_at = !run_has_ended(r),
+                                                  .due_at = goes_on_after_a_restart(r),
                                                   .created_at = r->created_ms / 1000,
                                                   .keep_until = r->created_ms / 1000 + RUN_KEEP,
                                                   .state = state}};

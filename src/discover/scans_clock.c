@@ -6,7 +6,7 @@
 #include "issue/house.h"
 #include "issue/scan_settings.h"
 
-enum { TENANT_ARENA = 64 << 20, JOB_MS = 30000 };
+enum { TENANT_ARENA = 64 << 20, JOB_MS = 30000, PAGE = 1000 };
 
 static tm_err begin(struct house *h, struct arena *a, tenant_id tenant, const char *name, struct diag *diag)
 {
@@ -29,30 +29,44 @@ static tm_err due(bool *ret, struct house *h, struct arena *a, tenant_id tenant,
     return TM_OK;
 }
 
+static tm_err look_at_scan(struct house *h, struct arena *a, tenant_id tenant, struct slice json,
+                           struct diag *diag)
+{
+    struct scan_doc d = {0};
+    json_t *doc = NULL;
+    bool is_due = false;
+    TM_TRY(json_parse(&doc, json, RUN_STATE_MAX, diag));
+    tm_err e = json_bind(&d, scan_schema, doc, "", a, diag);
+    json_decref(doc);
+    TM_TRY(e);
+    if (d.every == 0 || d.disabled)
+        return TM_OK;
+    TM_TRY(due(&is_due, h, a, tenant, &d, diag));
+    return is_due ? begin(h, a, tenant, d.name, diag) : TM_OK;
+}
+
+/* One that can't be begun keeps none of the others from it. */
 static tm_err look_at_tenant(struct house *h, struct arena *a, tenant_id tenant, struct diag *diag)
 {
     struct store_read q = {
-        .kind = READ_RESOURCES, .tenant = tenant, .arena = a, .name = "Scan", .limit = 1000};
-    tm_err e = store_read_now(h->store, &q);
-    if (e != TM_OK) {
-        *diag = q.diag;
-        return e;
-    }
-    for (size_t i = 0; i < q.n; i++) {
-        struct scan_doc d = {0};
-        json_t *doc = NULL;
-        bool is_due = false;
-        TM_TRY(json_parse(&doc, q.resources[i].json, RUN_STATE_MAX, diag));
-        e = json_bind(&d, scan_schema, doc, "", a, diag);
-        json_decref(doc);
-        TM_TRY(e);
-        if (d.every == 0 || d.disabled)
-            continue;
-        TM_TRY(due(&is_due, h, a, tenant, &d, diag));
-        if (is_due)
-            TM_TRY(begin(h, a, tenant, d.name, diag));
-    }
-    return TM_OK;
+        .kind = READ_RESOURCES, .tenant = tenant, .arena = a, .name = "Scan", .limit = PAGE};
+    tm_err first = TM_OK;
+    do {
+        tm_err e = store_read_now(h->store, &q);
+        if (e != TM_OK) {
+            *diag = q.diag;
+            return e;
+        }
+        for (size_t i = 0; i < q.n; i++) {
+            struct diag d = {0};
+            e = look_at_scan(h, a, tenant, q.resources[i].json, &d);
+            if (e != TM_OK && first == TM_OK)
+                first = diag_fail(diag, e, NULL, NULL, "scan \"%s\": %s", q.resources[i].name,
+                                  d.message[0] ? d.message : tm_err_name(e));
+        }
+        q.after = q.page_next;
+    } while (q.more);
+    return first;
 }
 
 static tm_err look(struct house *h, struct diag *diag)
