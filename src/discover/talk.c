@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DATAGRAM_HEADERS = 28 };
+
 /* ---- begin and end ---- */
 
 static tm_err take_shares(struct talk *t)
@@ -159,7 +161,8 @@ bool talk_take(struct talk *t, struct slice octets, struct buf *out)
 {
     if (t->over)
         return false;
-    t->octets += octets.n;
+    /* A datagram costs its headers, too: empty ones have an end as well. */
+    t->octets += octets.n + (t->offer->dtls ? DATAGRAM_HEADERS : 0);
     if (t->octets > TLS_OCTETS_MAX) {
         talk_fail(t, TLS_FAIL_TOO_BIG, NULL);
         return false;

@@ -346,6 +346,25 @@ static void test_talk_take__endless(void **state)
     buf_done(&out);
 }
 
+/* Datagrams that are empty bring nothing, and come to an end all the same. */
+static void test_talk_take__empty_datagrams(void **state)
+{
+    (void)state;
+    static const struct tls_offer offer = {.least = TLS_1_2, .most = TLS_1_2, .dtls = true};
+    struct talk t;
+    struct buf out;
+    size_t n = 0;
+    buf_init(&out, 1 << 16);
+    assert_int_equal(talk_init(&t, kit, &offer, NULL, NULL), TM_OK);
+    talk_begin(&t, &out);
+    while (talk_take(&t, (struct slice){0}, &out))
+        n++;
+    assert_int_equal(t.facts.failure, TLS_FAIL_TOO_BIG);
+    assert_in_range(n, 1000, TLS_OCTETS_MAX);
+    talk_done(&t);
+    buf_done(&out);
+}
+
 static void put_record(struct buf *b, uint8_t type, const void *p, size_t n)
 {
     const uint8_t header[] = {type, 3, 3, (uint8_t)(n >> 8), (uint8_t)n};
@@ -421,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_talk_take__probes),
         cmocka_unit_test(test_talk_take__no_tls),
         cmocka_unit_test(test_talk_take__endless),
+        cmocka_unit_test(test_talk_take__empty_datagrams),
         cmocka_unit_test(test_talk_take__chains),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
