@@ -454,16 +454,30 @@ static void put_side(struct diff *d, const char *key, const struct place_before 
     buf_putc(out, '}');
 }
 
+/* Where the certificate is the same in both, and was all the time between, what differs is what was sent behind it. */
+static bool only_chain(const struct place *p, const struct place_before *was, const struct place_before *now)
+{
+    const struct place_before *end = p->before + p->n_before;
+    size_t older = was >= p->before && was < end ? (size_t)(was - p->before) + 1 : 0,
+           newer = now >= p->before && now < end ? (size_t)(now - p->before) + 1 : 0;
+    bool same = older != newer;
+    for (size_t i = newer; same && i < older; i++)
+        same = strcmp(p->before[i].leaf, now->leaf) == 0;
+    return same;
+}
+
 static void put_change(struct diff *d, const struct place *p, const struct place_before *was,
                        const struct place_before *now)
 {
-    bool before = was && was->leaf[0], after = now && now->leaf[0];
-    if (before == after && (!before || strcmp(was->leaf, now->leaf) == 0))
+    bool before = was && was->leaf[0], after = now && now->leaf[0],
+         same = before && after && strcmp(was->leaf, now->leaf) == 0;
+    if ((!before && !after) || (same && !only_chain(p, was, now)))
         return;
     buf_printf(&d->c->out, "%s{\"change\":\"%s\"", d->shown ? "," : "",
-               !before ? "new"
-               : after ? "changed"
-                       : "gone");
+               !before  ? "new"
+               : !after ? "gone"
+               : same   ? "chain"
+                        : "changed");
     d->shown++;
     api_put_text(&d->c->out, "place", p->name);
     api_put_text(&d->c->out, "id", p->id);
@@ -646,7 +660,7 @@ static const struct api_field side_fields[] = {
     {0},
 };
 static const struct api_field change_fields[] = {
-    {"change", "new|changed|gone", NULL, "changed"},
+    {"change", "new|changed|gone|chain", "chain: the same certificate, with others behind it", "changed"},
     {"place", "string", NULL, "tls:192.0.2.1:443"},
     {"id", "hex", "the place's", NULL},
     {"via", "string", NULL, "scan"},

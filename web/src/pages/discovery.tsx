@@ -66,7 +66,7 @@ interface Side {
 }
 
 interface Change {
-  change: "new" | "changed" | "gone";
+  change: "new" | "changed" | "gone" | "chain";
   place: string;
   id: string;
   was?: Side;
