@@ -48,9 +48,11 @@ enum issuer_class issuer_class_of(const struct catalog *c, tenant_id tenant, con
         if ((sets[i]->tenant == tenant || sets[i]->tenant == TENANT_HOUSE) &&
             trust_set_reaches(sets[i], cert, chain, n_chain))
             return sets[i]->is_public ? ISSUER_PUBLIC : ISSUER_VENDOR;
-    bool by_itself =
-        slice_eq(cert->subject, cert->issuer) && cert_verify_signature(cert, &cert->spki, NULL) == TM_OK;
-    return by_itself ? ISSUER_SELF_SIGNED : ISSUER_UNKNOWN;
+    if (!slice_eq(cert->subject, cert->issuer))
+        return ISSUER_UNKNOWN;
+    /* Of algorithms that nothing here verifies any more (SHA-1, short keys, DSA) its names are all there is to go by; nobody trusts it for that. */
+    tm_err e = cert_verify_signature(cert, &cert->spki, NULL);
+    return e == TM_OK || e == TM_EUNSUPPORTED ? ISSUER_SELF_SIGNED : ISSUER_UNKNOWN;
 }
 
 enum issuer_class issuer_class_of_row(const struct cert_row *row)
