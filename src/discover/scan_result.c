@@ -118,12 +118,16 @@ json_t *scan_details(const struct scan_result *r)
 static void set_key(json_t *o, const struct spki *spki)
 {
     struct slice n;
-    char text[24];
-    if (spki_rsa_modulus(&n, spki)) {
+    struct spki rsa = *spki;
+    bool pss = spki->alg.id == OID_RSA_PSS; /* the same form of key */
+    char text[32];
+    if (pss)
+        rsa.alg.id = OID_RSA;
+    if (spki_rsa_modulus(&n, &rsa)) {
         size_t bits = n.n * 8;
         for (unsigned top = n.n ? n.p[0] : 0x80; top < 0x80; top <<= 1)
             bits--;
-        snprintf(text, sizeof text, "rsa-%zu", bits);
+        snprintf(text, sizeof text, "rsa-%s%zu", pss ? "pss-" : "", bits);
         set(o, "key", text);
         return;
     }
