@@ -78,6 +78,7 @@ static void test_tls_peer_trust__what_the_environment_names(void **state)
     int fd = mkstemp(path);
     assert_int_equal(write(fd, pem, strlen(pem)), (ssize_t)strlen(pem));
     close(fd);
+    unsetenv("SSL_CERT_DIR");
     setenv("SSL_CERT_FILE", path, 1);
     assert_string_equal(tls_peer_system_file(), path);
     assert_int_equal(believed(NULL), 1);
@@ -90,6 +91,7 @@ static void test_tls_peer_trust__what_the_environment_names(void **state)
 static void test_tls_peer_trust__the_system(void **state)
 {
     unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
     if (access(tls_peer_system_file(), R_OK) != 0)
         skip();
     assert_true(believed(NULL) > 1);
