@@ -43,8 +43,8 @@ tm_err alert_acknowledge(struct house *h, tenant_id tenant, const char *id, cons
 
 /* Look at a tenant's causes: open, get worse, resolve, and make deliveries. *ret_opened (may be NULL): how many opened. */
 tm_err alert_look(struct house *h, tenant_id tenant, size_t *ret_opened, struct diag *diag);
-/* Send what is due, every tenant's; at most some. *ret_more: there is more. */
-tm_err alert_send_due(struct house *h, bool *ret_more, struct diag *diag);
+/* Send what is due, every tenant's; at most some. *ret_more: there is more; *ret_wait: there is what will be due. */
+tm_err alert_send_due(struct house *h, bool *ret_more, bool *ret_wait, struct diag *diag);
 /* Make the digests whose time has come. */
 tm_err alert_digests(struct house *h, tenant_id tenant, struct diag *diag);
 /* One message by this notification now, without a delivery. TM_ENOTFOUND; what went wrong. */

@@ -171,7 +171,8 @@ static bool from_finding(struct alert *x, struct arena *a, const struct finding 
 
 static tm_err look_at_findings(struct look *k)
 {
-    const struct finding_filter w = {.status = FINDING_OPEN};
+    /* from_finding() makes none of what is less. */
+    const struct finding_filter w = {.status = FINDING_OPEN, .least = FINDING_MEDIUM};
     char after[FINDING_ID_LEN + 1] = "";
     for (;;) {
         struct finding *v;

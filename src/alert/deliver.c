@@ -238,7 +238,21 @@ static tm_err deliver(struct house *h, struct arena *a, const struct object_row 
                diag);
 }
 
-tm_err alert_send_due(struct house *h, bool *ret_more, struct diag *diag)
+static tm_err any_waits(bool *ret, struct house *h, struct arena *a, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_OBJECTS_DUE,
+                           .arena = a,
+                           .object_kind = OBJECT_ALERT_DELIVERY,
+                           .window_start = INT64_MAX,
+                           .limit = 1};
+    tm_err e = store_read_now(h->store, &q);
+    if (e != TM_OK)
+        *diag = q.diag;
+    *ret = e == TM_OK && q.n;
+    return e;
+}
+
+tm_err alert_send_due(struct house *h, bool *ret_more, bool *ret_wait, struct diag *diag)
 {
     struct arena *a = arena_new(64 << 20);
     struct store_read q = {.kind = READ_OBJECTS_DUE,
@@ -262,6 +276,8 @@ tm_err alert_send_due(struct house *h, bool *ret_more, struct diag *diag)
         if (e == TM_ENOTFOUND || e == TM_ECONFLICT)
             e = TM_OK;
     }
+    if (e == TM_OK)
+        e = any_waits(ret_wait, h, a, diag);
     arena_free(a);
     return e;
 }

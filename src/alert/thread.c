@@ -3,17 +3,22 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/task.h"
 #include "finding/pass.h"
 #include "http/metrics.h"
 #include "issue/house.h"
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { IDLE_MS = 1000, RETRY_MS = 5000, LOOK_EVERY_MS = 60000 };
+enum {
+    IDLE_MS = 1000,
+    RETRY_MS = 5000,
+    LOOK_EVERY_MS = 60000,
+    LOOK_SHARE = 20 /* of its time one part is for looking */
+};
 
 struct alerts {
     struct house *h;
@@ -21,8 +26,9 @@ struct alerts {
     pthread_mutex_t lock;
     pthread_cond_t cond;
     atomic_bool stop;
-    uint64_t generation, looked_ns;
-    bool failing;
+    uint64_t generation, looked_ns, look_again_ns;
+    uint64_t commits; /* before which deliveries were looked for last */
+    bool failing, waiting;
 };
 
 extern struct metric *const delivery_metrics[];
@@ -82,22 +88,42 @@ static tm_err each_tenant(struct alerts *x, struct diag *diag)
     return e;
 }
 
+/* While findings come by the thousand, all of them are not read for each page of them. */
+static tm_err look_at_causes(struct alerts *x, struct diag *diag)
+{
+    uint64_t generation = finding_generation(x->h), now = clock_mono_ns();
+    bool due = !x->looked_ns || now - x->looked_ns > LOOK_EVERY_MS * UINT64_C(1000000);
+    if (!due && (generation == x->generation || now < x->look_again_ns))
+        return TM_OK;
+    tm_err e = each_tenant(x, diag);
+    if (e == TM_OK) {
+        x->generation = generation;
+        x->looked_ns = now;
+        x->look_again_ns = now + LOOK_SHARE * (clock_mono_ns() - now);
+    }
+    return e;
+}
+
+/* Reads nothing where nothing was written since and nothing is due later: a house at rest gives its memory back. */
+static tm_err send_what_waits(struct alerts *x, bool *ret_more, struct diag *diag)
+{
+    struct store_stats stats;
+    store_stats(x->h->store, &stats);
+    if (stats.commits == x->commits && !x->waiting)
+        return TM_OK;
+    tm_err e = alert_send_due(x->h, ret_more, &x->waiting, diag);
+    if (e == TM_OK)
+        x->commits = stats.commits;
+    return e;
+}
+
 static int64_t work(struct alerts *x)
 {
     struct diag diag = {0}, unsent = {0};
     bool more = false;
-    uint64_t generation = finding_generation(x->h), now = clock_mono_ns();
-    tm_err e = TM_OK;
-    if (generation != x->generation || !x->looked_ns ||
-        now - x->looked_ns > LOOK_EVERY_MS * UINT64_C(1000000)) {
-        e = each_tenant(x, &diag);
-        if (e == TM_OK) {
-            x->generation = generation;
-            x->looked_ns = now;
-        }
-    }
+    tm_err e = look_at_causes(x, &diag);
     /* What is made goes out, whether or not more could be. */
-    tm_err sent = alert_send_due(x->h, &more, &unsent);
+    tm_err sent = send_what_waits(x, &more, &unsent);
     if (e == TM_OK && sent != TM_OK) {
         e = sent;
         diag = unsent;
@@ -111,7 +137,7 @@ static int64_t work(struct alerts *x)
 static void *run(void *arg)
 {
     struct alerts *x = arg;
-    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
+    thread_give_way();
     pthread_mutex_lock(&x->lock);
     while (!atomic_load(&x->stop)) {
         pthread_mutex_unlock(&x->lock);
@@ -137,6 +163,7 @@ tm_err alert_open(struct house *h)
     if (!x)
         return TM_ENOMEM;
     x->h = h;
+    x->waiting = true; /* until it is known */
     metrics_register(table);
     metrics_register(delivery_metrics);
     pthread_mutex_init(&x->lock, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* A stack that any number of producers push on; the consumer takes it whole, so that no element is ever popped alone and
  * the ABA problem does not arise. */
@@ -478,4 +479,12 @@ unsigned task_cores(void)
         return 1;
     int n = CPU_COUNT(&set);
     return n > 0 ? (unsigned)n : 1;
+}
+
+void thread_give_way(void)
+{
+    enum { NICE = 19 };
+    /* Linux: niceness is a thread's own, and a batch thread that wakes up takes the processor from nobody. */
+    setpriority(PRIO_PROCESS, 0, NICE);
+    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
 }

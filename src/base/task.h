@@ -56,6 +56,9 @@ void pool_gather(struct pool *p, unsigned tasks, unsigned us);
 /* How many tasks wait. */
 size_t pool_queued(const struct pool *p);
 
+/* What this thread does can wait: whenever others want the processor they have it. */
+void thread_give_way(void);
+
 /* Wait for one completion from a thread that may block (CLI, pool threads, tests; never a loop). */
 struct waiter;
 struct waiter *waiter_new(void);

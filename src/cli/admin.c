@@ -118,7 +118,7 @@ static void put_store(struct buf *out, struct house *h)
     if (!h->store)
         return;
     struct store_stats st = {0};
-    h->store->driver->stats(h->store, &st);
+    store_stats(h->store, &st);
     number(out, "store_commits_total", "counter", "Durable group commits.", st.commits);
     number(out, "store_transactions_total", "counter", "Transactions in them.", st.txns);
     number(out, "store_failed_total", "counter", "Transactions that were refused or failed.", st.failed);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINES_MAX = 40, IDLE_S = 8, WARM_UP = 4000, LONE_REQUESTS = 2000, PEER_REQUESTS = 2000 };
+enum { LINES_MAX = 40, IDLE_S = 20, WARM_UP = 4000, LONE_REQUESTS = 2000, PEER_REQUESTS = 2000 };
 
 /* One line of the table: a value, and whether it is where it should be. */
 struct line {

@@ -32,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -415,6 +416,9 @@ static int serve(struct cli *c)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    /* Set, it does not grow with what was freed once: a pass over everything would leave its size behind as what each arena may keep. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 10);
     signal(SIGPIPE, SIG_IGN);
 
     e = open_house(&s, &diag);

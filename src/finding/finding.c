@@ -108,6 +108,44 @@ tm_err finding_from_row(struct finding *ret, struct arena *a, const struct objec
     return TM_OK;
 }
 
+/* A word in quotes at the beginning of `s`, behind `lead`; what is behind it stays in `s`. */
+static bool head_word(struct slice *ret, struct slice *s, const char *lead)
+{
+    size_t n = strlen(lead);
+    const uint8_t *end = s->n > n && memcmp(s->p, lead, n) == 0 ? memchr(s->p + n, '"', s->n - n) : NULL;
+    if (!end)
+        return false;
+    *ret = slice_of(s->p + n, (size_t)(end - s->p) - n);
+    *s = slice_sub(*s, (size_t)(end - s->p), s->n);
+    return true;
+}
+
+tm_err finding_head(const struct finding_rule **ret_rule, enum finding_severity *ret_severity,
+                    const struct object_row *row)
+{
+    struct slice s = row->state, rule, severity;
+    char text[2][64];
+    if (head_word(&rule, &s, "{\"rule\":\"") && head_word(&severity, &s, "\",\"severity\":\"") &&
+        rule.n < sizeof *text && severity.n < sizeof *text) {
+        snprintf(text[0], sizeof *text, "%.*s", (int)rule.n, (const char *)rule.p);
+        snprintf(text[1], sizeof *text, "%.*s", (int)severity.n, (const char *)severity.p);
+        *ret_rule = finding_rule_find(text[0]);
+        *ret_severity = finding_severity_of(text[1]);
+        return *ret_severity < FINDING_SEVERITIES ? TM_OK : TM_ECORRUPT;
+    }
+    /* Written in another order. */
+    struct finding f;
+    struct diag none = {0};
+    struct arena *a = arena_new(1 << 20);
+    tm_err e = a ? finding_from_row(&f, a, row, &none) : TM_ENOMEM;
+    if (e == TM_OK) {
+        *ret_rule = finding_rule_find(f.rule);
+        *ret_severity = f.severity;
+    }
+    arena_free(a);
+    return e;
+}
+
 static void put_text(struct buf *b, const char *key, const char *text)
 {
     buf_printf(b, ",\"%s\":", key);
@@ -125,13 +163,14 @@ tm_err finding_effect(struct effect *ret, struct arena *a, const struct finding 
     struct buf b;
     struct slice state;
     buf_init(&b, STATE_MAX);
-    buf_puts(&b, "{\"evidence\":");
+    /* In this order: finding_head() reads the beginning. */
+    buf_printf(&b, "{\"rule\":\"%s\"", f->rule);
+    put_text(&b, "severity", finding_severity_names[f->severity]);
+    buf_puts(&b, ",\"evidence\":");
     if (f->evidence.n)
         buf_put_slice(&b, f->evidence);
     else
         buf_puts(&b, "{}");
-    put_text(&b, "rule", f->rule);
-    put_text(&b, "severity", finding_severity_names[f->severity]);
     put_text(&b, "name", f->name);
     put_text(&b, "why", f->why);
     if (f->reason && f->reason[0])
@@ -179,6 +218,16 @@ tm_err finding_get(struct finding *ret, struct arena *a, struct house *h, tenant
     return e;
 }
 
+/* Most rows are passed over by what stands at their beginning. */
+static bool passes_head(const struct object_row *row, const struct finding_filter *w)
+{
+    const struct finding_rule *r;
+    enum finding_severity severity;
+    if ((!w->least && !w->rule) || finding_head(&r, &severity, row) != TM_OK)
+        return true;
+    return severity >= w->least && (!w->rule || !r || strcmp(w->rule, r->id) == 0);
+}
+
 static bool passes(const struct finding *f, const struct finding_filter *w)
 {
     return f->severity >= w->least && (!w->rule || strcmp(w->rule, f->rule) == 0) &&
@@ -211,6 +260,8 @@ tm_err finding_list(struct finding **ret, size_t *ret_n, const char **ret_next, 
         }
         size_t i = 0;
         for (; i < q.n && n < limit; i++) {
+            if (!passes_head(&q.objects[i], filter))
+                continue;
             TM_TRY(finding_from_row(&v[n], a, &q.objects[i], diag));
             bool fits = !filter->status || v[n].status == filter->status;
             n += fits && passes(&v[n], filter);
@@ -242,17 +293,18 @@ tm_err finding_count(struct finding_counts *ret, struct house *h, tenant_id tena
         if (e == TM_OK && (e = store_read_now(h->store, &q)) != TM_OK)
             *diag = q.diag;
         for (size_t i = 0; e == TM_OK && i < q.n; i++) {
-            struct finding f;
-            e = finding_from_row(&f, a, &q.objects[i], diag);
-            const struct finding_rule *r = e == TM_OK ? finding_rule_find(f.rule) : NULL;
-            if (e != TM_OK || f.status >= FINDING_STATUSES)
+            const struct finding_rule *r;
+            enum finding_severity severity;
+            int status = q.objects[i].status;
+            e = finding_head(&r, &severity, &q.objects[i]);
+            if (e != TM_OK || status < 0 || status >= FINDING_STATUSES)
                 continue;
-            ret->by_status[f.status]++;
-            ret->open_by_severity[f.severity] += f.status == FINDING_OPEN;
+            ret->by_status[status]++;
+            ret->open_by_severity[severity] += status == FINDING_OPEN;
             if (r)
-                ret->by_rule[finding_rule_index(r)][f.status]++;
-            if (r && f.status == FINDING_OPEN)
-                ret->open[finding_rule_index(r)][f.severity]++;
+                ret->by_rule[finding_rule_index(r)][status]++;
+            if (r && status == FINDING_OPEN)
+                ret->open[finding_rule_index(r)][severity]++;
         }
         if (e == TM_OK && q.n && strlen(q.objects[q.n - 1].id) < sizeof after)
             memcpy(after, q.objects[q.n - 1].id, strlen(q.objects[q.n - 1].id) + 1);

@@ -100,6 +100,10 @@ tm_err finding_list(struct finding **ret, size_t *ret_n, const char **ret_next, 
                     struct house *h, tenant_id tenant, const struct finding_filter *filter, const char *after,
                     size_t limit, struct diag *diag);
 
+/* What stands in a row without reading the rest of it; *ret_rule is NULL for a rule that is no more. */
+tm_err finding_head(const struct finding_rule **ret_rule, enum finding_severity *ret_severity,
+                    const struct object_row *row);
+
 /* Numbers of findings by rule and status, of the open ones by severity too. */
 struct finding_counts {
     uint64_t by_rule[64][FINDING_STATUSES];

@@ -19,6 +19,14 @@ enum {
     ARENA = 64 << 20
 };
 
+static tm_err none_there(bool *ret, struct gatherer *g, enum store_read_kind kind)
+{
+    struct store_read q = {.kind = kind, .object_kind = OBJECT_PLACE, .limit = 1};
+    tm_err e = gather_read(g, &q);
+    *ret = q.n == 0;
+    return e;
+}
+
 tm_err gatherer_new(struct gatherer **ret, struct house *h, tenant_id tenant, struct diag *diag)
 {
     struct gatherer *g = calloc(1, sizeof *g);
@@ -34,6 +42,13 @@ tm_err gatherer_new(struct gatherer **ret, struct house *h, tenant_id tenant, st
     if (!g->catalog || !g->a || !g->device_room || !g->owners_room) {
         gatherer_free(g);
         return TM_ENOMEM;
+    }
+    tm_err e = none_there(&g->no_places, g, READ_OBJECTS);
+    if (e == TM_OK)
+        e = none_there(&g->no_devices, g, READ_DEVICES);
+    if (e != TM_OK) {
+        gatherer_free(g);
+        return e;
     }
     *ret = g;
     return TM_OK;
@@ -79,7 +94,7 @@ tm_err gather_read(struct gatherer *g, struct store_read *q)
 tm_err gather_device(const struct device_row **ret, struct gatherer *g, const char *id)
 {
     *ret = NULL;
-    if (!id[0] || strlen(id) >= sizeof g->device_id)
+    if (g->no_devices || !id[0] || strlen(id) >= sizeof g->device_id)
         return TM_OK;
     if (strcmp(g->device_id, id) != 0) {
         arena_reset(g->device_room);
@@ -414,6 +429,8 @@ static tm_err gather_seen(struct finding_facts *f, struct gatherer *g)
 {
     char id[33];
     struct store_read q = {.kind = READ_OBJECT, .object_kind = OBJECT_PLACE, .limit = 4};
+    if (g->no_places)
+        return TM_OK;
     if (g->census && g->places_counted) {
         f->n_hosts = census_hosts(id, g->census, f->row->id);
         if (!f->n_hosts)

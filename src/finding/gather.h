@@ -10,7 +10,8 @@ struct gatherer {
     struct catalog *catalog;
     struct arena *a;
     const struct census *census;
-    bool places_counted; /* the census knows all places */
+    bool places_counted;        /* the census knows all places */
+    bool no_places, no_devices; /* the tenant has none: what comes meanwhile is looked at when it comes */
     struct diag *diag;
     struct arena *owners_room;
     struct owners *owners; /* made when the first is asked for */

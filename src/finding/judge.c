@@ -233,13 +233,18 @@ tm_err judge_subject(struct judge *j, const struct finding_facts *f, const char 
     uint64_t broken = 0;
     for (unsigned i = 0; finding_rules[i] && e == TM_OK; i++) {
         const struct finding_rule *r = finding_rules[i];
-        struct found found = {.severity = r->severity};
         if (!(set >> i & 1) || r->scope != scope_of(f))
             continue;
-        found.evidence = json_object();
-        if (found.evidence && r->broken(f, &found)) {
+        struct found found;
+        found.severity = r->severity;
+        found.why[0] = '\0';
+        found.evidence = NULL;
+        if (r->broken(f, &found)) {
+            if (!found.evidence)
+                found.evidence = json_object();
             broken |= UINT64_C(1) << i;
-            if (!read)
+            e = found.evidence ? TM_OK : TM_ENOMEM;
+            if (e == TM_OK && !read)
                 e = stored_read(&s, j, subject, diag);
             read = true;
             if (e == TM_OK)

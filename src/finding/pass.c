@@ -111,6 +111,13 @@ void passing_free(struct passing *p)
     free(p);
 }
 
+void passing_rest(struct passing *p)
+{
+    gatherer_free(p->g);
+    p->g = NULL;
+    arena_reset(p->a);
+}
+
 bool passing_news(struct passing *p)
 {
     struct judge_counts c = judge_counts(p->j);

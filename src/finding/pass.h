@@ -42,6 +42,8 @@ tm_err passing_new(struct passing **ret, struct house *h, tenant_id tenant, cons
 void passing_free(struct passing *p);
 /* A slice of work: *ret_more, there is more at once. */
 tm_err passing_step(struct passing *p, bool *ret_more, struct diag *diag);
+/* There is nothing to do for a while: gives its memory back. */
+void passing_rest(struct passing *p);
 /* Has any finding been opened, closed or changed since this was asked last? */
 bool passing_news(struct passing *p);
 

@@ -70,14 +70,14 @@ tm_err subjects_load(struct subjects **ret, uint64_t open[64], struct house *h, 
         if (e == TM_OK && (e = store_read_now(h->store, &q)) != TM_OK)
             *diag = q.diag;
         for (size_t i = 0; e == TM_OK && i < q.n; i++) {
-            struct finding f;
+            const struct finding_rule *r = NULL;
+            enum finding_severity severity;
             if (q.objects[i].status == FINDING_GONE)
                 continue;
             e = add(s, hash_of(q.objects[i].owner));
             if (e == TM_OK)
-                e = finding_from_row(&f, a, &q.objects[i], diag);
-            const struct finding_rule *r = e == TM_OK ? finding_rule_find(f.rule) : NULL;
-            if (r)
+                e = finding_head(&r, &severity, &q.objects[i]);
+            if (e == TM_OK && r)
                 open[finding_rule_index(r)]++;
         }
         if (e == TM_OK && q.n && strlen(q.objects[q.n - 1].id) < sizeof after)

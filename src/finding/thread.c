@@ -2,17 +2,24 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/task.h"
 #include "finding/finding.h"
 #include "finding/pass.h"
 #include "http/metrics.h"
 #include "issue/house.h"
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { IDLE_MS = 2000, RETRY_MS = 5000, COUNT_EVERY_MS = 15000, TENANTS_MAX = 4096 };
+enum {
+    IDLE_MS = 2000,
+    RETRY_MS = 5000,
+    QUIET_MS = 60000, /* as long nothing is looked at where nothing was written */
+    COUNT_EVERY_MS = 15000,
+    COUNT_SHARE = 20, /* of its time one part is for counting */
+    TENANTS_MAX = 4096
+};
 
 struct findings {
     struct house *h;
@@ -26,8 +33,9 @@ struct findings {
     tenant_id *tenants;
     size_t n;
     bool failing;
-    bool count; /* there is news since the last count */
-    uint64_t counted_ns;
+    uint64_t commits, stepped_ns; /* before the last slices that left nothing to do */
+    bool count;                   /* there is news since the last count */
+    uint64_t counted_ns, count_again_ns;
 };
 
 /* ---- what is counted ---- */
@@ -157,44 +165,69 @@ static void complain(struct findings *f, tm_err e, const struct diag *diag)
     f->failing = true;
 }
 
-/* Slices of all tenants in turn; how long until the next ones. */
-static int64_t work(struct findings *f)
+static tm_err step_all(struct findings *f, bool *ret_more, struct diag *diag)
 {
-    struct diag diag = {0};
-    bool more = false;
     tm_err e = meet_tenants(f);
     for (size_t i = 0; i < f->n && !atomic_load(&f->stop); i++) {
         bool again = false;
-        diag_clear(&diag);
-        tm_err one = passing_step(f->v[i], &again, &diag);
-        more |= again;
+        diag_clear(diag);
+        tm_err one = passing_step(f->v[i], &again, diag);
+        *ret_more |= again;
         if (passing_news(f->v[i])) {
             atomic_fetch_add(&f->generation, 1);
             f->count = true;
         }
         if (one != TM_OK && one != TM_ECONFLICT && !atomic_load(&f->stop)) {
-            complain(f, one, &diag);
+            complain(f, one, diag);
             e = one;
         }
     }
+    return e;
+}
+
+static void count_sometimes(struct findings *f, bool more)
+{
+    struct diag diag = {0};
+    uint64_t now = clock_mono_ns(), since = (now - f->counted_ns) / 1000000;
+    size_t woken = 0;
+    if (f->counted_ns && (now < f->count_again_ns || (since < COUNT_EVERY_MS && (more || !f->count))))
+        return;
+    if (finding_wake_due(f->h, &woken, &diag) == TM_OK && woken)
+        atomic_fetch_add(&f->generation, 1);
+    count(f);
+    f->count = false;
+    f->counted_ns = clock_mono_ns();
+    f->count_again_ns = f->counted_ns + COUNT_SHARE * (f->counted_ns - now);
+}
+
+/* Slices of all tenants in turn; how long until the next ones. A house at rest is left alone, so that it gives its memory back. */
+static int64_t work(struct findings *f)
+{
+    struct diag diag = {0};
+    struct store_stats stats;
+    bool more = false;
     uint64_t now = clock_mono_ns();
-    if (now - f->counted_ns > COUNT_EVERY_MS * UINT64_C(1000000) || (f->count && !more) || !f->counted_ns) {
-        size_t woken = 0;
-        if (finding_wake_due(f->h, &woken, &diag) == TM_OK && woken)
-            atomic_fetch_add(&f->generation, 1);
-        count(f);
-        f->count = false;
-        f->counted_ns = now;
-    }
-    if (e == TM_OK)
-        f->failing = false;
-    return e != TM_OK ? RETRY_MS : more ? 0 : IDLE_MS;
+    store_stats(f->h->store, &stats);
+    if (f->stepped_ns && stats.commits == f->commits && !f->count &&
+        now - f->stepped_ns < QUIET_MS * UINT64_C(1000000))
+        return IDLE_MS;
+    tm_err e = step_all(f, &more, &diag);
+    count_sometimes(f, more);
+    if (e != TM_OK)
+        return RETRY_MS;
+    f->failing = false;
+    if (!more)
+        for (size_t i = 0; i < f->n; i++)
+            passing_rest(f->v[i]);
+    f->stepped_ns = more ? 0 : now;
+    f->commits = stats.commits;
+    return more ? 0 : IDLE_MS;
 }
 
 static void *run(void *arg)
 {
     struct findings *f = arg;
-    pthread_setschedparam(pthread_self(), SCHED_BATCH, &(struct sched_param){0});
+    thread_give_way();
     pthread_mutex_lock(&f->lock);
     while (!atomic_load(&f->stop)) {
         f->woken = false;

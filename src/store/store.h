@@ -553,6 +553,10 @@ static inline tm_err store_read_now(struct store *s, struct store_read *r)
 {
     return s->driver->read_now(s, r);
 }
+static inline void store_stats(struct store *s, struct store_stats *ret)
+{
+    s->driver->stats(s, ret);
+}
 
 /* Helpers shared by drivers and callers. */
 /* The look-up keys of a parsed certificate, in `a`; at most 32 (the first SANs win). */

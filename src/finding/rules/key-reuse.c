@@ -8,7 +8,7 @@ static bool broken(const struct finding_facts *f, struct found *out)
     json_t *list = json_array();
     for (size_t i = 0; i < f->n_holders; i++)
         json_array_append_new(list, json_string(f->holders[i]));
-    json_object_set_new(out->evidence, "devices", list);
+    found_json(out, "devices", list);
     return found_say(out, FINDING_HIGH,
                      "devices %s and %s%s have certificates of the same key: one is a copy of the other",
                      f->holders[0], f->holders[1], f->n_holders > 2 ? " and more" : "");

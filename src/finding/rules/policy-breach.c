@@ -13,7 +13,7 @@ static bool broken(const struct finding_facts *f, struct found *out)
     json_t *rules = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(rules, json_string(v[i].rule));
-    json_object_set_new(out->evidence, "rules", rules);
+    found_json(out, "rules", rules);
     found_text(out, "profile", f->row->profile);
     found_int(out, "issued_under", f->row->profile_version);
     return found_say(out, FINDING_MEDIUM, "its profile %s would not give it now: %s", f->row->profile,

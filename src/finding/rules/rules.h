@@ -8,7 +8,7 @@
 struct found {
     enum finding_severity severity;
     char why[FINDING_WHY_MAX];
-    json_t *evidence; /* object; whoever asked the rule json_decref()s it */
+    json_t *evidence; /* object, or NULL: there is none; whoever asked the rule json_decref()s it */
 };
 
 /* Why it is true, one sentence; always true, so that a rule ends with it. What would not print becomes '?'. */
@@ -16,6 +16,8 @@ struct found {
                                              const char *fmt, ...);
 /* Facts, beside those that all have (not_after, issuer …). */
 void found_text(struct found *out, const char *key, const char *value);
+/* Takes `value`. */
+void found_json(struct found *out, const char *key, json_t *value);
 void found_int(struct found *out, const char *key, int64_t value);
 void found_time(struct found *out, const char *key, int64_t unix_seconds);
 /* "12 days", "5 hours": how long, in words. */

@@ -39,24 +39,32 @@ bool found_say(struct found *out, enum finding_severity severity, const char *fm
     return true;
 }
 
+/* Most rules are not broken, and have nothing to show. */
+void found_json(struct found *out, const char *key, json_t *value)
+{
+    if (!out->evidence)
+        out->evidence = json_object();
+    json_object_set_new(out->evidence, key, value);
+}
+
 void found_text(struct found *out, const char *key, const char *value)
 {
     char text[256];
     snprintf(text, sizeof text, "%s", value ? value : "");
     make_printable(text);
-    json_object_set_new(out->evidence, key, json_string(text));
+    found_json(out, key, json_string(text));
 }
 
 void found_int(struct found *out, const char *key, int64_t value)
 {
-    json_object_set_new(out->evidence, key, json_integer(value));
+    found_json(out, key, json_integer(value));
 }
 
 void found_time(struct found *out, const char *key, int64_t unix_seconds)
 {
     char text[21];
     clock_format_rfc3339(text, unix_seconds);
-    json_object_set_new(out->evidence, key, json_string(text));
+    found_json(out, key, json_string(text));
 }
 
 const char *found_span(struct arena *a, int64_t seconds)

@@ -11,6 +11,7 @@ enum {
     GROUP_MAX = 4096,
     GROUP_NS = 20000000, /* statement time of one group, so that no commit comes near 50 ms */
     IDLE_S = 5,          /* after which caches are given back */
+    FEW_READS = 100,     /* in that time: what jobs ask who find nothing to do */
     PAUSE_NS = 100000,   /* a member of the last group; about what making another certificate takes */
     PAUSE_NS_MAX = 2000000,
     PAUSE_SHARE = 8,        /* a group's own processor time: more than so much of a core it takes seldom */
@@ -373,7 +374,7 @@ static void committer_wait(struct sqlite_store *s)
         until.tv_sec += IDLE_S;
         if (sem_timedwait(&c->wake, &until) == 0)
             return;
-    } while (atomic_exchange(&s->readers.used, false));
+    } while (atomic_exchange(&s->readers.reads, 0) > FEW_READS);
     /* What cannot be written now is with the next group. */
     TM_IGNORE(writer_settle(s, NULL));
     ids_release_memory(&s->ids);

@@ -121,7 +121,7 @@ struct readers {
     pthread_mutex_t lock;
     struct reader *free;
     unsigned idle;
-    _Atomic bool used; /* since the committer last asked */
+    _Atomic unsigned reads; /* since the committer last asked */
 };
 
 struct sqlite_store {

@@ -151,8 +151,7 @@ tm_err sqlite_read_now(struct store *base, struct store_read *r)
     if (kind >= sizeof read_table / sizeof read_table[0] || r->tenant >= STORE_TENANT_MAX)
         return r->err = diag_fail(&r->diag, TM_EINVAL, "store", "read", "unknown kind of read or tenant");
     /* The committer gives caches back when nobody has read for a while. */
-    if (!atomic_load_explicit(&s->readers.used, memory_order_relaxed) &&
-        !atomic_exchange(&s->readers.used, true))
+    if (atomic_fetch_add_explicit(&s->readers.reads, 1, memory_order_relaxed) == 0)
         sem_post(&s->committer.wake);
     if (read_cached(s, r))
         return r->err = TM_OK;

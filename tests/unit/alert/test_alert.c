@@ -320,8 +320,9 @@ static void test_alert_look__worse_and_over(void **state)
 static void send_all(void)
 {
     struct diag diag = {0};
+    bool wait;
     for (bool more = true; more;)
-        CHECK_OK(alert_send_due(house, &more, &diag), diag);
+        CHECK_OK(alert_send_due(house, &more, &wait, &diag), diag);
 }
 
 static void test_alert_send_due__retries_and_maintenance(void **state)

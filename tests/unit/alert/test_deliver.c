@@ -80,8 +80,9 @@ static void test_alert_send_due__one_that_cannot_be_read(void **state)
     delivery(
         "b",
         "{\"subject\":\"the good one\",\"text\":\"\",\"json\":\"{}\",\"severity\":\"high\",\"tries\":0}");
+    bool wait;
     for (bool more = true; more;)
-        CHECK_OK(alert_send_due(house, &more, &diag), diag);
+        CHECK_OK(alert_send_due(house, &more, &wait, &diag), diag);
     ssize_t n = recv(sink, octets, sizeof octets - 1, 0);
     assert_true(n > 0);
     octets[n] = '\0';
