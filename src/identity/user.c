@@ -9,13 +9,21 @@
 #include "identity/session.h"
 #include "identity/totp.h"
 #include "issue/house.h"
+#include "issue/issue.h"
 #include "issue/secrets.h"
 #include "register/register.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { HANDLE_OCTETS = 16, RECOVERY_OCTETS = 10, RECOVERY_GROUP = 4 };
+enum {
+    HANDLE_OCTETS = 16,
+    RECOVERY_OCTETS = 10,
+    RECOVERY_GROUP = 4,
+    PAGE = 500,
+    CLAIMS_MAX = 64 << 10,
+    TOKEN_ID_TEXT = 256
+};
 
 static const struct json_field user_schema[] = {
     JSON_FIELD(struct user, password, JSON_K_STRING, .def = ""),
@@ -277,11 +285,56 @@ static tm_err forget(struct arena *a, struct house *h, tenant_id tenant, const c
     return house_commit(h, effects, used, diag);
 }
 
+/* An API token, not revoked yet, that acts as this principal. */
+static bool is_token_of(const struct token_row *t, const char *name)
+{
+    json_t *claims = NULL;
+    struct diag why = {0};
+    if (t->revoked || t->max_uses != INT64_MAX || !t->claims ||
+        json_parse(&claims, slice_str(t->claims), CLAIMS_MAX, &why) != TM_OK)
+        return false;
+    const char *type = json_string_value(json_object_get(claims, "type")),
+               *principal = json_string_value(json_object_get(claims, "principal"));
+    bool yes = type && principal && strcmp(type, "api") == 0 && strcmp(principal, name) == 0;
+    json_decref(claims);
+    return yes;
+}
+
+static tm_err revoke_tokens(struct arena *a, struct house *h, tenant_id tenant, const char *name,
+                            const char *by, struct diag *diag)
+{
+    char after[TOKEN_ID_TEXT] = "";
+    for (;;) {
+        struct store_read q = {
+            .kind = READ_TOKENS, .tenant = tenant, .arena = a, .limit = PAGE, .after = slice_str(after)};
+        tm_err e = store_read_now(h->store, &q);
+        if (e != TM_OK && e != TM_ENOTFOUND) {
+            *diag = q.diag;
+            return e;
+        }
+        size_t n = e == TM_OK ? q.n : 0;
+        for (size_t i = 0; i < n; i++)
+            if (is_token_of(&q.tokens[i], name))
+                TM_TRY(token_revoke(h, tenant, q.tokens[i].id, by, diag));
+        if (!q.more)
+            return TM_OK;
+        if (q.page_next.n >= sizeof after)
+            return TM_ECORRUPT;
+        memcpy(after, q.page_next.p, q.page_next.n);
+        after[q.page_next.n] = '\0';
+        arena_reset(a);
+    }
+}
+
 tm_err user_forget(struct house *h, tenant_id tenant, const char *name, const char *by, struct diag *diag)
 {
     size_t n;
     struct arena *a = arena_new(0);
     tm_err e = a ? forget(a, h, tenant, name, diag) : TM_ENOMEM;
+    if (e == TM_OK) {
+        arena_reset(a);
+        e = revoke_tokens(a, h, tenant, name, by, diag);
+    }
     arena_free(a);
     return e == TM_OK ? sessions_end(&n, h, tenant, name, NULL, by, "the principal is gone", diag) : e;
 }

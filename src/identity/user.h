@@ -47,7 +47,7 @@ tm_err user_ensure(struct user *ret, struct arena *a, struct house *h, tenant_id
 /* Keep what has changed: TM_ECONFLICT where somebody else did so meanwhile. */
 tm_err user_effect(struct effect *ret, struct arena *a, const struct user *u);
 
-/* Nothing of a principal that is gone stays: passkeys, password, invitation, sessions. */
+/* Nothing of a principal that is gone stays: passkeys, password, invitation, sessions, API tokens. */
 tm_err user_forget(struct house *h, tenant_id tenant, const char *name, const char *by, struct diag *diag);
 
 /* ---- passkeys ---- */

@@ -94,6 +94,24 @@ def test_matrix__every_operation_by_every_role(house, world):
     assert asked > 400
 
 
+def test_matrix__scopes_hold_everywhere(house):
+    """A token for one part of the API is refused by every operation of every other, whatever its principal may do."""
+    doc = {"kind": "Principal", "name": "matrix-scoped", "roles": ROLE_NAMES, "owner-of": "matrix"}
+    assert house.api("PUT", "/resources/principals/matrix-scoped", doc).status in (200, 201)
+    reply = house.api("POST", "/tokens", {"type": "api", "principal": "matrix-scoped", "scopes": ["certificates:read"], "ttl": "1h"})
+    assert reply.status == 201, reply
+    wrong, asked = [], 0
+    for method, path, op in operations(house):
+        if not op.get("x-roles") or (op["tags"] == ["certificates"] and method == "GET"):
+            continue
+        answer = ask(house, method, target(path), op, reply.json["token"])
+        asked += 1
+        if answer.status != 403:
+            wrong.append(f"{method} {path}: {answer}")
+    assert not wrong, "\n".join(wrong)
+    assert asked > 100
+
+
 def test_matrix__no_tenant_reads_anothers(house, world):
     """What an administrator of one tenant reads under its own path holds nothing that was made in the other."""
     mark = "matrixmark"

@@ -366,6 +366,20 @@ def test_user__disabled_and_deleted(home):
     assert home.api("GET", "/users/signin-gone").json["credentials"] == {"passkeys": [], "password": False, "recovery_codes": 0}
 
 
+def test_user__tokens_go_with_the_name(home):
+    doc = {"kind": "Principal", "name": "signin-heir", "roles": ["auditor"]}
+    other = {**doc, "name": "signin-heir2"}
+    for d in (doc, other):
+        assert home.api("PUT", "/resources/principals/" + d["name"], d).status in (200, 201)
+    mine, theirs = api_token(home, "signin-heir"), api_token(home, "signin-heir2")
+    assert home.api("GET", "/devices", token=mine).status == 200
+    assert home.api("DELETE", "/resources/principals/signin-heir").status == 204
+    assert home.api("PUT", "/resources/principals/signin-heir", doc).status in (200, 201)
+    assert home.api("GET", "/devices", token=mine).status == 401
+    assert home.api("GET", "/tokens/" + mine.split(".")[0]).json["status"] == "revoked"
+    assert home.api("GET", "/devices", token=theirs).status == 200
+
+
 def test_user__roles_change_at_once(home):
     b, _ = with_passkey(home, "signin-demoted", "admin")
     assert b.ask("GET", "/session").json["roles"] == ["admin"]
