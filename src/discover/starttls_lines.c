@@ -43,12 +43,15 @@ static enum starttls_state lines_step(const struct dialect *d, unsigned step, st
                                       size_t *ret_used, struct buf *out, const char **hint)
 {
     struct slice line;
-    size_t used = 0;
+    size_t used = 0, from;
     if (step >= STEPS)
         return STARTTLS_FOREIGN;
     do {
+        from = used;
         if (!line_next(&line, &used, said))
             return said.n - used > STARTTLS_LINE_MAX ? STARTTLS_FOREIGN : STARTTLS_MORE;
+        if (used - from > STARTTLS_LINE_MAX + 1) /* too long also where it came at once */
+            return STARTTLS_FOREIGN;
     } while (is_no_answer(d, step, line));
     *ret_used = used;
     if (!begins(line, d->yes[step])) {

@@ -62,6 +62,31 @@ static void test_starttls_step__smtp(void **state)
     play(&starttls_smtp, (const struct turn[]){{"SSH-2.0-x\r\n", 0, STARTTLS_FOREIGN, NULL}, {0}});
 }
 
+/* A line that is too long is that in whatever pieces it comes. */
+static void test_starttls_step__long_line(void **state)
+{
+    (void)state;
+    static char text[STARTTLS_LINE_MAX + 3];
+    memset(text, 'x', sizeof text);
+    text[0] = '2';
+    text[1] = '2';
+    text[2] = '0';
+    for (size_t n = STARTTLS_LINE_MAX - 1; n <= STARTTLS_LINE_MAX + 1; n++) {
+        size_t used = 0;
+        const char *hint = NULL;
+        struct buf out;
+        buf_init(&out, 4096);
+        bool too_long = n > STARTTLS_LINE_MAX;
+        assert_int_equal(starttls_smtp.step(0, slice_of(text, n), &used, "x", &out, &hint),
+                         too_long ? STARTTLS_FOREIGN : STARTTLS_MORE);
+        text[n] = '\n';
+        assert_int_equal(starttls_smtp.step(0, slice_of(text, n + 1), &used, "x", &out, &hint),
+                         too_long ? STARTTLS_FOREIGN : STARTTLS_SENT);
+        text[n] = 'x';
+        buf_done(&out);
+    }
+}
+
 static void test_starttls_step__imap_and_pop3(void **state)
 {
     (void)state;
@@ -165,9 +190,13 @@ static void test_starttls_find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_starttls_step__smtp), cmocka_unit_test(test_starttls_step__imap_and_pop3),
-        cmocka_unit_test(test_starttls_step__ldap), cmocka_unit_test(test_starttls_step__databases),
-        cmocka_unit_test(test_starttls_step__xmpp), cmocka_unit_test(test_starttls_find),
+        cmocka_unit_test(test_starttls_step__smtp),
+        cmocka_unit_test(test_starttls_step__long_line),
+        cmocka_unit_test(test_starttls_step__imap_and_pop3),
+        cmocka_unit_test(test_starttls_step__ldap),
+        cmocka_unit_test(test_starttls_step__databases),
+        cmocka_unit_test(test_starttls_step__xmpp),
+        cmocka_unit_test(test_starttls_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
