@@ -1,10 +1,12 @@
-/* What an identity provider says of itself, and of people: a discovery document, or the claims of a token, as the first octet chooses. Addresses are
- * such that they can be gone to; whoever is let in has a name of the provider's, and roles that a rule gives.
- * Parser: identity/discovery.c identity/oidc.c:oidc_identify,has_value,plain_name,name_of,owner_of,by_roles,add_roles */
+/* What an identity provider says of itself, and of people: a discovery document, the claims of a token, or those and what its UserInfo endpoint adds, as
+ * the first octet chooses. Addresses are such that they can be gone to; whoever is let in has a name of the provider's, and roles that a rule gives;
+ * what is added takes nothing away.
+ * Parser: identity/discovery.c identity/userinfo.c:userinfo_wanted,userinfo_merge,names_claim,is_of_token,has identity/oidc.c:oidc_identify,has_value,plain_name,name_of,owner_of,by_roles,add_roles */
 #include "base/arena.h"
 #include "enroll/outbound/response.h"
 #include "identity/provider.h"
 #include "identity/session.h"
+#include "identity/userinfo.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,15 +92,39 @@ static void as_claims(struct arena *a, const json_t *claims, tenant_id tenant)
     hold(tenant == TENANT_HOUSE || (!s.all_tenants && !s.only_tenant[0]));
 }
 
+/* [claims, what is said beside them] */
+static void as_more(struct arena *a, const json_t *doc)
+{
+    json_t *claims = json_array_get(doc, 0), *before = json_deep_copy(claims), *value;
+    const json_t *info = json_array_get(doc, 1);
+    const struct provider p = provider_of(TENANT_DEFAULT);
+    struct diag diag = {0};
+    const char *name;
+    if (json_is_object(claims) && json_is_object(info) && before) {
+        (void)userinfo_wanted(a, &p, claims);
+        tm_err e = userinfo_merge(claims, info, &diag);
+        hold(e == TM_OK || json_equal(claims, before));
+        hold(e == TM_OK || diag.message[0]);
+        json_object_foreach(before, name, value)
+            hold(json_is_null(value) || json_equal(json_object_get(claims, name), value));
+        hold(json_equal(json_object_get(claims, "iss"), json_object_get(before, "iss")) ||
+             !json_object_get(before, "iss"));
+        as_claims(a, claims, TENANT_DEFAULT);
+    }
+    json_decref(before);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *doc = NULL;
     struct arena *a = size ? arena_new(0) : NULL;
     if (a && json_parse(&doc, slice_of(data + 1, size - 1), 64 << 10, NULL) == TM_OK) {
-        if (data[0] % 3 == 0)
+        if (data[0] % 4 == 0)
             as_discovery(a, doc);
+        else if (data[0] % 4 == 3)
+            as_more(a, doc);
         else
-            as_claims(a, doc, data[0] % 3 == 1 ? TENANT_HOUSE : TENANT_DEFAULT);
+            as_claims(a, doc, data[0] % 4 == 1 ? TENANT_HOUSE : TENANT_DEFAULT);
     }
     json_decref(doc);
     arena_free(a);
