@@ -315,7 +315,7 @@ struct counter {
     struct unsure {
         uint64_t seq;
         uint32_t group;
-    } *unsure; /* rows that have to be read */
+    } *unsure; /* rows that have to be read; made when there is the first */
     size_t n_unsure;
     bool too_many;
 };
@@ -422,6 +422,8 @@ static tm_err count_block(struct counter *k, uint32_t *group)
         for (size_t i = 0; i < n; i++)
             k->n[group[i]] += m[i] >> 1;
     uint64_t first = k->x.view.number * COLUMN_ROWS + 1;
+    if (unsure && !k->unsure && !(k->unsure = calloc(ROWS_MAX, sizeof *k->unsure)))
+        return TM_ENOMEM;
     for (size_t i = 0; unsure && i < n; i++) {
         if (!(m[i] & 1))
             continue;
@@ -447,10 +449,8 @@ static tm_err count_columns(struct counter *k, struct reader *c, struct store_re
     k->groups = groups_needed(k);
     lifetimes_init(&k->lifetimes);
     k->n = calloc(k->groups, sizeof *k->n);
-    if (!k->x.exact)
-        k->unsure = calloc(ROWS_MAX, sizeof *k->unsure);
     uint32_t *group = malloc(COLUMN_ROWS * sizeof *group);
-    tm_err err = k->n && group && (k->x.exact || k->unsure) ? TM_OK : TM_ENOMEM;
+    tm_err err = k->n && group ? TM_OK : TM_ENOMEM;
     for (size_t b = 0; b < sift_blocks(&k->x) && err == TM_OK; b++) {
         struct column_zone unused;
         if (!sift_block_may(&k->x, b, &unused))
@@ -511,7 +511,9 @@ static tm_err count_answer(struct counter *k, const struct names *names, struct 
         struct cert_count one = {.value = (int64_t)i, .n = k->n[i]};
         if (list >= 0)
             one.text =
-                i < names->lists[list].n ? arena_strdup(r->arena, names->lists[list].v[i]) : "(others)";
+                i + 1 < k->groups && i < names->lists[list].n /* they may have grown since, or be gone */
+                    ? arena_strdup(r->arena, names->lists[list].v[i])
+                    : "(others)";
         if (list >= 0 && !one.text)
             return arena_err(r->arena);
         if (by_day(k->group))

@@ -267,14 +267,23 @@ static tm_err ready(struct sift *x, struct sift_node *n, const struct cert_test 
     }
 }
 
-static bool all_exact(const struct sift_node *n, const struct names *names)
+/* Has every text of the column a number? One that is too long for the list, or came when that was full, has none. */
+static bool all_numbered(const struct columns *c, enum column column)
+{
+    bool all = c->tail.zone[column].most < NAMES_MAX;
+    for (size_t i = 0; i < c->n_blocks && all; i++)
+        all = !c->blocks[i].there || c->blocks[i].zone[column].most < NAMES_MAX;
+    return all;
+}
+
+static bool all_exact(const struct sift_node *n, const struct columns *c)
 {
     if (n->kind == CERT_TEST_NAME || (n->seqs && n->found == MAYBE))
         return false;
-    if (n->names && n->column == COLUMN_AUTHORITY && names->lists[NAMES_AUTHORITY].n == NAMES_MAX)
+    if (n->kind == CERT_TEST_TEXT && !all_numbered(c, n->column))
         return false;
     for (size_t i = 0; i < n->n; i++)
-        if (!all_exact(&n->parts[i], names))
+        if (!all_exact(&n->parts[i], c))
             return false;
     return true;
 }
@@ -294,7 +303,7 @@ tm_err sift_init(struct sift *x, struct sqlite_store *s, struct reader *c, tenan
     if (err == TM_ETOOBIG && !diag->message[0])
         return diag_fail(diag, err, "store", "where", "too many conditions");
     TM_TRY(err);
-    x->exact = all_exact(x->root, &s->columns.names);
+    x->exact = all_exact(x->root, &s->columns);
     x->status = calloc(1, COLUMN_ROWS);
     x->masks = calloc(x->depth + 2, COLUMN_ROWS);
     return x->status && x->masks ? TM_OK : TM_ENOMEM;

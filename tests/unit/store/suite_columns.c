@@ -253,6 +253,39 @@ static void test_read_certs_counted__groups(void **state)
     assert_int_equal(group_of(&r, NULL, CERT_CLASS_OWN_CA), 1);
 }
 
+/* An issuer's name may be longer than what the list of names takes: such rows are told by a look at them. */
+static void test_read_certs_counted__texts_that_have_no_number(void **state)
+{
+    struct suite *s = *state;
+    char name[700];
+    add_some(s, 0, 50);
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    memcpy(name, "CN=", 3);
+    struct effect e = suite_cert(s, TENANT_DEFAULT, 5000, SUITE_NOW);
+    e.u.cert.row.authority = name;
+    assert_ok(commit1(s, &e));
+    struct cert_test usual = text(CERT_COLUMN_AUTHORITY, "ca-1", false),
+                     whole = text(CERT_COLUMN_AUTHORITY, name, false),
+                     part = text(CERT_COLUMN_AUTHORITY, "cn=xxx*", true);
+    struct cert_test other = not(s, usual);
+    assert_int_equal(count(s, &usual), 10);
+    assert_int_equal(count(s, &other), 41);
+    assert_int_equal(count(s, &whole), 1);
+    assert_int_equal(count(s, &part), 1);
+    for (enum cert_order o = CERT_NEWEST_FIRST; o <= CERT_EXPIRY_FIRST; o++) {
+        assert_int_equal(pages(s, &usual, o, 3), 10);
+        assert_int_equal(pages(s, &other, o, 7), 41);
+        assert_int_equal(pages(s, &whole, o, 7), 1);
+    }
+    struct store_read r = {
+        .kind = READ_CERTS_COUNTED, .tenant = TENANT_DEFAULT, .where = &other, .group = CERT_GROUP_AUTHORITY};
+    assert_ok(look(s, &r));
+    assert_int_equal(r.count, 41);
+    assert_int_equal(r.n, 5);
+    assert_string_equal(r.counted[4].text, "(others)");
+}
+
 static void revoke(struct suite *s, unsigned number, enum effect_kind kind, int reason)
 {
     struct effect e = {.kind = kind, .tenant = TENANT_DEFAULT};
@@ -337,6 +370,7 @@ const struct CMUnitTest suite_columns[] = {
     SUITE_TEST(test_read_certs_where__rows),
     SUITE_TEST(test_cert_test_passes__as_the_store_finds),
     SUITE_TEST(test_read_certs_counted__groups),
+    SUITE_TEST(test_read_certs_counted__texts_that_have_no_number),
     SUITE_TEST(test_read_certs_where__revocation_is_seen_at_once),
     SUITE_TEST(test_read_certs_where__retention_takes_rows_out),
     SUITE_TEST(test_read_certs_where__refuses_what_is_no_test),
