@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS_EACH = 16, BITS_LEAST = 1 << 19, BITS_MOST = 1 << 29, HOSTS_TOLD = 6, SEEN_FIRST = 1024 };
+enum { BITS_EACH = 16, BITS_LEAST = 1 << 19, BITS_MOST = 1 << 29, SEEN_FIRST = 1024 };
 
 struct seen {
     uint8_t id[CERT_SERIAL_LEN], place[16];
-    uint8_t n;                  /* 0: a free slot */
-    uint16_t hosts[HOSTS_TOLD]; /* hashes of those counted first */
+    uint8_t n;                        /* 0: a free slot */
+    bool file;                        /* the place is one */
+    uint16_t hosts[CENSUS_HOSTS_MAX]; /* hashes of those counted first */
 };
 struct census {
     uint64_t *bits;
@@ -96,7 +97,18 @@ static uint16_t host_hash(const char *host)
     return (uint16_t)(h ^ h >> 16);
 }
 
-void census_seen(struct census *c, const uint8_t id[CERT_SERIAL_LEN], const char *place, const char *host)
+static void place_set(struct seen *s, const char *place, bool file)
+{
+    for (size_t i = 0; i < 16 && place[2 * i] && place[2 * i + 1]; i++) {
+        const char *digits = "0123456789abcdef", *hi = strchr(digits, place[2 * i]),
+                   *lo = strchr(digits, place[2 * i + 1]);
+        s->place[i] = (uint8_t)((hi ? hi - digits : 0) << 4 | (lo ? lo - digits : 0));
+    }
+    s->file = file;
+}
+
+void census_seen(struct census *c, const uint8_t id[CERT_SERIAL_LEN], const char *place, const char *host,
+                 bool file)
 {
     struct seen *s = &c->seen[slot_of(c, id)];
     uint16_t h = host_hash(host);
@@ -105,20 +117,18 @@ void census_seen(struct census *c, const uint8_t id[CERT_SERIAL_LEN], const char
             return;
         s = &c->seen[slot_of(c, id)];
         memcpy(s->id, id, CERT_SERIAL_LEN);
-        for (size_t i = 0; i < 16 && place[2 * i] && place[2 * i + 1]; i++) {
-            const char *digits = "0123456789abcdef", *hi = strchr(digits, place[2 * i]),
-                       *lo = strchr(digits, place[2 * i + 1]);
-            s->place[i] = (uint8_t)((hi ? hi - digits : 0) << 4 | (lo ? lo - digits : 0));
-        }
+        place_set(s, place, file);
         c->n_seen++;
     }
-    size_t told = s->n < HOSTS_TOLD ? s->n : HOSTS_TOLD;
+    if (s->file && !file)
+        place_set(s, place, file);
+    size_t told = s->n < CENSUS_HOSTS_MAX ? s->n : CENSUS_HOSTS_MAX;
     for (size_t i = 0; i < told; i++)
         if (s->hosts[i] == h)
             return;
-    if (told < HOSTS_TOLD)
+    if (told < CENSUS_HOSTS_MAX)
         s->hosts[told] = h;
-    s->n = s->n < 255 ? (uint8_t)(s->n + 1) : 255;
+    s->n = (uint8_t)(told + 1); /* beyond the last that is told from others: more */
 }
 
 size_t census_hosts(char ret_place[33], const struct census *c, const uint8_t id[CERT_SERIAL_LEN])

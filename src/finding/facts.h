@@ -17,12 +17,16 @@ struct finding_place {
     const char *text;   /* "tls:192.0.2.1:443/www.example.org" */
     const char *scheme; /* "tls" */
     const char *host;   /* "192.0.2.1", "www.example.org"; of files and agents the machine; "" none */
-    const char *name;   /* the server name that was asked for; "" none */
+    const char *name;   /* the server name by which it is reached; "" none */
     bool server;        /* it answers as a TLS server */
+    bool file;          /* the certificate lies there; whether anything uses it is not known */
+    bool has_key;       /* of a file: the key lies there, too */
+    bool on_record;     /* a log, an import, an authority's list: nobody uses what these have */
     bool host_is_address;
     const char *via;
     int64_t first, last; /* unix ms */
     bool answers;        /* it had a certificate when it was last looked at */
+    bool met;            /* it does, and is no record, and was looked at lately */
 };
 /* False for a text that names no place. */
 bool finding_place_parse(struct finding_place *ret, struct arena *a, const char *text);
@@ -64,8 +68,10 @@ struct finding_facts {
     bool first_of_key; /* no older certificate of the key lives */
     uint8_t oldest_of_key[CERT_SERIAL_LEN];
     const char *shares_with; /* id of a certificate whose RSA key has a prime in common; NULL none */
-    const char *seen_at;     /* a place where it was met lately; NULL none */
-    size_t n_hosts;          /* how many machines have it, as far as is known */
+    const char *seen_at; /* a place where it was met lately, rather one that uses it than a file; NULL none */
+    bool seen_in_file;   /* that is a file */
+    int64_t seen_last;   /* when it was, unix seconds */
+    size_t n_hosts;      /* how many machines have it, as far as is known; CENSUS_HOSTS_MAX + 1: more */
 
     /* the place; NULL of a certificate */
     const struct finding_place *place;

@@ -51,7 +51,7 @@ struct state {
 };
 static const struct json_field state_schema[] = {
     JSON_FIELD(struct state, rule, JSON_K_STRING, .required = true, .max = 64),
-    JSON_FIELD(struct state, name, JSON_K_STRING, .max = 2048, .def = ""),
+    JSON_FIELD(struct state, name, JSON_K_STRING, .max = 2 * FINDING_NAME_MAX, .def = ""),
     JSON_FIELD(struct state, why, JSON_K_STRING, .max = 2 * FINDING_WHY_MAX, .def = ""),
     JSON_FIELD(struct state, reason, JSON_K_STRING, .max = 4 * REASON_MAX, .def = ""),
     JSON_FIELD(struct state, by, JSON_K_STRING, .max = 256, .def = ""),
@@ -453,9 +453,10 @@ static const char head[] =
     "touchmark finding run --wait                  # look at everything now\n"
     "```\n\n"
     "**When it looks.** A server looks at a certificate within seconds after it arrived, at places, devices and revocations when they change, and\n"
-    "every quarter of an hour at what time brings about. Once a day, when somebody asks, and after an update that changed the rules, it looks at\n"
-    "everything: only then at rules that need to know of all others (wildcards on many machines, primes in common). Where it is stands in\n"
-    "the store, so a restart goes on. Without a server `finding run` looks here and now.\n\n"
+    "every quarter of an hour at what time brings about. Once a day, when somebody asks, when a trust set, an authority, a profile or a rule of\n"
+    "ownership changes, and after an update that changed the rules, it looks at everything: only then at rules that need to know of all others\n"
+    "(wildcards on many machines, primes in common). Where it is stands in the store, so a restart goes on. Without a server `finding run` looks\n"
+    "here and now.\n\n"
     "**Whose it is.** The owner of a finding is the certificate's. Owners see theirs over the API, and alerts go to them.\n\n"
     "**Accepting and putting off.** `accept` is for a risk that is taken: with a reason, at most three years, by operators and administrators.\n"
     "`snooze` is for what will be done later: at most 90 days, by owners as well. Then it is open again, unless it is true no longer. The\n"

@@ -58,7 +58,7 @@ void finding_reference(struct buf *out);
 
 /* ---- findings ---- */
 
-enum { FINDING_ID_LEN = 32, FINDING_WHY_MAX = 400, FINDING_KEEP_GONE = 90 * 86400 };
+enum { FINDING_ID_LEN = 32, FINDING_WHY_MAX = 400, FINDING_NAME_MAX = 1024, FINDING_KEEP_GONE = 90 * 86400 };
 
 struct finding {
     tenant_id tenant;
@@ -68,7 +68,8 @@ struct finding {
     const char *owner;   /* whose it is; "" nobody's */
     enum finding_status status;
     enum finding_severity severity;
-    const char *name;      /* the subject for people: a certificate's name, a place */
+    const char
+        *name; /* the subject for people: a certificate's name, a place; FINDING_NAME_MAX octets at most */
     const char *why;       /* a sentence */
     struct slice evidence; /* JSON object */
     int64_t opened_ms, changed_ms, closed_ms;

@@ -11,6 +11,8 @@
 
 enum {
     KEY_ROWS = 64,
+    PLACES = 16,
+    NAME_OCTETS = FINDING_NAME_MAX / 2,
     SUCCESSORS = 32,
     LOOK_AHEAD = 31 * 86400,
     LOOK_BACK = 31 * 86400,
@@ -88,6 +90,11 @@ tm_err gather_read(struct gatherer *g, struct store_read *q)
     return e;
 }
 
+bool gather_knows(const struct gatherer *g, tenant_id owner)
+{
+    return owner == g->tenant || owner == TENANT_HOUSE;
+}
+
 /* ---- whose it is ---- */
 
 /* Certificates of one device often follow each other. */
@@ -136,6 +143,18 @@ static const char *name_text(struct arena *a, const struct general_name *gn)
     return s;
 }
 
+/* Names in certificates are as long as whoever made them wanted; what is kept of a finding and read again has a limit. */
+static const char *short_name(struct arena *a, const char *name)
+{
+    size_t n = strlen(name);
+    if (n <= NAME_OCTETS)
+        return name;
+    for (n = NAME_OCTETS; n && ((unsigned char)name[n] & 0xc0) == 0x80;)
+        n--;
+    const char *cut = arena_printf(a, "%.*s…", (int)n, name);
+    return cut ? cut : "";
+}
+
 static void gather_names(struct finding_facts *f, struct gatherer *g)
 {
     const struct cert_row *row = f->row;
@@ -151,8 +170,7 @@ static void gather_names(struct finding_facts *f, struct gatherer *g)
     }
     if (!f->name || !f->name[0])
         f->name = arena_hex(g->a, SLICE_ARR(row->id));
-    if (!f->name)
-        f->name = "";
+    f->name = f->name ? short_name(g->a, f->name) : "";
 }
 
 /* ---- octets ---- */
@@ -212,6 +230,8 @@ static bool named_here(const struct gatherer *g, const struct cert *c)
     const struct trust_set *const *sets;
     for (size_t i = 0, n = catalog_authorities(g->catalog, &authorities); i < n; i++) {
         const struct authority *x = authorities[i];
+        if (!gather_knows(g, x->tenant))
+            continue;
         bool same = slice_eq(x->der, c->der) ||
                     (slice_eq(x->cert.subject, c->subject) && slice_eq(x->cert.spki.der, c->spki.der));
         for (size_t k = 0; k < x->n_chain && !same; k++)
@@ -222,7 +242,7 @@ static bool named_here(const struct gatherer *g, const struct cert *c)
             return true;
     }
     for (size_t i = 0, n = catalog_trust_sets(g->catalog, &sets); i < n; i++)
-        if ((sets[i]->tenant == g->tenant || sets[i]->tenant == TENANT_HOUSE) &&
+        if (gather_knows(g, sets[i]->tenant) &&
             (in_set(sets[i]->anchors, sets[i]->n_anchors, c->der) ||
              in_set(sets[i]->intermediates, sets[i]->n_intermediates, c->der)))
             return true;
@@ -260,10 +280,11 @@ static bool leads_to_public(struct gatherer *g, const struct cert *c)
     return false;
 }
 
-static void gather_issuer(struct finding_facts *f, struct gatherer *g)
+static tm_err gather_issuer(struct finding_facts *f, struct gatherer *g)
 {
     const struct cert_row *row = f->row;
-    f->issuer = issuer_class_of_row(row);
+    TM_TRY(issuer_class_now(&f->issuer, g->a, g->house->store, g->catalog, g->tenant, row, &g->nobodys,
+                            g->diag));
     /* Signatures of keys that are too weak are verified nowhere here: what names itself is its own. */
     if (f->issuer == ISSUER_UNKNOWN && f->cert && slice_eq(f->cert->subject, f->cert->issuer)) {
         struct slice akid = cert_akid(f->cert);
@@ -283,17 +304,12 @@ static void gather_issuer(struct finding_facts *f, struct gatherer *g)
         f->known_ca = f->is_ca;
     else if (f->issuer == ISSUER_VENDOR || f->issuer == ISSUER_PUBLIC)
         f->known_ca = f->is_ca;
-    else if (f->is_ca && f->live) {
-        /* What is named meanwhile was not when it came in. */
+    else if (f->is_ca && f->live)
         f->known_ca = named_here(g, f->cert) || leads_to_public(g, f->cert);
-        if (!f->known_ca) {
-            enum issuer_class now = issuer_class_of(g->catalog, g->tenant, f->cert, NULL, 0);
-            f->known_ca = now != ISSUER_UNKNOWN && now != ISSUER_SELF_SIGNED;
-        }
-    }
     if (f->issuer == ISSUER_UNKNOWN && f->cert && public_rules(f->cert) && !f->is_ca &&
         leads_to_public(g, f->cert))
         f->issuer = ISSUER_PUBLIC;
+    return TM_OK;
 }
 
 /* ---- renewal ---- */
@@ -392,10 +408,17 @@ static bool older(const struct cert_row *x, const struct cert_row *y)
                                         : memcmp(x->id, y->id, CERT_SERIAL_LEN) < 0;
 }
 
+/* Anybody can show a certificate with another's public key in it. An issuer that somebody has named asks for the private one first. */
+static bool proves_nothing(const struct cert_row *row)
+{
+    enum issuer_class issuer = issuer_class_of_row(row);
+    return row->source == CERT_DISCOVERED && (issuer == ISSUER_UNKNOWN || issuer == ISSUER_SELF_SIGNED);
+}
+
 static tm_err gather_holders(struct finding_facts *f, struct gatherer *g)
 {
     const char *mine = holder_of(g->a, f->row);
-    if (!f->live || !mine[0])
+    if (!f->live || !mine[0] || proves_nothing(f->row))
         return TM_OK;
     struct store_read q = {.kind = READ_CERTS_BY_KEY,
                            .key = {.kind = CERT_KEY_SPKI, .value = SLICE_ARR(f->row->spki_hash)},
@@ -407,7 +430,7 @@ static tm_err gather_holders(struct finding_facts *f, struct gatherer *g)
     for (size_t i = 0; i < q.n; i++) {
         const struct cert_row *other = &q.certs[i];
         const char *holder = holder_of(g->a, other);
-        bool known = !holder[0] || other->revoked_at || other->not_after < f->now ||
+        bool known = !holder[0] || other->revoked_at || other->not_after < f->now || proves_nothing(other) ||
                      memcmp(other->id, f->row->id, CERT_SERIAL_LEN) == 0;
         if (known)
             continue;
@@ -428,7 +451,7 @@ static tm_err gather_holders(struct finding_facts *f, struct gatherer *g)
 static tm_err gather_seen(struct finding_facts *f, struct gatherer *g)
 {
     char id[33];
-    struct store_read q = {.kind = READ_OBJECT, .object_kind = OBJECT_PLACE, .limit = 4};
+    struct store_read q = {.kind = READ_OBJECT, .object_kind = OBJECT_PLACE, .limit = PLACES};
     if (g->no_places)
         return TM_OK;
     if (g->census && g->places_counted) {
@@ -442,13 +465,16 @@ static tm_err gather_seen(struct finding_facts *f, struct gatherer *g)
             return TM_ENOMEM;
     }
     TM_TRY(gather_read(g, &q));
-    for (size_t i = 0; i < q.n && !f->seen_at; i++) {
+    for (size_t i = 0; i < q.n && (!f->seen_at || f->seen_in_file); i++) {
         struct finding_place p;
-        if (gather_place_row(&p, g, &q.objects[i]) && p.answers)
-            f->seen_at = p.text;
+        if (!gather_place_row(&p, g, &q.objects[i]) || !p.met || (f->seen_at && p.file))
+            continue;
+        f->seen_at = p.text;
+        f->seen_in_file = p.file;
+        f->seen_last = p.last / 1000;
         /* What no device was issued is whose machine it is met at. */
         const struct device_row *d = NULL;
-        if (f->seen_at && !f->owner[0])
+        if (!f->owner[0])
             TM_TRY(gather_device(&d, g, p.host));
         if (d && !(f->owner = arena_strdup(g->a, d->owner)))
             return TM_ENOMEM;
@@ -480,7 +506,7 @@ tm_err gather_cert(struct finding_facts *ret, struct gatherer *g, const struct c
     g->diag = diag;
     gather_now(ret, g);
     TM_TRY(gather_basics(ret, g, row, deep));
-    gather_issuer(ret, g);
+    TM_TRY(gather_issuer(ret, g));
     TM_TRY(gather_successor(ret, g));
     if (key_twice)
         TM_TRY(gather_holders(ret, g));
@@ -490,6 +516,5 @@ tm_err gather_cert(struct finding_facts *ret, struct gatherer *g, const struct c
 tm_err gather_leaf(struct finding_facts *f, struct gatherer *g, const struct cert_row *row)
 {
     TM_TRY(gather_basics(f, g, row, false));
-    gather_issuer(f, g);
-    return TM_OK;
+    return gather_issuer(f, g);
 }

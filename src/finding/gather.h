@@ -3,6 +3,7 @@
 #include "finding/census.h"
 #include "finding/facts.h"
 #include "issue/house.h"
+#include "issue/issuer_now.h"
 
 struct gatherer {
     struct house *house;
@@ -15,6 +16,7 @@ struct gatherer {
     struct diag *diag;
     struct arena *owners_room;
     struct owners *owners; /* made when the first is asked for */
+    struct issuer_memo nobodys;
     /* the device asked for last */
     struct arena *device_room;
     char device_id[256];
@@ -23,6 +25,8 @@ struct gatherer {
 
 /* A read of the tenant's; nothing there is TM_OK with n 0. */
 tm_err gather_read(struct gatherer *g, struct store_read *q);
+/* What is this tenant's, or the house's, it may know of. */
+bool gather_knows(const struct gatherer *g, tenant_id owner);
 tm_err gather_device(const struct device_row **ret, struct gatherer *g, const char *id);
 /* False for a row that is no place. */
 bool gather_place_row(struct finding_place *ret, struct gatherer *g, const struct object_row *row);

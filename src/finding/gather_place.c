@@ -1,5 +1,7 @@
 /* The facts about places. */
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "finding/gather.h"
 #include "finding/public_roots.h"
@@ -7,8 +9,10 @@
 #include "keys/pubkey.h"
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
-enum { STEPS = FINDING_CHAIN_MAX + 1 };
+/* What was not looked at for longer says nothing of today. */
+enum { STEPS = FINDING_CHAIN_MAX + 1, LATELY = 90 * 86400 };
 
 /* Under these something answers that was asked for TLS; what goes on inside starts otherwise but ends the same. */
 static const char *const server_schemes[] = {"tls",      "https",      "smtp",  "imap", "pop3", "ldap",
@@ -21,37 +25,62 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
 }
 
-/* "tls:[2001:db8::1]:443/www.example.org", "file:host/path#alias" */
+static bool is_one_of(const char *scheme, const char *const *words)
+{
+    for (size_t i = 0; words[i]; i++)
+        if (strcmp(words[i], scheme) == 0)
+            return true;
+    return false;
+}
+
+/* "host:port", "[2001:db8::1]:port", "host": without the port. */
+static struct slice without_port(struct slice s)
+{
+    const uint8_t *close = s.n && s.p[0] == '[' ? memchr(s.p, ']', s.n) : NULL;
+    if (close)
+        return slice_of(s.p + 1, (size_t)(close - s.p) - 1);
+    for (size_t i = s.n; i-- > 0;)
+        if (s.p[i] == ':')
+            return slice_sub(s, 0, i);
+    return s;
+}
+
+/* Up to the next slash; *text moves behind it. */
+static struct slice step(const char **text)
+{
+    size_t n = strcspn(*text, "/");
+    struct slice s = slice_of(*text, n);
+    *text += n + ((*text)[n] == '/');
+    return s;
+}
+
+/* "tls:[2001:db8::1]:443/www.example.org", "file:host/path#alias", "pcap:file/192.0.2.1:443/name", "pcap:file/client/192.0.2.1" */
 bool finding_place_parse(struct finding_place *ret, struct arena *a, const char *text)
 {
+    static const char *const records[] = {"ct", "import", "ca", NULL};
     *ret = (struct finding_place){.text = text, .scheme = "", .host = "", .name = "", .via = ""};
     const char *colon = strchr(text, ':');
     if (!colon || colon == text)
         return false;
-    const char *rest = colon + 1, *slash = strchr(rest, '/');
-    size_t n = slash ? (size_t)(slash - rest) : strlen(rest);
+    const char *rest = colon + 1;
     ret->scheme = arena_strndup(a, text, (size_t)(colon - text));
     if (!ret->scheme)
         return false;
-    for (size_t i = 0; server_schemes[i]; i++)
-        ret->server |= strcmp(server_schemes[i], ret->scheme) == 0;
-    const char *host = rest;
-    size_t host_n = n;
-    if (ret->server) {
-        const char *close = n && rest[0] == '[' ? memchr(rest, ']', n) : NULL;
-        const char *port = NULL;
-        for (size_t i = 0; i < n; i++)
-            if (rest[i] == ':')
-                port = rest + i;
-        if (close) {
-            host = rest + 1;
-            host_n = (size_t)(close - host);
-        } else if (port) {
-            host_n = (size_t)(port - rest);
-        }
-        ret->name = slash ? slash + 1 : "";
+    ret->server = is_one_of(ret->scheme, server_schemes);
+    ret->on_record = is_one_of(ret->scheme, records);
+    ret->file = strcmp(ret->scheme, "file") == 0;
+    struct slice host = step(&rest);
+    if (strcmp(ret->scheme, "pcap") == 0) {
+        host = step(&rest);
+        if (slice_eq(host, SLICE_LIT("client")))
+            host = step(&rest);
+        else
+            host = without_port(host);
+    } else if (ret->server) {
+        host = without_port(host);
+        ret->name = rest;
     }
-    ret->host = arena_strndup(a, host, host_n);
+    ret->host = arena_strndup(a, (const char *)host.p, host.n);
     if (!ret->host)
         return false;
     ret->host_is_address = is_address(ret->host);
@@ -59,6 +88,25 @@ bool finding_place_parse(struct finding_place *ret, struct arena *a, const char 
     if (is_address(ret->name))
         ret->name = "";
     return true;
+}
+
+/* A scan asks every target for all names that it was told: by those that are not the target's own nobody reaches it. */
+static bool is_only_tried(const struct place *p, const json_t *details)
+{
+    const char *name = json_string_value(json_object_get(details, "name")),
+               *host = json_string_value(json_object_get(details, "host"));
+    return strcmp(p->via, "scan") == 0 && name && (!host || strcasecmp(name, host) != 0);
+}
+
+static void take_details(struct finding_place *ret, const struct place *p)
+{
+    json_t *doc = NULL;
+    if (json_parse(&doc, slice_str(p->details), PLACE_DETAILS_MAX, NULL) != TM_OK)
+        return;
+    ret->has_key = json_is_true(json_object_get(doc, "has_key"));
+    if (is_only_tried(p, doc))
+        ret->name = "";
+    json_decref(doc);
 }
 
 bool gather_place_row(struct finding_place *ret, struct gatherer *g, const struct object_row *row)
@@ -70,6 +118,8 @@ bool gather_place_row(struct finding_place *ret, struct gatherer *g, const struc
     ret->first = p.first;
     ret->last = p.last;
     ret->answers = p.status == PLACE_PRESENT && p.cert[0];
+    ret->met = ret->answers && !ret->on_record && p.last / 1000 >= clock_now() - LATELY;
+    take_details(ret, &p);
     return true;
 }
 
@@ -99,11 +149,11 @@ static bool root_signed(const struct gatherer *g, const struct cert *c)
     const struct authority *const *v;
     const struct trust_set *const *sets;
     for (size_t i = 0, n = catalog_authorities(g->catalog, &v); i < n; i++)
-        if (slice_eq(v[i]->cert.subject, c->issuer) &&
+        if (gather_knows(g, v[i]->tenant) && slice_eq(v[i]->cert.subject, c->issuer) &&
             (v[i]->is_root || slice_eq(v[i]->cert.subject, v[i]->cert.issuer)))
             return true;
     for (size_t i = 0, n = catalog_trust_sets(g->catalog, &sets); i < n; i++)
-        for (size_t k = 0; k < sets[i]->n_anchors; k++)
+        for (size_t k = 0; k < sets[i]->n_anchors && gather_knows(g, sets[i]->tenant); k++)
             if (slice_eq(sets[i]->anchors[k].subject, c->issuer))
                 return true;
     return public_root_signed(c);
@@ -114,7 +164,7 @@ static bool signed_by_our_intermediate(const struct gatherer *g, const struct ce
     const struct authority *const *v;
     struct slice akid = cert_akid(c);
     for (size_t i = 0, n = catalog_authorities(g->catalog, &v); i < n; i++)
-        if (!v[i]->is_root && slice_eq(v[i]->cert.subject, c->issuer) &&
+        if (gather_knows(g, v[i]->tenant) && !v[i]->is_root && slice_eq(v[i]->cert.subject, c->issuer) &&
             (akid.n == 0 || slice_eq(v[i]->key_id, akid)))
             return true;
     return false;

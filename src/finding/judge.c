@@ -145,7 +145,7 @@ static tm_err evidence_text(struct slice *ret, struct arena *a, const struct fin
             json_object_set_new(evidence, "profile", json_string(f->row->profile));
         if (f->row->device[0])
             json_object_set_new(evidence, "device", json_string(f->row->device));
-        json_object_set_new(evidence, "authority", json_string(f->row->authority));
+        found_text(&(struct found){.evidence = evidence}, "authority", f->row->authority);
     }
     buf_init(&b, EVIDENCE_MAX);
     buf_put_json(&b, evidence, false);

@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS_LEAST = 512, BITS_MOST = 16384, PAIRS_MAX = 4096, HASH = 8, TABLE_FIRST = 1024 };
+enum { BITS_LEAST = 512, BITS_MOST = 16384, HASH = 8, TABLE_FIRST = 1024 };
 
 struct one {
     uint64_t hash;
     size_t at, n; /* in the octets */
     uint8_t id[CERT_SERIAL_LEN];
+    bool shares; /* there is a pair */
 };
 struct moduli {
     uint8_t *octets;
@@ -25,7 +26,7 @@ struct moduli {
     uint64_t left; /* beyond the limits */
     struct shared_modulus *sorted;
     struct moduli_pair *pairs;
-    size_t n_pairs;
+    size_t n_pairs, cap_pairs;
 };
 
 tm_err moduli_new(struct moduli **ret)
@@ -139,7 +140,7 @@ static int by_hash(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static const struct one *behind(const struct moduli *m, size_t sorted)
+static struct one *behind(const struct moduli *m, size_t sorted)
 {
     struct slice n = m->sorted[sorted].n;
     uint8_t digest[SHA256_LEN];
@@ -151,20 +152,28 @@ static const struct one *behind(const struct moduli *m, size_t sorted)
     return at ? &m->v[at - 1] : NULL;
 }
 
+static tm_err pair_add(struct moduli *m, struct one *one, const struct one *other)
+{
+    if (one->shares)
+        return TM_OK;
+    if (m->n_pairs == m->cap_pairs &&
+        !grow((void **)&m->pairs, &m->cap_pairs, m->n_pairs + 1, sizeof *m->pairs))
+        return TM_ENOMEM;
+    struct moduli_pair *p = &m->pairs[m->n_pairs++];
+    memcpy(p->one, one->id, CERT_SERIAL_LEN);
+    memcpy(p->other, other->id, CERT_SERIAL_LEN);
+    one->shares = true;
+    return TM_OK;
+}
+
 static tm_err found(void *arg, size_t x, size_t y)
 {
     struct moduli *m = arg;
-    const struct one *one = behind(m, x), *other = behind(m, y);
-    if (!one || !other || m->n_pairs + 2 > PAIRS_MAX)
+    struct one *one = behind(m, x), *other = behind(m, y);
+    if (!one || !other)
         return TM_OK;
-    if (!m->pairs && !(m->pairs = calloc(PAIRS_MAX, sizeof *m->pairs)))
-        return TM_ENOMEM;
-    for (int i = 0; i < 2; i++) {
-        struct moduli_pair *p = &m->pairs[m->n_pairs++];
-        memcpy(p->one, (i ? other : one)->id, CERT_SERIAL_LEN);
-        memcpy(p->other, (i ? one : other)->id, CERT_SERIAL_LEN);
-    }
-    return TM_OK;
+    TM_TRY(pair_add(m, one, other));
+    return pair_add(m, other, one);
 }
 
 tm_err moduli_compare(struct moduli *m, const struct moduli_pair **ret, size_t *ret_n, struct house *h,
@@ -174,6 +183,8 @@ tm_err moduli_compare(struct moduli *m, const struct moduli_pair **ret, size_t *
     struct store_read q = {.kind = READ_META, .tenant = tenant, .arena = a};
     *ret_n = 0;
     m->n_pairs = 0;
+    for (size_t i = 0; i < m->n; i++)
+        m->v[i].shares = false;
     q.name = a ? progress_name(a, "moduli", tenant) : NULL;
     free(m->sorted);
     m->sorted = calloc(m->n + 1, sizeof *m->sorted);
@@ -202,16 +213,18 @@ tm_err moduli_remember(struct moduli *m, struct house *h, tenant_id tenant, stru
     uint64_t *hashes = calloc(m->n + 1, HASH);
     bool fresh = false;
     tm_err err = TM_OK;
+    size_t n = 0;
     for (size_t i = 0; hashes && i < m->n; i++) {
-        hashes[i] = m->v[i].hash;
+        hashes[n] = m->v[i].hash;
+        n += !m->v[i].shares;
         fresh |= m->sorted && m->sorted[i].fresh;
     }
     e.u.meta.name = a ? progress_name(a, "moduli", tenant) : NULL;
     if (!hashes || !e.u.meta.name) {
         err = TM_ENOMEM;
     } else if (fresh) {
-        qsort(hashes, m->n, HASH, by_hash);
-        e.u.meta.value = slice_of(hashes, m->n * HASH);
+        qsort(hashes, n, HASH, by_hash);
+        e.u.meta.value = slice_of(hashes, n * HASH);
         err = house_commit(h, &e, 1, diag);
     }
     free(hashes);

@@ -18,9 +18,10 @@ tm_err moduli_take(struct moduli *m, const uint8_t id[CERT_SERIAL_LEN], const st
 struct moduli_pair {
     uint8_t one[CERT_SERIAL_LEN], other[CERT_SERIAL_LEN]; /* inventory ids of a certificate of each */
 };
-/* Both directions of each pair. *ret lives as long as `m`. */
+/* Each modulus that shares a prime, with one that it shares it with. *ret lives as long as `m`. */
 tm_err moduli_compare(struct moduli *m, const struct moduli_pair **ret, size_t *ret_n, struct house *h,
                       tenant_id tenant, const atomic_bool *stop, struct diag *diag);
-/* Those that are here now have been compared. */
+/* Those that are here now have been compared. One that shares is compared again each time: the certificate that was told of ends, and its key may
+ * live on in another. */
 tm_err moduli_remember(struct moduli *m, struct house *h, tenant_id tenant, struct diag *diag);
 void moduli_counts(const struct moduli *m, uint64_t *ret_compared, uint64_t *ret_left);

@@ -219,8 +219,8 @@ static tm_err look_at_place(struct passing *p, const struct object_row *row, boo
     TM_TRY(gather_place(&f, p->g, row, diag));
     if (!f.place)
         return TM_OK;
-    if (full && p->census && f.place->answers && f.row)
-        census_seen(p->census, f.row->id, row->id, f.place->host);
+    if (full && p->census && f.place->met && f.row)
+        census_seen(p->census, f.row->id, row->id, f.place->host, f.place->file);
     return judge_subject(p->j, &f, subject, judge_rules(FINDING_OF_PLACE, 0, 0), met, diag);
 }
 
@@ -330,6 +330,17 @@ static tm_err look_at_id(struct passing *p, const char *hex, struct diag *diag)
 
 static tm_err full_ask(struct passing *p, struct diag *diag);
 
+/* Resources that say what is known, allowed and whose: everything is looked at anew. */
+static bool changes_all(const struct event_row *v)
+{
+    static const char *const kinds[] = {"resource/TrustSet/", "resource/Authority/", "resource/Profile/",
+                                        "resource/Ownership/"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (begins(v->type, "resource.") && begins(v->subject, kinds[i]))
+            return true;
+    return false;
+}
+
 /* What changed without a new certificate. */
 static tm_err events_page(struct passing *p, const void *rows, size_t n, struct diag *diag)
 {
@@ -338,8 +349,8 @@ static tm_err events_page(struct passing *p, const void *rows, size_t n, struct 
     for (size_t i = 0; i < n; i++) {
         const char *slash = strchr(v[i].subject, '/');
         bool repeated = false;
-        if (!asked && begins(v[i].subject, "resource/Ownership/")) {
-            TM_TRY(full_ask(p, diag)); /* whose all of them are */
+        if (!asked && changes_all(&v[i])) {
+            TM_TRY(full_ask(p, diag));
             asked = true;
         }
         for (size_t k = 0; k < i && !repeated; k++)

@@ -66,7 +66,21 @@ static tm_err add(struct batch *b, struct sighting_result *ret, const struct cer
     enum cert_source source = strcmp(s->via, "import") == 0 ? CERT_IMPORTED : CERT_DISCOVERED;
     enum issuer_class issuer = issuer_class_of(b->catalog, b->tenant, c, s->chain, s->n_chain);
     struct effect *e = &b->effects[b->n];
-    TM_TRY(foreign_add(e, b->a, b->h, b->tenant, c, source, issuer, b->diag));
+    struct diag why = {0};
+    tm_err err = foreign_add(e, b->a, b->h, b->tenant, c, source, issuer, &why);
+    /* The certificate's fault, a name of 20,000 characters, say: nobody else's sightings wait for it. */
+    if (tm_err_class(err) == TM_CLASS_CALLER && arena_err(b->a) == TM_OK) {
+        if (!why.message[0])
+            TM_IGNORE(diag_fail(&why, err, NULL, NULL,
+                                err == TM_ETOOBIG ? "its names are too long to be kept"
+                                                  : "it has parts that can't be read"));
+        refuse(ret, &why);
+        b->counts.refused++;
+        return TM_OK;
+    }
+    if (err != TM_OK)
+        *b->diag = why;
+    TM_TRY(err);
     /* Callers reuse their octets before the commit. */
     TM_TRY(arena_copy(&e->u.cert.row.der, b->a, c->der));
     TM_TRY(arena_copy(&e->u.cert.row.serial, b->a, e->u.cert.row.serial));

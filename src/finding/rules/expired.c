@@ -12,9 +12,22 @@ static bool broken(const struct finding_facts *f, struct found *out)
     const char *ago = found_span(f->arena, f->now - row->not_after);
     if (f->seen_at) {
         found_text(out, "seen_at", f->seen_at);
-        return found_say(out, FINDING_HIGH, "it ended %s ago and is still in use at %s", ago, f->seen_at);
+        found_time(out, "seen", f->seen_last);
     }
-    if (f->now - row->not_after > LATELY || f->successor || (row->source != CERT_ISSUED && !row->device[0]))
+    if (f->seen_at && !f->seen_in_file) {
+        const char *day = found_day(f->arena, f->seen_last);
+        return f->seen_last > row->not_after
+                   ? found_say(out, FINDING_HIGH, "it ended %s ago and was still in use at %s on %s", ago,
+                               f->seen_at, day)
+                   : found_say(out, FINDING_MEDIUM,
+                               "it ended %s ago, and %s had it when that was last looked at, on %s", ago,
+                               f->seen_at, day);
+    }
+    if (f->now - row->not_after > LATELY || f->successor)
+        return false;
+    if (f->seen_at)
+        return found_say(out, FINDING_MEDIUM, "it ended %s ago and lies in %s", ago, f->seen_at);
+    if (row->source != CERT_ISSUED && !row->device[0])
         return false;
     return found_say(out, FINDING_MEDIUM, "it ended %s ago and %s has no newer one", ago,
                      row->device[0] ? row->device : "whoever had it");
@@ -26,8 +39,9 @@ const struct finding_rule finding_expired = {
     .severity = FINDING_HIGH,
     .flags = FINDING_BY_TIME,
     .true_when =
-        "It has ended and is still met at a place (high); or it ended in the last 30 days, was issued here or is a device's, and nothing "
-        "took its place (medium). What was replaced, revoked, or ended long ago and is met nowhere is no finding.",
+        "It has ended and was met after that at a server, an agent or in traffic (high), or was met there before and nobody has looked since "
+        "(medium); or it ended in the last 30 days, was issued here, is a device's or lies in a file, and nothing took its place (medium). What "
+        "was replaced, revoked, or ended long ago and is met nowhere is no finding; nor is what only logs and imports have.",
     .remedy =
         "Replace it where it is in use; if nothing needs it any longer, retire the device or let it lapse: the finding closes after 30 days.",
     .controls =

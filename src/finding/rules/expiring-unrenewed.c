@@ -18,12 +18,13 @@ static bool broken(const struct finding_facts *f, struct found *out)
     if (f->seen_at)
         found_text(out, "seen_at", f->seen_at);
     found_int(out, "days", left / DAY);
-    return found_say(out,
-                     left <= DAY    ? FINDING_CRITICAL
-                     : left <= WEEK ? FINDING_HIGH
-                                    : FINDING_MEDIUM,
-                     "it ends in %s, %s, and nothing renews it by itself", found_span(f->arena, left),
-                     found_day(f->arena, row->not_after));
+    return found_say(
+        out,
+        left <= DAY    ? FINDING_CRITICAL
+        : left <= WEEK ? FINDING_HIGH
+                       : FINDING_MEDIUM,
+        "it ends in %s, %s, and %s", found_span(f->arena, left), found_day(f->arena, row->not_after),
+        row->source == CERT_ISSUED ? "nothing renews it by itself" : "no newer one is known here");
 }
 
 const struct finding_rule finding_expiring_unrenewed = {
@@ -32,8 +33,9 @@ const struct finding_rule finding_expiring_unrenewed = {
     .severity = FINDING_MEDIUM,
     .flags = FINDING_BY_TIME,
     .true_when =
-        "It ends within 30 days (of short-lived ones: within the last third of their life), did not come through a protocol whose clients "
-        "renew (ACME, EST, SCEP, CMP), and its holder has no newer one. High from 7 days on, critical on the last.",
+        "It ends within 30 days (of short-lived ones: within the last third of their life), did not come from here through a protocol whose "
+        "clients renew (ACME, EST, SCEP, CMP), and its holder has no newer one here. High from 7 days on, critical on the last. How others' are "
+        "renewed is not known: they are told of by their time alone.",
     .remedy =
         "Issue a new one now, and let the holder renew by ACME or EST, so that nobody has to think of it again.",
     .controls = (const char *const[]){"NIST CSF 2.0 ID.AM-08", "NIST SP 1800-16", "PCI DSS 4.0.1 4.2.1.1",

@@ -1,4 +1,3 @@
-#include "base/arena.h"
 #include "finding/rules/rules.h"
 #include <string.h>
 
@@ -13,27 +12,45 @@ static const char *const marks[] = {
     "localhost.localdomain", "sample certificate", "changeme",
 };
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool is_word(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
+}
+
+/* As words of their own: "Acme Co" is not in "Acme Cooling", nor "test certificate" in "latest certificates". */
+static bool says(const char *name, const char *mark)
+{
+    size_t n = strlen(mark);
+    for (size_t i = 0; name[i]; i++) {
+        size_t k = 0;
+        while (k < n && lower(name[i + k]) == mark[k])
+            k++;
+        bool begins = i == 0 || !is_word(lower(name[i - 1])) || !is_word(mark[0]),
+             ends = k < n || !is_word(lower(name[i + n])) || !is_word(mark[n - 1]);
+        if (k == n && begins && ends)
+            return true;
+    }
+    return false;
+}
+
 static bool broken(const struct finding_facts *f, struct found *out)
 {
     if (!f->live || !f->row || f->row->source == CERT_ISSUED)
         return false;
-    char *subject = arena_strdup(f->arena, f->row->subject),
-         *issuer = arena_strdup(f->arena, f->row->authority);
-    if (!subject || !issuer)
-        return false;
-    for (char *s = subject; *s; s++)
-        *s = *s >= 'A' && *s <= 'Z' ? (char)(*s + 32) : *s;
-    for (char *s = issuer; *s; s++)
-        *s = *s >= 'A' && *s <= 'Z' ? (char)(*s + 32) : *s;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        bool in_subject = strstr(subject, marks[i]) != NULL;
-        if (!in_subject && !strstr(issuer, marks[i]))
+        bool in_subject = says(f->row->subject, marks[i]);
+        if (!in_subject && !says(f->row->authority, marks[i]))
             continue;
         found_text(out, "mark", marks[i]);
         found_text(out, "in", in_subject ? "subject" : "issuer");
         return found_say(
             out, FINDING_HIGH,
-            "its %s says \"%s\": it came with a product or is for tests, and others have its key",
+            "its %s says \"%s\", as certificates do that come with a product or were made for tests: others may have its key",
             in_subject ? "subject" : "issuer", marks[i]);
     }
     return false;
@@ -45,8 +62,8 @@ const struct finding_rule finding_key_test = {
     .severity = FINDING_HIGH,
     .flags = FINDING_BY_BYTES,
     .true_when =
-        "Subject or issuer of a certificate that was not issued here bears the name of one that comes with a product or a test "
-        "bench (snakeoil, \"Internet Widgits Pty Ltd\", \"DO NOT TRUST\" …).",
+        "Subject or issuer of a certificate that was not issued here bears as words of their own what stands in one that comes with a product or a "
+        "test bench (snakeoil, \"Internet Widgits Pty Ltd\", \"DO NOT TRUST\" …).",
     .remedy = "Put a certificate of your own in its place, with a key made on that machine.",
     .controls = (const char *const[]){"NIST CSF 2.0 PR.AA-01", "PCI DSS 4.0.1 2.2.2", "IEC 62443-4-2 CR 1.5",
                                       "ETSI EN 303 645 5.1-1", NULL},

@@ -14,7 +14,7 @@ static bool broken(const struct finding_facts *f, struct found *out)
         return found_say(out, FINDING_LOW, "it ends on %s, before it begins on %s", found_day(f->arena, to),
                          found_day(f->arena, from));
     }
-    if (from > f->now + AHEAD && f->seen_at) {
+    if (from > f->now + AHEAD && f->seen_at && !f->seen_in_file) {
         found_time(out, "not_before", from);
         found_text(out, "seen_at", f->seen_at);
         return found_say(out, FINDING_MEDIUM,

@@ -21,7 +21,7 @@ const struct finding_rule finding_name_mismatch = {
     .severity = FINDING_MEDIUM,
     .true_when =
         "A TLS place that was asked for by a host name answers with a certificate in which no alternative name fits (RFC 9525). Places known "
-        "by their address alone are left out.",
+        "by their address alone are left out, and names that a scan was told to try everywhere.",
     .remedy = "Issue one with that name, or correct the server's configuration for it.",
     .controls = (const char *const[]){"RFC 9525", "PCI DSS 4.0.1 4.2.1", "NIST CSF 2.0 PR.DS-02", NULL},
     .broken = broken,

@@ -26,7 +26,7 @@ const struct finding_rule finding_policy_breach = {
     .severity = FINDING_MEDIUM,
     .true_when =
         "Issued here, and the profile as it stands today does not allow its key, its names or its lifetime, or a lint rule of its families "
-        "fails. Certificates that were replaced are left out.",
+        "fails. One that was replaced is left out once its window of renewal has begun.",
     .remedy =
         "Replace it: whoever asks again gets what the profile says today. Or accept the finding until it ends.",
     .controls =

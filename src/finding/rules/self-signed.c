@@ -8,7 +8,10 @@ static bool broken(const struct finding_facts *f, struct found *out)
         found_text(out, "seen_at", f->seen_at);
     return found_say(out, FINDING_MEDIUM,
                      "it is signed by its own key%s%s: nobody vouches for it, and nobody can take it back",
-                     f->seen_at ? " and in use at " : "", f->seen_at ? f->seen_at : "");
+                     !f->seen_at       ? ""
+                     : f->seen_in_file ? " and lies in "
+                                       : " and in use at ",
+                     f->seen_at ? f->seen_at : "");
 }
 
 const struct finding_rule finding_self_signed = {

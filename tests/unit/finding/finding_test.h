@@ -26,7 +26,13 @@ struct made {
     const EVP_MD *md;   /* NULL: SHA-256 */
     int64_t from, to;
     bool ca, server;
+    size_t units;      /* so many organizational units of 200 octets in its name */
+    struct slice blob; /* in its name, what is no text */
 };
+/* A hundred characters of two octets each. */
+static const char long_unit[] =
+#define U10 "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+    U10 U10 U10 U10 U10 U10 U10 U10 U10 U10;
 
 [[maybe_unused]] static EVP_PKEY *new_rsa(unsigned bits)
 {
@@ -83,6 +89,13 @@ static void add_ext(X509 *x, int nid, const char *value)
     ASN1_INTEGER_set(X509_get_serialNumber(x), ++number);
     if (m->cn)
         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)m->cn, -1, -1, 0);
+    for (size_t i = 0; i < m->units;
+         i++) /* OpenSSL holds only what it is asked to look at to RFC 5280's bounds */
+        X509_NAME_add_entry_by_txt(name, "OU", V_ASN1_UTF8STRING, (const uint8_t *)long_unit, -1, -1, 0);
+    if (m->blob.n)
+        assert_int_equal(X509_NAME_add_entry_by_txt(name, "1.2.3.4.5", V_ASN1_BIT_STRING, m->blob.p,
+                                                    (int)m->blob.n, -1, 0),
+                         1);
     if (m->serial_number)
         X509_NAME_add_entry_by_txt(name, "serialNumber", MBSTRING_UTF8, (const uint8_t *)m->serial_number, -1,
                                    -1, 0);

@@ -141,7 +141,8 @@ static void test_findings__keys_that_are_factored(void **state)
     BN_generate_prime_ex(r, 1024, 0, NULL, NULL, NULL);
     BN_mul(n, p, q, ctx);
     m = foreign("shares-1.example");
-    m.key = keep(rsa_of(n));
+    EVP_PKEY *shared = m.key = keep(rsa_of(n));
+    m.to = t0 + 10 * (int64_t)F_DAY;
     const char *one = import_made(m);
     BN_mul(n, p, r, ctx);
     m = foreign("shares-2.example");
@@ -164,6 +165,14 @@ static void test_findings__keys_that_are_factored(void **state)
     look(false);
     assert_int_equal(found("key.shared-factor", NULL, NULL), 2);
     assert_int_equal(found("key.roca", NULL, NULL), 1);
+    /* The key lives on in another certificate. */
+    m = foreign("renewed.example");
+    m.key = shared;
+    import_made(m);
+    clock_fix(t0 + 20 * (int64_t)F_DAY);
+    look(false);
+    assert_int_equal(found("key.shared-factor", "shares-1", NULL), 0);
+    assert_int_equal(found("key.shared-factor", "renewed", NULL), 1);
 }
 
 static void test_findings__same_key(void **state)
@@ -370,6 +379,171 @@ static void test_findings__places(void **state)
     assert_non_null(strstr(f.why, "tls:192.0.2.20:443"));
 }
 
+/* Logs, imports and recordings know of certificates that nobody uses. */
+static void test_findings__what_is_on_record_is_not_in_use(void **state)
+{
+    (void)state;
+    struct finding f;
+    struct made m = foreign("record.example");
+    m.san = "DNS:record.example";
+    m.from = t0 - 400 * (int64_t)F_DAY;
+    m.to = t0 - 20 * (int64_t)F_DAY;
+    struct slice der = make_cert(&m);
+    see("ct:log.example_2026/17", &der, 1);
+    see("import:old/record.pem", &der, 1);
+    look(false);
+    assert_int_equal(found("expired", "record.example", NULL), 0);
+    /* In a file it is in nobody's use either, but may be meant to be. */
+    see("file:host-9/etc/record.pem", &der, 1);
+    look(false);
+    assert_int_equal(found("expired", "record.example", &f), 1);
+    assert_int_equal(f.severity, FINDING_MEDIUM);
+    assert_non_null(strstr(f.why, "lies in file:host-9"));
+    see("tls:192.0.2.60:443", &der, 1);
+    look(false);
+    assert_int_equal(found("expired", "record.example", &f), 1);
+    assert_int_equal(f.severity, FINDING_HIGH);
+    assert_non_null(strstr(f.why, "tls:192.0.2.60:443"));
+    /* Four logs and two recordings of one machine are one machine. */
+    m = foreign("*.logged.example");
+    m.san = "DNS:*.logged.example";
+    der = make_cert(&m);
+    static const char *const places[] = {"ct:a/1",
+                                         "ct:b/2",
+                                         "ct:c/3",
+                                         "ct:d/4",
+                                         "pcap:one.pcap/192.0.2.61:443",
+                                         "pcap:two.pcap/192.0.2.61:443/x.logged.example"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        see(places[i], &der, 1);
+    look(false);
+    assert_int_equal(found("wildcard.sprawl", "logged.example", NULL), 0);
+    for (int i = 62; i < 72; i++)
+        see(arena_printf(arena, "pcap:one.pcap/192.0.2.%d:443", i), &der, 1);
+    look(false);
+    assert_int_equal(found("wildcard.sprawl", "logged.example", &f), 1);
+    assert_non_null(strstr(f.why, "more than 6 machines"));
+    /* Met before its end, and nobody has looked since. */
+    m = foreign("soon.example");
+    m.san = "DNS:soon.example";
+    m.to = t0 + F_DAY;
+    der = make_cert(&m);
+    see("tls:192.0.2.72:443", &der, 1);
+    clock_fix(t0 + 2 * F_DAY);
+    look(false);
+    assert_int_equal(found("expired", "soon.example", &f), 1);
+    assert_int_equal(f.severity, FINDING_MEDIUM);
+    assert_non_null(strstr(f.why, "last looked at"));
+    /* So long ago that it says nothing of today. */
+    clock_fix(t0 + 100 * (int64_t)F_DAY);
+    look(false);
+    assert_int_equal(found("expired", "soon.example", NULL), 0);
+}
+
+/* A scan asks everybody for all of its names; who asks a target by its own, reaches it so. */
+static void test_findings__names_that_were_tried(void **state)
+{
+    (void)state;
+    struct made m = foreign("other.example");
+    m.san = "DNS:other.example";
+    m.server = true;
+    const struct slice der = make_cert(&m);
+    json_t *tried = json_pack("{s:s}", "name", "tried.example"),
+           *own = json_pack("{s:s,s:s}", "name", "own.example", "host", "own.example");
+    const struct sighting s[] = {{.place = "tls:192.0.2.80:443/tried.example",
+                                  .via = "scan",
+                                  .details = tried,
+                                  .chain = &der,
+                                  .n_chain = 1},
+                                 {.place = "tls:192.0.2.80:443/own.example",
+                                  .via = "scan",
+                                  .details = own,
+                                  .chain = &der,
+                                  .n_chain = 1}};
+    struct sightings_taken taken;
+    struct diag diag = {0};
+    CHECK_OK(sightings_take(house, TENANT_DEFAULT, "tester", s, 2, &taken, &diag), diag);
+    json_decref(tried);
+    json_decref(own);
+    look(false);
+    assert_int_equal(found("name.mismatch", "192.0.2.80", NULL), 1);
+    assert_int_equal(found("name.mismatch", "own.example", NULL), 1);
+}
+
+static void trust(const char *name, struct slice anchor)
+{
+    struct diag diag = {0};
+    struct buf pem, doc;
+    json_t *json = NULL;
+    buf_init(&pem, 64 << 10);
+    buf_init(&doc, 64 << 10);
+    buf_put_pem(&pem, "CERTIFICATE", anchor);
+    buf_printf(&doc, "{\"kind\":\"TrustSet\",\"name\":\"%s\",\"anchors\":[", name);
+    buf_put_json_string(&doc, buf_slice(&pem));
+    buf_puts(&doc, "]}");
+    CHECK_OK(json_parse(&json, buf_slice(&doc), 1 << 20, &diag), diag);
+    CHECK_OK(house_resource_put(house, TENANT_DEFAULT, "TrustSet", json, -1, "tester", NULL, &diag), diag);
+    json_decref(json);
+    buf_done(&pem);
+    buf_done(&doc);
+}
+
+/* What only looks like it. */
+static void test_findings__near_misses(void **state)
+{
+    (void)state;
+    /* A root's own signature protects nothing, also where somebody has named the root. */
+    struct made m = {.cn = "Old Root", .ca = true, .md = EVP_sha1(), .to = t0 + 1000 * (int64_t)F_DAY};
+    struct slice root = make_cert(&m);
+    trust("old", root);
+    import_der(root);
+    import_made(foreign("Acme Cooling"));
+    import_made(foreign("latest certificates"));
+    import_made(foreign("Acme Co"));
+    /* Another's public key in a certificate of one's own says nothing of a copy. */
+    EVP_PKEY *k = keep(new_ec());
+    m = foreign("pump");
+    m.key = k;
+    m.serial_number = "P1";
+    import_made(m);
+    m.serial_number = "P2";
+    struct slice shown = make_cert(&m);
+    see("tls:192.0.2.90:443", &shown, 1);
+    look(true);
+    assert_int_equal(found("hash.weak", "Old Root", NULL), 0);
+    assert_int_equal(found("key.test", "Acme Cooling", NULL), 0);
+    assert_int_equal(found("key.test", "latest", NULL), 0);
+    assert_int_equal(found("key.test", "CN=Acme Co", NULL), 1);
+    assert_int_equal(found("key.reuse", "pump", NULL), 0);
+}
+
+/* Whoever shows a certificate chooses its names. */
+static void test_findings__names_without_measure(void **state)
+{
+    (void)state;
+    struct finding f;
+    struct made m = {.cn = "long.example", .units = 20, .to = t0 + 100 * (int64_t)F_DAY};
+    struct slice der = make_cert(&m);
+    see("tls:192.0.2.40:443", &der, 1);
+    look(false);
+    assert_int_equal(found("self-signed", "\xc3\xa4\xc3\xa4", &f), 1);
+    assert_true(strlen(f.name) <= FINDING_NAME_MAX);
+    assert_true(utf8_valid(slice_str(f.name)));
+    look(false); /* what was kept is read again */
+    /* Too long for a row: refused alone, and what came with it is taken. */
+    m = (struct made){.cn = "beside.example", .to = t0 + 100 * (int64_t)F_DAY};
+    struct slice pair[2] = {make_cert(&m)};
+    m.cn = "endless.example";
+    uint8_t *blob = arena_alloc(arena, 20000);
+    memset(blob, 0xff, 20000);
+    m.blob = slice_of(blob, 20000);
+    pair[1] = make_cert(&m);
+    see("tls:192.0.2.41:443", pair, 2);
+    look(false);
+    assert_int_equal(found("self-signed", "beside.example", NULL), 1);
+    assert_int_equal(found("self-signed", "endless.example", NULL), 0);
+}
+
 /* A certificate that the house issued, in DER. */
 static struct slice issue_one(const char *cn, uint8_t id[CERT_SERIAL_LEN], const char *profile)
 {
@@ -570,6 +744,40 @@ static void test_passing_step__what_arrives(void **state)
     passing_free(p);
 }
 
+/* Whose a certificate is, is not only asked when it comes: who names its CA later closes what was found. */
+static void test_passing_step__a_ca_that_is_named_later(void **state)
+{
+    (void)state;
+    struct passing *p;
+    struct diag diag = {0};
+    EVP_PKEY *root_key = keep(new_ec()), *sub_key = keep(new_ec());
+    struct made m = {.cn = "Late Root", .ca = true, .key = root_key, .to = t0 + 1000 * (int64_t)F_DAY};
+    struct slice root = make_cert(&m);
+    m = (struct made){.cn = "Late Middle",
+                      .ca = true,
+                      .key = sub_key,
+                      .signer = root_key,
+                      .issuer = "Late Root",
+                      .to = t0 + 1000 * (int64_t)F_DAY};
+    import_made(m);
+    m = (struct made){.cn = "Late Issuing",
+                      .ca = true,
+                      .signer = sub_key,
+                      .issuer = "Late Middle",
+                      .to = t0 + 1000 * (int64_t)F_DAY};
+    import_made(m);
+    bool more = true;
+    CHECK_OK(passing_new(&p, house, TENANT_DEFAULT, NULL), diag);
+    while (more)
+        CHECK_OK(passing_step(p, &more, &diag), diag);
+    assert_int_equal(found("ca.shadow", "Late", NULL), 2);
+    trust("late", root);
+    for (more = true; more;)
+        CHECK_OK(passing_step(p, &more, &diag), diag);
+    assert_int_equal(found("ca.shadow", "Late", NULL), 0);
+    passing_free(p);
+}
+
 static void test_finding_place_parse__names(void **state)
 {
     (void)state;
@@ -581,6 +789,12 @@ static void test_finding_place_parse__names(void **state)
     assert_true(finding_place_parse(&p, arena, "smtp:mail.example.org:25"));
     assert_string_equal(p.host, "mail.example.org");
     assert_string_equal(p.name, "");
+    assert_true(finding_place_parse(&p, arena, "pcap:office.pcap/[2001:db8::2]:443/www.example.org"));
+    assert_string_equal(p.host, "2001:db8::2");
+    assert_true(finding_place_parse(&p, arena, "pcap:office.pcap/client/192.0.2.9"));
+    assert_string_equal(p.host, "192.0.2.9");
+    assert_true(finding_place_parse(&p, arena, "ct:log.example/7"));
+    assert_true(p.on_record);
     assert_true(finding_place_parse(&p, arena, "file:host-1/etc/ssl/x.p12#alias"));
     assert_string_equal(p.host, "host-1");
     assert_false(p.server);
@@ -655,11 +869,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_findings__renewal, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_findings__issuers, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_findings__lifetime, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__names_without_measure, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_findings__places, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__what_is_on_record_is_not_in_use, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__names_that_were_tried, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__near_misses, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_findings__what_is_issued_here, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_findings__policy, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_set_aside__until, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_passing_step__what_arrives, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_passing_step__a_ca_that_is_named_later, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_place_parse__names, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_found_say__hostile_names, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_rules__complete, each_begin, each_end),
