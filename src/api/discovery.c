@@ -404,7 +404,6 @@ static tm_err list_places(struct api_call *c, struct diag *diag)
         buf_puts(&c->out, i ? "," : "");
         put_place(&c->out, &p);
     }
-    q.more = q.more && !certificate;
     api_put_next(&c->out, &q, false);
     return TM_OK;
 }

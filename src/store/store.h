@@ -409,7 +409,7 @@ enum store_read_kind {
     READ_META,
     READ_COUNTS,  /* certs, live, revoked, devices, events -> counts */
     READ_QUOTA,   /* name, window_start -> count */
-    READ_OBJECT,  /* object_kind, and id (name), key (name2, newest first) or ref (text); TM_ENOTFOUND */
+    READ_OBJECT, /* object_kind, and id (name), key (name2, newest first) or ref (text, ordered by id; goes on after `page_next`); TM_ENOTFOUND */
     READ_OBJECTS, /* object_kind, ordered by id; goes on after `page_next`. With object_status only those, of kinds from OBJECT_INDEXED_BY_STATUS on */
     READ_OBJECTS_OWNED, /* object_kind, owner (name), ordered by id; goes on after `page_next` */
     READ_OBJECTS_DUE, /* every tenant's of object_kind with due_at <= window_start, earliest first; where there are more than fit, a few of each

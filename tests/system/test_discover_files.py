@@ -152,6 +152,21 @@ def test_reports_are_bounded_and_told(house, openssl):
     assert house.api("POST", "/sightings?run=" + run["id"], json.dumps(good), content_type="application/x-ndjson").status == 409
 
 
+def test_places_of_a_certificate_come_page_by_page(house, openssl):
+    selfsigned(openssl, "everywhere")
+    chain = [base64.b64encode(openssl.der("everywhere.pem", "x509")).decode()]
+    names = {f"agent:host-{i}/everywhere" for i in range(7)}
+    body = "\n".join(json.dumps({"place": n, "chain": chain}) for n in names)
+    assert house.api("POST", "/sightings", body, content_type="application/x-ndjson").json["new_places"] == 7
+    serial = house.api("GET", "/places?host=agent:host-0").json["items"][0]["serial"]
+    met, after = [], ""
+    while after is not None:
+        page = house.api("GET", f"/places?certificate={serial}&limit=3&after={after}").json
+        met += [p["place"] for p in page["items"]]
+        after = page.get("next")
+    assert sorted(met) == sorted(names)
+
+
 def test_whose_hand_it_is_from(house, factory):
     """The factory's anchors are a trust set: what its CA issued is a vendor's."""
     pem, _ = factory.idevid("CLASS-1")

@@ -1,4 +1,4 @@
-/* Rows of the ACME door. A transaction names each row once, so that its effects need not see each other. */
+/* What rooms keep of their own. A transaction names each row once, so that its effects need not see each other. */
 #include "store/sqlite/internal.h"
 
 /* The version in the store; 0: there is no such row. */

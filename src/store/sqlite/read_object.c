@@ -41,17 +41,40 @@ static tm_err rows(struct store_read *r, struct query *q, size_t limit)
     return TM_OK;
 }
 
-tm_err read_object(struct sqlite_store *s, struct reader *c, struct store_read *r)
+static tm_err by_ref(struct reader *c, struct store_read *r, size_t limit)
 {
+    char *after = arena_strndup(r->arena, r->after.n ? (const char *)r->after.p : "", r->after.n);
     struct query q;
-    size_t limit = r->limit ? read_limit(r) : 1;
-    query_begin(&q, &c->db, r->name ? SQL_OBJECT_GET : r->name2 ? SQL_OBJECT_BY_KEY : SQL_OBJECT_BY_REF);
+    if (!after)
+        return TM_ENOMEM;
+    query_begin(&q, &c->db, SQL_OBJECT_BY_REF);
     query_int(&q, r->tenant);
     query_int(&q, r->object_kind);
-    query_text(&q, r->name ? r->name : r->name2 ? r->name2 : r->text);
+    query_text(&q, r->text);
+    query_text(&q, after);
+    query_int(&q, (int64_t)limit + 1);
+    TM_TRY(rows(r, &q, limit));
+    if (r->n)
+        r->page_next = slice_str(r->objects[r->n - 1].id);
+    return TM_OK;
+}
+
+static tm_err by_name(struct reader *c, struct store_read *r, size_t limit)
+{
+    struct query q;
+    query_begin(&q, &c->db, r->name ? SQL_OBJECT_GET : SQL_OBJECT_BY_KEY);
+    query_int(&q, r->tenant);
+    query_int(&q, r->object_kind);
+    query_text(&q, r->name ? r->name : r->name2);
     if (!r->name)
         query_int(&q, (int64_t)limit);
-    TM_TRY(rows(r, &q, limit));
+    return rows(r, &q, limit);
+}
+
+tm_err read_object(struct sqlite_store *s, struct reader *c, struct store_read *r)
+{
+    size_t limit = r->limit ? read_limit(r) : 1;
+    TM_TRY(r->name || r->name2 ? by_name(c, r, limit) : by_ref(c, r, limit));
     return r->n ? TM_OK : diag_fail(&r->diag, TM_ENOTFOUND, "store", "object", "there is no such object");
 }
 

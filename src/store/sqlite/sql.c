@@ -223,7 +223,8 @@ const char *const sql_text[SQL_COUNT] = {
         ", state FROM object INDEXED BY acme_by_key WHERE tenant = ? AND kind = ? AND key = ? AND key != '' ORDER BY id DESC LIMIT ?",
     [SQL_OBJECT_BY_REF] =
         "SELECT " OBJECT_COLUMNS
-        ", state FROM object INDEXED BY acme_by_ref WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' LIMIT ?",
+        ", state FROM object INDEXED BY acme_by_ref WHERE tenant = ? AND kind = ? AND ref = ? AND ref != '' AND id > ? "
+        "ORDER BY id LIMIT ?",
     [SQL_OBJECTS] = "SELECT " OBJECT_COLUMNS
                     ", state FROM object WHERE tenant = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?",
     [SQL_OBJECTS_BY_STATUS] =
