@@ -17,7 +17,7 @@ enum {
     LIST_MAX = 1000,
     EXPORT_PAGE = 500,
     EXPORT_ROW_MAX = 1 << 20,
-    NAMES_SHOWN = 16,
+    NAMES_SHOWN = 64, /* of a row; how many more there are is said */
     COUNTS_DEFAULT = 1000,
     COUNTS_MAX = 100000,
 };
@@ -120,11 +120,14 @@ static void put_names_cell(struct buf *out, struct arena *scratch, const struct 
     arena_reset(scratch);
     buf_init(&text, EXPORT_ROW_MAX);
     if (row->der.n && cert_parse(&cert, row->der, NULL) == TM_OK &&
-        cert_san(&names, scratch, &cert, NULL) == TM_OK)
-        for (size_t i = 0; i < names.n && i < NAMES_SHOWN; i++) {
-            buf_puts(&text, i ? " " : "");
-            general_name_print(&text, &names.v[i]);
-        }
+        cert_san(&names, scratch, &cert, NULL) != TM_OK)
+        names.n = 0;
+    for (size_t i = 0; i < names.n && i < NAMES_SHOWN; i++) {
+        buf_puts(&text, i ? " " : "");
+        general_name_print(&text, &names.v[i]);
+    }
+    if (names.n > NAMES_SHOWN)
+        buf_printf(&text, " (and %zu more)", names.n - NAMES_SHOWN);
     csv_put_cell(out, buf_str(&text), false);
     buf_done(&text);
 }
@@ -151,7 +154,7 @@ static void put_csv(struct buf *out, struct arena *scratch, const struct cert_ro
     csv_put_cell(out, row->flags & CERT_FLAG_CA ? "true" : "false", false);
     csv_put_cell(out, row->flags & CERT_FLAG_SELF_SIGNED ? "true" : "false", false);
     csv_put_cell(out, fingerprint, false);
-    put_time_cell(out, row->revoked_at / 1000);
+    put_time_cell(out, row->revoked_at);
     csv_put_cell(out, row->revoked_at && crl_reason_names[row->reason] ? crl_reason_names[row->reason] : "",
                  false);
     csv_end_row(out);

@@ -19,10 +19,15 @@ static bool is_hidden(uint32_t c)
            (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
+/* Programs of East Asia take the wide forms of = + - @ (U+FF1D …) for the same. */
 static bool is_formula(const char *text)
 {
+    static const char *const wide[] = {"\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"};
     while (*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n')
         text++;
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (strncmp(text, wide[i], 3) == 0)
+            return true;
     return *text && strchr("=+-@", *text) != NULL;
 }
 

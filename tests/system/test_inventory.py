@@ -162,8 +162,21 @@ def test_export(house, stock):
     for row in rows:
         assert not any(cell[:1] in "=+-@\t\r" and cell for cell in row.values())
     assert "\\u{202e}" in evil["subject"] and evil["key"] == "rsa1024" and evil["self_signed"] == "true"
+    taken = next(r for r in rows if r["serial"] == stock["inv-d"])
+    assert taken["status"] == "revoked" and taken["reason"] == "keyCompromise" and taken["revoked_at"] >= taken["issued_at"]
     lines = house.api("GET", f"/certificates/export?query={names}").body.decode().splitlines()
     assert {json.loads(line)["serial"] for line in lines} == set(stock.values())
+
+
+def test_export__many_names(house, openssl):
+    """What a cell leaves out it says."""
+    names = ",".join(f"DNS:n{i}.many.example" for i in range(70))
+    openssl.run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "many.key", "-out", "many.pem", "-subj", "/CN=many",
+                "-addext", "subjectAltName=" + names)
+    with open(openssl.file("many.pem"), "rb") as f:
+        assert house.api("POST", "/certificates/import", f.read(), content_type="application/x-pem-file").json["created"] == 1
+    rows = list(csv.DictReader(io.StringIO(house.cli("cert", "export", "dns:n69.many.example").stdout)))
+    assert len(rows) == 1 and "n63.many" in rows[0]["names"] and rows[0]["names"].endswith("(and 6 more)")
 
 
 def test_views(house, stock):
@@ -228,3 +241,25 @@ def test_owners(house, stock):
     assert house.api("PUT", "/resources/ownerships/inv-bad", {**rule, "name": "inv-bad", "match": "owner:x"}).status == 422
     for name in ("inv-rsa", "inv-all"):
         assert house.api("DELETE", "/resources/ownerships/" + name).status == 204
+
+
+def test_owners__bounds(house, stock):
+    """Each name that is asked for costs a look through all notes, each rule one through the certificates."""
+    ask(house, "tag:" + ",".join(f"t{i}" for i in range(32)))
+    reply = house.api("GET", "/certificates?query=" + "tag:" + ",".join(f"t{i}" for i in range(33)))
+    assert reply.status == 422 and "32 times" in reply.json["detail"]
+    rule = {"kind": "Ownership", "match": "class:ca"}
+    made = []
+    try:
+        for i in range(65):
+            name = f"full-{i}"
+            reply = house.api("PUT", "/resources/ownerships/" + name, {**rule, "name": name, "owner": name})
+            if reply.status != 201:
+                break
+            made.append(name)
+        assert reply.status == 429 and "join some" in reply.json["detail"] and len(made) == 64
+        assert house.api("PUT", "/resources/ownerships/full-0", {**rule, "name": "full-0", "owner": "x"}).status == 200
+        assert ask(house, "owner:x")
+    finally:
+        for name in made:
+            house.api("DELETE", "/resources/ownerships/" + name)
