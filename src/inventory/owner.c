@@ -288,14 +288,23 @@ static bool is_meant(const struct asked *x, const char *text)
 
 struct tests {
     struct cert_test *v;
-    size_t n;
+    size_t n, cap;
 };
 
-static tm_err tests_init(struct tests *t, struct arena *a, size_t max)
+static tm_err tests_add(struct tests *t, struct arena *a, struct cert_test one)
 {
-    t->n = 0;
-    t->v = arena_calloc(a, max, sizeof *t->v);
-    return t->v ? TM_OK : arena_err(a);
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? 2 * t->cap : 16;
+        struct cert_test *v = arena_calloc(a, cap, sizeof *v);
+        if (!v)
+            return arena_err(a);
+        if (t->n)
+            memcpy(v, t->v, t->n * sizeof *v);
+        t->v = v;
+        t->cap = cap;
+    }
+    t->v[t->n++] = one;
+    return TM_OK;
 }
 
 static struct cert_test any_of(const struct tests *t)
@@ -340,10 +349,8 @@ static tm_err notes_test(struct tests *meant, struct tests *other, const struct 
                     "too many certificates have notes of their own to be asked for by %s: write rules of kind "
                     "Ownership instead",
                     owned_names[x->field]);
-            if (is)
-                meant->v[meant->n++] = arrival_is(arrival);
-            else if (says)
-                other->v[other->n++] = arrival_is(arrival);
+            if (is || says)
+                TM_TRY(tests_add(is ? meant : other, x->a, arrival_is(arrival)));
         }
         q.after = q.page_next;
     }
@@ -374,8 +381,10 @@ static tm_err devices_test(struct tests *t, const struct asked *x)
                     x->diag, TM_EINVAL, NULL, "query",
                     "more than %d devices are meant, too many for one question: write a rule of kind Ownership",
                     RULE_DEVICES_MAX);
-            t->v[t->n++] = (struct cert_test){.kind = CERT_TEST_KEY,
-                                              .key = {.kind = CERT_KEY_DEVICE, .value = slice_str(d->id)}};
+            TM_TRY(
+                tests_add(t, x->a,
+                          (struct cert_test){.kind = CERT_TEST_KEY,
+                                             .key = {.kind = CERT_KEY_DEVICE, .value = slice_str(d->id)}}));
         }
         if (looked > NOTES_LOOKED_AT)
             return diag_fail(
@@ -443,7 +452,7 @@ static tm_err rules_test(struct cert_test *ret, const struct asked *x)
 tm_err owner_test(void *arg, enum owned_field field, const char *value, bool stars, struct arena *a,
                   struct cert_test *ret, struct diag *diag)
 {
-    const struct owner_asked *who = arg;
+    struct owner_asked *who = arg;
     const struct asked x = {.a = a,
                             .h = who->house,
                             .tenant = who->tenant,
@@ -451,11 +460,12 @@ tm_err owner_test(void *arg, enum owned_field field, const char *value, bool sta
                             .value = value,
                             .stars = stars,
                             .diag = diag};
-    struct tests meant, other, devices;
+    struct tests meant = {0}, other = {0}, devices = {0};
     struct cert_test rest, without;
-    TM_TRY(tests_init(&meant, a, NOTES_CHOSEN));
-    TM_TRY(tests_init(&other, a, NOTES_CHOSEN));
-    TM_TRY(tests_init(&devices, a, RULE_DEVICES_MAX));
+    if (++who->asked > OWNED_ASKED_MAX)
+        return diag_fail(diag, TM_EINVAL, NULL, "query",
+                         "a query asks for owners, places, tags and the like %d times at most; use stars",
+                         OWNED_ASKED_MAX);
     TM_TRY(notes_test(&meant, &other, &x));
     TM_TRY(devices_test(&devices, &x));
     rest = any_of(&devices);

@@ -17,6 +17,7 @@ enum {
     NOTES_CHOSEN = 4000,
     RULES_MAX = 64,
     RULE_DEVICES_MAX = 2000,
+    OWNED_ASKED_MAX = 32, /* such terms of a query: each looks through the notes */
 };
 
 /* Texts are "" where nothing is said. */
@@ -57,6 +58,7 @@ tm_err owners_find(const char **ret, const struct owners *o, struct arena *a, co
 struct owner_asked {
     struct house *house;
     tenant_id tenant;
+    unsigned asked; /* so far */
 };
 tm_err owner_test(void *arg, enum owned_field field, const char *value, bool stars, struct arena *a,
                   struct cert_test *ret, struct diag *diag);
