@@ -9,7 +9,7 @@
 #include "issue/house.h"
 #include <string.h>
 
-enum { VIEW_BODY = 16 << 10, VIEWS_SHOWN = 1000, SELVES = API_READERS | ROLE_OWNER };
+enum { VIEW_BODY = 16 << 10, VIEWS_SHOWN = 1000, VIEWS_MAX = 1000, SELVES = API_READERS | ROLE_OWNER };
 
 struct view_doc {
     const char *query, *title, *sort;
@@ -107,6 +107,16 @@ static tm_err put_check(struct api_call *c, const char *name, const struct view_
     return inventory_ask(&unused, c->arena, c->house, c->tenant->id, slice_str(doc->query), diag);
 }
 
+/* Everybody may save views, and nobody fills the disk with them. */
+static tm_err has_room(struct api_call *c, struct diag *diag)
+{
+    struct store_read q = {.kind = READ_OBJECTS, .object_kind = OBJECT_VIEW, .limit = VIEWS_MAX};
+    TM_TRY(api_read(c, &q, diag));
+    return q.n < VIEWS_MAX ? TM_OK
+                           : diag_fail(diag, TM_EQUOTA, NULL, "name",
+                                       "there are %d views: delete some that nobody needs", VIEWS_MAX);
+}
+
 static tm_err put(struct api_call *c, struct diag *diag)
 {
     struct view_doc doc = {0}, old;
@@ -120,9 +130,10 @@ static tm_err put(struct api_call *c, struct diag *diag)
     TM_TRY(put_check(c, name, &doc, diag));
     e = view_read(&before, &old, c, name, diag);
     if (e == TM_OK)
-        TM_TRY(may_change(c, &before, diag));
-    else if (e != TM_ENOTFOUND)
-        return e;
+        e = may_change(c, &before, diag);
+    else if (e == TM_ENOTFOUND)
+        e = has_room(c, diag);
+    TM_TRY(e);
     diag_clear(diag);
     struct buf state;
     buf_init(&state, VIEW_BODY);
@@ -142,6 +153,9 @@ static tm_err put(struct api_call *c, struct diag *diag)
     e = buf_err(&state);
     if (e == TM_OK)
         e = api_expected_version(&effect.expected_version, c, diag);
+    if (effect.expected_version <
+        0) /* the one that may be changed, not what somebody else has made meanwhile */
+        effect.expected_version = before.version;
     if (e == TM_OK)
         e = house_commit(c->house, &effect, 1, diag);
     buf_done(&state);
