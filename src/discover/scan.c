@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* Targets under way are a part of these: what is further behind counts as done when a scan goes on after a stop. */
 enum { WINDOW = 1 << 18, RESOLVERS = 8 };
@@ -188,6 +189,16 @@ static const char *const *alpn_of(const struct scan_settings *s, const char **ro
     return room;
 }
 
+/* Sockets are files of the whole process, which has others to serve: a quarter of what it may have. */
+static unsigned parallel_of(const struct scan_settings *s)
+{
+    struct rlimit files;
+    uint64_t wanted = (uint64_t)s->parallel, room = wanted;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+        room = files.rlim_cur / 4 ? files.rlim_cur / 4 : 1;
+    return (unsigned)(wanted < room ? wanted : room);
+}
+
 static tm_err run(struct scan_runner *r, struct engine_stats *stats, struct diag *diag)
 {
     const struct scan_settings *s = r->s->settings;
@@ -195,7 +206,7 @@ static tm_err run(struct scan_runner *r, struct engine_stats *stats, struct diag
     if (!room)
         return TM_ENOMEM;
     const struct engine_config c = {
-        .parallel = (unsigned)s->parallel,
+        .parallel = parallel_of(s),
         .per_second = (unsigned)s->rate,
         .per_host_second = (unsigned)s->rate_per_host,
         .connect_ms = (unsigned)s->connect_timeout * 1000,

@@ -9,6 +9,7 @@
 #include "issue/scan_settings.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ struct one_scan {
     pthread_t thread;
     bool begun, ended;
     bool canceled; /* else `over` means that the house closes */
+    char canceled_by[128];
     atomic_bool over;
     struct buf results; /* JSON objects, a line each */
     bool results_cut;
@@ -216,12 +218,20 @@ static tm_err do_scan(struct one_scan *x)
     return x->err;
 }
 
+/* Who began a run is not always who ends it: both stand in its event. */
+static const char *canceled_why(struct arena *a, const char *by)
+{
+    const char *why = arena_printf(a, "canceled by %s", by[0] ? by : "nobody that is known");
+    return why ? why : "canceled";
+}
+
 /* The last word: done, canceled, failed; or nothing, where the house closes and it goes on another time. */
 static void conclude(struct one_scan *x, tm_err e)
 {
     struct run *r = &x->run;
     pthread_mutex_lock(&x->house->scans->lock);
     bool canceled = x->canceled;
+    const char *why = canceled ? canceled_why(x->arena, x->canceled_by) : "";
     pthread_mutex_unlock(&x->house->scans->lock);
     const char *event = NULL;
     if (!r->id)
@@ -233,6 +243,7 @@ static void conclude(struct one_scan *x, tm_err e)
         event = "discovery.failed";
     } else if (canceled) {
         r->status = RUN_CANCELED;
+        r->why = why;
         event = "discovery.canceled";
     } else if (!atomic_load(&x->over)) {
         r->status = RUN_DONE;
@@ -266,19 +277,20 @@ static void *run_thread(void *arg)
 
 /* ---- who is next: all of this holds the lock ---- */
 
-static size_t count(const struct scans *s, bool begun, bool ended)
+/* `tenant` NULL: of all. */
+static size_t count(const struct scans *s, const tenant_id *tenant, bool begun, bool ended)
 {
     size_t n = 0;
     for (const struct one_scan *x = s->first; x; x = x->next)
-        n += x->begun == begun && x->ended == ended;
+        n += x->begun == begun && x->ended == ended && (!tenant || x->tenant == *tenant);
     return n;
 }
 
 static void begin_next(struct scans *s)
 {
-    for (struct one_scan *x = s->first; x && !s->closing && count(s, true, false) < SCANS_AT_ONCE;
+    for (struct one_scan *x = s->first; x && !s->closing && count(s, NULL, true, false) < SCANS_ALL;
          x = x->next)
-        if (!x->begun) {
+        if (!x->begun && count(s, &x->tenant, true, false) < SCANS_AT_ONCE) {
             x->begun = true;
             if (pthread_create(&x->thread, NULL, run_thread, x) != 0) {
                 x->begun = false; /* another time */
@@ -300,7 +312,7 @@ static void one_free(struct one_scan *x)
 /* Those that have ended leave, the oldest first, but for the last few. */
 static void forget_old(struct scans *s)
 {
-    size_t ended = count(s, true, true);
+    size_t ended = count(s, NULL, true, true);
     for (struct one_scan **at = &s->first; *at && ended > SCANS_KEPT;) {
         struct one_scan *x = *at;
         if (!x->ended) {
@@ -356,7 +368,7 @@ static tm_err begin(struct run *ret, struct arena *a, struct house *h, tenant_id
     buf_done(&spec);
     TM_TRY(e);
     pthread_mutex_lock(&h->scans->lock);
-    bool full = count(h->scans, false, false) >= SCANS_WAITING_MAX;
+    bool full = count(h->scans, &tenant, false, false) >= SCANS_WAITING_MAX;
     pthread_mutex_unlock(&h->scans->lock);
     if (full)
         return diag_fail(diag, TM_EQUOTA, NULL, NULL,
@@ -423,8 +435,9 @@ tm_err scans_cancel(struct house *h, tenant_id tenant, const char *id, const cha
         pthread_mutex_lock(&h->scans->lock);
         struct one_scan *x = find(h->scans, tenant, id);
         under_way = x && x->begun && !x->ended;
-        if (x && !x->ended) {
+        if (x && !x->ended && !x->canceled) {
             x->canceled = true;
+            snprintf(x->canceled_by, sizeof x->canceled_by, "%s", by ? by : "");
             atomic_store(&x->over, true);
         }
         if (x && !x->begun) { /* nobody will */
@@ -447,6 +460,7 @@ tm_err scans_cancel(struct house *h, tenant_id tenant, const char *id, const cha
                       run_status_names[r.status]);
     if (e == TM_OK) {
         r.status = RUN_CANCELED;
+        r.why = canceled_why(a, by ? by : "");
         r.ended_ms = clock_now_ms();
         e = run_put(h, a, &r, "discovery.canceled", diag);
     }

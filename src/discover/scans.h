@@ -12,7 +12,13 @@
 #include <jansson.h>
 struct scans;
 
-enum { SCANS_AT_ONCE = 2, SCANS_WAITING_MAX = 64, SCANS_KEPT = 8, SCANS_RESULTS_MAX = 16 << 20 };
+enum {
+    SCANS_AT_ONCE = 2,      /* of a tenant: none waits for another's */
+    SCANS_ALL = 16,         /* of all tenants */
+    SCANS_WAITING_MAX = 64, /* of a tenant */
+    SCANS_KEPT = 8,
+    SCANS_RESULTS_MAX = 16 << 20
+};
 
 /* Once, before the server starts: h->scans, and what was under way goes on. Offline nobody calls it: the first scan does. */
 tm_err scans_start(struct house *h);

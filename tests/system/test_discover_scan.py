@@ -319,7 +319,8 @@ def test_scans_by_the_clock_over_restarts_and_canceled(new_house, farm):
     house.process.wait()
     house.start()
     assert house.api("POST", f"/discovery/runs/{other}/cancel").status == 200
-    assert finished(house, other)["status"] == "canceled"
+    ended = finished(house, other)
+    assert ended["status"] == "canceled" and ended["why"].startswith("canceled by "), ended
     assert house.api("POST", f"/discovery/runs/{other}/cancel").status == 409
     assert house.api("POST", "/discovery/scans", {"targets": ["8.8.8.8"]}).status == 403
     assert house.api("POST", "/discovery/scans", {"scan": "none"}).status == 404
