@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum {
@@ -23,7 +24,7 @@ enum {
     FETCH_S = 60,
     MAX_DEFAULT = 10000,
     ISSUERS_MAX = 512,
-    RUNS_LOOKED = 1000
+    RUNS_PAGE = 500
 };
 
 /* An issuer that tiles name by its hash, fetched once. */
@@ -206,8 +207,8 @@ static bool take_tile(struct log *l, uint64_t first, size_t skip, size_t most, s
         if (err == TM_ENOTFOUND)
             break;
         if (err != TM_OK) {
-            unreadable(l, first + i, &why); /* lengths are wrong: the rest of the tile can't be found */
-            *ret_n = most;
+            unreadable(l, first + i, &why); /* lengths are wrong: the rest of this tile can't be found */
+            *ret_n = skip < CT_TILE_ENTRIES && most > CT_TILE_ENTRIES - skip ? CT_TILE_ENTRIES - skip : most;
             return true;
         }
         if (i < skip)
@@ -257,26 +258,57 @@ static bool next_piece(struct log *l)
     return go_on;
 }
 
-/* Where the newest run over this log stopped; false: there was none. */
-static bool stopped_at(struct log *l, const char *url, uint64_t *ret)
+/* Was that run over this log, for the same domains? What another one passed over may be what this one is for. */
+static bool is_same_search(const struct log *l, const json_t *spec, const char *url)
+{
+    const char *log = json_string_value(json_object_get(spec, "log"));
+    const json_t *domains = json_object_get(spec, "domains");
+    bool same = log && strcmp(log, url) == 0 && json_array_size(domains) == l->n_domains;
+    for (size_t i = 0; same && i < l->n_domains; i++) {
+        const char *d = json_string_value(json_array_get(domains, i));
+        same = d && strcasecmp(d, l->domains[i]) == 0;
+    }
+    return same;
+}
+
+/* One page of runs, newest first; *ret_after: of the next, NULL where there is none. */
+static bool stopped_in_page(struct log *l, const char *url, const char *after, uint64_t *ret,
+                            const char **ret_after)
 {
     struct cli_reply reply;
     size_t i;
     const json_t *x;
-    const char *path = arena_printf(l->c->arena, "/api/v1/discovery/runs?limit=%d", RUNS_LOOKED);
-    if (l->report.dry || !path ||
-        !remote_call(l->c, &l->report.remote, "GET", path, (struct slice){0}, NULL, &reply))
+    const char *path = arena_printf(l->c->arena, "/api/v1/discovery/runs?limit=%d%s%s", RUNS_PAGE,
+                                    after ? "&after=" : "", after ? show_escape(l->c, after) : "");
+    *ret_after = NULL;
+    if (!path || !remote_call(l->c, &l->report.remote, "GET", path, (struct slice){0}, NULL, &reply)) {
+        l->report.lost = true;
         return false;
+    }
     json_array_foreach(json_object_get(reply.json, "items"), i, x)
     {
         const json_t *spec = json_object_get(x, "spec"), *next = json_object_get(spec, "next");
-        const char *log = json_string_value(json_object_get(spec, "log"));
-        if (log && strcmp(log, url) == 0 && json_is_integer(next) && json_integer_value(next) >= 0) {
+        if (is_same_search(l, spec, url) && json_is_integer(next) && json_integer_value(next) >= 0) {
             *ret = (uint64_t)json_integer_value(next);
             return true;
         }
     }
+    const char *next = json_string_value(json_object_get(reply.json, "next"));
+    *ret_after = next ? arena_strdup(l->c->arena, next) : NULL;
     return false;
+}
+
+/* Where the newest run of this search stopped; false: there was none. */
+static bool stopped_at(struct log *l, const char *url, uint64_t *ret)
+{
+    const char *after = NULL;
+    bool found = false;
+    if (l->report.dry)
+        return false;
+    do
+        found = stopped_in_page(l, url, after, ret, &after);
+    while (!found && after);
+    return found;
 }
 
 /* False after complaining. */
@@ -440,7 +472,7 @@ const struct command discover_ct_commands[] = {
         .arguments = "URL|FILE",
         .description =
             "Logs of RFC 6962 (get-entries) and static ones (tiles), or what was saved of them: an answer to get-entries, a data tile.\n"
-            "With --domain only what is about those names. The next run goes on where this one stopped: run it from a timer. The log's\n"
+            "With --domain only what is about those names. The next run for the same names goes on where this one stopped: run it from a timer. The log's\n"
             "promises are not verified: it is a source, and each certificate's issuer is told by signatures.",
         .example =
             "touchmark discover ct https://log.example/2026h2 --domain example.org\n"

@@ -18,7 +18,7 @@ class Log:
     """Entries (DER of certificate, issuer, whether it is a precertificate) as one kind of log shows them."""
 
     def __init__(self, entries, tiles=False):
-        self.entries, self.tiles, self.asked, self.fail_next = entries, tiles, [], 0
+        self.entries, self.tiles, self.asked, self.fail_next, self.cut = entries, tiles, [], 0, None
 
     def timestamped(self, i):
         der, _, pre = self.entries[i]
@@ -55,6 +55,8 @@ class Log:
             out = b""
             for i in range(first, first + width):
                 der, issuer, pre = self.entries[i]
+                if i == self.cut:
+                    return 200, out + b"\xff" * 50
                 out += self.timestamped(i) + (u24(der) if pre else b"") + struct.pack(">H", 32) + hashlib.sha256(issuer).digest()
             return 200, out
         if self.tiles and url.path.startswith("/log/issuer/"):
@@ -137,7 +139,18 @@ def test_a_log_is_followed(house, certs, serve, tiles):
     assert (again["total"], again["answered"], again["spec"]["next"]) == (1, 1, 301)
     if not tiles:
         assert any("start=300&end=300" in path for path in log.asked)
-    assert house.cli_json("discover", "ct", url)["total"] == 0
+    assert house.cli_json("discover", "ct", url, "--domain", "ct-a.example")["total"] == 0
+    # What that search passed over, another one is for.
+    other = house.cli_json("discover", "ct", url, "--domain", "ct-b.example")
+    assert (other["total"], other["answered"]) == (301, 297)
+
+
+def test_what_is_behind_a_damaged_entry(house, certs, serve):
+    """Lengths that are wrong cost the rest of their tile, and nothing of the next one."""
+    log = Log(entries(certs, 300), True)
+    log.cut = 200
+    run = house.cli_json("discover", "ct", serve(log), "--domain", "ct-a.example", "--from", "100")
+    assert (run["status"], run["answered"], run["failed"], run["spec"]["next"]) == ("done", 2, 1, 300)
 
 
 def test_only_the_newest_at_first_and_what_was_saved(house, certs, serve, tmp_path):
