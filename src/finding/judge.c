@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EFFECTS = 256, STORED_MAX = 200, LISTED = 100, EVIDENCE_MAX = 8 << 10, ARENA = 64 << 20 };
+enum { EFFECTS = 64, STORED_MAX = 200, LISTED = 100, EVIDENCE_MAX = 8 << 10, ARENA = 64 << 20 };
 
 struct judge {
     struct house *house;
