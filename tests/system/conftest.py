@@ -116,6 +116,19 @@ class House:
         self.init = self.cli("init", "--demo-ports", "--generate-passphrase", "--public-base", "http://pki.example.org",
                              "--organization", "Example", *factory, *options)
 
+    def configure(self, old, new):
+        """Another setting in touchmark.yaml, for the next start."""
+        path = os.path.join(self.home, "touchmark.yaml")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        assert old in text
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new, 1))
+
+    def unlimit(self):
+        """All clients of a test have one address."""
+        self.configure("requests-per-peer: 200", "requests-per-peer: 0")
+
     # --- the program ---
 
     def cli(self, *args, ok=True, data=None, timeout=60):

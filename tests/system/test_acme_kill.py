@@ -56,17 +56,12 @@ class Orderer(threading.Thread):
 @pytest.mark.slow
 def test_kill(new_house):
     house = new_house()
-    path = os.path.join(house.home, "touchmark.yaml")
-    with open(path, encoding="utf-8") as f:
-        text = f.read().replace("requests-per-peer: 200", "requests-per-peer: 0")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
+    house.unlimit()
     house.start()
     # The same port again and again, so that addresses stay.
     port = house.ports["enrollment"]
     house.stop()
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text.replace("enrollment: { address: 127.0.0.1 }", f"enrollment: {{ address: 127.0.0.1, port: {port} }}", 1))
+    house.configure("enrollment: { address: 127.0.0.1 }", f"enrollment: {{ address: 127.0.0.1, port: {port} }}")
     house.start()
     assert house.ports["enrollment"] == port
     made = [house.cli_json("token", "create", "--external", "--endpoint", "acme", "--name", f"DNS:k{i}.kill.test") for i in range(CLIENTS)]

@@ -23,11 +23,7 @@ def resident(pid):
 @pytest.mark.slow
 def test_storm(new_house):
     house = new_house()
-    path = os.path.join(house.home, "touchmark.yaml")
-    with open(path, encoding="utf-8") as f:
-        text = f.read().replace("requests-per-peer: 200", "requests-per-peer: 0")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
+    house.unlimit()
     web = HttpServer()
     with DnsServer(drop=0.2) as dns:
         house.cli("apply", "-f", "-", data=json.dumps(

@@ -29,6 +29,7 @@ class Corpus:
     def __init__(self, directory, n, shards):
         self.openssl = Openssl(directory)
         self.house = House(directory / "home")
+        self.house.unlimit()
         self.dir = str(directory)
         self.house.start()
         house = self.house
