@@ -32,6 +32,13 @@ class Corpus:
         self.house.unlimit()
         self.dir = str(directory)
         self.house.start()
+        try:
+            self.make(n, shards)
+        except BaseException:
+            self.house.stop()
+            raise
+
+    def make(self, n, shards):
         house = self.house
         for model in MODELS:
             add_profile(house, model, **({"revocation": {"crl": {"shards": OWN}}} if model == "own" else {}))
