@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (http_date_parse(&u, again) != TM_OK || u != t)
             abort();
     }
-    if (crl_scope_name_valid(text) && (size >= CRL_LIST_NAME_MAX || strchr(text, '/')))
+    if (crl_scope_name_valid(text) && (strlen(text) >= CRL_LIST_NAME_MAX || strchr(text, '/')))
         abort();
     look_at_id(text);
     look_at_range(text);
