@@ -40,17 +40,20 @@ static void put_names(struct buf *out, const struct cert_row *row)
     arena_free(a);
 }
 
-void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
+const char *api_cert_status(const struct cert_row *row)
+{
+    if (row->revoked_at)
+        return row->reason == CRL_CERTIFICATE_HOLD ? "on-hold" : "revoked";
+    return row->not_after < clock_now() ? "expired" : "valid";
+}
+
+static void put_members(struct buf *out, const struct cert_row *row, bool pem)
 {
     bool revoked = row->revoked_at != 0;
-    int64_t now = clock_now();
     buf_puts(out, "{\"serial\":\"");
     buf_put_hex(out, SLICE_ARR(row->id));
     buf_puts(out, "\"");
-    api_put_text(out, "status",
-                 revoked                ? row->reason == CRL_CERTIFICATE_HOLD ? "on-hold" : "revoked"
-                 : row->not_after < now ? "expired"
-                                        : "valid");
+    api_put_text(out, "status", api_cert_status(row));
     api_put_text(out, "source", (unsigned)row->source < 3 ? source_names[row->source] : "");
     api_put_text(out, "issuer_class", issuer_class_names[issuer_class_of_row(row)]);
     if (row->source != CERT_ISSUED) {
@@ -88,6 +91,11 @@ void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
         api_put_text(out, "certificate", buf_str(&text));
         buf_done(&text);
     }
+}
+
+void api_put_cert(struct buf *out, const struct cert_row *row, bool pem)
+{
+    put_members(out, row, pem);
     buf_putc(out, '}');
 }
 
@@ -403,8 +411,10 @@ static tm_err get(struct api_call *c, struct diag *diag)
         c->answer_type = "application/pkcs7-mime; smime-type=certs-only";
         TM_TRY(certs_only_build(&c->out, all, n, NULL, 0));
     } else {
-        api_put_cert(&c->out, &row, true);
-        buf_putc(&c->out, '\n');
+        put_members(&c->out, &row, true);
+        if (api_query(c, "succession"))
+            TM_TRY(api_put_succession(c, &row, diag));
+        buf_puts(&c->out, "}\n");
     }
     return TM_OK;
 }
@@ -513,6 +523,18 @@ static const struct api_field certificate_fields[] = {
     {"invalid_since?", "time?", "since when it is known or suspected to be bad, where somebody said so",
      NULL},
     {"certificate?", "pem", "where one is asked for and its profile keeps it", NULL},
+    {"replaces?", "[]CertificateBrief",
+     "with `succession`: those of the same holder whose place it took; newest first, at most eight", NULL},
+    {"replaced_by?", "[]CertificateBrief", "with `succession`: what took its place and holds now", NULL},
+    {0},
+};
+static const struct api_field brief_fields[] = {
+    {"serial", "hex", NULL, API_SERIAL_EXAMPLE},
+    {"status", "valid|expired|revoked|on-hold", NULL, "valid"},
+    {"subject", "string", "RFC 4514", "CN=server.example.org"},
+    {"profile", "string", NULL, "server-internal-1y"},
+    {"issued_at", "time?", NULL, NULL},
+    {"not_after", "time?", NULL, "2027-11-21T08:00:00Z"},
     {0},
 };
 static const struct api_field certificate_list_fields[] = {
@@ -522,6 +544,7 @@ static const struct api_field certificate_list_fields[] = {
 };
 const struct api_schema certificate_api_schemas[] = {
     {"Certificate", "one row of the inventory", certificate_fields, NULL, NULL},
+    {"CertificateBrief", "as much of one as tells which it is", brief_fields, NULL, NULL},
     {"CertificateList", NULL, certificate_list_fields, NULL, NULL},
     {"Revocation", "why a certificate is taken back", NULL, revoke_schema,
      "{\"reason\":\"keyCompromise\",\"comment\":\"laptop lost\"}"},
@@ -549,6 +572,10 @@ static const struct api_field list_query[] = {
     {"expires_after", "time", "that end after", "2026-12-01T00:00:00Z"},
     {0},
 };
+static const struct api_field get_query[] = {
+    {"succession", "true|1", "in JSON: say what it replaced and what replaced it as well", "1"},
+    {0},
+};
 static const struct api_content certificate_forms[] = {
     {200, "application/pkix-cert", NULL, "DER"},
     {200, "application/pem-certificate-chain", NULL, "PEM, its issuers behind it"},
@@ -564,7 +591,7 @@ const struct api_route certificate_api_routes[] = {
      "certificates", NULL, "CertificateList", API_PAGED, list_query},
     {HTTP_M_GET, "/api/v1/certificates/{serial}", SELVES, get, 0, "getCertificate",
      "One certificate: JSON with PEM, or by Accept as DER, PEM chain or PKCS#7", "certificates", NULL,
-     "Certificate", .gives = certificate_forms},
+     "Certificate", 0, get_query, .gives = certificate_forms},
     {HTTP_M_POST, "/api/v1/certificates/{serial}/revoke", HANDS, revoke, SMALL_BODY, "revokeCertificate",
      "Revoke a certificate; an owner may for what the profile allows", "certificates", "Revocation",
      "Certificate", API_BODY_OPTIONAL},

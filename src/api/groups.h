@@ -85,8 +85,12 @@ tm_err token_scopes(const char **ret, struct api_call *c, const struct json_stri
                     struct diag *diag);
 /* The certificates that "query" chooses, in the order of "sort". */
 tm_err api_list_where(struct api_call *c, struct diag *diag);
+/* "valid", "revoked", "on-hold" or "expired". */
+const char *api_cert_status(const struct cert_row *row);
 /* One inventory row as an object; `pem` adds the certificate itself. */
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
+/* Members of an object under way: what this certificate took the place of, and what took its (inventory/succession.h). With its DER, if kept. */
+tm_err api_put_succession(struct api_call *c, const struct cert_row *row, struct diag *diag);
 /* A serial or inventory id in hex. */
 tm_err api_cert_id(uint8_t ret[CERT_SERIAL_LEN], struct api_call *c, const char *text, struct diag *diag);
 /* Whoever has one of `roles` may; an owner may where the device is theirs. "" is nobody's device. */

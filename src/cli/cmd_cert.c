@@ -162,7 +162,7 @@ static int get(struct cli *c)
     if (pkcs12 && (!cli_has(c, "key") || !cli_has(c, "out")))
         return cli_usage(c, "--form pkcs12 needs --key FILE, the private key, and --out FILE");
     struct cli_reply r;
-    const char *path = cert_path(c, c->args[0], "");
+    const char *path = cert_path(c, c->args[0], form || cli_has(c, "out") ? "" : "?succession=1");
     if (!path || !cli_get_as(c, path, accept, &r))
         return 1;
     if (pkcs12)

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "finding/public_roots.h"
 #include "inventory/owner.h"
+#include "inventory/succession.h"
 #include "policy/profile.h"
 #include <stdlib.h>
 #include <string.h>
@@ -337,35 +338,6 @@ static void gather_renewal(struct finding_facts *f, struct gatherer *g)
     f->renew_end = f->renew_from + (row->not_after - f->renew_from) / 3;
 }
 
-static bool comes_after(const struct cert_row *next, const struct cert_row *row, int64_t now)
-{
-    return memcmp(next->id, row->id, CERT_SERIAL_LEN) != 0 && !next->revoked_at && next->not_after > now &&
-           next->not_after > row->not_after && next->issued_at > row->issued_at &&
-           (strcmp(next->subject, row->subject) == 0 || strcmp(next->profile, row->profile) == 0 ||
-            !row->profile[0]);
-}
-
-/* What its holder would be found by: the device, else the first alternative name, else the subject. */
-static tm_err holder_key(struct cert_key *ret, struct finding_facts *f, struct gatherer *g)
-{
-    const struct cert_row *row = f->row;
-    struct cert_key *keys;
-    size_t n;
-    *ret = (struct cert_key){.kind = CERT_KEY_DEVICE, .value = slice_str(row->device)};
-    if (row->device[0])
-        return TM_OK;
-    *ret = (struct cert_key){.kind = CERT_KEY_SUBJECT, .value = slice_str(row->subject)};
-    if (!f->cert)
-        return TM_OK;
-    TM_TRY(cert_keys_of_row(&keys, &n, g->a, f->cert, row));
-    for (size_t i = 0; i < n; i++)
-        if (keys[i].kind == CERT_KEY_SAN) {
-            *ret = keys[i];
-            return TM_OK;
-        }
-    return TM_OK;
-}
-
 /* Asked where it matters: the window has begun, the end is near or was lately. */
 static tm_err gather_successor(struct finding_facts *f, struct gatherer *g)
 {
@@ -377,12 +349,12 @@ static tm_err gather_successor(struct finding_facts *f, struct gatherer *g)
         row->not_after >= TM_TIME_NEVER)
         return TM_OK;
     struct store_read q = {.kind = READ_CERTS_BY_KEY, .limit = SUCCESSORS};
-    TM_TRY(holder_key(&q.key, f, g));
+    TM_TRY(succession_key(&q.key, g->a, f->cert, row));
     if (q.key.value.n == 0)
         return TM_OK;
     TM_TRY(gather_read(g, &q));
     for (size_t i = 0; i < q.n && !f->successor; i++)
-        f->successor = comes_after(&q.certs[i], row, f->now);
+        f->successor = succession_follows(&q.certs[i], row, f->now);
     return TM_OK;
 }
 
