@@ -143,7 +143,11 @@ static tm_err item_parse_json(struct item *x, struct arena *a, const struct bulk
     TM_TRY(json_parse(&doc, line, BULK_LINE_MAX, diag));
     const char *given = json_string_value(json_object_get(doc, "id"));
     x->id = arena_strdup(a, given ? given : "");
-    tm_err e = x->id ? enroll_fill(ret, a, &b->call, doc, request_id, diag) : TM_ENOMEM;
+    tm_err e = x->id ? TM_OK : TM_ENOMEM;
+    if (e == TM_OK && json_object_get(doc, "proposed"))
+        e = diag_fail(diag, TM_EINVAL, NULL, "/proposed", "a profile is tried with one request at a time");
+    if (e == TM_OK)
+        e = enroll_fill(ret, a, &b->call, doc, request_id, diag);
     json_decref(doc);
     return e;
 }

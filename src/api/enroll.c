@@ -29,8 +29,45 @@ const struct json_field enroll_schema[] = {
     JSON_FIELD(struct enroll_doc, not_before, JSON_K_TIME, .doc = "asked for; the profile decides"),
     JSON_FIELD(struct enroll_doc, not_after, JSON_K_TIME, .doc = "asked for; the profile decides"),
     JSON_FIELD(struct enroll_doc, dry_run, JSON_K_BOOL, .doc = "decide and explain, issue nothing"),
+    JSON_FIELD(struct enroll_doc, proposed, JSON_K_ANY,
+               .doc =
+                   "with dry_run: the document of a profile to decide by, which need not be kept anywhere"),
     {0},
 };
+
+/* May the caller ask for anything, within policy? Owners ask for their own devices only. */
+static bool runs_enrollment(const struct api_call *c)
+{
+    return (c->roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN)) != 0;
+}
+
+/* A profile that is still being written: it decides, and no endpoint offers it yet. */
+static tm_err take_proposed(struct issue_request *ret, struct arena *a, const struct api_call *c,
+                            const struct enroll_doc *d, struct diag *diag)
+{
+    struct buf text;
+    struct profile *p = NULL;
+    if (!d->dry_run)
+        return diag_fail(
+            diag, TM_EINVAL, NULL, "/proposed",
+            "a proposed profile goes with dry_run: what is issued is decided by one that is kept");
+    if (!runs_enrollment(c))
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/proposed",
+                         "profiles are tried by who runs the tenant");
+    buf_init(&text, REQUEST_MAX);
+    buf_put_json(&text, d->proposed, false);
+    tm_err e = buf_err(&text);
+    if (e == TM_OK)
+        e = profile_from_json(&p, buf_slice(&text), 0, diag);
+    buf_done(&text);
+    if (tm_err_class(e) == TM_CLASS_CALLER)
+        return diag_fail(diag, e, diag->rule, arena_printf(a, "/proposed%s", diag->field), "%s",
+                         diag->message);
+    TM_TRY(e);
+    ret->proposed = p;
+    ret->e.profile = profile_name(p);
+    return TM_OK;
+}
 
 /* The endpoint and, within what it offers, the profile. */
 static tm_err choose_profile(struct issue_request *ret, struct arena *a, const struct api_call *c,
@@ -48,6 +85,8 @@ static tm_err choose_profile(struct issue_request *ret, struct arena *a, const s
                          "there is no open REST endpoint \"%s\"", name);
     ret->e.endpoint = arena_strdup(a, e->name);
     ret->authority = e->authority[0] ? arena_strdup(a, e->authority) : NULL;
+    if (d->proposed)
+        return ret->e.endpoint ? take_proposed(ret, a, c, d, diag) : TM_ENOMEM;
     ret->e.profile = arena_strdup(a, profile ? profile : e->profiles[0]);
     if (!ret->e.endpoint || !ret->e.profile)
         return TM_ENOMEM;
@@ -59,12 +98,6 @@ static tm_err choose_profile(struct issue_request *ret, struct arena *a, const s
                          ? "endpoint \"%s\" does not offer profile \"%s\""
                          : "endpoint \"%s\" does not offer profile \"%s\", and there is none of that name",
                      name, ret->e.profile);
-}
-
-/* May the caller ask for anything, within policy? Owners ask for their own devices only. */
-static bool runs_enrollment(const struct api_call *c)
-{
-    return (c->roles & (ROLE_ADMIN | ROLE_OPERATOR | ROLE_HOUSE_ADMIN)) != 0;
 }
 
 static tm_err find_predecessor(struct issue_request *ret, struct arena *a, const struct api_call *c,
@@ -261,29 +294,9 @@ static tm_err answer_issued(struct api_call *c, const struct issue_request *r, c
     return TM_OK;
 }
 
-static tm_err post_enroll(struct api_call *c, struct diag *diag)
+static tm_err answer_enroll(struct api_call *c, const struct issue_request *r, const char *id,
+                            struct diag *diag)
 {
-    json_t *doc = NULL;
-    bool json = !c->content_type || strstr(c->content_type, "json");
-    TM_TRY(json ? api_body_json(&doc, c, diag) : doc_from_raw(&doc, c));
-    struct issue_request *r = arena_calloc(c->arena, 1, sizeof *r);
-    tm_err e = r ? enroll_fill(r, c->arena, c, doc, c->request_id, diag) : TM_ENOMEM;
-    const char *given = json_string_value(json_object_get(doc, "id"));
-    const char *id = arena_strdup(c->arena, given ? given : "");
-    json_decref(doc);
-    if (e == TM_OK && !runs_enrollment(c) && !r->device_id[0])
-        e = diag_fail(diag, TM_EFORBIDDEN, "role", "/device",
-                      "an owner names the device that the certificate is for");
-    if (e == TM_OK)
-        e = api_may_device(c, ROLE_ADMIN | ROLE_OPERATOR, r->device_id, diag);
-    if (e != TM_OK)
-        return e;
-    if (c->idempotency_key && strlen(c->idempotency_key) > IDEMPOTENCY_KEY_MAX)
-        return diag_fail(diag, TM_EINVAL, NULL, "Idempotency-Key", "at most %d characters",
-                         IDEMPOTENCY_KEY_MAX);
-    if (c->idempotency_key)
-        r->e.idempotency_key = c->idempotency_key;
-    issue_run(r);
     if (r->dry_run && r->outcome != ISSUE_FAILED) {
         enroll_result(&c->out, r, id, false);
         buf_putc(&c->out, '\n');
@@ -301,6 +314,42 @@ static tm_err post_enroll(struct api_call *c, struct diag *diag)
         *diag = r->diag;
         return r->err == TM_OK ? TM_EINTERNAL : r->err;
     }
+}
+
+/* What the caller may ask for beyond what policy says of it. */
+static tm_err may_ask(struct api_call *c, const struct issue_request *r, struct diag *diag)
+{
+    if (!runs_enrollment(c) && !r->device_id[0])
+        return diag_fail(diag, TM_EFORBIDDEN, "role", "/device",
+                         "an owner names the device that the certificate is for");
+    TM_TRY(api_may_device(c, ROLE_ADMIN | ROLE_OPERATOR, r->device_id, diag));
+    if (c->idempotency_key && strlen(c->idempotency_key) > IDEMPOTENCY_KEY_MAX)
+        return diag_fail(diag, TM_EINVAL, NULL, "Idempotency-Key", "at most %d characters",
+                         IDEMPOTENCY_KEY_MAX);
+    return TM_OK;
+}
+
+static tm_err post_enroll(struct api_call *c, struct diag *diag)
+{
+    json_t *doc = NULL;
+    bool json = !c->content_type || strstr(c->content_type, "json");
+    TM_TRY(json ? api_body_json(&doc, c, diag) : doc_from_raw(&doc, c));
+    struct issue_request *r = arena_calloc(c->arena, 1, sizeof *r);
+    tm_err e = r ? enroll_fill(r, c->arena, c, doc, c->request_id, diag) : TM_ENOMEM;
+    const char *given = json_string_value(json_object_get(doc, "id"));
+    const char *id = arena_strdup(c->arena, given ? given : "");
+    json_decref(doc);
+    if (e == TM_OK)
+        e = id ? may_ask(c, r, diag) : TM_ENOMEM;
+    if (e == TM_OK) {
+        if (c->idempotency_key)
+            r->e.idempotency_key = c->idempotency_key;
+        issue_run(r);
+        e = answer_enroll(c, r, id, diag);
+    }
+    if (r)
+        profile_free((struct profile *)(uintptr_t)r->proposed);
+    return e;
 }
 
 /* A stream needs a connection: over HTTP api/bulk.h serves this path before calls are made of it. */

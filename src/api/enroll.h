@@ -8,10 +8,11 @@ struct enroll_doc {
     const char *csr, *profile, *endpoint, *device, *idempotency_key, *renews, *id;
     int64_t not_before, not_after;
     bool dry_run;
+    const json_t *proposed; /* borrowed; NULL: none */
 };
 
 /* Fill a pipeline request from a document {"csr": PEM or base64 of PKCS#10, CRMF or SPKAC, "profile", "endpoint", "device", "idempotency_key",
- * "not_after", "renews": serial}. Everything lives in `a`; `request_id` is kept. The caller is c's principal. */
+ * "not_after", "renews": serial, "proposed": profile}. Everything lives in `a`; `request_id` is kept. The caller is c's principal. ret->proposed, where there is one, is the caller's to free, also after an error. */
 tm_err enroll_fill(struct issue_request *ret, struct arena *a, const struct api_call *c, const json_t *doc,
                    const char *request_id, struct diag *diag);
 /* The same from its parts, which live as long as `a`, but for `csr`. */

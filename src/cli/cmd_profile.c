@@ -5,6 +5,7 @@
 #include "cli/csr_in.h"
 #include "cli/resource.h"
 #include "cli/show.h"
+#include "cli/yaml.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -69,11 +70,40 @@ static int print_decision(struct cli *c, const json_t *d)
     return strcmp(verdict, "deny") == 0 || strcmp(verdict, "denied") == 0 ? 1 : 0;
 }
 
+/* The profile in a file, as the request's "proposed". Complains. */
+static bool propose(struct cli *c, json_t *doc, const char *file)
+{
+    struct slice text;
+    struct yaml_doc *docs;
+    size_t n;
+    struct diag diag = {0};
+    if (!cli_read_file(c, file, YAML_TEXT_MAX, &text))
+        return false;
+    tm_err e = yaml_load(&docs, &n, c->arena, text, &diag);
+    if (e != TM_OK) {
+        cli_fail(c, "%s:%s: %s", file, diag.field, diag.message[0] ? diag.message : tm_err_name(e));
+        return false;
+    }
+    bool one = n == 1 && json_is_object(docs[0].value);
+    for (size_t i = 0; i < n; i++) {
+        if (one)
+            json_object_set(doc, "proposed", docs[i].value);
+        json_decref(docs[i].value);
+    }
+    if (!one)
+        cli_fail(c, "%s: holds %zu documents, and one profile is wanted", file, n);
+    return one;
+}
+
 static int test(struct cli *c)
 {
-    if (!cli_has(c, "csr") || !cli_has(c, "profile"))
-        return cli_usage(c, "needs --profile NAME and --csr FILE");
+    if (!cli_has(c, "csr") || cli_has(c, "profile") == cli_has(c, "file"))
+        return cli_usage(c, "needs --csr FILE, and --profile NAME or --file PROFILE.yaml");
     json_t *doc = csr_document(c, cli_get(c, "csr"));
+    if (doc && cli_has(c, "file") && !propose(c, doc, cli_get(c, "file"))) {
+        json_decref(doc);
+        return 1;
+    }
     if (!doc)
         return 1;
     json_object_set_new(doc, "dry_run", json_true());
@@ -85,6 +115,8 @@ static int test(struct cli *c)
 
 static const struct cli_option test_options[] = {
     {"profile", 'p', "NAME", "the profile", false},
+    {"file", 'f', "FILE", "by the profile in this YAML file instead, as it is now; nothing is kept of it",
+     false},
     {"csr", 0, "FILE", "PKCS#10, CRMF or SPKAC, PEM or DER; - is standard input", false},
     {"endpoint", 0, "NAME", "as if it came through this REST endpoint (rest)", false},
     {"device", 0, "ID", "as if for this device", false},

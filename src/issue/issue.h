@@ -11,6 +11,7 @@
 
 struct arena;
 struct house;
+struct profile;
 
 enum issue_outcome {
     ISSUE_ISSUED,  /* cert is set and durable */
@@ -39,7 +40,9 @@ struct issue_request {
     const char *token_id; /* consumed in the same transaction; NULL: none */
     const char *
         device_id; /* as far as the door knows it; NULL: policy's facts look by caller certificate and CSR serialNumber */
-    bool dry_run;  /* decide only: nothing is signed or recorded */
+    bool dry_run; /* decide only: nothing is signed or recorded */
+    const struct profile
+        *proposed; /* with dry_run: decide by this one, which need not be kept; NULL: by e.profile */
     bool bulk;     /* one of many: who asks for one alone goes first */
     bool approved; /* by approval of the continuation */
     const char *approved_by;

@@ -516,6 +516,8 @@ static tm_err admit(struct run *run, bool *ret_done)
         return TM_OK;
     }
     run->profile = r->e.profile ? catalog_profile(run->catalog, r->tenant, r->e.profile) : NULL;
+    if (r->proposed && r->dry_run)
+        run->profile = r->proposed;
     if (!run->profile) {
         run_deny(run, TM_ENOTFOUND, "profile.unknown", "there is no such profile");
         return TM_OK;
