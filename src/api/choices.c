@@ -43,6 +43,10 @@ static void put_form(struct buf *out, const struct profile *p)
         buf_put_json_string(out, slice_str(key));
     }
     buf_putc(out, ']');
+    /* A renewal: of certificates of which profiles, and need the request bring names? */
+    const json_t *renewal = json_object_get(doc, "renewal");
+    api_put_bool(out, "inherits", !json_is_false(json_object_get(renewal, "same-names")));
+    put_list(out, "renews_also", json_object_get(renewal, "from"));
     json_decref(doc);
 }
 
@@ -99,6 +103,8 @@ static const struct api_field choice_fields[] = {
     {"lives", "string", "how long its certificates live, or until when", "1y"},
     {"key_algorithms", "[]string", "of the keys that it takes; empty: the usual ones", NULL},
     {"names", "[]string", "kinds of names that a request may bring: dns, ip, uri, email", NULL},
+    {"inherits", "boolean", "a renewal that brings no names takes its predecessor's", "true"},
+    {"renews_also", "[]string", "further profiles whose certificates it renews", NULL},
     {0},
 };
 static const struct api_field choice_list_fields[] = {{"items", "[]EnrollChoice", NULL, NULL}, {0}};
