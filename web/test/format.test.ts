@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { commonName, day, grouped, plural, relative, sentence, tick, visible } from "../src/lib/format";
+import { commonName, day, grouped, plural, relative, sentence, slug, tick, typedName, visible } from "../src/lib/format";
 import { href, parsePlace } from "../src/lib/router";
 import { toYaml } from "../src/lib/yaml";
 
@@ -44,4 +44,17 @@ test("toYaml: nesting, lists, texts that need quotes", () => {
     toYaml(value, ["kind", "name"]),
     'kind: Profile\nname: x\nlist:\n  - a: 1\n    b: []\n  - "yes"\ntext: |\n  two\n  lines\nduration: 1y\ndotted: "802.1ar"\nempty: {}\n"on": true\n',
   );
+});
+
+test("slug: a name that the house takes, out of a title", () => {
+  assert.equal(slug("What ends soon!"), "what-ends-soon");
+  assert.equal(slug("Über 30 Tage (Wien)"), "uber-30-tage-wien");
+  assert.equal(slug("…"), "");
+  assert.equal(slug("a".repeat(62) + " b"), "a".repeat(62));
+});
+
+test("typedName: what a form can ask for", () => {
+  assert.equal(typedName("DNS:a.example.org"), "a.example.org");
+  assert.equal(typedName("URI:urn:uuid:1"), "urn:uuid:1");
+  assert.equal(typedName("otherName:1.3.6.1.5.5.7.8.4:00"), null);
 });

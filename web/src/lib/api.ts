@@ -114,6 +114,12 @@ export async function api<T>(path: string, how: Ask = {}): Promise<T> {
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
+/** With the version that its ETag tells ("0": there is none yet), for a write that undoes nobody else's. */
+export async function apiVersioned<T>(path: string, how: Ask = {}): Promise<{ data: T; version: string }> {
+  const response = await ask(path, how, session);
+  return { data: (await response.json()) as T, version: response.headers.get("ETag")?.replace(/\D/g, "") || "0" };
+}
+
 export async function apiText(path: string, how: Ask = {}): Promise<string> {
   return (await ask(path, how, session)).text();
 }

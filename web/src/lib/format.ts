@@ -79,6 +79,9 @@ export function visible(text: string): string {
   });
 }
 
+/** The same for a text of several lines. */
+export const visibleLines = (text: string): string => text.split("\n").map(visible).join("\n");
+
 /** The value of the first CN of an RFC 4514 name, or the name itself. */
 export function commonName(subject: string): string {
   const found = /(?:^|,|\+)CN=((?:\\.|[^,+\\])*)/.exec(subject);
@@ -90,3 +93,17 @@ export function sentence(type: string): string {
   const words = type.replace(/[._-]+/g, " ").replace(/\b(crl|ocsp|ca|api|tls)\b/g, (word) => word.toUpperCase());
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
+
+/** "What ends soon!" → what-ends-soon */
+export const slug = (title: string): string =>
+  title
+    .normalize("NFKD")
+    .replace(/[\u0300-\u036f]/g, "")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 63)
+    .replace(/-+$/, "");
+
+/** "DNS:a.example" → "a.example"; names that cannot be typed, such as a hardware module's, give null. */
+export const typedName = (shown: string): string | null => /^(?:dns|ip|email|uri):(.+)$/is.exec(shown)?.[1] ?? null;

@@ -69,6 +69,19 @@ export function guessName(text: string): San | null {
   return /^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i.test(value) ? { kind: "dns", value } : null;
 }
 
+/** The names in a text, in their order; words that are none are left out. */
+export const sans = (text: string): San[] =>
+  text
+    .split(/[\s,]+/)
+    .map(guessName)
+    .filter((s): s is San => s !== null);
+
+/** The first domain name also becomes the common name, where it fits there (RFC 5280 appendix A: ub-common-name). */
+export function commonNameOf(names: San[]): string {
+  const first = names.find((n) => n.kind === "dns" && !n.value.startsWith("*."));
+  return first && first.value.length <= 64 ? first.value : "";
+}
+
 /* GeneralName ::= CHOICE { rfc822Name [1], dNSName [2], uniformResourceIdentifier [6] IA5String, iPAddress [7] OCTET STRING } */
 function generalName({ kind, value }: San): Bytes {
   if (kind === "ip") {

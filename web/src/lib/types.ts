@@ -5,17 +5,30 @@ export interface Page<T> {
   next?: string;
 }
 
+/** As much of a certificate as tells which it is. */
+export interface Brief {
+  serial: string;
+  status: Certificate["status"];
+  subject: string;
+  profile: string;
+  issued_at: string | null;
+  not_after: string | null;
+}
+
 export interface Certificate {
   serial: string;
   status: "valid" | "revoked" | "on-hold" | "expired";
   source: "issued" | "imported" | "discovered";
   foreign_serial?: string;
   subject: string;
+  names?: string[];
   authority: string;
   profile: string;
   profile_version: number;
   device: string;
   endpoint: string;
+  key: string;
+  ca: boolean;
   issued_at: string | null;
   not_before: string | null;
   not_after: string | null;
@@ -23,6 +36,8 @@ export interface Certificate {
   revoked_at?: string;
   reason?: string;
   certificate?: string;
+  replaces?: Brief[];
+  replaced_by?: Brief[];
 }
 
 export interface Described {
@@ -211,6 +226,8 @@ export interface Choice {
   lives: string;
   key_algorithms: string[];
   names: string[];
+  inherits: boolean;
+  renews_also: string[];
 }
 
 export interface EnrollAnswer {

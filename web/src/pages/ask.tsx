@@ -1,13 +1,15 @@
 /* Ask for a certificate: what for, which names, with a key that this browser makes or a request that was made elsewhere. */
 import { useEffect, useState } from "preact/hooks";
 import { api, may, save, type Me } from "../lib/api";
-import { guessName, kindsFor, makeKey, makeRequest, type Made, type San } from "../lib/pkcs10";
+import { visible } from "../lib/format";
+import { commonNameOf, guessName, kindsFor, makeKey, makeRequest, sans, type Made } from "../lib/pkcs10";
 import { go, href } from "../lib/router";
 import type { Choice, Decision, Device, EnrollAnswer, Page } from "../lib/types";
 import { useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Empty, Field, Head, Loading, Name, Notice, Panel, ProblemBox, SelectField, TextField } from "../ui/parts";
-import { Trace } from "./issue";
+import { choiceFor, keyKindOf, OldAfter, OldPanel, renewable, useOld, type Old } from "../ui/replacing";
+import { Trace } from "../ui/trace";
 import type { PageProps } from ".";
 
 type Origin = "browser" | "own";
@@ -18,7 +20,7 @@ function ChoiceField({ choices, value, onChange }: { choices: Choice[]; value: C
       <SelectField
         label="What for"
         value={`${value.endpoint}/${value.profile}`}
-        options={choices.map((c): [string, string] => [`${c.endpoint}/${c.profile}`, c.description ? `${c.profile}: ${c.description}` : c.profile])}
+        options={choices.map((c): [string, string] => [`${c.endpoint}/${c.profile}`, visible(c.description ? `${c.profile}: ${c.description}` : c.profile)])}
         onChange={(v) => onChange(choices.find((c) => `${c.endpoint}/${c.profile}` === v)!)}
       />
       <p class="hint choice-facts">
@@ -43,7 +45,7 @@ function DeviceField({ me, value, needed, onChange }: { me: Me; value: string; n
         No device is yours. Somebody who keeps the devices has to enter you as the owner of the one that this is for.
       </Notice>
     );
-  return <SelectField label="Device" value={value} options={(devices.data ?? []).map((d): [string, string] => [d.id, d.model ? `${d.id} (${d.model})` : d.id])} onChange={onChange} hint="One of yours." />;
+  return <SelectField label="Device" value={value} options={(devices.data ?? []).map((d): [string, string] => [d.id, visible(d.model ? `${d.id} (${d.model})` : d.id)])} onChange={onChange} hint="One of yours." />;
 }
 
 /** The names as they are understood, while they are written. */
@@ -68,21 +70,9 @@ function NamesField({ text, onInput }: { text: string; onInput: (v: string) => v
   );
 }
 
-function sans(text: string): San[] {
-  return text
-    .split(/[\s,]+/)
-    .map(guessName)
-    .filter((s): s is San => s !== null);
-}
-
-const commonNameOf = (names: San[]): string => {
-  const first = names.find((n) => n.kind === "dns" && !n.value.startsWith("*."));
-  return first && first.value.length <= 64 ? first.value : "";
-};
-
-function KeyPart({ choice, made, saved, onMade, onSaved }: { choice: Choice; made: Made | undefined; saved: boolean; onMade: (m: Made) => void; onSaved: () => void }) {
+function KeyPart({ choice, usual, made, saved, onMade, onSaved }: { choice: Choice; usual: string; made: Made | undefined; saved: boolean; onMade: (m: Made) => void; onSaved: () => void }) {
   const kinds = kindsFor(choice.key_algorithms);
-  const [kind, setKind] = useState("");
+  const [kind, setKind] = useState(usual);
   const chosen = kinds.find((k) => k.name === kind) ?? kinds[0];
   const make = useAction(async () => onMade(await makeKey(chosen!)));
   if (!chosen) return <Notice tone="warn">This profile takes no kind of key that a browser can make; bring a request of your own.</Notice>;
@@ -118,28 +108,53 @@ function KeyPart({ choice, made, saved, onMade, onSaved }: { choice: Choice; mad
   );
 }
 
-function useAsking(me: Me) {
+function useAsking(me: Me, old: Old | null) {
   const choices = useLoad((signal) => api<Page<Choice>>("/enroll/choices", { signal }), [me.tenant]);
   const [picked, setPicked] = useState<Choice>();
   const items = choices.data?.items ?? [];
-  const choice = picked ?? items.find((c) => c.approval && c.names.includes("dns")) ?? items.find((c) => c.names.includes("dns")) ?? items[0];
+  const choice = picked ?? (old && choiceFor(old, items)) ?? items.find((c) => c.approval && c.names.includes("dns")) ?? items.find((c) => c.names.includes("dns")) ?? items[0];
   return { choices, items, choice, pick: setPicked };
 }
 
-function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Choice; pick: (c: Choice) => void }) {
+/** A renewal keeps to the profile's rules for such; otherwise it is a request like any other, with the same names. */
+function RenewField({ old, choice, renews, onChange }: { old: Old; choice: Choice; renews: boolean; onChange: (v: boolean) => void }) {
+  if (!renewable(old, choice))
+    return (
+      <p class="hint">
+        {old.cert.source !== "issued"
+          ? "It was issued elsewhere: what is asked for is a certificate of this house with the same names."
+          : choice.profile !== old.cert.profile
+            ? `It is of profile ${old.cert.profile}, which this one does not renew: what is asked for is a new certificate with the same names.`
+            : "It cannot be renewed as it stands: what is asked for is a new certificate with the same names."}
+      </p>
+    );
+  return (
+    <label class="check">
+      <input type="checkbox" checked={renews} onChange={(e) => onChange(e.currentTarget.checked)} />
+      As its renewal{choice.inherits ? ": the names stay what they are" : ""}
+    </label>
+  );
+}
+
+function Form({ me, items, choice, pick, old }: { me: Me; items: Choice[]; choice: Choice; pick: (c: Choice) => void; old: Old | null }) {
   const [origin, setOrigin] = useState<Origin>("browser");
-  const [names, setNames] = useState("");
+  const [names, setNames] = useState(old ? old.asked.join("\n") : "");
   const [csr, setCsr] = useState("");
-  const [device, setDevice] = useState("");
+  const [device, setDevice] = useState(old?.cert.device ?? "");
+  const [wantsRenewal, setRenewal] = useState(true);
+  const renews = old !== null && wantsRenewal && renewable(old, choice);
+  /* A renewal that brings no names means its predecessor's, all of them. */
+  const inherits = renews && choice.inherits;
   const [made, setMade] = useState<Made>();
   const [saved, setSaved] = useState(false);
   const [decision, setDecision] = useState<Decision>();
   const [issued, setIssued] = useState<EnrollAnswer>();
   const body = async (more: object) => ({
-    csr: origin === "own" ? csr.trim() : await makeRequest(made!, commonNameOf(sans(names)), sans(names)),
+    csr: origin === "own" ? csr.trim() : inherits ? await makeRequest(made!, "", []) : await makeRequest(made!, commonNameOf(sans(names)), sans(names)),
     endpoint: choice.endpoint,
     profile: choice.profile,
     device: device.trim(),
+    ...(renews ? { renews: old.cert.serial } : {}),
     ...more,
   });
   const changed = <T,>(set: (v: T) => void) => (v: T) => {
@@ -154,7 +169,7 @@ function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Ch
     if (answer.request) go(["requests", answer.request]);
     else setIssued(answer);
   });
-  const ready = origin === "own" ? csr.trim() !== "" : made !== undefined && sans(names).length > 0;
+  const ready = origin === "own" ? csr.trim() !== "" : made !== undefined && (inherits || sans(names).length > 0);
   if (issued)
     return (
       <Panel title="Issued">
@@ -173,6 +188,7 @@ function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Ch
             Certificate alone
           </button>
         </div>
+        {old && <OldAfter old={old} me={me} />}
       </Panel>
     );
   return (
@@ -185,6 +201,7 @@ function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Ch
           }}
         >
           <ChoiceField choices={items} value={choice} onChange={changed(pick)} />
+          {old && <RenewField old={old} choice={choice} renews={renews} onChange={changed(setRenewal)} />}
           <DeviceField me={me} value={device} needed={choice.device} onChange={changed(setDevice)} />
           <Field label="The key">
             {() => (
@@ -201,9 +218,10 @@ function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Ch
           </Field>
           {origin === "browser" ? (
             <>
-              <NamesField text={names} onInput={changed(setNames)} />
+              {!inherits && <NamesField text={names} onInput={changed(setNames)} />}
               <KeyPart
                 choice={choice}
+                usual={old ? keyKindOf(old) : ""}
                 made={made}
                 saved={saved}
                 onMade={(m) => {
@@ -226,40 +244,67 @@ function Form({ me, items, choice, pick }: { me: Me; items: Choice[]; choice: Ch
           </div>
         </form>
       </Panel>
-      <Panel title={decision || ask.problem || attempt.problem ? "What policy says" : "How it goes"}>
-        {ask.problem && <ProblemBox problem={ask.problem} />}
-        {attempt.problem && <ProblemBox problem={attempt.problem} />}
-        {decision && <Trace decision={decision} />}
-        {!decision && !ask.problem && !attempt.problem && (
-          <ol class="steps">
-            <li>
-              <strong>Say what it is for.</strong> The profile decides what the certificate looks like and how long it lives.
-            </li>
-            <li>
-              <strong>Name the machine</strong> and make its key, or paste the request that the machine made.
-            </li>
-            <li>
-              <strong>{choice.approval ? "Somebody looks at it." : "It is issued at once."}</strong>{" "}
-              {choice.approval ? `They have ${choice.deadline}; questions and answers stand with the request.` : "No approval is needed for this profile."}
-            </li>
-            <li>
-              <strong>Fetch the certificate</strong> {choice.approval ? "where the request is." : "here."}
-            </li>
-          </ol>
-        )}
-      </Panel>
+      <div class="stacked">
+        {old && <OldPanel old={old} />}
+        <Panel title={decision || ask.problem || attempt.problem ? "What policy says" : "How it goes"}>
+          {ask.problem && <ProblemBox problem={ask.problem} />}
+          {attempt.problem && <ProblemBox problem={attempt.problem} />}
+          {decision && <Trace decision={decision} />}
+          {!decision && !ask.problem && !attempt.problem && (
+            <ol class="steps">
+              <li>
+                <strong>Say what it is for.</strong> The profile decides what the certificate looks like and how long it lives.
+              </li>
+              <li>
+                {old ? (
+                  <>
+                    <strong>Make the new key</strong>, or paste the request that the machine made. The old key stays where it is.
+                  </>
+                ) : (
+                  <>
+                    <strong>Name the machine</strong> and make its key, or paste the request that the machine made.
+                  </>
+                )}
+              </li>
+              <li>
+                <strong>{choice.approval ? "Somebody looks at it." : "It is issued at once."}</strong>{" "}
+                {choice.approval ? `They have ${choice.deadline}; questions and answers stand with the request.` : "No approval is needed for this profile."}
+              </li>
+              <li>
+                <strong>Fetch the certificate</strong> {choice.approval ? "where the request is." : "here."}
+              </li>
+              {old && (
+                <li>
+                  <strong>Put it in place</strong>, see that it works, and take the old one back.
+                </li>
+              )}
+            </ol>
+          )}
+        </Panel>
+      </div>
     </div>
   );
 }
 
-export function AskPage({ me }: PageProps) {
-  useTitle("New request");
-  const { choices, items, choice, pick } = useAsking(me);
+export function AskPage(props: PageProps) {
+  const replaces = props.place.query.replaces;
+  return <Asking key={replaces ?? ""} me={props.me} replaces={replaces} />;
+}
+
+function Asking({ me, replaces }: { me: Me; replaces: string | undefined }) {
+  useTitle(replaces ? "Replace a certificate" : "New request");
+  const old = useOld(replaces);
+  const { choices, items, choice, pick } = useAsking(me, old.data ?? null);
+  const problem = choices.problem ?? old.problem;
   return (
     <>
-      <Head title="New request" lead="Ask for a certificate; the key can be made by this browser and stays with you." back={{ href: href(["requests"]), text: "Requests" }} />
-      {choices.problem && <ProblemBox problem={choices.problem} onRetry={choices.reload} />}
-      {!choices.data && !choices.problem && <Loading />}
+      {replaces ? (
+        <Head title="Replace a certificate" lead="A new certificate for the same names, with a new key; the old one holds until you take it back." back={{ href: href(["certificates", replaces]), text: "The certificate" }} />
+      ) : (
+        <Head title="New request" lead="Ask for a certificate; the key can be made by this browser and stays with you." back={{ href: href(["requests"]), text: "Requests" }} />
+      )}
+      {problem && <ProblemBox problem={problem} onRetry={() => (choices.reload(), old.reload())} />}
+      {(!choices.data || old.data === undefined) && !problem && <Loading />}
       {choices.data && !choice && (
         <Empty icon="request" title="There is nothing that you may ask for">
           <p>
@@ -267,7 +312,7 @@ export function AskPage({ me }: PageProps) {
           </p>
         </Empty>
       )}
-      {choice && <Form me={me} items={items} choice={choice} pick={pick} />}
+      {choice && old.data !== undefined && <Form me={me} items={items} choice={choice} pick={pick} old={old.data} />}
     </>
   );
 }

@@ -193,7 +193,7 @@ function OneAuthority({ place, me, name }: PageProps & { name: string }) {
   const never = (time?: string) => time?.replace("99991231235959Z", "9999-12-31T23:59:59Z");
   return (
     <>
-      <Head title={name} lead={r.title} back={back}>
+      <Head title={name} lead={<Name text={r.title} empty="" />} back={back}>
         <button type="button" class="button" onClick={() => save(`${name}.pem`, pem, "application/x-pem-file")}>
           <Icon name="download" />
           PEM

@@ -1,68 +1,17 @@
 /* One certificate: what it says, its chain, its record, and taking it back. */
 import { useState } from "preact/hooks";
 import { api, apiText, may, save, type Me } from "../lib/api";
-import { commonName, grouped } from "../lib/format";
+import { commonName, grouped, visibleLines } from "../lib/format";
 import { href } from "../lib/router";
 import type { Certificate, Described, Page } from "../lib/types";
 import { useAction, useLoad, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
-import { Badge, Copy, Dialog, Empty, Facts, Head, Hex, Loading, Name, Notice, Panel, ProblemBox, SelectField, Tabs, TextField, Time, Until } from "../ui/parts";
+import { OwnerPanel } from "../ui/owner-panel";
+import { Badge, Copy, Empty, Facts, Head, Hex, Loading, Name, Notice, Panel, ProblemBox, Tabs, Time, Until } from "../ui/parts";
 import { ProofPanel } from "../ui/proof-panel";
+import { Briefs, ReplaceButton, ReplacedNotice } from "../ui/replacing";
+import { RevokeDialog } from "../ui/revoke";
 import type { PageProps } from ".";
-
-const REASONS: [string, string][] = [
-  ["unspecified", "unspecified"],
-  ["keyCompromise", "keyCompromise: somebody else may have the key"],
-  ["affiliationChanged", "affiliationChanged: the name is no longer right"],
-  ["superseded", "superseded: another certificate took its place"],
-  ["cessationOfOperation", "cessationOfOperation: it is no longer in use"],
-  ["certificateHold", "certificateHold: on hold, can be released"],
-  ["privilegeWithdrawn", "privilegeWithdrawn"],
-];
-
-function RevokeDialog({ cert, onClose, onDone }: { cert: Certificate; onClose: () => void; onDone: () => void }) {
-  const [reason, setReason] = useState("superseded");
-  const [comment, setComment] = useState("");
-  const [sure, setSure] = useState(false);
-  const hold = reason === "certificateHold";
-  const revoke = useAction(async () => {
-    await api(`/certificates/${cert.serial}/revoke`, { method: "POST", json: { reason, comment } });
-    onDone();
-  });
-  return (
-    <Dialog title={hold ? "Put on hold" : "Revoke certificate"} onClose={onClose}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void revoke.run();
-        }}
-      >
-        <p>
-          <strong>
-            <Name text={commonName(cert.subject)} empty="no name" />
-          </strong>
-          <br />
-          <code class="small">{grouped(cert.serial)}</code>
-        </p>
-        {revoke.problem && <ProblemBox problem={revoke.problem} />}
-        <SelectField label="Reason" value={reason} options={REASONS} onChange={setReason} hint="It stands on the revocation list (RFC 5280 5.3.1)." />
-        <TextField label="Comment" value={comment} onInput={setComment} optional hint="For the register." />
-        <label class="check">
-          <input type="checkbox" checked={sure} onChange={(e) => setSure(e.currentTarget.checked)} />
-          {hold ? "Whoever checks the revocation list will refuse it until it is released." : "This cannot be undone: whoever checks the revocation list will refuse it."}
-        </label>
-        <footer>
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button danger" disabled={!sure || revoke.busy}>
-            {revoke.busy ? "Revoking…" : hold ? "Put on hold" : "Revoke"}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
-  );
-}
 
 function Says({ pem }: { pem: string }) {
   const text = useLoad((signal) => apiText("/describe", { method: "POST", body: pem, accept: "text/plain", signal }), [pem]);
@@ -71,7 +20,7 @@ function Says({ pem }: { pem: string }) {
   return (
     <div class="code-box">
       <Copy text={text.data} label="Copy the text" />
-      <pre tabIndex={0}>{text.data}</pre>
+      <pre tabIndex={0}>{visibleLines(text.data)}</pre>
     </div>
   );
 }
@@ -153,10 +102,12 @@ function Summary({ cert }: { cert: Certificate }) {
             ["Valid until", <Until at={cert.not_after} />],
             ["Authority", cert.source === "issued" ? <a href={href(["authorities", cert.authority])}>{cert.authority}</a> : <Name text={cert.authority} />],
             cert.profile && ["Profile", <><a href={href(["profiles", cert.profile])}>{cert.profile}</a> <span class="faint">version {cert.profile_version}</span></>],
-            cert.device && ["Device", <a href={href(["devices", cert.device])}>{cert.device}</a>],
+            cert.device && ["Device", <a href={href(["devices", cert.device])}><Name text={cert.device} /></a>],
             cert.endpoint && ["Endpoint", cert.endpoint],
             ["Source", cert.source],
             ["Recorded", <Time at={cert.issued_at} />],
+            cert.replaces && cert.replaces.length > 0 && ["Replaces", <Briefs of={cert.replaces} />],
+            cert.replaced_by && cert.replaced_by.length > 0 && ["Replaced by", <Briefs of={cert.replaced_by} />],
           ]}
         />
       </Panel>
@@ -184,6 +135,7 @@ function Actions({ cert, me, onChanged, onRevoke }: { cert: Certificate; me: Me;
           Release
         </button>
       )}
+      <ReplaceButton cert={cert} me={me} />
       {(hands || may(me, "owner")) && cert.source === "issued" && cert.status !== "revoked" && cert.status !== "expired" && (
         <button type="button" class="button danger" onClick={onRevoke}>
           Revoke…
@@ -197,7 +149,7 @@ export function CertificatePage({ place, me }: PageProps) {
   const serial = place.path[1]!;
   const tab = place.query.tab ?? "summary";
   const [revoking, setRevoking] = useState(false);
-  const cert = useLoad((signal) => api<Certificate>(`/certificates/${encodeURIComponent(serial)}`, { signal }), [serial], 0, (e) => e.subject === `certificate/${serial}`);
+  const cert = useLoad((signal) => api<Certificate>(`/certificates/${encodeURIComponent(serial)}`, { query: { succession: 1 }, signal }), [serial], 0, (e) => e.subject === `certificate/${serial}` || e.type === "certificate.issued");
   const name = cert.data ? commonName(cert.data.subject) || "no name" : "Certificate";
   useTitle(name);
   const back = { href: href(["certificates"]), text: "Certificates" };
@@ -222,8 +174,14 @@ export function CertificatePage({ place, me }: PageProps) {
           </p>
         </Notice>
       )}
+      <ReplacedNotice cert={c} />
       <Tabs value={tab} tabs={[["summary", "Summary", at("")], ["text", "As text", at("text")], ["chain", "Chain", at("chain")], ["proof", "Proof", at("proof")]]} />
-      {tab === "summary" && <Summary cert={c} />}
+      {tab === "summary" && (
+        <>
+          <Summary cert={c} />
+          <OwnerPanel serial={c.serial} me={me} />
+        </>
+      )}
       {tab !== "summary" && tab !== "proof" && !c.certificate && (
         <Empty icon="certificate" title="The certificate itself is not kept">
           <p>Its profile's retention keeps what is needed to look it up and revoke it, not the certificate.</p>

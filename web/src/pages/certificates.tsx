@@ -4,10 +4,11 @@ import { api, apiText, save } from "../lib/api";
 import { commonName, shortHex } from "../lib/format";
 import { href, replaceQuery } from "../lib/router";
 import type { Certificate, Page } from "../lib/types";
-import { about, useAction, useLoad, useTitle } from "../ui/hooks";
+import { about, useAction, useTitle } from "../ui/hooks";
 import { Icon } from "../ui/icons";
 import { Badge, Chips, Empty, Head, Name, ProblemBox, Until } from "../ui/parts";
 import { PagedTable, usePages, type Column } from "../ui/table";
+import { Views } from "../ui/views";
 import type { PageProps } from ".";
 
 const STATUS: [string, string][] = [
@@ -42,13 +43,6 @@ export function queryOf(asked: string, status: string): string {
   return asked && chosen ? `(${asked}) ${chosen}` : asked || chosen;
 }
 
-interface View {
-  name: string;
-  title: string;
-  query: string;
-  sort?: string;
-}
-
 export function CertificatesPage({ place }: PageProps) {
   useTitle("Certificates");
   const asked = place.query.q ?? "";
@@ -58,12 +52,11 @@ export function CertificatesPage({ place }: PageProps) {
   const sort = place.query.sort ?? (asked ? "newest" : "expires");
   const query = queryOf(asked, status);
   const paged = usePages<Certificate>((after, signal) => api<Page<Certificate>>("/certificates", { query: { query, sort, limit: PAGE, after }, signal }), [query, sort], about("certificate."));
-  const views = useLoad((signal) => api<Page<View>>("/inventory/views", { signal }), [], 0, about("resource.", "view."));
   const out = useAction(async () => save("certificates.csv", await apiText("/certificates/export", { query: { query, sort, form: "csv" }, accept: "text/csv" }), "text/csv"));
   const set = (query: Record<string, string | undefined>) => replaceQuery(place, query);
   return (
     <>
-      <Head title="Certificates" lead="Everything that was issued here or brought in, in order of expiry.">
+      <Head title="Certificates" lead={`Everything that was issued here or brought in, ${sort === "expires" ? "what ends next first" : sort === "oldest" ? "the oldest first" : "the newest first"}.`}>
         <button type="button" class="button" disabled={out.busy} onClick={() => out.run()}>
           <Icon name="download" />
           {out.busy ? "Writing…" : "CSV"}
@@ -121,16 +114,7 @@ export function CertificatesPage({ place }: PageProps) {
         </dl>
       </details>
       {out.problem && <ProblemBox problem={out.problem} />}
-      {views.data && views.data.items.length > 0 && (
-        <p class="views">
-          <span class="faint small">Views</span>
-          {views.data.items.map((v) => (
-            <a key={v.name} class="button small" href={href(["certificates"], { q: v.query, sort: v.sort, status: "all" })} title={v.query}>
-              <Name text={v.title || v.name} />
-            </a>
-          ))}
-        </p>
-      )}
+      <Views query={asked ? query : ""} sort={sort} />
       <PagedTable
         caption="Certificates"
         paged={paged}
@@ -149,7 +133,11 @@ export function CertificatesPage({ place }: PageProps) {
               </p>
             </Empty>
           ) : (
-            <Empty icon="check" title={`No certificate is ${status}`} />
+            <Empty icon="check" title={`No certificate is ${status}`}>
+              <p>
+                {status === "revoked" ? "A certificate's own page takes it back, with the reason that its revocation list gives." : "How long ended ones are kept says the retention of their profile."}
+              </p>
+            </Empty>
           )
         }
       />

@@ -177,7 +177,13 @@ function Gaps({ kind }: { kind: "devices-without-certificate" | "certificates-wi
       columns={devices ? DEVICE_GAPS : CERT_GAPS}
       rowKey={(g) => g.device ?? g.certificate?.serial ?? ""}
       href={(g) => (devices ? href(["devices", g.device ?? ""]) : href(["certificates", g.certificate?.serial ?? ""]))}
-      empty={<Empty icon="check" title={devices ? "Every device has a valid certificate" : "Every certificate belongs to a device of the register"} />}
+      empty={
+        <Empty icon="check" title={devices ? "Every device has a valid certificate" : "Every certificate belongs to a device of the register"}>
+          <p>
+            A list of devices from elsewhere is taken in by <code>touchmark device import</code>; what is missing on either side then stands here.
+          </p>
+        </Empty>
+      }
     />
   );
 }
@@ -268,7 +274,11 @@ function OneRun({ id, hands }: { id: string; hands: boolean }) {
           />
         </Panel>
       </div>
-      <PagedTable caption="Changes" paged={changes} columns={CHANGES} rowKey={(c) => c.id} empty={<Empty icon="check" title="Nothing changed since the run before" />} />
+      <PagedTable caption="Changes" paged={changes} columns={CHANGES} rowKey={(c) => c.id} empty={
+          <Empty icon="check" title="Nothing changed since the run before">
+            <p>The next run of the same scan is compared with this one: what is new, what changed and what is gone.</p>
+          </Empty>
+        } />
     </>
   );
 }

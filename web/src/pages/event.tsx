@@ -1,6 +1,6 @@
 /* One event of the register: what it says, and the proof that it stands there. */
 import { api } from "../lib/api";
-import { moment, sentence } from "../lib/format";
+import { moment, sentence, visibleLines } from "../lib/format";
 import { href } from "../lib/router";
 import type { EventPage as Events } from "../lib/types";
 import { about } from "../ui/events";
@@ -55,7 +55,7 @@ export function EventPage({ place }: PageProps) {
           {e.body ? (
             <div class="code-box">
               <Copy text={body} label="Copy the event" />
-              <pre tabIndex={0}>{body}</pre>
+              <pre tabIndex={0}>{visibleLines(body)}</pre>
             </div>
           ) : (
             <p class="faint">The body was erased; the leaf stands, and with it every proof of its neighbours.</p>

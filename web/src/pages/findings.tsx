@@ -154,6 +154,9 @@ function AsideDialog({ finding, verb, onClose, onDone }: { finding: Finding; ver
   );
 }
 
+/** What a new certificate would mend. */
+const MENDED = /^(expir|renewal|key\.|hash\.|lifetime\.|name\.|policy\.|wildcard|self-signed|revoked)/;
+
 function Decide({ finding: f, me, onDone }: { finding: Finding; me: Me; onDone: () => void }) {
   const [dialog, setDialog] = useState<"accept" | "snooze">();
   const reopen = useAction(async () => {
@@ -164,6 +167,12 @@ function Decide({ finding: f, me, onDone }: { finding: Finding; me: Me; onDone: 
   return (
     <>
       {reopen.problem && <ProblemBox problem={reopen.problem} />}
+      {f.status === "open" && f.subject.startsWith("certificate/") && MENDED.test(f.rule) && (
+        <a class="button primary" href={href(["new-request"], { replaces: f.subject.slice("certificate/".length) })}>
+          <Icon name="refresh" />
+          Replace…
+        </a>
+      )}
       {f.status === "open" ? (
         <>
           <button type="button" class="button" onClick={() => setDialog("snooze")}>

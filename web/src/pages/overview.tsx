@@ -51,7 +51,7 @@ function Alarms({ status }: { status: Status }) {
       {failing.map((job) => (
         <Notice tone="warn" key={job.name}>
           <p>
-            <strong>Job {job.name} fails.</strong> {job.why}
+            <strong>Job {job.name} fails.</strong> <Name text={job.why} empty="" />
           </p>
         </Notice>
       ))}
@@ -59,7 +59,7 @@ function Alarms({ status }: { status: Status }) {
   );
 }
 
-function Figures({ status, summary }: { status: Status; summary: Summary }) {
+function Figures({ status, summary, findings }: { status: Status; summary: Summary; findings: Findings | undefined }) {
   const { counts } = status;
   const live = Math.max(0, counts.certificates - counts.revoked - counts.expired);
   const { pending, expiring } = summary;
@@ -74,7 +74,7 @@ function Figures({ status, summary }: { status: Status; summary: Summary }) {
         to={href(["certificates"], { q: `expires<${expiring.days}d` })}
         tone={expiring.count > 0 ? "warn" : ""}
       />
-      <FindingsFigure />
+      {findings && <FindingsFigure of={findings} />}
       <Figure value={count(counts.events)} label="events on record" to={href(["register"])} />
     </div>
   );
@@ -142,7 +142,9 @@ function Latency({ summary }: { summary: Summary }) {
   return (
     <Panel title="From a revocation until it is told">
       {summary.latency.length === 0 ? (
-        <Empty icon="check" title="Nothing was revoked since the server started" />
+        <Empty icon="check" title="Nothing was revoked since the server started">
+          <p>After the first revocation this says how long it took until lists, OCSP and filters told it.</p>
+        </Empty>
       ) : (
         <table class="plain">
           <caption class="unseen">How long the last revocations took, by model</caption>
@@ -188,7 +190,13 @@ function Timeline({ of }: { of: Counts }) {
   });
   const most = Math.max(1, ...weeks.map((w) => w.count));
   const total = sum(weeks.map((w) => w.count));
-  if (total === 0) return <Empty icon="check" title="Nothing ends within half a year" />;
+  if (total === 0) return (
+      <Empty icon="check" title="Nothing ends within half a year">
+        <p>
+          What was issued elsewhere ends, too: <a href={href(["discovery"])}>look for it</a>, and it stands here.
+        </p>
+      </Empty>
+    );
   return (
     <ol class="timeline" aria-label="Certificates that end, by week">
       {weeks.map((w) => {
@@ -262,11 +270,9 @@ interface Findings {
 }
 
 /** Open findings, the worst counted first. */
-function FindingsFigure() {
-  const found = useLoad((signal) => api<Findings>("/finding-counts", { signal }), [], 120, (e) => e.type.startsWith("finding."));
-  if (!found.data) return null;
-  const open = found.data.by_status.open ?? 0;
-  const bad = (found.data.open_by_severity.critical ?? 0) + (found.data.open_by_severity.high ?? 0);
+function FindingsFigure({ of }: { of: Findings }) {
+  const open = of.by_status.open ?? 0;
+  const bad = (of.open_by_severity.critical ?? 0) + (of.open_by_severity.high ?? 0);
   return <Figure value={count(open)} label={bad ? `findings, ${count(bad)} severe` : open === 1 ? "finding" : "findings"} to={href(["findings"])} tone={bad ? "warn" : ""} />;
 }
 
@@ -279,32 +285,19 @@ function Health() {
   );
 }
 
-export function OverviewPage(_: PageProps) {
-  useTitle("Overview");
-  const [days, setDays] = useState("7");
-  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20, () => true);
-  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20, () => true);
-  const problem = status.problem ?? summary.problem;
-  if (problem && !(status.data && summary.data)) return <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />;
-  if (!status.data || !summary.data) return <Loading rows={10} />;
-  const { expiring, recent, activity } = summary.data;
+/** What ends soon, who issues, through which doors, and what happened last. */
+function Rest({ status, summary }: { status: Status; summary: Summary }) {
+  const { expiring, recent } = summary;
   return (
     <>
-      <Head title="Overview" lead={<>Started <Time at={status.data.started_at} />, version {status.data.version}</>} />
-      {problem && <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />}
-      <Alarms status={status.data} />
-      <Figures status={status.data} summary={summary.data} />
-      <div class="wide-narrow">
-        <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
-          <Activity of={activity} />
-        </Panel>
-        <Health />
-      </div>
-      <Inventory />
       <div class="columns">
         <Panel title="Expiring soon" aside={<a href={href(["certificates"], { q: `expires<${expiring.days}d` })}>All</a>}>
           {expiring.items.length === 0 ? (
-            <Empty icon="check" title={`Nothing expires within ${expiring.days} days`} />
+            <Empty icon="check" title={`Nothing expires within ${expiring.days} days`}>
+              <p>
+                What will, stands here; <a href={href(["alerts"])}>alerts</a> tell of what nothing renews.
+              </p>
+            </Empty>
           ) : (
             <ul class="rows">
               {expiring.items.map((c) => (
@@ -312,7 +305,9 @@ export function OverviewPage(_: PageProps) {
                   <a href={href(["certificates", c.serial])}>
                     <span class="row-main">
                       <Name text={commonName(c.subject)} empty="no name" />
-                      <span class="faint small">{c.profile || c.authority}</span>
+                      <span class="faint small clip">
+                        <Name text={c.profile || c.authority} />
+                      </span>
                     </span>
                     <Time at={c.not_after} />
                   </a>
@@ -323,7 +318,7 @@ export function OverviewPage(_: PageProps) {
         </Panel>
         <Panel title="Authorities" aside={<a href={href(["authorities"])}>All</a>}>
           <ul class="rows">
-            {status.data.authorities.map((a) => {
+            {status.authorities.map((a) => {
               const crl = crlState(a.crl, Date.now());
               return (
                 <li key={a.name}>
@@ -343,18 +338,52 @@ export function OverviewPage(_: PageProps) {
             })}
           </ul>
         </Panel>
-        <Doors summary={summary.data} />
-        <Latency summary={summary.data} />
+        <Doors summary={summary} />
+        <Latency summary={summary} />
       </div>
       <Panel title="Latest events" aside={<a href={href(["register"])}>Register</a>}>
-        {recent.length === 0 ? <Empty icon="register" title="Nothing has happened yet" /> : <EventList events={recent.slice(0, 8)} />}
+        {recent.length === 0 ? (
+          <Empty icon="register" title="Nothing has happened yet">
+            <p>Whatever is issued, refused, changed or taken back is entered here, for good.</p>
+          </Empty>
+        ) : (
+          <EventList events={recent.slice(0, 8)} />
+        )}
         <p class="faint small foot-note">
           <Icon name="register" />
           <span>
-            {plural(status.data.register.checkpoint, "event")} covered by the checkpoint of <Time at={status.data.register.checkpoint_at} />
+            {plural(status.register.checkpoint, "event")} covered by the checkpoint of <Time at={status.register.checkpoint_at} />
           </span>
         </p>
       </Panel>
+    </>
+  );
+}
+
+export function OverviewPage(_: PageProps) {
+  useTitle("Overview");
+  const [days, setDays] = useState("7");
+  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20, () => true);
+  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20, () => true);
+  const findings = useLoad((signal) => api<Findings>("/finding-counts", { signal }), [], 120, (e) => e.type.startsWith("finding."));
+  const problem = status.problem ?? summary.problem;
+  /* What each part needs is asked for at once, and stands as it comes. */
+  const s = status.data;
+  const m = summary.data;
+  return (
+    <>
+      <Head title="Overview" lead={s ? <>Started <Time at={s.started_at} />, version {s.version}</> : "\u00a0"} />
+      {problem && <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />}
+      {s && <Alarms status={s} />}
+      {s && m ? <Figures status={s} summary={m} findings={findings.data} /> : !problem && <Loading rows={2} />}
+      <div class="wide-narrow">
+        <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
+          {m ? <Activity of={m.activity} /> : !problem && <Loading rows={5} />}
+        </Panel>
+        <Health />
+      </div>
+      <Inventory />
+      {s && m && <Rest status={s} summary={m} />}
     </>
   );
 }

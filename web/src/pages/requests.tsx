@@ -20,6 +20,7 @@ const VIEWS: [View, string][] = [
 const QUERIES: Record<View, Record<string, string>> = { decide: { to_decide: "1" }, mine: { mine: "1" }, pending: { status: "pending" }, all: {} };
 
 const said = (r: Request, key: string): string => (typeof r.request[key] === "string" ? (r.request[key] as string) : "");
+const armoured = (label: string, base64: string): string => (base64 ? `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n` : "");
 const staff = (me: Me): boolean => may(me, "admin", "operator", "auditor");
 
 /** A name where it leads somewhere for this person, else the name alone. */
@@ -255,8 +256,10 @@ function OneRequest({ id, me }: PageProps & { id: string }) {
     async (signal) => {
       const request = await api<Request>(`/requests/${encodeURIComponent(id)}`, { signal });
       const csr = said(request, "csr");
-      const asked = csr ? await api<Page<Described>>("/describe", { method: "POST", body: `-----BEGIN CERTIFICATE REQUEST-----\n${csr}\n-----END CERTIFICATE REQUEST-----\n`, signal }).then((p) => p.items[0], () => undefined) : undefined;
-      return { request, asked };
+      const before = said(request, "predecessor");
+      const text = armoured("CERTIFICATE REQUEST", csr) + armoured("CERTIFICATE", before);
+      const [asked, old] = csr ? await api<Page<Described>>("/describe", { method: "POST", body: text, signal }).then((p) => p.items, () => []) : [];
+      return { request, asked, old };
     },
     [id],
     0,
@@ -270,7 +273,7 @@ function OneRequest({ id, me }: PageProps & { id: string }) {
         {one.problem ? <ProblemBox problem={one.problem} onRetry={one.reload} /> : <Loading />}
       </>
     );
-  const { request: r, asked } = one.data;
+  const { request: r, asked, old } = one.data;
   const names = asked?.subjectAltName ?? [];
   const name = commonName(asked?.subject ?? "") || names[0]?.replace(/^[a-zA-Z]+:/, "") || said(r, "device") || "Request";
   const speaks = r.status === "pending" && (may(me, "admin", "operator") || r.mine || r.may_decide);
@@ -289,6 +292,7 @@ function OneRequest({ id, me }: PageProps & { id: string }) {
               ["Profile", <To me={me} path="profiles" text={said(r, "profile")} />],
               said(r, "device") && ["Device", <a href={href(["devices", said(r, "device")])}><Name text={said(r, "device")} /></a>],
               said(r, "kind") && ["Kind", said(r, "kind")],
+              old?.serial && ["Replaces", <To me={me} path="certificates" text={old.serial.toLowerCase().replace(/[^0-9a-f]/g, "")} />],
             ]}
           />
         </Panel>

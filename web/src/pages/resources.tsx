@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { api, may, save, type Me } from "../lib/api";
-import { plural } from "../lib/format";
+import { plural, visibleLines } from "../lib/format";
 import { go, href } from "../lib/router";
 import type { Page, Resource } from "../lib/types";
 import { toYaml } from "../lib/yaml";
@@ -74,7 +74,7 @@ renewal: {before: 30d, grace: 7d}
     lead: "What a certificate of a kind looks like, and who may have one. The same behind every door.",
     icon: "profile",
     columns: [
-      { title: "Profile", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.description}</span></>, class: "stack" },
+      { title: "Profile", cell: (r) => <><span>{r.name}</span><span class="faint small clip"><Name text={text(r, "description")} empty="" /></span></>, class: "stack" },
       { title: "Lives", cell: (r) => lifetime(r), class: "short" },
       { title: "Authority", cell: (r) => text(r, "authority") || <span class="faint">the endpoint's</span>, class: "short" },
       { title: "Approval", cell: (r) => (at(r, "approval", "required") ? <Badge tone="warn">needed</Badge> : <span class="faint none">–</span>), minor: true },
@@ -111,7 +111,7 @@ authentication: {token: true, certificate: true}
     lead: "The doors that are open: a protocol, what may be had there, and what proves the right to it.",
     icon: "endpoint",
     columns: [
-      { title: "Endpoint", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.title}</span></>, class: "stack" },
+      { title: "Endpoint", cell: (r) => <><span>{r.name}</span><span class="faint small clip"><Name text={text(r, "title")} empty="" /></span></>, class: "stack" },
       { title: "Protocol", cell: (r) => <Badge tone="info">{text(r, "protocol").toUpperCase()}</Badge> },
       { title: "Profiles", cell: (r) => (list(r, "profiles").length > 2 ? plural(list(r, "profiles").length, "profile") : list(r, "profiles").join(", ")) },
       { title: "Authentication", cell: (r) => authentication(r), minor: true },
@@ -141,7 +141,7 @@ anchors:
     lead: "Whose birth certificates are believed: the roots of device makers.",
     icon: "trust",
     columns: [
-      { title: "Trust set", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.title}</span></>, class: "stack" },
+      { title: "Trust set", cell: (r) => <><span>{r.name}</span><span class="faint small clip"><Name text={text(r, "title")} empty="" /></span></>, class: "stack" },
       { title: "Anchors", cell: (r) => String(list(r, "anchors").length) },
       { title: "Unknown devices", cell: (r) => (at(r, "auto-register") ? "are registered" : "are refused") },
       changed,
@@ -159,7 +159,7 @@ roles: [operator]
     lead: "Who acts on the API in this tenant, and with which roles.",
     icon: "people",
     columns: [
-      { title: "Principal", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.title}</span></>, class: "stack" },
+      { title: "Principal", cell: (r) => <><span>{r.name}</span><span class="faint small clip"><Name text={text(r, "title")} empty="" /></span></>, class: "stack" },
       { title: "Roles", cell: (r) => list(r, "roles").join(", ") },
       { title: "Owner of", cell: (r) => <Name text={text(r, "owner-of")} />, minor: true },
       changed,
@@ -176,7 +176,7 @@ title: whose it is
     lead: "Domains of isolation: each with its own authorities, profiles, devices, roles and register.",
     icon: "tenant",
     columns: [
-      { title: "Tenant", cell: (r) => <><span>{r.name}</span><span class="faint small clip">{r.title}</span></>, class: "stack" },
+      { title: "Tenant", cell: (r) => <><span>{r.name}</span><span class="faint small clip"><Name text={text(r, "title")} empty="" /></span></>, class: "stack" },
       { title: "Number", cell: (r) => text(r, "number") },
       changed,
     ],
@@ -269,7 +269,7 @@ export function Document({ resource }: { resource: Resource }) {
   return (
     <div class="code-box">
       <Copy text={yaml} label="Copy the YAML" />
-      <pre tabIndex={0}>{yaml}</pre>
+      <pre tabIndex={0}>{visibleLines(yaml)}</pre>
     </div>
   );
 }
@@ -298,7 +298,7 @@ export function History({ kind, name }: { kind: string; name: string }) {
                 <Time at={v.updated_at} /> by <Name text={v.updated_by} />
               </span>
             </summary>
-            {v.resource && <pre tabIndex={0}>{toYaml(v.resource, ["kind", "name", "title", "description"])}</pre>}
+            {v.resource && <pre tabIndex={0}>{visibleLines(toYaml(v.resource, ["kind", "name", "title", "description"]))}</pre>}
           </details>
         ))}
     </Panel>
@@ -331,7 +331,7 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
   if (kind === "endpoints") tabs.splice(1, 0, ["clients", "Clients", to("clients")]);
   return (
     <>
-      <Head title={<Name text={name} />} lead={r.description ?? r.title} back={back}>
+      <Head title={<Name text={name} />} lead={<Name text={r.description ?? r.title} empty="" />} back={back}>
         <button type="button" class="button" onClick={() => save(`${name}.yaml`, toYaml(document, ["kind", "name", "title", "description"]), "application/yaml")}>
           <Icon name="download" />
           YAML
@@ -369,7 +369,7 @@ function OneResource({ place, me, kind, name }: PageProps & { kind: string; name
       {tab === "json" && (
         <div class="code-box">
           <Copy text={json} label="Copy the JSON" />
-          <pre tabIndex={0}>{json}</pre>
+          <pre tabIndex={0}>{visibleLines(json)}</pre>
         </div>
       )}
       {tab === "try" && trial && <TryForm me={me} fixed={name} />}

@@ -7,6 +7,7 @@ import type { Resource } from "../lib/types";
 import { asProblem, useAction } from "./hooks";
 import { Icon } from "./icons";
 import { Notice, Panel, ProblemBox } from "./parts";
+import { TryProposal } from "./proposal";
 
 interface Answer {
   version: number;
@@ -127,27 +128,30 @@ export function Editor({ subject, start, onSaved }: { subject: Subject; start: s
     setText(at.value);
   };
   return (
-    <div class="editor">
-      <textarea ref={box} class="mono" aria-label={`${subject.one} as YAML`} value={text} rows={Math.min(34, Math.max(16, start.split("\n").length + 2))} spellcheck={false} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={keys} />
-      <Panel title="What the house says" class="editor-side">
-        {save.problem && <ProblemBox problem={save.problem} />}
-        <div aria-live="polite">
-          <Verdict check={check} onLine={toLine} />
-        </div>
-        <div class="buttons">
-          <button type="button" class="button primary" disabled={save.busy || check.kind !== "good" || check.answer.unchanged === true} onClick={() => save.run()}>
-            <Icon name="check" />
-            {save.busy ? "Saving…" : subject.name ? `Save as version ${subject.version + 1}` : "Create"}
-          </button>
-          {subject.name && text !== start && (
-            <button type="button" class="button" onClick={() => setText(start)}>
-              Undo all
+    <>
+      <div class="editor">
+        <textarea ref={box} class="mono" aria-label={`${subject.one} as YAML`} value={text} rows={Math.min(34, Math.max(16, start.split("\n").length + 2))} spellcheck={false} onInput={(e) => setText(e.currentTarget.value)} onKeyDown={keys} />
+        <Panel title="What the house says" class="editor-side">
+          {save.problem && <ProblemBox problem={save.problem} />}
+          <div aria-live="polite">
+            <Verdict check={check} onLine={toLine} />
+          </div>
+          <div class="buttons">
+            <button type="button" class="button primary" disabled={save.busy || check.kind !== "good" || check.answer.unchanged === true} onClick={() => save.run()}>
+              <Icon name="check" />
+              {save.busy ? "Saving…" : subject.name ? `Save as version ${subject.version + 1}` : "Create"}
             </button>
-          )}
-        </div>
-        <p class="hint">Every version stays; the register records who made it.</p>
-      </Panel>
-    </div>
+            {subject.name && text !== start && (
+              <button type="button" class="button" onClick={() => setText(start)}>
+                Undo all
+              </button>
+            )}
+          </div>
+          <p class="hint">Every version stays; the register records who made it.</p>
+        </Panel>
+      </div>
+      {subject.kind === "profiles" && <TryProposal text={text} read={() => read(text).document} />}
+    </>
   );
 }
 

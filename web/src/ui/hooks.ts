@@ -1,5 +1,5 @@
 /* Loading, and the clock that relative times follow. */
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, type Problem } from "../lib/api";
 import { liveState, onLive, onLiveState, type LiveState } from "../lib/live";
 import type { Event } from "../lib/types";
@@ -68,9 +68,10 @@ export const about =
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: unknown[], every = 0, wants?: (event: Event) => boolean): Loaded<T> {
   const [state, setState] = useState<{ data?: T; problem?: Problem; loading: boolean }>({ loading: true });
   const [turn, setTurn] = useState(0);
-  useEffect(() => {
+  /* Asked for before the page is painted: on a slow machine a paint takes longer than the answer. */
+  useLayoutEffect(() => {
     const abort = new AbortController();
-    setState((s) => ({ ...s, loading: true }));
+    setState((s) => (s.loading ? s : { ...s, loading: true }));
     load(abort.signal).then(
       (data) => !abort.signal.aborted && setState({ data, loading: false }),
       (e) => !abort.signal.aborted && setState((s) => ({ ...s, problem: asProblem(e), loading: false })),
