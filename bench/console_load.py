@@ -3,7 +3,8 @@
 
 A house of its own with some certificates, Debian's Chromium with Emulation.setCPUThrottlingRate 4 and nothing in its cache. Two moments, from the
 beginning of the navigation: the sign-in form, and the overview with all its panels, of somebody who is signed in; each when it stands and
-the page has answered to a task of its own (requestIdleCallback). Prints every round and the median; what went over the wire as well.
+the page has answered to a task of its own (requestIdleCallback). Prints every round and the median; what the page's main thread did of its own
+(thread time, throttled alike: what is left of the figure where other programs have the processor), and what went over the wire as well.
 Needs what ./setup --browser installs. No test: figures depend on the machine.
 """
 import os
@@ -56,15 +57,24 @@ def load(driver, url):
     """One first load: what was told of it, milliseconds and octets."""
     driver.get("about:blank")
     driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    before = worked(driver)
     driver.get(url)
     driver.set_script_timeout(60)
     driver.execute_async_script("const done = arguments[0]; (function look() { window.bench ? done() : setTimeout(look, 20); })();")
-    return driver.execute_script(TOLD)
+    after = worked(driver)
+    # Another page may have another process, whose count begins anew.
+    return {**driver.execute_script(TOLD), "thread": after - before if after >= before else after}
+
+
+def worked(driver):
+    """Milliseconds of its own that the main thread has worked."""
+    found = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return 1000 * next(m["value"] for m in found if m["name"] == "TaskDuration")
 
 
 def measure(driver, url, rounds, what):
     told = [load(driver, url) for _ in range(rounds)]
-    for key in ("first", "stood", "idle"):
+    for key in ("first", "stood", "idle", "thread"):
         values = [t[key] for t in told]
         print(f"{what:10} {key:6} median {statistics.median(values):6.0f} ms   {' '.join(f'{v:.0f}' for v in values)}")
     print(f"{what:10} files  {told[0]['files'] / 1024:.1f} KiB compressed, {told[0]['api']} requests to the API")
@@ -83,6 +93,7 @@ def main():
             driver = chromium(os.path.join(folder, "chromium"))
             driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
             driver.execute_cdp_cmd("Network.enable", {})
+            driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
             url = f"https://127.0.0.1:{house.ports['console']}/"
             driver.get(url)
             driver.execute_cdp_cmd("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
