@@ -1,11 +1,13 @@
-/* A quiet week: an inventory that renews itself raises no alert, and each fault that is planted in it raises one, with the right owner. Then how
- * alerts are sent, once each, again after failures, not in maintenance. */
+/* A quiet week: an inventory that renews itself raises no alert, and each fault that is planted in it raises one, with the right owner, however that is
+ * said. Then how alerts are sent, once each, again after failures, not in maintenance. */
 #include "alert/alert.h"
+#include "inventory/owner.h"
 #include "unit/finding/finding_test.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { HOUSEKEEPING = 6 * 3600, STEPS = 28, BATCH = 200, FAULTS = 40, ORDINARY = 1200, MOST = 200000 };
+enum { HOUSEKEEPING = 6 * 3600, STEPS = 28, LATER = 12, BATCH = 200, ORDINARY = 1200, MOST = 200000 };
+enum { EACH = 4, KINDS = 10, FAULTS = EACH * KINDS };
 
 static int64_t t0;
 static size_t many;
@@ -173,15 +175,147 @@ static void renew_those_due(struct host *v, size_t n, int64_t now)
     flush();
 }
 
-static void test_alerts__a_quiet_week(void **state)
+/* ---- the faults ---- */
+
+enum { ISSUED_BEFORE = 350, ENDS_IN = 5 }; /* days */
+
+static void add_rule(int i, const char *which)
 {
-    (void)state;
+    struct diag diag = {0};
+    json_t *doc =
+        json_pack("{s:s,s:s+,s:s+}", "kind", "Ownership", "name", "rule-", arena_printf(arena, "%d", i),
+                  "owner", "fault-owner-", arena_printf(arena, "%d", i));
+    json_t *more = json_loads(which, 0, NULL);
+    assert_true(doc && more && json_object_update(doc, more) == 0);
+    CHECK_OK(house_resource_put(house, TENANT_DEFAULT, "Ownership", doc, -1, "tester", NULL, &diag), diag);
+    json_decref(more);
+    json_decref(doc);
+}
+
+static void add_note(const char *id, const char *owner, const char *tag)
+{
+    struct slice octets;
+    struct diag diag = {0};
+    struct cert_note n = {.text = {owner, "", "", "", ""}, .comment = "", .by = "tester"};
+    struct store_read q = {.kind = READ_CERT, .tenant = TENANT_DEFAULT, .arena = arena};
+    assert_int_equal(hex_decode(&octets, arena, slice_str(id)), TM_OK);
+    memcpy(q.id, octets.p, CERT_SERIAL_LEN);
+    assert_int_equal(store_read_now(house->store, &q), TM_OK);
+    if (tag)
+        n.tags[n.n_tags++] = tag;
+    CHECK_OK(cert_note_write(house, arena, TENANT_DEFAULT, &q.certs[0], &n, -1, &diag), diag);
+}
+
+/* Of somebody else's CA; met at `place`, which may be NULL. */
+static const char *foreign(struct made m, const char *place)
+{
+    m.issuer = "Somebody else";
+    struct slice der = make_cert(&m);
+    const char *id = import_der(der);
+    if (place)
+        see(place, &der, 1);
+    return id;
+}
+
+static void add_clone(int i, const char *id, const char *subject, int64_t now)
+{
+    const char *copy = arena_printf(arena, "copy-%d", i);
+    struct row_made m = {.subject = subject,
+                         .device = id,
+                         .door = DOOR_EST,
+                         .issued = now - 10 * (int64_t)F_DAY,
+                         .to = now + 300 * (int64_t)F_DAY,
+                         .key = (uint8_t)(100 + i)};
+    issued_row(&m);
+    device_add(copy, "web");
+    m.device = copy;
+    m.subject = arena_printf(arena, "CN=copy-%d", i);
+    m.issued++;
+    issued_row(&m);
+}
+
+/* A client of the many stops just before it would have renewed. */
+static struct host *stop(struct host *v, int i)
+{
+    struct host *h = &v[i - 5 * EACH];
+    assert_true(h->issued + h->life - 30 * (int64_t)F_DAY + h->patience > clock_now());
+    h->stuck = true;
+    return h;
+}
+
+/* Fault i, of kind i / EACH. Its owner is "fault-owner-<i>", said in the way that the kind is about. The cause of its alert. */
+static const char *plant(int i, struct host *v)
+{
+    int64_t now = clock_now();
+    const char *id = arena_printf(arena, "fault-%d", i), *subject = arena_printf(arena, "CN=fault-%d", i),
+               *owner = arena_printf(arena, "fault-owner-%d", i),
+               *seven = arena_printf(arena, "tls:10.7.%d.9:443", i),
+               *network = arena_printf(arena, "{\"networks\":[\"10.7.%d.0/24\"]}", i);
+    struct row_made ends = {.subject = subject,
+                            .issued = now - ISSUED_BEFORE * (int64_t)F_DAY,
+                            .to = now + ENDS_IN * (int64_t)F_DAY};
+    struct made others = {.cn = id, .from = ends.issued, .to = ends.to};
+    struct host *h;
+    switch (i / EACH) {
+    case 0: /* ends, and nothing renews it; its device's owner */
+        device_add(id, owner);
+        ends.device = id;
+        issued_row(&ends);
+        return "expiring";
+    case 1: /* by hand, whatever the device's owner is */
+        device_add(id, "web");
+        ends.device = id;
+        add_note(issued_row(&ends), owner, NULL);
+        return "expiring";
+    case 2: /* somebody else issued it, a scan met it; by its network */
+        foreign(others, seven);
+        add_rule(i, network);
+        return "expiring";
+    case 3: /* by a query */
+        foreign(others, NULL);
+        add_rule(i, arena_printf(arena, "{\"match\":\"\\\"%s\\\"\"}", subject));
+        return "expiring";
+    case 4: /* by a tag that it has by hand */
+        add_note(foreign(others, NULL), "", arena_printf(arena, "tag-%d", i));
+        add_rule(i, arena_printf(arena, "{\"tagged\":[\"tag-%d\"]}", i));
+        return "expiring";
+    case 5: /* a client of the many stops; its device's owner */
+        h = stop(v, i);
+        device_add(h->name, owner);
+        return "renewal-overdue";
+    case 6: /* the same, by a rule that goes before the device's owner */
+        h = stop(v, i);
+        add_rule(i, arena_printf(arena, "{\"match\":\"device:%s\"}", h->name));
+        return "renewal-overdue";
+    case 7: /* a device's key on another one */
+        device_add(id, owner);
+        add_clone(i, id, subject, now);
+        return "finding:key.reuse";
+    case 8: /* a weak key, by hand */
+        others.key = new_rsa(1024);
+        others.from = now - F_DAY;
+        others.to = now + 200 * (int64_t)F_DAY;
+        add_note(foreign(others, seven), owner, NULL);
+        EVP_PKEY_free(others.key);
+        return "finding:key.weak";
+    default: /* a weak signature, by network */
+        others.md = EVP_sha1();
+        others.from = now - F_DAY;
+        others.to = now + 200 * (int64_t)F_DAY;
+        foreign(others, seven);
+        add_rule(i, network);
+        return "finding:hash.weak";
+    }
+}
+
+/* ---- the week ---- */
+
+static struct host *inventory(void)
+{
     static const int doors[] = {DOOR_ACME, DOOR_EST, DOOR_SCEP, DOOR_CMP};
     static const char *const teams[] = {"web", "plant", "it", "lab"};
     struct host *v = calloc(many, sizeof *v);
     assert_non_null(v);
-    notification(
-        "{\"kind\":\"Notification\",\"name\":\"log\",\"channel\":\"syslog\",\"syslog\":{\"over\":\"unix\",\"path\":\"/nowhere/at/all\"}}");
     for (size_t i = 0; i < many; i++) {
         struct host *h = &v[i];
         snprintf(h->name, sizeof h->name, "host-%zu", i);
@@ -191,74 +325,67 @@ static void test_alerts__a_quiet_week(void **state)
         /* Somewhere before the time at which it renews, which is at latest when its window ends. */
         h->patience = (int64_t)(i * 7919 % (10 * F_DAY));
         h->issued = t0 - (int64_t)(i * 104729 % (size_t)(h->life - 30 * (int64_t)F_DAY + h->patience));
+        if (i < 2 * EACH) { /* these take all the time they have, and that ends just behind the week */
+            h->patience = 10 * F_DAY - 600;
+            h->issued = t0 + (STEPS + 1) * (int64_t)HOUSEKEEPING + (int64_t)i * 1800 - h->patience -
+                        (h->life - 30 * (int64_t)F_DAY);
+        }
         add_device(h->name, teams[i % 4]);
     }
     flush();
     for (size_t i = 0; i < many; i++)
         add_cert(&v[i], v[i].issued);
     flush();
-    for (int step = 0; step < STEPS; step++) {
-        int64_t now = t0 + step * (int64_t)HOUSEKEEPING;
-        clock_fix(now);
-        renew_those_due(v, many, now);
-        if (step % 4 == 0) { /* as the job of a server does */
-            struct diag diag = {0};
-            CHECK_OK(crl_publish_all(house, CRL_WHEN_DUE, &diag), diag);
-        }
-        size_t opened = tell();
-        if (opened) {
-            struct alert x;
-            alerts(ALERT_OPEN, NULL, NULL, &x);
-            fail_msg("step %d: %zu alerts, such as %s: %s (%s)", step, opened, x.cause, x.title, x.text);
-        }
+    return v;
+}
+
+/* A quarter of a day goes by: clients renew, the server does its jobs, somebody looks. How many alerts opened. */
+static size_t step(struct host *v, int n)
+{
+    int64_t now = t0 + n * (int64_t)HOUSEKEEPING;
+    clock_fix(now);
+    renew_those_due(v, many, now);
+    if (n % 4 == 0) {
+        struct diag diag = {0};
+        CHECK_OK(crl_publish_all(house, CRL_WHEN_DUE, &diag), diag);
+    }
+    return tell();
+}
+
+static void test_alerts__a_quiet_week(void **state)
+{
+    (void)state;
+    notification(
+        "{\"kind\":\"Notification\",\"name\":\"log\",\"channel\":\"syslog\",\"syslog\":{\"over\":\"unix\",\"path\":\"/nowhere/at/all\"}}");
+    struct host *v = inventory();
+    size_t rows = rows_made, opened = 0;
+    struct alert x;
+    for (int n = 0; n < STEPS; n++) {
+        if (step(v, n) == 0)
+            continue;
+        alerts(ALERT_OPEN, NULL, NULL, &x);
+        fail_msg("step %d: alerts, such as %s: %s (%s)", n, x.cause, x.title, x.text);
     }
     assert_int_equal(alerts(0, NULL, NULL, NULL), 0);
     assert_int_equal(found("expired", NULL, NULL) + found("expiring.unrenewed", NULL, NULL) +
                          found("renewal.overdue", NULL, NULL),
                      0);
+    assert_true(rows_made > rows + many / 10); /* and it did renew */
 
-    /* Forty faults, each somebody's. */
-    int64_t now = clock_now();
-    static char owners[FAULTS][24];
+    /* Forty faults, each somebody's; all else goes on. */
+    const char *causes[FAULTS];
+    for (int i = 0; i < FAULTS; i++)
+        causes[i] = plant(i, v);
+    for (int n = STEPS; n < STEPS + LATER; n++)
+        opened += step(v, n);
     for (int i = 0; i < FAULTS; i++) {
-        char id[24], subject[40];
-        snprintf(owners[i], sizeof owners[i], "fault-owner-%d", i);
-        snprintf(id, sizeof id, "fault-%d", i);
-        snprintf(subject, sizeof subject, "CN=fault-%d", i);
-        device_add(id, owners[i]);
-        struct row_made m = {.subject = subject,
-                             .device = id,
-                             .issued = now - 350 * (int64_t)F_DAY,
-                             .to = now + 5 * (int64_t)F_DAY};
-        if (i < 14) { /* ends, and nothing renews it */
-            issued_row(&m);
-        } else if (i < 27) { /* its client has stopped */
-            m.door = doors[i % 4];
-            m.to = now + 12 * (int64_t)F_DAY;
-            issued_row(&m);
-        } else { /* a clone */
-            char copy[24], other[40];
-            m.door = DOOR_EST;
-            m.issued = now - 10 * (int64_t)F_DAY;
-            m.to = now + 300 * (int64_t)F_DAY;
-            m.key = (uint8_t)(100 + i);
-            issued_row(&m);
-            snprintf(copy, sizeof copy, "copy-%d", i);
-            snprintf(other, sizeof other, "CN=copy-%d", i);
-            device_add(copy, "web");
-            m.device = copy;
-            m.subject = other;
-            m.issued++;
-            issued_row(&m);
-        }
+        const char *owner = arena_printf(arena, "fault-owner-%d", i);
+        if (alerts(ALERT_OPEN, NULL, owner, &x) != 1)
+            fail_msg("fault %d, %s: %zu alerts for %s", i, causes[i], alerts(0, NULL, owner, NULL), owner);
+        assert_string_equal(x.cause, causes[i]);
     }
-    assert_int_equal(tell(), FAULTS);
-    assert_int_equal(alerts(ALERT_OPEN, NULL, NULL, NULL), FAULTS);
-    for (int i = 0; i < FAULTS; i++) {
-        struct alert x;
-        assert_int_equal(alerts(ALERT_OPEN, NULL, owners[i], &x), 1);
-        assert_string_equal(x.cause, i < 14 ? "expiring" : i < 27 ? "renewal-overdue" : "finding:key.reuse");
-    }
+    assert_int_equal(opened, FAULTS);
+    assert_int_equal(alerts(0, NULL, NULL, NULL), FAULTS);
     assert_int_equal(deliveries(1, NULL), FAULTS);
     /* Nothing more of it, however often it is looked at. */
     assert_int_equal(tell(), 0);
