@@ -131,6 +131,56 @@ def smtp(openssl):
     s.stop()
 
 
+class Lines(threading.Thread):
+    """A syslog server over TCP, or with a context over TLS: messages behind their counted octets (RFC 6587 3.4.1)."""
+
+    def __init__(self, context=None):
+        super().__init__(daemon=True)
+        self.context, self.messages, self.over = context, [], False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while not self.over:
+            try:
+                connection, _ = self.listener.accept()
+                connection.settimeout(20)
+                with self.context.wrap_socket(connection, server_side=True) if self.context else connection as c:
+                    octets = c.makefile("rb").read()
+            except (OSError, ssl.SSLError):
+                continue
+            while octets:
+                count, _, octets = octets.partition(b" ")
+                self.messages.append(octets[:int(count)].decode())
+                octets = octets[int(count):]
+
+    def stop(self):
+        self.over = True
+        self.listener.close()
+
+
+@pytest.fixture
+def authority(openssl):
+    """A private CA: authority(name, san) → a server's context with a certificate of it; authority.pem."""
+    openssl.key("own-ca")
+    openssl.run("req", "-x509", "-new", "-key", "own-ca.key", "-subj", "/CN=Own CA", "-days", "3", "-out", "own-ca.pem")
+
+    def context(name, san):
+        openssl.csr(name, "/CN=sink")
+        with open(openssl.file(name + ".ext"), "w", encoding="ascii") as f:
+            f.write(f"subjectAltName={san}\nextendedKeyUsage=serverAuth\n")
+        openssl.run("x509", "-req", "-in", name + ".csr", "-CA", "own-ca.pem", "-CAkey", "own-ca.key", "-days", "2", "-extfile", name + ".ext",
+                    "-out", name + ".pem")
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(openssl.file(name + ".pem"), openssl.file(name + ".key"))
+        return made
+
+    with open(openssl.file("own-ca.pem"), encoding="ascii") as f:
+        context.pem = f.read()
+    return context
+
+
 def put(house, name, **doc):
     reply = house.api("PUT", "/resources/notifications/" + name, {"kind": "Notification", "name": name, "networks": LOOPBACK, **doc})
     assert reply.status in (200, 201), reply
@@ -274,6 +324,110 @@ def test_alerts__only_the_house_goes_inside(house, hook):
     assert house.api("PUT", at, local, token=token).json["field"] == "/syslog/over"
     assert house.api("PUT", at, doc, token=token).status == 201
     assert house.api("POST", "/tenants/alerts-t/notifications/inside/test", token=token).status == 403 and not hook.posts
+SYSLOG = r"<110>1 \d{4}-\d\d-\d\dT[\d:]+Z \S+ touchmark \d+ alert \[touchmark@32473 delivery=\"[0-9a-f]{32}\" severity=\"info\"\] \ufeff\[Touchmark\] a test \| "
+
+
+def test_alerts__syslog_over_tcp_and_tls(house, authority):
+    plain, secure, other = Lines(), Lines(authority("syslog", "IP:127.0.0.1")), Lines(authority("elsewhere", "DNS:elsewhere.example"))
+    try:
+        put(house, "alerts-tcp", channel="syslog", syslog={"over": "tcp", "server": "127.0.0.1", "port": plain.port})
+        put(house, "alerts-tls", channel="syslog", syslog={"over": "tls", "server": "127.0.0.1", "port": secure.port}, ca=authority.pem)
+        for name, server in (("alerts-tcp", plain), ("alerts-tls", secure)):
+            for times in (1, 2):
+                house.cli("alert", "test", name)
+                until(lambda s=server, n=times: len(s.messages) == n, "nothing came by " + name)
+            assert all(re.match(SYSLOG, m) and "\n" not in m for m in server.messages), server.messages
+        # Whose certificate is nobody's, or another's, is told nothing.
+        put(house, "alerts-tls", channel="syslog", syslog={"over": "tls", "server": "127.0.0.1", "port": secure.port})
+        reply = house.api("POST", "/notifications/alerts-tls/test")
+        assert reply.status == 503 and "TLS with 127.0.0.1 failed" in reply.json["detail"], reply
+        put(house, "alerts-tls", channel="syslog", syslog={"over": "tls", "server": "127.0.0.1", "port": other.port}, ca=authority.pem)
+        reply = house.api("POST", "/notifications/alerts-tls/test")
+        assert reply.status == 503 and "TLS with 127.0.0.1 failed" in reply.json["detail"], reply
+        assert len(secure.messages) == 2 and not other.messages
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            gone = s.getsockname()[1]
+        put(house, "alerts-tcp", channel="syslog", syslog={"over": "tcp", "server": "127.0.0.1", "port": gone})
+        assert house.api("POST", "/notifications/alerts-tcp/test").status == 503 and len(plain.messages) == 2
+    finally:
+        for server in (plain, secure, other):
+            server.stop()
+        for name in ("alerts-tcp", "alerts-tls"):
+            house.api("DELETE", "/resources/notifications/" + name)
+
+
+def test_alerts__webhook_of_a_private_ca(house, authority, hook):
+    """HTTPS is verified: by the document's CA, for the name in the address, and what is not trusted is not told."""
+    hook.socket = authority("hook", "IP:127.0.0.1,DNS:localhost").wrap_socket(hook.socket, server_side=True)
+    url = f"https://127.0.0.1:{hook.server_port}/alerts"
+    try:
+        put(house, "alerts-https", channel="webhook", webhook={"url": url}, ca=authority.pem)
+        house.cli("alert", "test", "alerts-https")
+        assert json.loads(hook.posts.pop()[1])["type"] == "test"
+        put(house, "alerts-https", channel="webhook", webhook={"url": url})
+        reply = house.api("POST", "/notifications/alerts-https/test")
+        assert reply.status == 503 and "TLS with 127.0.0.1 failed" in reply.json["detail"] and not hook.posts, reply
+        # Of another CA, which calls itself the same.
+        with open(house.ca_bundle, encoding="ascii") as f:
+            put(house, "alerts-https", channel="webhook", webhook={"url": url}, ca=f.read())
+        assert house.api("POST", "/notifications/alerts-https/test").status == 503 and not hook.posts
+        put(house, "alerts-https", channel="webhook", webhook={"url": url.replace("127.0.0.1", "localhost")}, ca=authority.pem)
+        house.cli("alert", "test", "alerts-https")
+        assert len(hook.posts) == 1
+    finally:
+        house.api("DELETE", "/resources/notifications/alerts-https")
+
+
+def test_alerts__failing_enrollments(new_house, openssl, hook):
+    """A fleet with a wrong token: one alert for its endpoint, told once, over a restart and further refusals."""
+    h = new_house().start()
+    put(h, "hook", channel="webhook", webhook={"url": f"http://127.0.0.1:{hook.server_port}/"}, filter={"causes": ["enrollment-failing"]})
+    csr = base64.encodebytes(openssl.der(openssl.csr("device", "/CN=device")))
+    wrong = {"Content-Type": "application/pkcs10", "Authorization": "Basic " + base64.b64encode(b"nobody:wrong").decode()}
+
+    def refused(times):
+        for _ in range(times):
+            assert h.request("POST", "/.well-known/est/servers/simpleenroll", csr, wrong).status == 401
+
+    refused(20)
+    h.stop()  # what was counted is recorded, and looked at when it serves again
+    h.start()
+    until(lambda: hook.posts, "nobody was told")
+    told = json.loads(hook.posts[0][1])
+    assert [(a["cause"], a["subject"]) for a in told["alerts"]] == [("enrollment-failing", "endpoint/servers")]
+    assert "20 requests were refused" in told["alerts"][0]["text"]
+    alert = told["alerts"][0]["id"]
+    h.cli("alert", "ack", alert, "--comment", "the fleet is being mended")
+    refused(20)
+    h.stop()
+    h.start()
+    until(lambda: "touchmark_alerts_open" in h.plain("/metrics", port="admin").body.decode(), "nobody looked")
+    listed = [(a["id"], a["status"]) for status in ("open", "acknowledged") for a in h.api("GET", "/alerts?status=" + status).json["items"]
+              if a["cause"] == "enrollment-failing"]
+    assert listed == [(alert, "acknowledged")] and len(hook.posts) == 1
+
+
+def test_alerts__owners(new_house, openssl, smtp):
+    """Whose a certificate is by rule or by hand is who is told; and who is so later is told then."""
+    h = new_house().start()
+    with open(openssl.file("mail.pem"), encoding="ascii") as f:
+        ca = f.read()
+    put(h, "mail", channel="mail", ca=ca, filter={"causes": ["expiring"]},
+        mail={"server": "127.0.0.1", "port": smtp.port, "from": "pki@example.org", "to": ["all@example.org"], "user": "user"},
+        owners=[{"owner": name, "to": [name + "@example.org"]} for name in ("web", "ann")])
+    h.cli("alert", "secret", "mail", data="correct horse\n")
+    rule = {"kind": "Ownership", "name": "web", "owner": "web", "match": '"CN=web.owners.example"'}
+    assert h.api("PUT", "/resources/ownerships/web", rule).status == 201
+    expiring(h, openssl, "web.owners.example")
+    expiring(h, openssl, "nobodys.owners.example")
+    until(lambda: len(smtp.mails) == 2, "two mails")
+    assert sorted((to[0], text_of(mail)[0].split()[2]) for to, mail in smtp.mails) == \
+        [("all@example.org", "CN=nobodys.owners.example"), ("web@example.org", "CN=web.owners.example")]
+    cert = h.api("GET", "/certificates?query=%22CN%3Dnobodys.owners.example%22").json["items"][0]["serial"]
+    h.cli("cert", "note", cert, "--owner", "ann")
+    until(lambda: len(smtp.mails) == 3, "ann was not told")
+    assert smtp.mails[2][0] == ["ann@example.org"] and "nobodys" in text_of(smtp.mails[2][1])[0]
+    assert [a["owner"] for a in h.api("GET", "/alerts").json["items"] if "nobodys" in a["title"]] == ["ann"]
 
 
 def metrics_named(text):
