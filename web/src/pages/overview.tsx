@@ -1,5 +1,5 @@
 /* The first page: is the house well, what waits, what ends soon, what happened. */
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api } from "../lib/api";
 import { commonName, count, duration, plural } from "../lib/format";
 import { href } from "../lib/router";
@@ -363,27 +363,28 @@ function Rest({ status, summary }: { status: Status; summary: Summary }) {
 export function OverviewPage(_: PageProps) {
   useTitle("Overview");
   const [days, setDays] = useState("7");
-  const status = useLoad((signal) => api<Status>("/status", { signal }), [], 20, () => true);
-  const summary = useLoad((signal) => api<Summary>("/summary", { query: { days }, signal }), [days], 20, () => true);
+  const both = useLoad((signal) => Promise.all([api<Status>("/status", { signal }), api<Summary>("/summary", { query: { days }, signal })]), [days], 20, () => true);
   const findings = useLoad((signal) => api<Findings>("/finding-counts", { signal }), [], 120, (e) => e.type.startsWith("finding."));
-  const problem = status.problem ?? summary.problem;
-  /* What each part needs is asked for at once, and stands as it comes. */
-  const s = status.data;
-  const m = summary.data;
+  const { problem } = both;
+  /* What each part needs is asked for at once, and stands as it comes; what has not changed is not drawn anew. */
+  const [s, m] = both.data ?? [];
+  const health = useMemo(() => <Health />, []);
+  const inventory = useMemo(() => <Inventory />, []);
+  const rest = useMemo(() => s && m && <Rest status={s} summary={m} />, [both.data]);
   return (
     <>
       <Head title="Overview" lead={s ? <>Started <Time at={s.started_at} />, version {s.version}</> : "\u00a0"} />
-      {problem && <ProblemBox problem={problem} onRetry={() => (status.reload(), summary.reload())} />}
+      {problem && <ProblemBox problem={problem} onRetry={both.reload} />}
       {s && <Alarms status={s} />}
       {s && m ? <Figures status={s} summary={m} findings={findings.data} /> : !problem && <Loading rows={2} />}
       <div class="wide-narrow">
         <Panel title="Activity" aside={<Chips label="Span" value={days} options={SPANS} onChange={setDays} />}>
           {m ? <Activity of={m.activity} /> : !problem && <Loading rows={5} />}
         </Panel>
-        <Health />
+        {health}
       </div>
-      <Inventory />
-      {s && m && <Rest status={s} summary={m} />}
+      {inventory}
+      {rest}
     </>
   );
 }
