@@ -316,6 +316,7 @@ static tm_err list(struct api_call *c, struct diag *diag)
         e = api_read(c, &q, diag);
     if (e != TM_OK && e != TM_ENOTFOUND)
         return e;
+    TM_TRY(api_class_now(c, q.certs, q.n, diag));
     buf_puts(&c->out, "{\"items\":[");
     for (size_t i = 0, shown = 0; i < q.n; i++) {
         if (!passes(&q.certs[i], &q))
@@ -411,6 +412,7 @@ static tm_err get(struct api_call *c, struct diag *diag)
         c->answer_type = "application/pkcs7-mime; smime-type=certs-only";
         TM_TRY(certs_only_build(&c->out, all, n, NULL, 0));
     } else {
+        TM_TRY(api_class_now(c, &row, 1, diag));
         put_members(&c->out, &row, true);
         if (api_query(c, "succession"))
             TM_TRY(api_put_succession(c, &row, diag));
@@ -499,7 +501,7 @@ static const struct api_field certificate_fields[] = {
     {"status", "valid|expired|revoked|on-hold", NULL, "valid"},
     {"source", "issued|imported|discovered", "how it came to be known", "issued"},
     {"issuer_class", "own|vendor|public|self-signed|unknown",
-     "whose hand it is from, told by signatures when it came in", "own"},
+     "whose hand it is from, told by signatures; in exports as it was told when it came in", "own"},
     {"foreign_serial?", "hex", "the serial, where it was not issued here", "1f03"},
     {"subject", "string", "RFC 4514", "CN=server.example.org"},
     {"names?", "[]string", "the first alternative names, where the certificate is kept",

@@ -87,6 +87,8 @@ tm_err token_scopes(const char **ret, struct api_call *c, const struct json_stri
 tm_err api_list_where(struct api_call *c, struct diag *diag);
 /* "valid", "revoked", "on-hold" or "expired". */
 const char *api_cert_status(const struct cert_row *row);
+/* Whose hand rows that came with their DER are from, as it is known today: of what came in before its CA, their own word is old. */
+tm_err api_class_now(struct api_call *c, struct cert_row *rows, size_t n, struct diag *diag);
 /* One inventory row as an object; `pem` adds the certificate itself. */
 void api_put_cert(struct buf *out, const struct cert_row *row, bool pem);
 /* Members of an object under way: what this certificate took the place of, and what took its (inventory/succession.h). With its DER, if kept. */

@@ -7,6 +7,7 @@
 #include "inventory/ask.h"
 #include "inventory/csv.h"
 #include "inventory/query.h"
+#include "issue/issuer_now.h"
 #include "x509/crl.h"
 #include "x509/general_name.h"
 #include <stdlib.h>
@@ -63,6 +64,23 @@ static tm_err order(enum cert_order *ret, const struct api_call *c, struct diag 
     return sort ? diag_fail(diag, TM_EINVAL, NULL, "sort", "must be newest, oldest or expires") : TM_OK;
 }
 
+tm_err api_class_now(struct api_call *c, struct cert_row *rows, size_t n, struct diag *diag)
+{
+    struct issuer_memo memo = {0};
+    struct arena *scratch = arena_new(0);
+    tm_err e = scratch ? TM_OK : TM_ENOMEM;
+    for (size_t i = 0; i < n && e == TM_OK; i++) {
+        enum issuer_class now;
+        e = issuer_class_now(&now, scratch, c->house->store, c->catalog, c->tenant->id, &rows[i], &memo,
+                             diag);
+        if (e == TM_OK && rows[i].source != CERT_ISSUED)
+            rows[i].door = (int)now;
+        arena_reset(scratch);
+    }
+    arena_free(scratch);
+    return e;
+}
+
 tm_err api_list_where(struct api_call *c, struct diag *diag)
 {
     static const char *const others[] = {
@@ -81,6 +99,7 @@ tm_err api_list_where(struct api_call *c, struct diag *diag)
     if (after && hex_decode(&q.after, c->arena, slice_str(after)) != TM_OK)
         return diag_fail(diag, TM_EINVAL, NULL, "after", "must be what \"next\" of the page before said");
     TM_TRY(asked_too_much(api_read(c, &q, diag)));
+    TM_TRY(api_class_now(c, q.certs, q.n, diag));
     buf_puts(&c->out, "{\"items\":[");
     for (size_t i = 0; i < q.n; i++) {
         buf_puts(&c->out, i ? "," : "");

@@ -175,3 +175,32 @@ def test_whose_hand_it_is_from(house, factory):
     mine = [e["body"] for e in events if "CLASS-1" in e["body"]["subject"]]
     assert mine and mine[-1]["issuer_class"] == "vendor"
     assert house.api("GET", "/certificates/" + mine[-1]["id"]).json["issuer_class"] == "vendor"
+
+
+def test_whose_hand_it_is_from__a_ca_that_comes_later(house, openssl):
+    """What was nobody's when it came in is a vendor's once somebody has named its root, also over an issuer that came behind it."""
+    for name, ext in (("late-root", "CA:TRUE"), ("late-middle", "CA:TRUE"), ("late-leaf", "CA:FALSE")):
+        openssl.key(name)
+        with open(openssl.file(name + ".ext"), "w", encoding="ascii") as f:
+            f.write(f"basicConstraints=critical,{ext}\n")
+        by = {"late-root": None, "late-middle": "late-root", "late-leaf": "late-middle"}[name]
+        openssl.run("req", "-new", "-key", name + ".key", "-subj", "/CN=" + name, "-out", name + ".csr")
+        signer = ("-signkey", name + ".key") if by is None else ("-CA", by + ".pem", "-CAkey", by + ".key")
+        openssl.run("x509", "-req", "-in", name + ".csr", *signer, "-days", "90", "-extfile", name + ".ext", "-out", name + ".pem")
+
+    def bring(name):
+        with open(openssl.file(name + ".pem"), "rb") as f:
+            return house.api("POST", "/certificates/import", f.read(), content_type="application/x-pem-file").json["items"][0]["serial"]
+
+    leaf = bring("late-leaf")
+    bring("late-middle")
+    assert house.api("GET", "/certificates/" + leaf).json["issuer_class"] == "unknown"
+    with open(openssl.file("late-root.pem"), encoding="ascii") as f:
+        trust = {"kind": "TrustSet", "name": "late-root", "anchors": [f.read()]}
+    assert house.api("PUT", "/resources/trust-sets/late-root", trust).status == 201
+    try:
+        assert house.api("GET", "/certificates/" + leaf).json["issuer_class"] == "vendor"
+        listed = house.api("GET", "/certificates?query=cn:late-leaf").json["items"] + house.api("GET", "/certificates?cn=late-leaf").json["items"]
+        assert [c["issuer_class"] for c in listed] == ["vendor", "vendor"]
+    finally:
+        house.api("DELETE", "/resources/trust-sets/late-root")
