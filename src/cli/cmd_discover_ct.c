@@ -241,6 +241,12 @@ static bool next_piece(struct log *l)
     }
     if (!path || !fetch(l, path, ANSWER_MAX, &status, &body))
         return false;
+    /* A log that has grown since may have the whole tile alone (C2SP static-ct-api, partial tiles). */
+    if (status == 404 && l->tiles) {
+        ct_tile_path(tile_path, tile, 0);
+        if (!fetch(l, path, ANSWER_MAX, &status, &body))
+            return false;
+    }
     if (status != 200)
         return cli_fail(l->c, "%s%s: it answers %d", l->name, path, status) == 0;
     bool go_on = l->tiles ? take_tile(l, tile * CT_TILE_ENTRIES, skip,

@@ -19,6 +19,7 @@ class Log:
 
     def __init__(self, entries, tiles=False):
         self.entries, self.tiles, self.asked, self.fail_next, self.cut = entries, tiles, [], 0, None
+        self.said = None  # it has grown since it said so, and has whole tiles alone
 
     def timestamped(self, i):
         der, _, pre = self.entries[i]
@@ -44,13 +45,13 @@ class Log:
                             "extra_data": base64.b64encode(extra).decode()})
             return 200, json.dumps({"entries": out}).encode()
         if self.tiles and url.path == "/log/checkpoint":
-            return 200, b"log.example\n%d\n%s\n" % (n, base64.b64encode(bytes(32)))
+            return 200, b"log.example\n%d\n%s\n" % (self.said or n, base64.b64encode(bytes(32)))
         if self.tiles and url.path.startswith("/log/tile/data/"):
             tail = url.path[len("/log/tile/data/"):]
             number, _, width = tail.partition(".p/")
             first = int(number.replace("x", "").replace("/", "")) * 256
             width = int(width or 256)
-            if first + width > n:
+            if first + width > n or (self.said and ".p/" in tail):
                 return 404, b""
             out = b""
             for i in range(first, first + width):
@@ -151,6 +152,13 @@ def test_what_is_behind_a_damaged_entry(house, certs, serve):
     log.cut = 200
     run = house.cli_json("discover", "ct", serve(log), "--domain", "ct-a.example", "--from", "100")
     assert (run["status"], run["answered"], run["failed"], run["spec"]["next"]) == ("done", 2, 1, 300)
+
+
+def test_a_log_that_grows(house, certs, serve):
+    log = Log(entries(certs, 600), True)
+    log.said = 300
+    run = house.cli_json("discover", "ct", serve(log), "--domain", "ct-b.example", "--from", "0")
+    assert (run["status"], run["done"], run["answered"], run["spec"]["next"]) == ("done", 300, 298, 300)
 
 
 def test_only_the_newest_at_first_and_what_was_saved(house, certs, serve, tmp_path):
