@@ -109,7 +109,8 @@ static tm_err is_device(bool *ret, struct arena *a, struct house *h, tenant_id t
                            .name = arena_strndup(a, (const char *)id.p, id.n)};
     if (!q.name)
         return arena_err(a);
-    tm_err e = id.n ? store_read_now(h->store, &q) : TM_ENOTFOUND;
+    bool whole = id.n && !memchr(id.p, '\0', id.n);
+    tm_err e = whole ? store_read_now(h->store, &q) : TM_ENOTFOUND;
     *ret = e == TM_OK;
     if (e != TM_OK && e != TM_ENOTFOUND)
         *diag = q.diag;

@@ -466,7 +466,7 @@ static tm_err san_make(struct cert_test *ret, const struct making *m, const stru
             break;
         }
     }
-    if (what == SAN_ANY && has_stars(w) && kind != w->text)
+    if (what == SAN_ANY && has_stars(w))
         text = text == w->text ? arena_printf(m->a, "*%s", text) : arena_printf(m->a, "%s:%s", kind, text);
     else
         text = san_text(m->a, kind, text);

@@ -108,8 +108,13 @@ static bool affordable_mac(const PKCS12 *p12)
     X509_ALGOR_get0(&oid, &type, &value, alg);
     if (OBJ_obj2nid(oid) != NID_pbmac1)
         return !count || affordable_count(count);
+    /* RFC 9579 5: the length of the key has to be said; a longer one than the longest digest costs as many derivations, and libraries have taken it for
+     * the size of a buffer (CVE-2025-11187). */
     PBKDF2PARAM *kdf = type == V_ASN1_SEQUENCE ? PBMAC1_get1_pbkdf2_param(alg) : NULL;
-    bool good = kdf && affordable_count(kdf->iter);
+    int64_t length = 0;
+    bool good = kdf && affordable_count(kdf->iter) && kdf->keylength &&
+                ASN1_INTEGER_get_int64(&length, kdf->keylength) == 1 && length > 0 &&
+                length <= EVP_MAX_MD_SIZE;
     PBKDF2PARAM_free(kdf);
     return good;
 }
