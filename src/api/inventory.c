@@ -116,13 +116,6 @@ static const char *const export_columns[] = {
     "device",      "issued_at",   "not_before", "not_after", "key",   "signature", "ca",
     "self_signed", "fingerprint", "revoked_at", "reason",    NULL};
 
-static const char *status_of(const struct cert_row *row)
-{
-    return row->revoked_at                ? row->reason == CRL_CERTIFICATE_HOLD ? "on-hold" : "revoked"
-           : row->not_after < clock_now() ? "expired"
-                                          : "valid";
-}
-
 static void put_time_cell(struct buf *out, int64_t t)
 {
     char text[21] = "";
@@ -158,7 +151,7 @@ static void put_csv(struct buf *out, struct arena *scratch, const struct cert_ro
     hex_encode(id, SLICE_ARR(row->id));
     hex_encode(fingerprint, SLICE_ARR(row->fingerprint));
     csv_put_cell(out, id, true);
-    csv_put_cell(out, status_of(row), false);
+    csv_put_cell(out, api_cert_status(row), false);
     csv_put_cell(out, (unsigned)row->source < 3 ? sources[row->source] : "", false);
     csv_put_cell(out, row->subject, false);
     put_names_cell(out, scratch, row);
