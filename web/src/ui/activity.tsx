@@ -14,24 +14,27 @@ const HEIGHT = 190;
 
 const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
 
-/** A token's colour as a canvas takes it: the browser works it out for an element. */
-function resolver(host: HTMLElement): (token: string) => string {
-  return (token) => {
-    const before = host.style.color;
-    host.style.color = `var(${token})`;
-    const found = getComputedStyle(host).color;
-    host.style.color = before;
-    return found;
-  };
+/** Tokens' colours as a canvas takes them: the browser works them out for elements, all at once. */
+function resolver(host: HTMLElement, tokens: string[]): (token: string) => string {
+  const probes = tokens.map((token) => {
+    const probe = document.createElement("i");
+    probe.style.color = `var(${token})`;
+    return probe;
+  });
+  host.append(...probes);
+  const found = new Map(tokens.map((token, i) => [token, getComputedStyle(probes[i]!).color]));
+  probes.forEach((p) => p.remove());
+  return (token) => found.get(token) ?? "";
 }
 
 function draw(host: HTMLElement, of: Of): uPlot {
-  const color = resolver(host);
+  const width = host.clientWidth;
+  const color = resolver(host, ["--ink-3", "--line-2", ...SERIES.map((s) => s.token)]);
   const x = of.issued.map((_, i) => of.from + i * of.step);
   const axis = { stroke: color("--ink-3"), grid: { stroke: color("--line-2"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   return new uPlot(
     {
-      width: host.clientWidth,
+      width,
       height: HEIGHT,
       padding: [8, 8, 0, 0],
       legend: { show: false },
@@ -41,7 +44,7 @@ function draw(host: HTMLElement, of: Of): uPlot {
         y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((t) => tick(t, of.step)), splits: () => splits(x, of.step, host.clientWidth), size: 26 },
+        { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((t) => tick(t, of.step)), splits: () => splits(x, of.step, host.clientWidth || width), size: 26 },
         { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
       ],
       series: [
@@ -99,7 +102,7 @@ export function Activity({ of }: { of: Of }) {
       chart.destroy();
       chart = draw(at, of);
     };
-    const resize = new ResizeObserver(() => at.clientWidth > 0 && chart.setSize({ width: at.clientWidth, height: HEIGHT }));
+    const resize = new ResizeObserver(() => at.clientWidth > 0 && at.clientWidth !== chart.width && chart.setSize({ width: at.clientWidth, height: HEIGHT }));
     resize.observe(at);
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", again);
