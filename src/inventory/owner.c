@@ -269,6 +269,7 @@ tm_err owners_find(const char **ret, const struct owners *o, struct arena *a, co
 /* ---- questions ---- */
 
 struct asked {
+    struct owner_asked *who;
     struct arena *a;
     struct house *h;
     tenant_id tenant;
@@ -427,18 +428,30 @@ static bool rule_is_meant(const struct asked *x, const struct owner_rule *r)
     return is;
 }
 
+/* What rules hold of is the same for all terms of a question. */
+static tm_err rules_once(const struct asked *x)
+{
+    if (x->who->tests)
+        return TM_OK;
+    struct owner_rules *rules = arena_calloc(x->a, 1, sizeof *rules);
+    if (!rules)
+        return arena_err(x->a);
+    TM_TRY(owner_rules_read(rules, x->a, x->h, x->tenant, x->diag));
+    TM_TRY(owner_rules_test(&x->who->tests, x->a, x->h, x->tenant, rules, x->diag));
+    x->who->rules = rules;
+    return TM_OK;
+}
+
 /* From the last to the first: a rule that says it adds what it matches, one that says something else takes that away. Tags add up. */
 static tm_err rules_test(struct cert_test *ret, const struct asked *x)
 {
-    struct owner_rules rules;
-    TM_TRY(owner_rules_read(&rules, x->a, x->h, x->tenant, x->diag));
-    for (size_t i = rules.n; i-- > 0;) {
-        const struct owner_rule *r = &rules.v[i];
-        struct cert_test all, others = {0};
+    TM_TRY(rules_once(x));
+    for (size_t i = x->who->rules->n; i-- > 0;) {
+        const struct owner_rule *r = &x->who->rules->v[i];
+        struct cert_test all = x->who->tests[i], others = {0};
         bool meant = rule_is_meant(x, r);
         if (!meant && (x->field == OWNED_TAG || !rule_text(r, x->field)[0]))
             continue;
-        TM_TRY(owner_rule_test(&all, x->a, x->h, x->tenant, r, x->diag));
         if (meant) {
             TM_TRY(pair(ret, x->a, CERT_TEST_ANY, all, *ret));
         } else {
@@ -453,7 +466,8 @@ tm_err owner_test(void *arg, enum owned_field field, const char *value, bool sta
                   struct cert_test *ret, struct diag *diag)
 {
     struct owner_asked *who = arg;
-    const struct asked x = {.a = a,
+    const struct asked x = {.who = who,
+                            .a = a,
                             .h = who->house,
                             .tenant = who->tenant,
                             .field = field,

@@ -9,6 +9,7 @@
 
 struct arena;
 struct house;
+struct owner_rules;
 
 enum {
     NOTE_TEXT_MAX = 200,
@@ -59,6 +60,9 @@ struct owner_asked {
     struct house *house;
     tenant_id tenant;
     unsigned asked; /* so far */
+    /* made with the first, in the question's arena */
+    struct owner_rules *rules;
+    struct cert_test *tests;
 };
 tm_err owner_test(void *arg, enum owned_field field, const char *value, bool stars, struct arena *a,
                   struct cert_test *ret, struct diag *diag);

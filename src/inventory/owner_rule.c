@@ -93,6 +93,7 @@ tm_err owner_rules_read(struct owner_rules *ret, struct arena *a, struct house *
         ret->n++;
         ret->by_octets |= cert_test_asks_octets(&r->match);
         ret->by_network |= r->doc.networks.n > 0;
+        ret->by_tag |= r->doc.tagged.n > 0;
     }
     diag_clear(diag);
     if (ret->n)
@@ -201,9 +202,8 @@ tm_err owner_rule_holds(bool *ret, const struct owner_rule *r, const struct owne
 /* ---- of all ---- */
 
 struct rows {
-    struct arena *page; /* of what is read, a page at a time */
     uint64_t *v;
-    size_t n;
+    size_t n, cap;
 };
 
 static tm_err rows_add(struct rows *x, const struct owner_rule *r, uint64_t arrival, struct diag *diag)
@@ -214,6 +214,14 @@ static tm_err rows_add(struct rows *x, const struct owner_rule *r, uint64_t arri
             "the rule \"%s\" of kind Ownership is about more than %d certificates by networks or "
             "tags, too many to be asked for",
             r->name, RULE_ROWS_MAX);
+    if (x->n == x->cap) {
+        size_t cap = x->cap ? 2 * x->cap : 256;
+        uint64_t *v = realloc(x->v, cap * sizeof *v);
+        if (!v)
+            return TM_ENOMEM;
+        x->v = v;
+        x->cap = cap;
+    }
     x->v[x->n++] = arrival;
     return TM_OK;
 }
@@ -239,71 +247,89 @@ static tm_err rows_test(struct cert_test *ret, struct rows *x, struct arena *a)
     return TM_OK;
 }
 
-/* The row of the certificate at a place; none is no error. */
-static tm_err place_row(struct rows *x, struct house *h, const struct owner_rule *r,
-                        const struct object_row *place, struct diag *diag)
+/* All places, then all notes, are looked through once for all rules. */
+struct looking {
+    struct house *house;
+    tenant_id tenant;
+    const struct owner_rules *rules;
+    struct arena *page;        /* of what is read, a page at a time */
+    struct rows *met, *tagged; /* of each rule */
+    struct diag *diag;
+};
+
+/* The certificate at a place; none is no error. */
+static tm_err take_place(struct looking *x, const struct object_row *place)
 {
-    struct store_read q = {.kind = READ_CERT, .tenant = place->tenant, .arena = x->page};
+    struct store_read q = {.kind = READ_CERT, .tenant = x->tenant, .arena = x->page};
     struct address at;
     struct slice id;
-    if (!place_address(&at, place->key) || !in_networks(r, &at) ||
-        hex_decode(&id, x->page, slice_str(place->ref)) != TM_OK || id.n != CERT_SERIAL_LEN)
+    bool known = false;
+    if (!place_address(&at, place->key))
         return TM_OK;
-    memcpy(q.id, id.p, CERT_SERIAL_LEN);
-    tm_err e = read_now(h, &q, diag);
-    if (e != TM_OK)
-        return e == TM_ENOTFOUND ? TM_OK : e;
-    return rows_add(x, r, q.certs[0].arrival, diag);
+    for (size_t i = 0; i < x->rules->n; i++) {
+        const struct owner_rule *r = &x->rules->v[i];
+        if (!in_networks(r, &at))
+            continue;
+        if (!known) {
+            if (hex_decode(&id, x->page, slice_str(place->ref)) != TM_OK || id.n != CERT_SERIAL_LEN)
+                return TM_OK;
+            memcpy(q.id, id.p, CERT_SERIAL_LEN);
+            tm_err e = read_now(x->house, &q, x->diag);
+            if (e != TM_OK)
+                return e == TM_ENOTFOUND ? TM_OK : e;
+            known = true;
+        }
+        TM_TRY(rows_add(&x->met[i], r, q.certs[0].arrival, x->diag));
+    }
+    return TM_OK;
 }
 
-static tm_err tagged_row(struct rows *x, struct house *h, const struct owner_rule *r,
-                         const struct object_row *row, struct diag *diag)
+static tm_err take_note(struct looking *x, const struct object_row *row)
 {
     struct cert_note note;
     uint64_t arrival;
-    (void)h;
     TM_TRY(cert_note_from_row(&note, &arrival, x->page, row));
-    return has_tag(r, &note) ? rows_add(x, r, arrival, diag) : TM_OK;
+    for (size_t i = 0; i < x->rules->n; i++)
+        if (has_tag(&x->rules->v[i], &note))
+            TM_TRY(rows_add(&x->tagged[i], &x->rules->v[i], arrival, x->diag));
+    return TM_OK;
 }
 
-/* Where rows are found: at places, by notes. */
 struct source {
     enum object_kind kind;
     int status;
     size_t max;
     const char *what;
-    tm_err (*take)(struct rows *x, struct house *h, const struct owner_rule *r, const struct object_row *row,
-                   struct diag *diag);
+    tm_err (*take)(struct looking *x, const struct object_row *row);
 };
-static const struct source places = {OBJECT_PLACE, PLACE_PRESENT, RULE_PLACES_MAX, "places", place_row},
-                           notes = {OBJECT_CERT_NOTE, 0, NOTES_LOOKED_AT, "notes", tagged_row};
+static const struct source places = {OBJECT_PLACE, PLACE_PRESENT, RULE_PLACES_MAX, "places", take_place},
+                           notes = {OBJECT_CERT_NOTE, 0, NOTES_LOOKED_AT, "notes", take_note};
 
-static tm_err rows_find(struct rows *x, struct house *h, tenant_id tenant, const struct owner_rule *r,
-                        const struct source *from, struct diag *diag)
+static tm_err look_through(struct looking *x, const struct source *from)
 {
     char after[2 * CERT_SERIAL_LEN + 1] = ""; /* ids of both are as long */
     size_t looked = 0;
     for (bool more = true; more;) {
         arena_reset(x->page);
         struct store_read q = {.kind = READ_OBJECTS,
-                               .tenant = tenant,
+                               .tenant = x->tenant,
                                .arena = x->page,
                                .object_kind = from->kind,
                                .object_status = from->status,
                                .after = slice_str(after),
                                .limit = PAGE};
-        tm_err e = read_now(h, &q, diag);
+        tm_err e = read_now(x->house, &q, x->diag);
         if (e != TM_OK)
             return e == TM_ENOTFOUND ? TM_OK : e;
         looked += q.n;
         if (looked > from->max)
             return diag_fail(
-                diag, TM_EINVAL, NULL, "query",
-                "there are more than %zu %s, too many to look through for the rule \"%s\" of kind "
-                "Ownership",
-                from->max, from->what, r->name);
+                x->diag, TM_EINVAL, NULL, "query",
+                "there are more than %zu %s, too many to look through for rules of kind Ownership "
+                "with networks or tags",
+                from->max, from->what);
         for (size_t i = 0; i < q.n; i++)
-            TM_TRY(from->take(x, h, r, &q.objects[i], diag));
+            TM_TRY(from->take(x, &q.objects[i]));
         more = q.more && q.n && strlen(q.objects[q.n - 1].id) < sizeof after;
         if (more)
             memcpy(after, q.objects[q.n - 1].id, strlen(q.objects[q.n - 1].id) + 1);
@@ -311,20 +337,8 @@ static tm_err rows_find(struct rows *x, struct house *h, tenant_id tenant, const
     return TM_OK;
 }
 
-static tm_err rows_of(struct cert_test *ret, struct arena *a, struct house *h, tenant_id tenant,
-                      const struct owner_rule *r, const struct source *from, struct diag *diag)
-{
-    struct rows x = {.page = arena_new(0), .v = calloc(RULE_ROWS_MAX, sizeof *x.v)};
-    tm_err e = x.page && x.v ? rows_find(&x, h, tenant, r, from, diag) : TM_ENOMEM;
-    if (e == TM_OK)
-        e = rows_test(ret, &x, a);
-    free(x.v);
-    arena_free(x.page);
-    return e;
-}
-
-tm_err owner_rule_test(struct cert_test *ret, struct arena *a, struct house *h, tenant_id tenant,
-                       const struct owner_rule *r, struct diag *diag)
+static tm_err rule_test(struct cert_test *ret, struct arena *a, const struct owner_rule *r, struct rows *met,
+                        struct rows *tagged)
 {
     struct cert_test *parts = arena_calloc(a, 3, sizeof *parts);
     size_t n = 0;
@@ -332,9 +346,40 @@ tm_err owner_rule_test(struct cert_test *ret, struct arena *a, struct house *h, 
         return arena_err(a);
     parts[n++] = r->match;
     if (r->doc.networks.n)
-        TM_TRY(rows_of(&parts[n++], a, h, tenant, r, &places, diag));
+        TM_TRY(rows_test(&parts[n++], met, a));
     if (r->doc.tagged.n)
-        TM_TRY(rows_of(&parts[n++], a, h, tenant, r, &notes, diag));
+        TM_TRY(rows_test(&parts[n++], tagged, a));
     *ret = n == 1 ? r->match : (struct cert_test){.kind = CERT_TEST_ALL, .parts = parts, .n = n};
     return TM_OK;
+}
+
+tm_err owner_rules_test(struct cert_test **ret, struct arena *a, struct house *h, tenant_id tenant,
+                        const struct owner_rules *rules, struct diag *diag)
+{
+    size_t n = rules->n;
+    struct cert_test *v = arena_calloc(a, n + 1, sizeof *v);
+    struct looking x = {.house = h,
+                        .tenant = tenant,
+                        .rules = rules,
+                        .page = arena_new(0),
+                        .met = calloc(n + 1, sizeof *x.met),
+                        .tagged = calloc(n + 1, sizeof *x.tagged),
+                        .diag = diag};
+    tm_err e = v && x.page && x.met && x.tagged ? TM_OK : TM_ENOMEM;
+    if (e == TM_OK && rules->by_network)
+        e = look_through(&x, &places);
+    if (e == TM_OK && rules->by_tag)
+        e = look_through(&x, &notes);
+    for (size_t i = 0; i < n && e == TM_OK; i++)
+        e = rule_test(&v[i], a, &rules->v[i], &x.met[i], &x.tagged[i]);
+    for (size_t i = 0; i < n; i++) {
+        free(x.met ? x.met[i].v : NULL);
+        free(x.tagged ? x.tagged[i].v : NULL);
+    }
+    free(x.met);
+    free(x.tagged);
+    arena_free(x.page);
+    if (e == TM_OK)
+        *ret = v;
+    return e;
 }

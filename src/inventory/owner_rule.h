@@ -25,7 +25,8 @@ struct owner_rule {
 struct owner_rules {
     struct owner_rule *v;
     size_t n;
-    bool by_octets, by_network; /* one of them asks for what the certificate says, not its row; for places */
+    bool by_octets, by_network,
+        by_tag; /* one of them asks for what the certificate says, not its row; for places; for tags */
 };
 /* In the order in which they go before each other; everything in `a`. */
 tm_err owner_rules_read(struct owner_rules *ret, struct arena *a, struct house *h, tenant_id tenant,
@@ -49,6 +50,6 @@ tm_err owner_case_make(struct owner_case *ret, struct arena *a, struct house *h,
                        struct diag *diag);
 tm_err owner_rule_holds(bool *ret, const struct owner_rule *r, const struct owner_case *x, struct arena *a,
                         struct diag *diag);
-/* All certificates of which it holds, as a test. TM_EINVAL where that are too many to look through. */
-tm_err owner_rule_test(struct cert_test *ret, struct arena *a, struct house *h, tenant_id tenant,
-                       const struct owner_rule *r, struct diag *diag);
+/* Of which certificates each of them holds, as tests in `a`: places and notes are looked through once for all. TM_EINVAL where these are too many. */
+tm_err owner_rules_test(struct cert_test **ret, struct arena *a, struct house *h, tenant_id tenant,
+                        const struct owner_rules *rules, struct diag *diag);
