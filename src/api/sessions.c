@@ -59,7 +59,9 @@ static tm_err wrong(struct diag *diag)
 
 static tm_err keep_user(struct signing_in *x, struct api_call *c)
 {
-    x->user.signed_in_at = clock_now();
+    char address[64];
+    attempts_address(address, c->peer);
+    TM_TRY(user_signed_in(&x->user, c->arena, address));
     return x->user.version ? user_effect(&x->effects[x->n++], c->arena, &x->user) : TM_OK;
 }
 
@@ -162,7 +164,11 @@ static tm_err by_password(struct signing_in *x, struct api_call *c, const struct
         return diag_fail(diag, TM_EINVAL, NULL, "/code",
                          "a password needs the user's name and a one-time code beside it");
     TM_TRY(read_user(&x->user, c, d->name, diag));
-    const char *key = signin_user_key(c, x->user.tenant, d->name);
+    const char *key, *place;
+    char address[64];
+    attempts_address(address, c->peer);
+    TM_TRY(user_place(&place, c->arena, &x->user, address));
+    key = signin_user_key(c, x->user.tenant, d->name, place);
     if (!key)
         return TM_ENOMEM;
     TM_TRY(attempts_begin(key, ATTEMPTS_FREE_USER, wait, diag));

@@ -91,9 +91,9 @@ void signin_address_good(const struct api_call *c)
         attempts_undo(key);
 }
 
-const char *signin_user_key(const struct api_call *c, tenant_id tenant, const char *name)
+const char *signin_user_key(const struct api_call *c, tenant_id tenant, const char *name, const char *place)
 {
-    return arena_printf(c->arena, "user/%u/%.63s", (unsigned)tenant, name);
+    return arena_printf(c->arena, "user/%u/%.63s/%s", (unsigned)tenant, name, place);
 }
 
 const char *signin_token_key(const struct api_call *c, tenant_id tenant, const char *name)

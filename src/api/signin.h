@@ -27,8 +27,9 @@ tm_err signin_refused(struct api_call *c, tm_err e, const char *user, int64_t wa
 /* An address may try. TM_EQUOTA, with Retry-After set. */
 tm_err signin_try_address(struct api_call *c, struct diag *diag);
 void signin_address_good(const struct api_call *c);
-/* The keys that attempts on a user are counted under: with a password; with a token and a code. */
-const char *signin_user_key(const struct api_call *c, tenant_id tenant, const char *name);
+/* The keys that attempts on a user are counted under: with a password, from a place that the user signed in from before (user_place()) or "" from all
+ * others together; with a token and a code. */
+const char *signin_user_key(const struct api_call *c, tenant_id tenant, const char *name, const char *place);
 const char *signin_token_key(const struct api_call *c, tenant_id tenant, const char *name);
 /* A tenant where the caller's principal may live: the house first. */
 enum { SIGNIN_HOMES = 2 };

@@ -163,6 +163,18 @@ static tm_err read_doc(struct user_doc *ret, struct api_call *c, const struct js
     return e;
 }
 
+/* Who is invited may try again at once, from wherever that is. */
+static void let_try(const struct api_call *c, const struct user *u)
+{
+    const char *keys[2 + USER_PLACES] = {signin_user_key(c, u->tenant, u->name, ""),
+                                         signin_token_key(c, u->tenant, u->name)};
+    for (size_t i = 0; i < u->places.n && i < USER_PLACES; i++)
+        keys[2 + i] = signin_user_key(c, u->tenant, u->name, u->places.v[i]);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i])
+            attempts_forget(keys[i]);
+}
+
 static tm_err invite(struct api_call *c, struct diag *diag)
 {
     const struct principal *p;
@@ -178,10 +190,7 @@ static tm_err invite(struct api_call *c, struct diag *diag)
                          "this user is disabled; enable the user first");
     TM_TRY(user_ensure(&u, c->arena, c->house, p->tenant, p->name, diag));
     TM_TRY(invite_make(text, c->arena, c->house, p->tenant, p->name, d.ttl, c->principal, &until, diag));
-    const char *keys[] = {signin_user_key(c, p->tenant, p->name), signin_token_key(c, p->tenant, p->name)};
-    for (size_t i = 0; i < 2; i++)
-        if (keys[i])
-            attempts_forget(keys[i]);
+    let_try(c, &u);
     c->status = 201;
     buf_puts(&c->out, "{\"principal\":");
     buf_put_json_string(&c->out, slice_str(p->name));

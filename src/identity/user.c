@@ -30,6 +30,7 @@ static const struct json_field user_schema[] = {
     JSON_FIELD(struct user, totp, JSON_K_STRING, .def = ""),
     JSON_FIELD(struct user, totp_step, JSON_K_INT),
     JSON_FIELD(struct user, recovery, JSON_K_STRINGS, .max = USER_RECOVERY_CODES),
+    JSON_FIELD(struct user, places, JSON_K_STRINGS, .max = USER_PLACES),
     JSON_FIELD(struct user, signed_in_at, JSON_K_INT),
     {0},
 };
@@ -87,7 +88,10 @@ static json_t *user_state(const struct user *u)
 {
     json_t *o = json_pack("{s:I,s:I}", "totp_step", (json_int_t)u->totp_step, "signed_in_at",
                           (json_int_t)u->signed_in_at);
-    json_t *codes = json_array();
+    json_t *codes = json_array(), *places = json_array();
+    for (size_t i = 0; i < u->places.n; i++)
+        json_array_append_new(places, json_string(u->places.v[i]));
+    json_object_set_new(o, "places", places);
     for (size_t i = 0; i < u->recovery.n; i++)
         json_array_append_new(codes, json_string(u->recovery.v[i]));
     if (u->password[0])
@@ -133,6 +137,47 @@ tm_err user_ensure(struct user *ret, struct arena *a, struct house *h, tenant_id
     if (e != TM_OK && e != TM_ECONFLICT)
         return e;
     return user_read(ret, a, h, tenant, name, diag); /* perhaps another was quicker */
+}
+
+/* ---- where from ---- */
+
+/* Hashed with what nobody else knows: the store lists no addresses. */
+static tm_err place_of(const char **ret, struct arena *a, const struct user *u, const char *address)
+{
+    uint8_t hash[SHA256_LEN];
+    const struct slice parts[] = {SLICE_LIT("touchmark-place-v1\0"), slice_str(u->handle), SLICE_LIT("\0"),
+                                  slice_str(address)};
+    TM_TRY(sha256_many(hash, parts, 4));
+    *ret = arena_hex(a, slice_of(hash, 16));
+    return *ret ? TM_OK : TM_ENOMEM;
+}
+
+tm_err user_place(const char **ret_place, struct arena *a, const struct user *u, const char *address)
+{
+    const char *place;
+    TM_TRY(place_of(&place, a, u, address));
+    *ret_place = "";
+    for (size_t i = 0; i < u->places.n; i++)
+        if (strcmp(u->places.v[i], place) == 0)
+            *ret_place = place;
+    return TM_OK;
+}
+
+tm_err user_signed_in(struct user *u, struct arena *a, const char *address)
+{
+    const char *place, **v = arena_calloc(a, USER_PLACES, sizeof *v);
+    size_t n = 0;
+    if (!v)
+        return TM_ENOMEM;
+    TM_TRY(place_of(&place, a, u, address));
+    v[n++] = place;
+    for (size_t i = 0; i < u->places.n && n < USER_PLACES; i++)
+        if (strcmp(u->places.v[i], place) != 0)
+            v[n++] = u->places.v[i];
+    u->places.v = v;
+    u->places.n = n;
+    u->signed_in_at = clock_now();
+    return TM_OK;
 }
 
 /* ---- a password with one-time codes ---- */

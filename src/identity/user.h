@@ -17,6 +17,7 @@ enum {
     USER_PASSKEYS_MAX = 20,
     USER_RECOVERY_CODES = 10,
     USER_RECOVERY_TEXT = 20, /* "abcd-efgh-ijkl-mnop" */
+    USER_PLACES = 8,         /* addresses that are remembered */
     USER_NAME_MAX = 63,
     USER_LABEL_MAX = 100,
     USER_INVITE_TTL_MAX = 30 * 86400,
@@ -32,7 +33,9 @@ struct user {
     const char *totp;             /* the sealed secret, base64; "" none */
     int64_t totp_step;            /* the last that was used */
     struct json_strings recovery; /* hashes */
-    int64_t signed_in_at;         /* unix seconds; 0: never */
+    struct json_strings
+        places;           /* hashes of the addresses that the user signed in from last, the newest first */
+    int64_t signed_in_at; /* unix seconds; 0: never */
     int64_t created_at;
     int64_t version; /* 0: nothing is kept yet */
 };
@@ -44,6 +47,11 @@ tm_err user_by_handle(struct user *ret, struct arena *a, struct house *h, tenant
 /* The same, and the user has a handle from now on. */
 tm_err user_ensure(struct user *ret, struct arena *a, struct house *h, tenant_id tenant, const char *name,
                    struct diag *diag);
+/* Did the user sign in from there before? *ret_place is what the address is remembered by, "" where it is not. Guesses of others elsewhere do
+ * not count against who did. */
+tm_err user_place(const char **ret_place, struct arena *a, const struct user *u, const char *address);
+/* From now on; for user_effect(). */
+tm_err user_signed_in(struct user *u, struct arena *a, const char *address);
 /* Keep what has changed: TM_ECONFLICT where somebody else did so meanwhile. */
 tm_err user_effect(struct effect *ret, struct arena *a, const struct user *u);
 

@@ -33,6 +33,7 @@ class Browser:
         self.origin = f"https://{host}:{self.port}"
         self.host = f"{host}:{self.port}"
         self.cookie = self.csrf = None
+        self.address = None  # that it comes from
 
     def ask(self, method, path, body=None, headers=None, csrf=True, origin=True):
         send = {"Host": self.host, "User-Agent": "test browser"}
@@ -45,7 +46,8 @@ class Browser:
         if body is not None:
             send["Content-Type"] = "application/json"
         send.update(headers or {})
-        connection = http.client.HTTPSConnection("localhost", self.port, context=self.house.tls(), timeout=30)
+        connection = http.client.HTTPSConnection("localhost", self.port, context=self.house.tls(), timeout=30,
+                                                 source_address=self.address and (self.address, 0))
         try:
             connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), send)
             reply = Reply(connection.getresponse())
@@ -343,6 +345,27 @@ def test_password__locked_after_some(home):
     # An administrator's invitation lets the user try again.
     invite(home, "signin-lock")
     assert Browser(home).sign_in(**{**how, "password": PASSWORD, "code": codes[0]}).status == 201
+
+
+def test_password__others_guesses_elsewhere(home):
+    """Who guesses somebody's password locks out whoever comes from where nobody is known, not the one whose it is."""
+    _, _, codes = with_password(home, "signin-known")
+    how = {"method": "password", "name": "signin-known", "password": PASSWORD}
+
+    def at(address, **more):
+        b = Browser(home)
+        b.address = address
+        return b.sign_in(**{**how, "code": "123456", **more}).status
+    assert at("127.0.0.1", code=codes[0]) == 201
+    assert [at("127.0.0.2", password="not this one at all") for _ in range(6)] == [401] * 5 + [429]
+    assert at("127.0.0.3", code=codes[1]) == 429  # perhaps it is them, with another address
+    assert at("127.0.0.1", code=codes[1]) == 201
+    # Where one is known there are no more guesses than elsewhere.
+    assert [at("127.0.0.1") for _ in range(6)] == [401] * 5 + [429]
+    assert at("127.0.0.1", code=codes[2]) == 429
+    # An administrator's invitation opens both.
+    invite(home, "signin-known")
+    assert at("127.0.0.1", code=codes[2]) == 201 and at("127.0.0.3", code=codes[3]) == 201
 
 
 # ---- users ----
