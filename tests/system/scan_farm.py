@@ -55,7 +55,7 @@ class Certificates:
             }.get(kind, lambda: rsa.generate_private_key(65537, int(kind[3:])))()
         return self.keys[kind]
 
-    def make(self, cn, kind="ec256", issuer=None, ca=False, begin=-DAY, days=90, names=(), digest=None, subject=None, end=None, of=None,
+    def make(self, cn, kind="ec256", issuer=None, ca=False, begin=-DAY, days=90, names=(), subject=None, end=None, of=None,
              server=False):
         """(certificate, key, files): a chain file with the certificate alone, and the key's. `of`: what its issuer is, beside unknown; `server`:
         it says that it is a server's."""
@@ -73,13 +73,20 @@ class Certificates:
             b = b.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
         by = issuer[1] if issuer else key
         plain = isinstance(by, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
-        cert = b.sign(by, None if plain else digest or hashes.SHA256())
+        cert = b.sign(by, None if plain else hashes.SHA256())
         self.classes[cert.fingerprint(hashes.SHA256()).hex()] = of or ("unknown" if issuer else "self-signed")
         with open(path + ".pem", "wb") as f:
             f.write(cert.public_bytes(serialization.Encoding.PEM))
         with open(path + ".key", "wb") as f:
             f.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return cert, key, path
+
+    def take(self, path):
+        """One that another program made by itself, as files of this path."""
+        with open(path + ".pem", "rb") as f:
+            cert = x509.load_pem_x509_certificate(f.read())
+        self.classes[cert.fingerprint(hashes.SHA256()).hex()] = "self-signed"
+        return cert, None, path
 
     def chain(self, *certs):
         """One file with several, beside the key of the first."""
@@ -434,13 +441,13 @@ class Farm:
 
     # --- openssl s_server ---
 
-    def s_server(self, cert, *options, protocol="tls", sent=None, **expected):
+    def s_server(self, cert, *options, protocol="tls", **expected):
         a = self.address()
         files = ["-cert", cert[2] + ".pem", "-key", cert[2] + ".key"] if cert else ["-nocert"]
         command = [self.openssl.path, "s_server", "-accept", f"{a}:{self.port}", *files, "-quiet", *options]
         self.s_servers.append((a, command, protocol == "dtls"))
         self.processes.append(self.s_server_start(*self.s_servers[-1]))
-        return self.expect(a, protocol=protocol, sent=sent or ([cert] if cert else []), service="openssl", **expected)
+        return self.expect(a, protocol=protocol, sent=[cert] if cert else [], service="openssl", **expected)
 
     def s_server_start(self, address, command, datagrams):
         log = os.path.join(self.dir, f"s_server-{address}.log")

@@ -201,7 +201,7 @@ class Services:
                    "-t", "inet", "-V"]
         for name, value in options.items():
             command += ["-o", f"{name}={value}"]
-        p = self.spawn("postfix", command, [address], env={"MAIL_CONFIG": self.postfix}, pass_fds=handed)
+        p = self.spawn("postfix", command, [address], end=signal.SIGKILL, env={"MAIL_CONFIG": self.postfix}, pass_fds=handed)
         s.close()
         for fd in (flow_in, flow_out, tell, *handed):
             os.close(fd)
@@ -292,7 +292,8 @@ class Services:
             text += f"TLSCertificateFile {chain}\nTLSCertificateKeyFile {key}\n"
         urls = [f"ldap://{plain}:{self.port}/"] if plain else []
         urls += [f"ldaps://{tls}:{self.port}/"] if tls else []
-        return self.spawn(name, [program, "-f", self.file(name + ".conf", text), "-h", " ".join(urls), "-d", "0"], [a for a in (plain, tls) if a])
+        return self.spawn(name, [program, "-f", self.file(name + ".conf", text), "-h", " ".join(urls), "-d", "0"], [a for a in (plain, tls) if a],
+                          end=signal.SIGKILL)
 
     # --- MariaDB ---
 

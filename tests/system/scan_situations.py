@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from scan_farm import (ALERT, DAY, RETRY, XMPP_TLS, certificate_message, datagram, der, dripping, endless, flight, full, ldap, message, mysql, one_octet,
@@ -36,7 +35,7 @@ def nginx_situations(f, c):
     f.nginx(c.make("ed448", "ed448"), key="Ed448")
     f.nginx(c.make("rsa1024", "rsa1024"), key="rsa-1024")
     f.nginx(c.make("rsa3072", "rsa3072"), key="rsa-3072")
-    f.nginx(c.make("sha1", "rsa2048", digest=hashes.SHA1()), signature="sha1WithRSAEncryption", key="rsa-2048")
+    f.nginx(by_itself(f, c, "sha1", "-sha1", "-newkey", "rsa:2048"), signature="sha1WithRSAEncryption", key="rsa-2048")
     f.nginx(c.make("expired", begin=-90 * DAY, days=30), subject="CN=expired")
     f.nginx(c.make("early", begin=30 * DAY), subject="CN=early")
     f.nginx(c.make("old-age", days=3650, server=True), subject="CN=old-age")
@@ -85,6 +84,14 @@ def nginx_situations(f, c):
     f.hostile = f.nginx(c.make("hostile", subject=hostile))
 
 
+def by_itself(f, c, name, *options):
+    """What Python's library does not make, or not any more."""
+    path = f.openssl.file(name)
+    f.openssl.run("req", "-x509", *options, "-nodes", "-keyout", path + ".key", "-out", path + ".pem", "-subj", "/CN=" + name, "-days", "90",
+                  "-addext", "basicConstraints=critical,CA:FALSE")
+    return c.take(path)
+
+
 def dhparam(f):
     f.dhparam = f.openssl.file("dh1024.pem")
     f.openssl.run("dhparam", "-dsaparam", "-out", f.dhparam, "1024")
@@ -119,11 +126,8 @@ def openssl_situations(f, c):
     f.s_server(rsa2048, "-dtls1_2", "-listen", protocol="dtls", version="DTLS 1.2", key="rsa-2048")
     f.s_server(rsa2048, "-dtls1", protocol="dtls", version="DTLS 1.0", key="rsa-2048")
     f.s_server(rsa2048, "-dtls1_2", "-verify", "2", "-mtu", "400", protocol="dtls", version="DTLS 1.2", client_auth=True)
-    f.openssl.run("req", "-x509", "-newkey", "ML-DSA-65", "-nodes", "-keyout", "pq.key", "-out", "pq.pem", "-subj", "/CN=pq", "-days", "9")
-    f.s_server((None, None, f.openssl.file("pq")), sent=[f.openssl.der("pq.pem", "x509")], key="ML-DSA-65", subject="CN=pq")
-    f.openssl.run("req", "-x509", "-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048", "-nodes", "-keyout", "pss.key", "-out", "pss.pem",
-                  "-subj", "/CN=pss", "-days", "90")
-    f.s_server((None, None, f.openssl.file("pss")), sent=[f.openssl.der("pss.pem", "x509")], key="rsa-pss-2048", signature="rsaPss")
+    f.s_server(by_itself(f, c, "pq", "-newkey", "ML-DSA-65"), key="ML-DSA-65", subject="CN=pq")
+    f.s_server(by_itself(f, c, "pss", "-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"), key="rsa-pss-2048", signature="rsaPss")
 
 
 def service_situations(f, c):
