@@ -14,7 +14,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,26 +341,47 @@ static void note_silence(const uint8_t key[SHA256_LEN], const char *why)
     pthread_mutex_unlock(&silent.lock);
 }
 
+/* Of all under way no tenant's may be all that there may be: its administrator may have named a server that never answers. */
+static bool enter(tenant_id tenant, bool leave)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static tenant_id running[AT_ONCE];
+    static size_t n;
+    size_t mine = 0, last = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < n; i++)
+        if (running[i] == tenant) {
+            mine++;
+            last = i;
+        }
+    bool ok = leave || (n < AT_ONCE && mine < AT_ONCE - 1);
+    if (leave)
+        running[last] = running[--n];
+    else if (ok)
+        running[n++] = tenant;
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
 /* People who have not signed in make the house ask: a provider that is slow or down must not take the threads of those who have. */
 tm_err provider_ask(struct https_answer *ret, struct arena *a, const struct provider *p,
                     const struct https_request *q, struct diag *diag)
 {
-    static atomic_uint running;
     uint8_t key[SHA256_LEN];
     char why[WHY_MAX];
-    tm_err e = TM_EBUSY;
     TM_TRY(kept_key(key, p, q->url));
     if (is_silent(why, key))
         return unavailable(p, diag, why);
-    if (atomic_fetch_add(&running, 1) < AT_ONCE)
-        e = https_exchange(ret, a, q, diag);
-    atomic_fetch_sub(&running, 1);
-    if (e == TM_EBUSY)
-        return diag_fail(diag, e, "provider.busy", "provider",
+    if (!enter(p->tenant, false))
+        return diag_fail(diag, TM_EBUSY, "provider.busy", "provider",
                          "others sign in through a provider at this moment; try again in a second");
+    tm_err e = https_exchange(ret, a, q, diag);
+    enter(p->tenant, true);
     if (e == TM_OK || e == TM_ENOMEM)
         return e;
-    note_silence(key, diag->message);
+    /* Only what is asked for everybody: how a code or a token is answered is up to who brought it. */
+    if (!q->headers && q->body.n == 0)
+        note_silence(key, diag->message);
     return unavailable(p, diag, diag->message);
 }
 
