@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { PASSWORD_MAX = 1024 }; /* what POST …/certificates/import takes */
+
 const struct cli_option cert_import_options[] = {
     {"form", 0, "FORM", "pem, der, pkcs7, pkcs12, jks, yaml, csv or ndjson; told by content when left out",
      false},
@@ -37,9 +39,13 @@ bool cert_import_password(struct cli *c, struct secret *io, const char *file)
     const char *prompt = arena_printf(c->arena, "Password of %s: ", file);
     tm_err e =
         from ? secret_read_file(io, from, &diag) : secret_prompt(io, prompt ? prompt : "Password: ", &diag);
-    if (e == TM_OK)
+    if (e == TM_OK && secret_slice(io).n <= PASSWORD_MAX)
         return true;
-    if (e == TM_EUNAVAIL && !from)
+    if (e == TM_OK) {
+        cli_fail(c, "%s: a password has at most %d octets; is this the right file?", from ? from : file,
+                 PASSWORD_MAX);
+        secret_done(io);
+    } else if (e == TM_EUNAVAIL && !from)
         cli_fail(c, "%s: it needs a password; give --password-file", file);
     else
         cli_fail_diag(c, e, &diag, from ? from : file);
@@ -144,12 +150,28 @@ static void note(struct importing *im, const char *file, const json_t *answer)
                                                json_object_get(answer, "why")));
     if (json_integer_value(json_object_get(answer, "unread")))
         im->bad = true;
+    else if (!im->walking && created + known + failed == 0 && !im->c->quiet)
+        fprintf(stderr, "%s: no certificate in it, and %lld private keys, which are never read\n", file,
+                (long long)json_integer_value(json_object_get(answer, "keys")));
+}
+
+static bool is_java(struct slice bytes)
+{
+    static const uint8_t jks[] = {0xfe, 0xed, 0xfe, 0xed}, jceks[] = {0xce, 0xce, 0xce, 0xce};
+    return bytes.n >= sizeof jks &&
+           (memcmp(bytes.p, jks, sizeof jks) == 0 || memcmp(bytes.p, jceks, sizeof jceks) == 0);
 }
 
 static bool import_file(void *arg, const char *file, struct slice bytes)
 {
     struct importing *im = arg;
     struct cli_reply r;
+    /* A Java keystore shows its certificates without: who gave a password wants the digest verified. */
+    if (is_java(bytes) && cli_has(im->c, "password-file") &&
+        !cert_import_password(im->c, &im->password, file)) {
+        im->bad = true;
+        return im->walking;
+    }
     bool ok = im->password.p ? send_with_password(im, file, bytes, &r) : send_plain(im, file, bytes, &r);
     if (ok && !im->password.p && wants_password(&r) && (!im->walking || cli_has(im->c, "password-file"))) {
         if (!cert_import_password(im->c, &im->password, file)) {

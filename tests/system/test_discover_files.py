@@ -79,6 +79,17 @@ def test_import_refuses_with_a_reason(house, tmp_path, openssl):
     write(str(tmp_path), "pw", "wrong\n")
     done = house.cli("cert", "import", openssl.file("locked.p12"), "--password-file", str(tmp_path / "pw"), ok=False)
     assert "does not fit" in done.stderr
+    store = str(tmp_path / "store.jks")
+    with open(store, "wb") as f:
+        f.write(jks({"a": openssl.der("locked.pem", "x509")}, "changeit"))
+    assert "not verified" in house.cli("cert", "import", store).stderr
+    done = house.cli("cert", "import", store, "--password-file", str(tmp_path / "pw"), ok=False)
+    assert "verified" not in done.stderr and done.stderr
+    done = house.cli("cert", "import", store, "--password-file", write(str(tmp_path), "right", "changeit\n"))
+    assert "verified" not in done.stderr
+    done = house.cli("cert", "import", store, "--password-file", write(str(tmp_path), "long", "x" * 2000), ok=False)
+    assert "no certificate in it" in house.cli("cert", "import", openssl.file("locked.key")).stderr
+    assert "long: a password has at most 1024 octets" in done.stderr
     broken = write(str(tmp_path), "broken.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
     done = house.cli("cert", "import", broken, ok=False)
     assert "certificate 1" in done.stderr
