@@ -32,6 +32,6 @@ struct gaps {
 /* Devices, but for retired ones. */
 tm_err gaps_devices(struct gaps *ret, struct arena *a, struct house *h, tenant_id tenant, struct slice after,
                     size_t limit, struct diag *diag);
-/* Certificates, but for those of CAs. */
+/* Certificates, but for those of CAs and those that the house made for itself. */
 tm_err gaps_certs(struct gaps *ret, struct arena *a, struct house *h, tenant_id tenant, struct slice after,
                   size_t limit, struct diag *diag);

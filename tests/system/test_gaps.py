@@ -24,6 +24,7 @@ def test_gaps_both_ways(house, openssl):
     assert gaps["GAP-3"]["ended"].startswith("2020-02-01") and gaps["GAP-5"]["owner"] == "plant-3"
     subjects = {g["certificate"]["subject"] for g in house.cli_json("device", "gaps", "--certificates")}
     assert "CN=lost-and-found" in subjects
+    assert not any(s.startswith(("CN=RA,", "CN=OCSP,")) for s in subjects)  # the house's own
     assert not any(s in subjects for s in ("CN=SER-2x", "CN=gap-1.example.org")) and not any("GAP-4" in s for s in subjects)
     house.api("POST", f"/certificates/{issued.json['serial']}/revoke", {"reason": "superseded"})
     gaps = {g["device"]: g["why"] for g in house.cli_json("device", "gaps")}
