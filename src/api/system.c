@@ -88,7 +88,8 @@ static tm_err status(struct api_call *c, struct diag *diag)
     api_put_text(&c->out, "roles", api_roles_text(c->arena, c->roles));
     api_put_time(&c->out, "started_at", h->started_at);
     api_put_text(&c->out, "public_base", h->public_base);
-    buf_printf(&c->out, ",\"ports\":{\"enrollment\":%d,\"plain\":%d}", h->ports.enrollment, h->ports.plain);
+    buf_printf(&c->out, ",\"ports\":{\"enrollment\":%d,\"plain\":%d,\"console\":%d}", h->ports.enrollment,
+               h->ports.plain, h->ports.console);
     api_put_bool(&c->out, "signer", h->signer && signer_alive(h->signer));
     api_put_bool(&c->out, "read_only", only_reads);
     if (only_reads)
@@ -153,6 +154,7 @@ static const struct api_field status_fields[] = {
 static const struct api_field ports_fields[] = {
     {"enrollment", "integer", "over TLS", "8443"},
     {"plain", "integer", "plain HTTP", "8080"},
+    {"console", "integer", "the console and the API, over TLS", "9443"},
     {0},
 };
 static const struct api_field counts_fields[] = {

@@ -174,6 +174,26 @@ static tm_err check_enrollment(struct api_call *c, const struct token_doc *d, st
     return TM_OK;
 }
 
+/* "certificates,devices,…": what a scope may begin with. */
+static const char *tags_text(struct arena *a)
+{
+    struct buf b;
+    buf_init(&b, 1024);
+    buf_puts(&b, ",");
+    for (const struct api_route *const *group = api_routes; *group; group++)
+        for (const struct api_route *r = *group; r->pattern; r++) {
+            char tag[64];
+            snprintf(tag, sizeof tag, ",%s,", r->tag);
+            if (!strstr(buf_str(&b), tag))
+                buf_puts(&b, tag + 1);
+        }
+    char *text = arena_strdup(a, buf_str(&b) + 1);
+    buf_done(&b);
+    if (text && text[0])
+        text[strlen(text) - 1] = '\0';
+    return text ? text : "";
+}
+
 static bool tag_known(const char *tag, size_t n)
 {
     for (const struct api_route *const *group = api_routes; *group; group++)
@@ -194,7 +214,8 @@ tm_err token_scopes(const char **ret, struct api_call *c, const struct json_stri
         if (!tag_known(s, n) || (strcmp(s + n, ":read") != 0 && strcmp(s + n, ":write") != 0)) {
             buf_done(&b);
             return diag_fail(diag, TM_EINVAL, NULL, "/scopes",
-                             "\"%s\" is not a tag of the API's document with :read or :write behind it", s);
+                             "\"%s\" is none of these with :read or :write behind it: %s", s,
+                             tags_text(c->arena));
         }
         buf_printf(&b, "%s%s", i ? "," : "", s);
     }
@@ -256,8 +277,10 @@ static tm_err fill_spec(struct token_spec *ret, struct api_call *c, struct token
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/type", "only an administrator may make API tokens");
     const struct principal *p = catalog_principal(c->catalog, c->tenant->id, d->principal);
     if (!p || p->disabled)
-        return diag_fail(diag, TM_ENOTFOUND, NULL, "/principal",
-                         "there is no principal \"%s\" in tenant \"%s\"", d->principal, c->tenant->name);
+        return diag_fail(
+            diag, TM_ENOTFOUND, NULL, "/principal",
+            "there is no principal \"%s\" in tenant \"%s\": apply one of kind Principal, or invite a user",
+            d->principal, c->tenant->name);
     /* Nobody makes a token that reaches further than they do. */
     if (p->all_tenants && !(c->roles & ROLE_HOUSE_ADMIN))
         return diag_fail(diag, TM_EFORBIDDEN, "role", "/principal",

@@ -342,9 +342,10 @@ const struct command cert_commands[] = {
         .arguments = "[QUERY...]",
         .description =
             "A query is made of terms, all of which have to hold: issuer: profile: subject: cn: dns: ip: email: uri: serial: fingerprint:\n"
-            "spki: device: owner: place: source: status: class: key: signature: with a value, where * stands for anything; expires issued\n"
-            "added lifetime with <, > or :; a minus before a term for what must not be; OR and parentheses. A word alone is a name, serial or\n"
-            "device. Put it in quotes, for the shell. docs/inventory.md has all of it. Without a query, the options choose.",
+            "spki: device: owner: technical: place: service: criticality: tag: source: status: class: key: signature: with a value, where\n"
+            "* stands for anything; expires issued added lifetime with <, > or :; a minus before a term for what must not be; OR and\n"
+            "parentheses. A word alone is a name, serial or device. Put it in quotes, for the shell. docs/inventory.md has all of it. Without a\n"
+            "query, the options choose.",
         .example = "touchmark cert list 'issuer:issuing-ca expires<30d -status:revoked' --sort expires\n"
                    "touchmark cert list 'key:rsa status:valid (dns:*.example.org OR place:vienna)'\n"
                    "touchmark cert list --profile server-internal-1y --expires-before 2027-01-31",

@@ -38,8 +38,13 @@ static int show(struct cli *c)
 
 static int diff(struct cli *c)
 {
-    static const struct show_column columns[] = {
-        {"CHANGE", "change"}, {"PLACE", "place"}, {"WAS", "was.subject"}, {"NOW", "now.subject"}, {0}};
+    static const struct show_column columns[] = {{"CHANGE", "change"},
+                                                 {"PLACE", "place"},
+                                                 {"WAS", "was.subject"},
+                                                 {"UNTIL", "was.not_after"},
+                                                 {"NOW", "now.subject"},
+                                                 {"UNTIL", "now.not_after"},
+                                                 {0}};
     /* Of two the later one is asked about; the house sees to their order. */
     const char *path =
         arena_printf(c->arena, "/api/v1/discovery/runs/%s/diff%s%s", show_escape(c, c->args[c->n_args - 1]),

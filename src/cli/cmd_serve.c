@@ -297,6 +297,8 @@ static tm_err start_server(struct serving *s, struct diag *diag)
             s->house->ports.enrollment = port;
         else if (s->listeners[i].kind == HTTP_LISTENER_PLAIN)
             s->house->ports.plain = port;
+        else if (s->listeners[i].kind == HTTP_LISTENER_CONSOLE)
+            s->house->ports.console = port;
     }
     admin_watch(s->server);
     tls_server_on_renewal(reload_tls, NULL);

@@ -111,7 +111,7 @@ struct house {
     void *on_lost_arg;
     int64_t started_at;
     struct {
-        int enrollment, plain;
+        int enrollment, plain, console;
     } ports; /* where it listens, for those who have to be told; 0: not */
 };
 

@@ -309,7 +309,8 @@ static tm_err item_where(struct scan_item *x, const struct scan_plan *p, const c
         if (in_some(&x->span, no_hosts, sizeof no_hosts / sizeof *no_hosts, false))
             return diag_fail(diag, TM_EINVAL, NULL, at, "%s holds addresses that no host has", whole);
         return diag_fail(diag, TM_EFORBIDDEN, "scan.allow", at,
-                         "%s is not private: name the network in `allow` to scan it", text);
+                         "%s is not private: name its network in `allow` (--allow), if it is yours to scan",
+                         text);
     }
     const char *why = dns_name_check(slice_str(text), false);
     /* No host is called like a range that was mistyped. */
