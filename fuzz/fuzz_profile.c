@@ -22,11 +22,16 @@ static void asked(const struct profile *p)
     for (int reason = -1; reason <= CRL_AA_COMPROMISE; reason++)
         (void)profile_allows_reason(p, (enum crl_reason)reason);
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-        (void)profile_may_approve(p, roles[i], groups, i % 3);
+        (void)(profile_may_approve(p, roles[i], groups, i % 3) || profile_takes_principal(p, roles[i]));
     for (int door = -1; door <= DOOR_COUNT; door++)
         (void)profile_allows_door(p, door);
     if (profile_quota_window(p) < 0 || profile_approval_deadline(p) <= 0 || !*profile_name(p))
         abort();
+    struct profile_crl own;
+    if (profile_own_crl(&own, p) && !profile_tells_of_revocation(p))
+        abort();
+    (void)profile_needs_caa(p);
+    (void)profile_honours_times(p);
     (void)profile_description(p);
     (void)profile_version(p);
     (void)profile_authority(p);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -87,6 +88,29 @@ static void fuzz_json_string(struct slice s)
     buf_done(&b);
 }
 
+/* Code points come one after the other, and none beyond the last there is; what is invisible is no letter or digit. */
+static void fuzz_characters(struct slice s)
+{
+    size_t step;
+    for (; (step = utf8_step(s)) > 0; s = slice_sub(s, step, s.n)) {
+        uint32_t c = utf8_code(s, step);
+        check(step <= s.n && c <= 0x10ffff && (c < 0x80) == (step == 1) && !(c >= 0xd800 && c <= 0xdfff));
+        check(!utf8_invisible(c) || c < 'A' || c > 'z');
+    }
+}
+
+/* The first half as a pattern for the second. */
+static void fuzz_stars(struct slice s)
+{
+    struct slice pattern = slice_sub(s, 0, s.n / 2), text = slice_sub(s, s.n / 2, s.n);
+    if (s.n > 1024)
+        return;
+    bool fits = stars_match(text, pattern);
+    check(stars_match(text, SLICE_LIT("*")) && stars_match(text, text));
+    if (pattern.n == 0 || !memchr(pattern.p, '*', pattern.n))
+        check(fits == slice_caseeq(text, pattern));
+}
+
 /* With room for everything, and running out on the way. */
 static void fuzz_with_room(struct slice s, size_t room)
 {
@@ -112,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_hex_out(s, 16);
     fuzz_times(s);
     fuzz_json_string(s);
+    fuzz_characters(s);
+    fuzz_stars(s);
     check(!name_valid(slice_trim(s)) || utf8_valid(slice_trim(s)));
     return 0;
 }
