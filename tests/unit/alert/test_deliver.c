@@ -16,7 +16,7 @@ static int begin(void **state)
     arena = arena_new(64 << 20);
     snprintf(at.sun_path, sizeof at.sun_path, "%s/log", test_dir);
     sink = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-    return arena && bind(sink, (struct sockaddr *)&at, sizeof at) == 0 ? 0 : -1;
+    return arena && sink >= 0 && bind(sink, (struct sockaddr *)&at, sizeof at) == 0 ? 0 : -1;
 }
 
 static int end(void **state)
