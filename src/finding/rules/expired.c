@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "finding/public_roots.h"
 #include "finding/rules/rules.h"
 
 /* What ended long ago and is met nowhere is history. */
@@ -25,6 +26,8 @@ static bool broken(const struct finding_facts *f, struct found *out)
     }
     if (f->now - row->not_after > LATELY || f->successor)
         return false;
+    if (f->is_ca && f->seen_in_file && f->cert && public_root(f->cert))
+        return false; /* it lies in a trust store, and who distributes that replaces it */
     if (f->seen_at)
         return found_say(out, FINDING_MEDIUM, "it ended %s ago and lies in %s", ago, f->seen_at);
     if (row->source != CERT_ISSUED && !row->device[0])
@@ -41,7 +44,8 @@ const struct finding_rule finding_expired = {
     .true_when =
         "It has ended and was met after that at a server, an agent or in traffic (high), or was met there before and nobody has looked since "
         "(medium); or it ended in the last 30 days, was issued here, is a device's or lies in a file, and nothing took its place (medium). What "
-        "was replaced, revoked, or ended long ago and is met nowhere is no finding; nor is what only logs and imports have.",
+        "was replaced, revoked, or ended long ago and is met nowhere is no finding; nor is what only logs and imports have, "
+        "or a public root in a trust store's file.",
     .remedy =
         "Replace it where it is in use; if nothing needs it any longer, retire the device or let it lapse: the finding closes after 30 days.",
     .controls =

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "finding/public_roots.h"
 #include "finding/rules/rules.h"
 
 enum { DAY = 86400, SOON = 30 * DAY, WEEK = 7 * DAY };
@@ -15,6 +16,8 @@ static bool broken(const struct finding_facts *f, struct found *out)
         return false;
     if (f->is_ca && row->source != CERT_ISSUED && !f->seen_at)
         return false;
+    if (f->is_ca && f->seen_in_file && f->cert && public_root(f->cert))
+        return false; /* it lies in a trust store, and who distributes that replaces it */
     if (f->seen_at)
         found_text(out, "seen_at", f->seen_at);
     found_int(out, "days", left / DAY);
@@ -35,7 +38,7 @@ const struct finding_rule finding_expiring_unrenewed = {
     .true_when =
         "It ends within 30 days (of short-lived ones: within the last third of their life), did not come from here through a protocol whose "
         "clients renew (ACME, EST, SCEP, CMP), and its holder has no newer one here. High from 7 days on, critical on the last. How others' are "
-        "renewed is not known: they are told of by their time alone.",
+        "renewed is not known: they are told of by their time alone. Public roots that lie in files are left out: trust stores have them.",
     .remedy =
         "Issue a new one now, and let the holder renew by ACME or EST, so that nobody has to think of it again.",
     .controls = (const char *const[]){"NIST CSF 2.0 ID.AM-08", "NIST SP 1800-16", "PCI DSS 4.0.1 4.2.1.1",

@@ -2,9 +2,34 @@
 #include "finding/facts.h"
 #include "finding/rules/rules.h"
 #include "unit/finding/finding_test.h"
+#include <openssl/pem.h>
 
 static EVP_PKEY *ca_key;
 static int64_t t0;
+
+/* Public roots: one ends in five days, one ended yesterday. Their list is read once a process. */
+static struct slice listed[2];
+static struct arena *listed_in;
+
+static void list_roots(void)
+{
+    struct made m = {.ca = true, .from = t0 - 400 * (int64_t)F_DAY};
+    const char *path = in_test("roots.pem");
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    arena = listed_in = arena_new(0);
+    for (int i = 0; i < 2; i++) {
+        m.cn = i ? "Listed and over" : "Listed Root";
+        m.to = t0 + (i ? -1 : 5) * (int64_t)F_DAY;
+        listed[i] = make_cert(&m);
+        const uint8_t *p = listed[i].p;
+        X509 *x = d2i_X509(NULL, &p, (long)listed[i].n);
+        assert_int_equal(PEM_write_X509(f, x), 1);
+        X509_free(x);
+    }
+    fclose(f);
+    setenv("SSL_CERT_FILE", path, 1);
+}
 
 static int begin(void **state)
 {
@@ -15,6 +40,7 @@ static int begin(void **state)
     ca_key = new_ec();
     t0 = clock_now();
     clock_fix(t0);
+    list_roots();
     return 0;
 }
 
@@ -26,6 +52,7 @@ static int end(void **state)
     free_home();
     test_dir_remove();
     EVP_PKEY_free(ca_key);
+    arena_free(listed_in);
     return 0;
 }
 
@@ -817,6 +844,31 @@ static void test_found_say__hostile_names(void **state)
     json_decref(f.evidence);
 }
 
+/* A trust store's roots are replaced by who distributes it; another CA's in a file may be somebody's here. */
+static void test_findings__public_roots_in_files(void **state)
+{
+    (void)state;
+    struct made m = {
+        .cn = "Unlisted Root", .ca = true, .from = t0 - 400 * (int64_t)F_DAY, .to = t0 + 5 * (int64_t)F_DAY};
+    struct slice ends = make_cert(&m);
+    m.cn = "Unlisted and over";
+    m.to = t0 - F_DAY;
+    struct slice ended = make_cert(&m);
+    see("file:host-9/etc/ssl/cert.pem#1", &listed[0], 1);
+    see("file:host-9/etc/ssl/cert.pem#2", &listed[1], 1);
+    see("file:host-9/etc/ssl/cert.pem#3", &ends, 1);
+    see("file:host-9/etc/ssl/cert.pem#4", &ended, 1);
+    look(false);
+    assert_int_equal(found("expiring.unrenewed", "Listed Root", NULL), 0);
+    assert_int_equal(found("expiring.unrenewed", "Unlisted Root", NULL), 1);
+    assert_int_equal(found("expired", "Listed and over", NULL), 0);
+    assert_int_equal(found("expired", "Unlisted and over", NULL), 1);
+    /* A server that sends it is another matter. */
+    see("tls:192.0.2.61:443", &listed[0], 1);
+    look(false);
+    assert_int_equal(found("expiring.unrenewed", "Listed Root", NULL), 1);
+}
+
 static void test_finding_rules__complete(void **state)
 {
     (void)state;
@@ -881,6 +933,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_passing_step__a_ca_that_is_named_later, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_place_parse__names, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_found_say__hostile_names, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__public_roots_in_files, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_rules__complete, each_begin, each_end),
         cmocka_unit_test_setup_teardown(test_finding_reference__is_current, each_begin, each_end),
     };
