@@ -151,7 +151,7 @@ static void note(struct importing *im, const char *file, const json_t *answer)
     if (json_integer_value(json_object_get(answer, "unread")))
         im->bad = true;
     else if (!im->walking && created + known + failed == 0 && !im->c->quiet)
-        fprintf(stderr, "%s: no certificate in it, and %lld private keys, which are never read\n", file,
+        fprintf(stderr, "%s: no certificate in it; of private keys, which are never read, %lld\n", file,
                 (long long)json_integer_value(json_object_get(answer, "keys")));
 }
 
