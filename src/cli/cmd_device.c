@@ -324,7 +324,7 @@ const struct command device_commands[] = {
      .summary = "enter devices from a file",
      .arguments = "FILE",
      .description =
-         "CSV with a heading line (id, serial, model, vendor, owner, place, batch, state, criticality, tag.NAME, identifier.NAME) or one\n"
+         "CSV with a heading line (id, serial, model, vendor, owner, place, batch, criticality, tag.NAME, identifier.NAME) or one\n"
          "JSON object a line; - reads standard input. Running it twice does no harm, so after an interruption run it again.",
      .example = "touchmark device import devices.csv",
      .options = import_options,
