@@ -187,8 +187,11 @@ export function App() {
       setWhy(reason);
       setInside(false);
     });
-    if (inside === undefined && !invite) void findSession().then(setInside);
   }, []);
+  // Not while somebody is invited in; who leaves that page is asked for then.
+  useEffect(() => {
+    if (inside === undefined && !invite) void findSession().then(setInside);
+  }, [inside, invite]);
   const atDoor = place.path[0] === "signin";
   const enter = () => {
     setWhy("");
