@@ -31,8 +31,8 @@
 #include "web/console.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/ssl.h>
 #include <malloc.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -407,8 +407,8 @@ enum store_read_kind {
     READ_CHECKPOINTS, /* ascending by size from pos_from */
     READ_TILE,
     READ_META,
-    READ_COUNTS,  /* certs, live, revoked, devices, events -> counts */
-    READ_QUOTA,   /* name, window_start -> count */
+    READ_COUNTS, /* certs, live, revoked, devices, events -> counts */
+    READ_QUOTA,  /* name, window_start -> count */
     READ_OBJECT, /* object_kind, and id (name), key (name2, newest first) or ref (text, ordered by id; goes on after `page_next`); TM_ENOTFOUND */
     READ_OBJECTS, /* object_kind, ordered by id; goes on after `page_next`. With object_status only those, of kinds from OBJECT_INDEXED_BY_STATUS on */
     READ_OBJECTS_OWNED, /* object_kind, owner (name), ordered by id; goes on after `page_next` */
