@@ -81,6 +81,8 @@ def measure(driver, url, rounds, what):
 
 
 def main():
+    if sys.argv[1:] and not sys.argv[1].isdigit():
+        sys.exit(__doc__)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     with tempfile.TemporaryDirectory() as folder:
         house = House(os.path.join(folder, "home")).start()
