@@ -9,45 +9,14 @@
 enum { HOUSEKEEPING = 6 * 3600, STEPS = 28, LATER = 12, BATCH = 200, ORDINARY = 1200, MOST = 200000 };
 enum { EACH = 4, KINDS = 10, FAULTS = EACH * KINDS };
 
-static int64_t t0;
 static size_t many;
 
 static int begin(void **state)
 {
-    (void)state;
     const char *n = getenv("TOUCHMARK_QUIET_WEEK");
     many = n ? strtoul(n, NULL, 10) : ORDINARY;
     assert_true(many >= FAULTS && many <= MOST);
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
-    t0 = clock_now();
-    clock_fix(t0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    clock_fix(0);
-    house_close(house);
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
-static int each_begin(void **state)
-{
-    (void)state;
-    arena = arena_new(1024 << 20);
-    return arena ? 0 : -1;
-}
-
-static int each_end(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
+    return still_begin(state);
 }
 
 static void notification(const char *text)
@@ -607,14 +576,15 @@ static void test_alert_secret__sealed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_alerts__a_quiet_week, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_look__worse_and_over, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_send_due__retries_and_maintenance, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_digests__one_an_owner, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_notification_check__refused, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_secret__sealed, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_alerts__a_quiet_week, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__worse_and_over, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_send_due__retries_and_maintenance, still_each_begin,
+                                        still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_digests__one_an_owner, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_notification_check__refused, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_secret__sealed, still_each_begin, still_each_end),
     };
     if (getenv("TOUCHMARK_QUIET_WEEK")) /* a long one, alone */
         cmocka_set_test_filter("*quiet_week");
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, still_end);
 }

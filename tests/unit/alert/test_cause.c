@@ -5,43 +5,11 @@
 #include "issue/refusal.h"
 #include "unit/finding/finding_test.h"
 
-static int64_t t0;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
-    t0 = clock_now();
-    clock_fix(t0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    clock_fix(0);
-    house_close(house);
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
 static int each_begin(void **state)
 {
-    (void)state;
-    arena = arena_new(256 << 20);
     t0 = clock_now() + F_DAY; /* what was before is over */
     clock_fix(t0);
-    return arena ? 0 : -1;
-}
-
-static int each_end(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
+    return still_each_begin(state);
 }
 
 static void put(const char *kind, const char *text)
@@ -357,11 +325,11 @@ static void test_alert_look__somebody_elses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_alert_look__enrollments_fail, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_look__somebody_elses, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_look__a_responder_ends, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_look__a_list_ends, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_alert_look__a_ca_ends, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__enrollments_fail, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__somebody_elses, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__a_responder_ends, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__a_list_ends, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_alert_look__a_ca_ends, each_begin, still_each_end),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, still_begin, still_end);
 }

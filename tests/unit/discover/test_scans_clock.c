@@ -1,52 +1,30 @@
 /* Scans that the clock starts: each when its time has come and once, over restarts, whatever becomes of the others. */
 #include "discover/scans.h"
-#include "unit/authority/home_test.h"
+#include "unit/authority/still_house.h"
 #include <time.h>
 
 enum { EVERY = 300, DAY = 86400, RUNS_MAX = 16, LOOKS_MAX = 6000 };
 
-static struct house *house;
-static struct arena *arena;
-static int64_t t0;
-
 static int begin(void **state)
 {
     struct diag diag = {0};
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
+    if (still_begin(state) != 0)
+        return -1;
     CHECK_OK(scans_start(house), diag);
-    t0 = clock_now();
-    clock_fix(t0);
     return 0;
 }
 
 static int end(void **state)
 {
-    (void)state;
-    clock_fix(0);
     scans_stop(house);
-    house_close(house);
-    free_home();
-    test_dir_remove();
-    return 0;
+    return still_end(state);
 }
 
 static int each_begin(void **state)
 {
-    (void)state;
-    arena = arena_new(64 << 20);
     t0 += DAY;
     clock_fix(t0);
-    return arena ? 0 : -1;
-}
-
-static int each_end(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
+    return still_each_begin(state);
 }
 
 /* Replaced where it is there already. */
@@ -193,9 +171,9 @@ static void test_scans_job__one_that_cannot_begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_scans_job__each_time_once, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_scans_job__over_a_restart, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_scans_job__one_that_cannot_begin, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_scans_job__each_time_once, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_scans_job__over_a_restart, each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_scans_job__one_that_cannot_begin, each_begin, still_each_end),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -3,7 +3,7 @@
 #include "finding/finding.h"
 #include "finding/pass.h"
 #include "inventory/sighting.h"
-#include "unit/authority/home_test.h"
+#include "unit/authority/still_house.h"
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -13,9 +13,6 @@
 #include <openssl/x509v3.h>
 
 enum { F_DAY = 86400 };
-
-static struct house *house;
-static struct arena *arena;
 
 struct made {
     const char *cn, *san; /* san: "DNS:…", NULL none */

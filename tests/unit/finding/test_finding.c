@@ -5,7 +5,6 @@
 #include <openssl/pem.h>
 
 static EVP_PKEY *ca_key;
-static int64_t t0;
 
 /* Public roots: one ends in five days, one ended yesterday. Their list is read once a process. */
 static struct slice listed[2];
@@ -33,35 +32,24 @@ static void list_roots(void)
 
 static int begin(void **state)
 {
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
+    if (still_begin(state) != 0)
+        return -1;
     ca_key = new_ec();
-    t0 = clock_now();
-    clock_fix(t0);
     list_roots();
     return 0;
 }
 
 static int end(void **state)
 {
-    (void)state;
-    clock_fix(0);
-    house_close(house);
-    free_home();
-    test_dir_remove();
     EVP_PKEY_free(ca_key);
     arena_free(listed_in);
-    return 0;
+    return still_end(state);
 }
 
 static int each_begin(void **state)
 {
-    (void)state;
-    arena = arena_new(256 << 20);
     clock_fix(t0);
-    return arena ? 0 : -1;
+    return still_each_begin(state);
 }
 
 /* Until the test's end. */

@@ -5,43 +5,6 @@
 #include "inventory/owner.h"
 #include "unit/finding/finding_test.h"
 
-static int64_t t0;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
-    t0 = clock_now();
-    clock_fix(t0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    clock_fix(0);
-    house_close(house);
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
-static int each_begin(void **state)
-{
-    (void)state;
-    arena = arena_new(256 << 20);
-    return arena ? 0 : -1;
-}
-
-static int each_end(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
-
 static tm_err try_rule(const char *text)
 {
     json_t *doc = json_loads(text, 0, NULL);
@@ -273,12 +236,12 @@ static void test_ownership__refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_findings__have_an_owner, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_findings__of_devices, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_findings__owners_change, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(test_ownership__refused, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(test_findings__have_an_owner, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_findings__of_devices, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_findings__owners_change, still_each_begin, still_each_end),
+        cmocka_unit_test_setup_teardown(test_ownership__refused, still_each_begin, still_each_end),
     };
-    int rc = cmocka_run_group_tests(tests, begin, end);
+    int rc = cmocka_run_group_tests(tests, still_begin, still_end);
     const char *const *ids[] = {&by_hand, &by_query, &by_network, &by_six, &by_tag, &by_all, &nobodys};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         free((char *)*ids[i]);

@@ -2,46 +2,8 @@
 #include "issue/issue.h"
 #include "status/reach.h"
 #include "status/revocation_impl.h"
+#include "unit/authority/still_house.h"
 #include "unit/status/filter_test.h"
-
-static struct house *house;
-static struct arena *arena;
-static int64_t t0;
-
-static int begin(void **state)
-{
-    (void)state;
-    test_dir_make();
-    make_home_with(&(struct init_config){0});
-    house = open_home();
-    t0 = clock_now();
-    clock_fix(t0);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    clock_fix(0);
-    house_close(house);
-    free_home();
-    test_dir_remove();
-    return 0;
-}
-
-static int each_begin(void **state)
-{
-    (void)state;
-    arena = arena_new(256 << 20);
-    return arena ? 0 : -1;
-}
-
-static int each_end(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static const char *serial_of(const struct member *m)
 {
@@ -235,7 +197,7 @@ static void test_reach__until_a_list_says_so(void **state)
     catalog_unref(cat);
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, each_begin, each_end)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, still_each_begin, still_each_end)
 
 int main(void)
 {
@@ -247,5 +209,5 @@ int main(void)
         EACH(test_revocation_step__at_the_deadline),
         EACH(test_reach__until_a_list_says_so),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, still_begin, still_end);
 }
