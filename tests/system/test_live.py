@@ -2,19 +2,21 @@
 import http.client
 import json
 import os
+import resource
 import time
 
 import pytest
 
 from test_roles import token
+from test_signin import Browser
 
 
 class Stream:
     """Server-sent events as a browser reads them: (type, id, data)."""
 
-    def __init__(self, house, secret, last=None, path="/events/stream", listener="console"):
+    def __init__(self, house, secret, last=None, path="/events/stream", listener="console", cookie=None):
         self.connection = http.client.HTTPSConnection("127.0.0.1", house.ports[listener], context=house.tls(), timeout=30)
-        headers = {"Authorization": "Bearer " + secret} if secret else {}
+        headers = {"Cookie": cookie} if cookie else {"Authorization": "Bearer " + secret} if secret else {}
         if last is not None:
             headers["Last-Event-ID"] = str(last)
         self.connection.request("GET", "/api/v1" + path, headers=headers)
@@ -190,3 +192,49 @@ def test_stream__many_cost_little_and_have_a_limit(house, stream):
 
 def os_threads(house):
     return os.listdir(f"/proc/{house.process.pid}/task")
+
+
+def memory(house):
+    """PSS of the server and what it started, in KiB."""
+    pids = [str(house.process.pid)]
+    for pid in pids:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            pids += f.read().split()
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            total += next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    return total
+
+
+@pytest.mark.slow
+def test_stream__a_thousand_browsers(new_house):
+    """Twenty people with fifty sessions each, all of them watching: each is told, in bounded memory, and there is room for who comes on top."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    house = new_house()
+    house.unlimit()
+    house.start()
+    streams = []
+    try:
+        before = memory(house)
+        for i in range(20):
+            doc = {"kind": "Principal", "name": f"watcher-{i}", "roles": ["operator"]}
+            assert house.api("PUT", f"/resources/principals/watcher-{i}", doc).status == 201
+            secret = token(house, f"watcher-{i}")
+            for _ in range(50):
+                browser = Browser(house)
+                reply = browser.sign_in(method="token", token=secret)
+                assert reply.status == 201, reply
+                streams.append(Stream(house, None, cookie=browser.cookie))
+                assert streams[-1].status == 200
+        assert len(streams) == 1000
+        register(house, "LIVE-THOUSAND")
+        for s in streams:
+            s.until("device/LIVE-THOUSAND")
+        assert memory(house) - before < 128 << 10
+        last = Browser(house)
+        assert last.sign_in(method="token", token=house.admin_token).status == 201
+        assert last.ask("GET", "/summary").status == 200
+    finally:
+        for s in streams:
+            s.close()
