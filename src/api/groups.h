@@ -68,6 +68,9 @@ enum { API_READERS = ROLE_AUDITOR | ROLE_OPERATOR | ROLE_ADMIN };
 
 /* A read on this thread for the call's tenant: fills tenant and arena, gives the diag on. */
 tm_err api_read(struct api_call *c, struct store_read *q, struct diag *diag);
+/* Each event of a tenant's register from `from` on, oldest first, of one type or of any (NULL); a page at a time in memory. */
+tm_err api_each_event(struct api_call *c, tenant_id tenant, const char *type, uint64_t from,
+                      void (*each)(void *arg, const struct event_row *v), void *arg, struct diag *diag);
 /* "limit" of the query, 1..max. */
 tm_err api_limit(size_t *ret, const struct api_call *c, size_t otherwise, size_t max, struct diag *diag);
 /* Members of a JSON object under way: ,"key":… (the caller opens it; `first` has no comma). */

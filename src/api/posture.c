@@ -22,7 +22,6 @@ enum {
     WEEK = 7 * DAY,
     RECENT = 90 * DAY,
     EVENTS_MAX = 10000, /* the newest of the tenant's log that are looked at */
-    PAGE = 1000,
     RULES_MAX = 32,
     PROFILES_MAX = 1000,
     ENDING_MAX = 300, /* certificates that end within a week, whose successors are looked for */
@@ -171,8 +170,9 @@ static void count_rule(struct gathering *g, struct slice body)
     g->rules[i].n++;
 }
 
-static void count_event(struct gathering *g, const struct event_row *v)
+static void count_event(void *arg, const struct event_row *v)
 {
+    struct gathering *g = arg;
     int64_t age = g->f.now - v->time / 1000;
     bool lately = age <= WEEK;
     if (age > RECENT)
@@ -189,31 +189,12 @@ static void count_event(struct gathering *g, const struct event_row *v)
 }
 
 static tm_err newest_events(struct gathering *g, tenant_id tenant, const char *type,
-                            void (*each)(struct gathering *g, const struct event_row *v), struct diag *diag)
+                            void (*each)(void *arg, const struct event_row *v), struct diag *diag)
 {
     struct store_read size = {.kind = READ_LOG_SIZE, .tenant = tenant, .arena = g->c->arena};
     TM_TRY(store_read_now(g->c->house->store, &size));
-    struct arena *scratch = arena_new(64 << 20);
-    if (!scratch)
-        return TM_ENOMEM;
-    struct store_read q = {.kind = READ_EVENTS,
-                           .tenant = tenant,
-                           .arena = scratch,
-                           .name = type,
-                           .pos_from = size.count > EVENTS_MAX ? size.count - EVENTS_MAX : 0,
-                           .limit = PAGE};
-    tm_err e;
-    do {
-        e = store_read_now(g->c->house->store, &q);
-        for (size_t i = 0; e == TM_OK && i < q.n; i++)
-            each(g, &q.events[i]);
-        q.pos_from = q.pos_next;
-        arena_reset(scratch);
-    } while (e == TM_OK && q.more);
-    if (e != TM_OK)
-        *diag = q.diag;
-    arena_free(scratch);
-    return e;
+    return api_each_event(g->c, tenant, type, size.count > EVENTS_MAX ? size.count - EVENTS_MAX : 0, each, g,
+                          diag);
 }
 
 static tm_err gather_events(struct gathering *g, struct diag *diag)
@@ -232,8 +213,9 @@ static tm_err gather_events(struct gathering *g, struct diag *diag)
     return TM_OK;
 }
 
-static void note_backup(struct gathering *g, const struct event_row *v)
+static void note_backup(void *arg, const struct event_row *v)
 {
+    struct gathering *g = arg;
     if (strcmp(v->type, "house.backup") == 0)
         g->f.backup_at = v->time / 1000;
 }

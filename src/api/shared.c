@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include <string.h>
 
+enum { EVENTS_PAGE = 1000 };
+
 tm_err api_read(struct api_call *c, struct store_read *q, struct diag *diag)
 {
     q->tenant = c->tenant->id;
@@ -13,6 +15,30 @@ tm_err api_read(struct api_call *c, struct store_read *q, struct diag *diag)
     tm_err e = store_read_now(c->house->store, q);
     if (e != TM_OK)
         *diag = q->diag;
+    return e;
+}
+
+tm_err api_each_event(struct api_call *c, tenant_id tenant, const char *type, uint64_t from,
+                      void (*each)(void *arg, const struct event_row *v), void *arg, struct diag *diag)
+{
+    struct arena *page = arena_new(64 << 20);
+    struct store_read q = {.kind = READ_EVENTS,
+                           .tenant = tenant,
+                           .arena = page,
+                           .name = type,
+                           .pos_from = from,
+                           .limit = EVENTS_PAGE};
+    tm_err e = page ? TM_OK : TM_ENOMEM;
+    do {
+        if (e == TM_OK && (e = store_read_now(c->house->store, &q)) != TM_OK)
+            *diag = q.diag;
+        for (size_t i = 0; e == TM_OK && i < q.n; i++)
+            each(arg, &q.events[i]);
+        q.pos_from = q.pos_next;
+        if (page)
+            arena_reset(page);
+    } while (e == TM_OK && q.more);
+    arena_free(page);
     return e;
 }
 

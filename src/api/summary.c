@@ -21,7 +21,6 @@ enum {
     RECENT = 12,
     BUCKETS_MAX = 32,
     ACTIVITY_EVENTS = 10000,
-    PAGE = 1000,
     BODY_MAX = 64 << 10,
     DAY = 86400,
 };
@@ -269,8 +268,9 @@ static void count_denied(struct activity *a, size_t i, const struct event_row *v
     count_door(a, v, true, false);
 }
 
-static void count_event(struct activity *a, const struct event_row *v)
+static void count_event(void *arg, const struct event_row *v)
 {
+    struct activity *a = arg;
     int64_t at = v->time / 1000 - a->from;
     size_t i = at < 0 ? 0 : (size_t)(at / a->step);
     if (i >= a->n)
@@ -283,27 +283,6 @@ static void count_event(struct activity *a, const struct event_row *v)
         count_denied(a, i, v);
     else if (strcmp(v->type, "enrollment.refused") == 0)
         a->refused[i] += refusals(v);
-}
-
-static tm_err count_events(struct activity *a, struct api_call *c, uint64_t from, struct diag *diag)
-{
-    struct arena *scratch = arena_new(64 << 20);
-    if (!scratch)
-        return TM_ENOMEM;
-    struct store_read q = {
-        .kind = READ_EVENTS, .tenant = c->tenant->id, .arena = scratch, .pos_from = from, .limit = PAGE};
-    tm_err e;
-    do {
-        e = store_read_now(c->house->store, &q);
-        for (size_t i = 0; e == TM_OK && i < q.n; i++)
-            count_event(a, &q.events[i]);
-        q.pos_from = q.pos_next;
-        arena_reset(scratch);
-    } while (e == TM_OK && q.more);
-    if (e != TM_OK)
-        *diag = q.diag;
-    arena_free(scratch);
-    return e;
 }
 
 static void put_counts(struct buf *out, const char *key, const uint64_t *v, size_t n)
@@ -337,7 +316,7 @@ static tm_err put_activity(struct api_call *c, uint64_t size, int64_t days, int6
     uint64_t floor = size > ACTIVITY_EVENTS ? size - ACTIVITY_EVENTS : 0, from = 0;
     TM_TRY(first_since(&from, c, size, a.from * 1000, diag));
     bool whole = from >= floor;
-    TM_TRY(count_events(&a, c, whole ? from : floor, diag));
+    TM_TRY(api_each_event(c, c->tenant->id, NULL, whole ? from : floor, count_event, &a, diag));
     buf_puts(&c->out, ",\"activity\":{\"step\":");
     buf_printf(&c->out, "%lld", (long long)a.step);
     api_put_int(&c->out, "from", a.from);

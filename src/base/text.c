@@ -179,6 +179,16 @@ void buf_put_base64(struct buf *b, struct slice s, enum base64_alphabet alphabet
         base64_wrap(out, text, chars, wrap);
 }
 
+char *arena_base64(struct arena *a, struct slice s)
+{
+    struct buf b;
+    buf_init(&b, s.n + s.n / 2 + 16);
+    buf_put_base64(&b, s, BASE64_STD, 0);
+    char *out = buf_err(&b) == TM_OK ? arena_strdup(a, buf_str(&b)) : NULL;
+    buf_done(&b);
+    return out;
+}
+
 tm_err base64_decode(struct slice *ret, struct arena *a, struct slice text, enum base64_alphabet alphabet)
 {
     const uint8_t *values = base64_values[alphabet];

@@ -10,6 +10,8 @@ struct arena;
 void hex_encode(char *out, struct slice s);
 void buf_put_hex(struct buf *b, struct slice s);
 char *arena_hex(struct arena *a, struct slice s);
+/* The standard alphabet, padded, in one line. NULL: no memory. */
+char *arena_base64(struct arena *a, struct slice s);
 /* Upper or lower case, optional ':' between bytes. Result in `a`. */
 tm_err hex_decode(struct slice *ret, struct arena *a, struct slice hex);
 

@@ -109,20 +109,6 @@ static bool crypt(uint8_t *out, uint8_t tag[TAG], const uint8_t key[32], const u
     return ok;
 }
 
-static tm_err base64_of(const char **ret, struct arena *a, struct slice octets)
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    buf_put_base64(&b, octets, BASE64_STD, 0);
-    tm_err e = buf_err(&b);
-    if (e == TM_OK) {
-        *ret = arena_strdup(a, buf_str(&b));
-        e = *ret ? TM_OK : TM_ENOMEM;
-    }
-    buf_done(&b);
-    return e;
-}
-
 static tm_err seal(struct sealed *ret, struct arena *a, struct house *h, const struct provider *p,
                    struct slice secret, struct diag *diag)
 {
@@ -138,9 +124,10 @@ static tm_err seal(struct sealed *ret, struct arena *a, struct house *h, const s
         e = secrets_seal(&sealed, a, h, p->tenant, about, key, diag);
     OPENSSL_cleanse(key, sizeof key);
     TM_TRY(e);
-    TM_TRY(base64_of(&ret->key, a, sealed));
-    TM_TRY(base64_of(&ret->nonce, a, SLICE_ARR(nonce)));
-    return base64_of(&ret->text, a, slice_of(text, secret.n + TAG));
+    ret->key = arena_base64(a, sealed);
+    ret->nonce = arena_base64(a, SLICE_ARR(nonce));
+    ret->text = arena_base64(a, slice_of(text, secret.n + TAG));
+    return ret->key && ret->nonce && ret->text ? TM_OK : TM_ENOMEM;
 }
 
 static struct object_row secret_row(tenant_id tenant, const char *name)

@@ -188,20 +188,6 @@ static tm_err sealed_name(const char **ret, struct arena *a, const struct user *
     return *ret ? TM_OK : TM_ENOMEM;
 }
 
-static tm_err base64_text(const char **ret, struct arena *a, struct slice octets)
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    buf_put_base64(&b, octets, BASE64_STD, 0);
-    tm_err e = buf_err(&b);
-    if (e == TM_OK) {
-        *ret = arena_strdup(a, buf_str(&b));
-        e = *ret ? TM_OK : TM_ENOMEM;
-    }
-    buf_done(&b);
-    return e;
-}
-
 /* Sixteen letters of base32 in groups of four: 80 bits, so that a plain hash is enough. */
 static tm_err recovery_code(char ret[USER_RECOVERY_TEXT], const char **ret_hash, struct arena *a)
 {
@@ -233,7 +219,9 @@ tm_err user_set_password(struct user *u, struct arena *a, struct house *h, struc
     TM_TRY(password_hash(kept, password, diag));
     TM_TRY(sealed_name(&record, a, u));
     TM_TRY(secrets_seal(&sealed, a, h, u->tenant, record, totp_secret, diag));
-    TM_TRY(base64_text(&u->totp, a, sealed));
+    u->totp = arena_base64(a, sealed);
+    if (!u->totp)
+        return TM_ENOMEM;
     u->password = arena_strdup(a, kept);
     u->recovery.v = arena_calloc(a, USER_RECOVERY_CODES, sizeof *u->recovery.v);
     if (!u->password || !u->recovery.v)

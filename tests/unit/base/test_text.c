@@ -80,6 +80,7 @@ static void test_base64__there_and_back(void **state)
         assert_int_equal(base64_decode(&out, *state, buf_slice(&b), BASE64_URL), TM_OK);
         assert_true(slice_eq(out, plain));
         buf_done(&b);
+        assert_string_equal(arena_base64(*state, plain), base64_cases[i].std);
     }
 }
 
